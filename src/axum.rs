@@ -1,0 +1,112 @@
+//! Extractors for axum handlers: [`Principal`], `Option<Principal>` and [`Claims`].
+//!
+//! A route without [`BearerLayer`](crate::BearerLayer) around it answers 500 and says so, rather than
+//! letting a forgotten layer pass for an anonymous caller.
+
+use std::ops::Deref;
+
+use axum_core::body::Body;
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum_core::response::{IntoResponse, Response};
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use crate::gate::Anonymous;
+use crate::gate::answer::{EmptyBody, Rejection, RejectionKind};
+use crate::gate::challenge::{Challenges, Terms};
+use crate::principal::Principal;
+
+/// The verified claims as a type of yours.
+///
+/// ```
+/// # use serde::Deserialize;
+/// use tower_oidc::Claims;
+///
+/// #[derive(Deserialize)]
+/// struct Tenant {
+///     org_id: String,
+/// }
+///
+/// async fn handler(Claims(tenant): Claims<Tenant>) -> String {
+///     tenant.org_id
+/// }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "taken apart in handlers' arguments")]
+pub struct Claims<T>(pub T);
+
+impl<T> Deref for Claims<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// Why an extractor refused. An outer [`BearerLayer`](crate::BearerLayer) puts its challenge to it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ExtractRejection(Rejection);
+
+impl ExtractRejection {
+    /// The refusal.
+    #[must_use]
+    pub fn rejection(&self) -> &Rejection {
+        &self.0
+    }
+}
+
+impl IntoResponse for ExtractRejection {
+    fn into_response(self) -> Response {
+        let challenges = Challenges::new(Terms::with_visible_realm(""));
+        if let RejectionKind::MissingLayer(layer) = self.0.kind() {
+            let text = format!("{layer} is missing from the stack around this route\n");
+            return self
+                .0
+                .into_response(&challenges, &|_: &_| Response::new(Body::from(text.clone())));
+        }
+        self.0.into_response(&challenges, &EmptyBody)
+    }
+}
+
+fn principal(parts: &Parts) -> Result<Option<Principal>, ExtractRejection> {
+    match parts.extensions.get::<Principal>() {
+        Some(principal) => Ok(Some(principal.clone())),
+        None if parts.extensions.get::<Anonymous>().is_some() => Ok(None),
+        None => Err(ExtractRejection(Rejection::missing_layer("BearerLayer"))),
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Principal {
+    type Rejection = ExtractRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ExtractRejection> {
+        principal(parts)?.ok_or(ExtractRejection(Rejection::new(RejectionKind::NoToken)))
+    }
+}
+
+impl<S: Sync> OptionalFromRequestParts<S> for Principal {
+    type Rejection = ExtractRejection;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        _: &S,
+    ) -> Result<Option<Self>, ExtractRejection> {
+        principal(parts)
+    }
+}
+
+/// 403 where the claims do not fit: the caller is known, the token does not carry what this route
+/// needs.
+impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Claims<T> {
+    type Rejection = ExtractRejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ExtractRejection> {
+        let principal =
+            <Principal as FromRequestParts<S>>::from_request_parts(parts, state).await?;
+        principal.claims().map(Self).map_err(|error| {
+            tracing::warn!(wanted = std::any::type_name::<T>(), %error, "refused a token");
+            ExtractRejection(Rejection::insufficient_scope(&[]))
+        })
+    }
+}

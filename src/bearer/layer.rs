@@ -1,0 +1,110 @@
+use std::fmt;
+use std::sync::Arc;
+
+use tower_layer::Layer;
+
+use crate::bearer::refusal_log::RefusalLog;
+use crate::bearer::service::{Bearer, BearerGate};
+use crate::error::ConfigError;
+use crate::gate::Gated;
+use crate::gate::answer::EmptyBody;
+use crate::gate::challenge::{Challenges, Terms};
+use crate::resource_metadata::ProtectedResource;
+use crate::verify::Verifier;
+
+/// Verifies the access token of each request. See the [module](crate::bearer) for the rule.
+#[must_use]
+#[derive(Clone)]
+pub struct BearerLayer<R = EmptyBody> {
+    settings: Settings,
+    on_refusal: R,
+}
+
+/// What every service of one layer shares.
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) verifier: Verifier,
+    pub(super) anonymous: bool,
+    pub(super) challenges: Arc<Challenges>,
+    pub(super) log: Arc<RefusalLog>,
+}
+
+impl BearerLayer {
+    /// Verifies tokens with `verifier` and refuses requests without one.
+    pub fn new(verifier: Verifier) -> Self {
+        let realm = verifier
+            .audiences()
+            .first()
+            .map_or("", |audience| audience.as_str());
+        Self {
+            settings: Settings {
+                challenges: Arc::new(Challenges::new(Terms::with_visible_realm(realm))),
+                anonymous: false,
+                log: Arc::new(RefusalLog::new(&verifier)),
+                verifier,
+            },
+            on_refusal: EmptyBody,
+        }
+    }
+}
+
+impl<R> BearerLayer<R> {
+    /// Lets requests without a token pass, without a principal. Those with a bad token are refused
+    /// all the same, and `require` still refuses the anonymous.
+    pub fn allow_anonymous(mut self) -> Self {
+        self.settings.anonymous = true;
+        self
+    }
+
+    /// The realm of challenges. Default: the first accepted audience.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] if it holds anything but visible ASCII and spaces.
+    pub fn with_realm(mut self, realm: &str) -> Result<Self, ConfigError> {
+        let terms = Terms::new(realm)?;
+        let terms = self.settings.challenges.terms().clone().with_realm_of(terms);
+        self.settings.challenges = Arc::new(Challenges::new(terms));
+        Ok(self)
+    }
+
+    /// Names the resource's metadata and its scopes in challenges
+    /// ([RFC 9728 §5.1](https://www.rfc-editor.org/rfc/rfc9728#section-5.1)), so that clients find
+    /// out by themselves where to get a token.
+    pub fn with_resource(mut self, resource: &ProtectedResource) -> Self {
+        let terms = self
+            .settings
+            .challenges
+            .terms()
+            .clone()
+            .with_resource(&resource.metadata_url(), resource.scopes());
+        self.settings.challenges = Arc::new(Challenges::new(terms));
+        self
+    }
+
+    /// Chooses the body of refusals, by a closure `Fn(&Rejection) -> Response<B>`. Status and
+    /// challenge stay as the standards have them. Default: an empty body.
+    pub fn on_refusal<F>(self, on_refusal: F) -> BearerLayer<F> {
+        BearerLayer {
+            settings: self.settings,
+            on_refusal,
+        }
+    }
+}
+
+impl<S, R: Clone> Layer<S> for BearerLayer<R> {
+    type Service = Bearer<S, R>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Gated::new(inner, BearerGate::new(self.settings.clone(), self.on_refusal.clone()))
+    }
+}
+
+impl<R> fmt::Debug for BearerLayer<R> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("BearerLayer")
+            .field("verifier", &self.settings.verifier)
+            .field("anonymous", &self.settings.anonymous)
+            .finish_non_exhaustive()
+    }
+}

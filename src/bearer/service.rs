@@ -1,0 +1,106 @@
+use std::fmt;
+
+use http::request::Parts;
+use http::Response;
+
+use crate::bearer::layer::Settings;
+use crate::gate::answer::{EmptyBody, OnRefusal, Rejection, RejectionKind};
+use crate::gate::{Anonymous, Gate, Gated, Verdict};
+use crate::principal::Principal;
+use crate::token::AccessToken;
+use crate::verify::Decision;
+
+/// A service behind a check of bearer tokens. Made by [`BearerLayer`](crate::BearerLayer).
+pub type Bearer<S, R = EmptyBody> = Gated<S, BearerGate<R>>;
+
+/// The decision of [`BearerLayer`](crate::BearerLayer).
+#[derive(Clone)]
+pub struct BearerGate<R> {
+    settings: Settings,
+    on_refusal: R,
+}
+
+impl<R> BearerGate<R> {
+    pub(super) fn new(settings: Settings, on_refusal: R) -> Self {
+        Self {
+            settings,
+            on_refusal,
+        }
+    }
+}
+
+impl<R> fmt::Debug for BearerGate<R> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("BearerGate")
+            .field("verifier", &self.settings.verifier)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<B, R: OnRefusal<B> + Clone> Gate<B> for BearerGate<R> {
+    type Answer = Rejection;
+
+    fn check(&self, parts: Parts) -> Verdict<Rejection> {
+        self.settings.check(parts)
+    }
+
+    fn answer(&self, rejection: Rejection) -> Response<B> {
+        rejection.into_response(&self.settings.challenges, &self.on_refusal)
+    }
+
+    fn finish(&self, response: &mut Response<B>) {
+        // A requirement further in knows what is lacking; this layer knows how to say where to
+        // get it.
+        if response.status().is_client_error()
+            && let Some(rejection) = response.extensions().get::<Rejection>().cloned()
+        {
+            rejection.set_challenge(response, &self.settings.challenges);
+        }
+    }
+}
+
+impl Settings {
+    fn check(&self, mut parts: Parts) -> Verdict<Rejection> {
+        let token = match AccessToken::from_authorization(&parts.headers) {
+            Ok(Some(token)) => token.as_str(),
+            Ok(None) => return self.without_token(parts),
+            Err(_) => return Verdict::Answer(Rejection::new(RejectionKind::Malformed)),
+        };
+        match self.verifier.decide(token) {
+            Decision::Accept(principal) => {
+                parts.extensions.insert(principal);
+                Verdict::Pass(parts)
+            }
+            Decision::Refuse(error) => {
+                self.log.tell(&error);
+                Verdict::Answer(error.into())
+            }
+            Decision::Wait(keys) => {
+                let token = token.to_owned();
+                let settings = self.clone();
+                Verdict::Wait(Box::pin(async move {
+                    match settings.verifier.decide_after(&token, keys).await {
+                        Ok(principal) => {
+                            parts.extensions.insert(principal);
+                            Verdict::Pass(parts)
+                        }
+                        Err(error) => {
+                            settings.log.tell(&error);
+                            Verdict::Answer(error.into())
+                        }
+                    }
+                }))
+            }
+        }
+    }
+
+    fn without_token(&self, mut parts: Parts) -> Verdict<Rejection> {
+        if !self.anonymous {
+            return Verdict::Answer(Rejection::new(RejectionKind::NoToken));
+        }
+        parts.extensions.remove::<Principal>();
+        parts.extensions.insert(Anonymous);
+        Verdict::Pass(parts)
+    }
+}

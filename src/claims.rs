@@ -1,0 +1,337 @@
+//! Claims and settings as types, so that one can not be taken for another.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use url::{Host, Url};
+
+use crate::error::ConfigError;
+
+/// Who issued a token: an https URL without query or fragment, compared as exact text
+/// ([RFC 8414 §2](https://www.rfc-editor.org/rfc/rfc8414#section-2)). `https://id.example` and
+/// `https://id.example/` are two issuers.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Issuer(Arc<str>);
+
+impl Issuer {
+    /// An issuer from its exact text.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] unless it is an absolute https URL without user information, query
+    /// or fragment.
+    pub fn new(text: &str) -> Result<Self, ConfigError> {
+        Self::parse(text, Transport::Https)
+    }
+
+    pub(crate) fn parse(text: &str, transport: Transport) -> Result<Self, ConfigError> {
+        const SETTING: &str = "issuer";
+        if text.is_empty() {
+            return Err(ConfigError::missing(
+                SETTING,
+                "name the provider, such as https://tenant.us.auth0.com/",
+            ));
+        }
+        if !text.contains("://") {
+            return Err(ConfigError::invalid(
+                SETTING,
+                text,
+                "it does not begin with https://",
+                format!("write https://{text}"),
+            ));
+        }
+        let url = parse_url(SETTING, text, transport)?;
+        if url.query().is_some() {
+            return Err(ConfigError::invalid(
+                SETTING,
+                text,
+                "an issuer has no query",
+                "remove everything from the question mark on",
+            ));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The exact text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Which transports a URL may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Https,
+    /// https, and http to an address of this machine.
+    HttpsOrLoopback,
+}
+
+impl Transport {
+    pub(crate) fn allows(self, url: &Url) -> bool {
+        match url.scheme() {
+            "https" => true,
+            "http" => self == Self::HttpsOrLoopback && is_loopback(url),
+            _ => false,
+        }
+    }
+}
+
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
+        None => false,
+    }
+}
+
+/// An absolute URL that may be called or named to others: right transport, no user information,
+/// no fragment.
+pub(crate) fn parse_url(
+    setting: &'static str,
+    text: &str,
+    transport: Transport,
+) -> Result<Url, ConfigError> {
+    let refuse = |problem: &'static str, remedy: &'static str| {
+        Err(ConfigError::invalid(setting, text, problem, remedy))
+    };
+    if text.trim() != text || text.chars().any(char::is_control) {
+        return refuse(
+            "it has white space or control characters around or in it",
+            "remove them",
+        );
+    }
+    let Ok(url) = Url::parse(text) else {
+        return refuse(
+            "it is not an absolute URL",
+            "write it in full, beginning with https://",
+        );
+    };
+    if !url.has_host() {
+        return refuse("it names no host", "write it in full, such as https://id.example");
+    }
+    if !transport.allows(&url) {
+        return refuse(
+            "only https is safe",
+            "use https:// (plain http is for loopback addresses alone, and by opt-in)",
+        );
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        // The value may hold a password and is not repeated.
+        return Err(ConfigError::invalid(
+            setting,
+            "(redacted)",
+            "it carries user information",
+            "remove everything before the @",
+        ));
+    }
+    if url.fragment().is_some() {
+        return refuse("it has a fragment", "remove everything from the # on");
+    }
+    Ok(url)
+}
+
+impl fmt::Debug for Issuer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Issuer({:?})", self.0)
+    }
+}
+
+impl fmt::Display for Issuer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// For whom a token is meant: compared as exact text, whole
+/// ([RFC 7519 §4.1.3](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.3)).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Audience(Box<str>);
+
+impl Audience {
+    /// An audience from its exact text.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if it is empty, or has white space around it or control characters in it.
+    pub fn new(text: &str) -> Result<Self, ConfigError> {
+        const SETTING: &str = "audience";
+        if text.is_empty() {
+            return Err(ConfigError::missing(
+                SETTING,
+                "without it tokens for any other service would pass; \
+                 name this API as the provider knows it (Auth0: the API identifier)",
+            ));
+        }
+        if text.trim() != text || text.chars().any(char::is_control) {
+            return Err(ConfigError::invalid(
+                SETTING,
+                text,
+                "it has white space or control characters around or in it",
+                "write the exact text of the token's aud claim",
+            ));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The exact text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Audience {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// One scope, compared whole and with regard to case
+/// ([RFC 6749 §3.3](https://www.rfc-editor.org/rfc/rfc6749#section-3.3)).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Scope(Box<str>);
+
+impl Scope {
+    /// A scope from its text.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] if it is empty or holds a character a scope may not hold: white
+    /// space, quotes, backslashes, control and non-ASCII characters.
+    pub fn new(text: &str) -> Result<Self, ConfigError> {
+        let is_scope_token = !text.is_empty()
+            && text
+                .bytes()
+                .all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
+        if !is_scope_token {
+            return Err(ConfigError::invalid(
+                "scope",
+                text,
+                "a scope is one word of visible ASCII without quotes and backslashes",
+                "name each scope by itself",
+            ));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// The scopes a token grants.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ScopeSet(Box<str>);
+
+impl ScopeSet {
+    pub(crate) fn from_delimited(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// A set of words; one that holds a space is no scope and is left out rather than split.
+    pub(crate) fn from_words<'a>(words: impl IntoIterator<Item = &'a str>) -> Self {
+        let words: Vec<_> = words
+            .into_iter()
+            .filter(|word| !word.contains(' '))
+            .collect();
+        Self(words.join(" ").into())
+    }
+
+    /// Whether this very scope is granted.
+    #[must_use]
+    pub fn contains(&self, scope: &str) -> bool {
+        self.iter().any(|granted| granted == scope)
+    }
+
+    /// The scopes, in the token's order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.split(' ').filter(|scope| !scope.is_empty())
+    }
+
+    /// Whether nothing is granted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+}
+
+impl fmt::Display for ScopeSet {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn di_04_what_an_issuer_may_be() {
+        for good in ["https://id.example", "https://id.example/", "https://id.example:8443/a/b"] {
+            assert_eq!(Issuer::new(good).unwrap().as_str(), good);
+        }
+        let cases = [
+            ("", "is not set"),
+            ("id.example", "https://id.example"),
+            ("http://id.example", "only https"),
+            ("http://127.0.0.1:3000", "only https"),
+            ("https://id.example?a=b", "query"),
+            ("https://id.example#a", "fragment"),
+            ("https://user:pass@id.example", "user information"),
+            ("https://", "absolute URL"),
+            (" https://id.example", "white space"),
+            ("ftp://id.example", "only https"),
+        ];
+        for (bad, part) in cases {
+            let error = Issuer::new(bad).unwrap_err();
+            assert_eq!(error.setting(), "issuer");
+            assert!(error.to_string().contains(part), "{bad}: {error}");
+            assert!(!error.to_string().contains("pass@"), "{error}");
+        }
+    }
+
+    #[test]
+    fn bt_22_plain_http_is_for_loopback_alone() {
+        for good in ["http://127.0.0.1:1", "http://[::1]:1", "http://localhost/a", "http://127.9.9.9"] {
+            assert!(Issuer::parse(good, Transport::HttpsOrLoopback).is_ok(), "{good}");
+        }
+        for bad in ["http://192.168.0.1", "http://id.example", "http://localhost.evil.example"] {
+            assert!(Issuer::parse(bad, Transport::HttpsOrLoopback).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn cl_08_an_audience_is_never_empty() {
+        assert!(matches!(Audience::new(""), Err(ConfigError::Missing { .. })));
+        assert!(Audience::new(" a").is_err());
+        assert!(Audience::new("https://api.example.com").is_ok());
+    }
+
+    #[test]
+    fn az_01_scopes_are_compared_whole_and_split_on_spaces_only() {
+        let scopes = ScopeSet::from_delimited("read:all  write\tx");
+        assert!(scopes.contains("read:all"));
+        assert!(scopes.contains("write\tx"));
+        for absent in ["read", "READ:ALL", "write", "x", "", " "] {
+            assert!(!scopes.contains(absent), "{absent:?}");
+        }
+        assert_eq!(ScopeSet::from_words(["a", "b c", "d"]).to_string(), "a d");
+        assert!(ScopeSet::from_delimited("  ").is_empty());
+    }
+
+    #[test]
+    fn bt_14_a_scope_fits_into_a_challenge() {
+        for bad in ["", "a b", "a\"b", "a\\b", "é", "a\r\nb", "a\0"] {
+            assert!(Scope::new(bad).is_err(), "{bad:?}");
+        }
+        assert!(Scope::new("https://api.example.com/read:messages").is_ok());
+    }
+}

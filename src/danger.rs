@@ -1,0 +1,53 @@
+//! Choices that take a protection away. Each is reached by an explicit `danger()` call, so that a
+//! reviewer finds it by searching for the word.
+
+use crate::claims::Transport;
+use crate::provider::ProviderBuilder;
+use crate::verify::VerifierBuilder;
+
+/// Weakening choices about a provider.
+#[must_use]
+#[derive(Debug)]
+pub struct DangerousProviderBuilder(ProviderBuilder);
+
+impl ProviderBuilder {
+    /// Choices that weaken the checks on the provider.
+    pub fn danger(self) -> DangerousProviderBuilder {
+        DangerousProviderBuilder(self)
+    }
+}
+
+impl DangerousProviderBuilder {
+    /// Allows plain http for issuer and endpoints on a loopback address, for development.
+    ///
+    /// # Security
+    /// Every program on this machine that can listen there can pose as the provider. Other
+    /// addresses still need https ([RFC 8414 §2](https://www.rfc-editor.org/rfc/rfc8414#section-2)).
+    pub fn allow_http_on_loopback(self) -> ProviderBuilder {
+        self.0.set_transport(Transport::HttpsOrLoopback)
+    }
+}
+
+/// Weakening choices about a verifier.
+#[must_use]
+#[derive(Debug)]
+pub struct DangerousVerifierBuilder(VerifierBuilder);
+
+impl VerifierBuilder {
+    /// Choices that weaken the checks on tokens.
+    pub fn danger(self) -> DangerousVerifierBuilder {
+        DangerousVerifierBuilder(self)
+    }
+}
+
+impl DangerousVerifierBuilder {
+    /// Accepts tokens bound to a key or certificate (`cnf`) as if they were not.
+    ///
+    /// # Security
+    /// The binding exists so that a stolen token is worthless
+    /// ([RFC 9700 §2.2.1](https://www.rfc-editor.org/rfc/rfc9700#section-2.2.1)). It is not checked
+    /// here, so that a thief can use the token.
+    pub fn allow_sender_constrained(self) -> VerifierBuilder {
+        self.0.set_allow_sender_constrained()
+    }
+}

@@ -1,0 +1,200 @@
+//! Text from the environment, parsed into types where it enters.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::env::names::{ANOTHER_APPLICATIONS, OURS};
+use crate::error::ConfigError;
+use crate::jwt::Algorithm;
+use crate::verify::TokenProfile;
+
+/// The variables that are set to something.
+pub(super) struct Variables(BTreeMap<String, String>);
+
+const PREFIX: &str = "OPENID_";
+
+impl Variables {
+    pub(super) fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut variables: BTreeMap<_, _> = pairs
+            .into_iter()
+            .map(|(name, value)| (name, value.trim().to_owned()))
+            .collect();
+        variables.retain(|_, value| !value.is_empty());
+        Self(variables)
+    }
+
+    pub(super) fn from_env() -> Result<Self, ConfigError> {
+        let mut pairs = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            let Ok(name) = name.into_string() else {
+                continue;
+            };
+            match value.into_string() {
+                Ok(value) => pairs.push((name, value)),
+                Err(_) if name.starts_with(PREFIX) => {
+                    return Err(ConfigError::invalid(
+                        name,
+                        "(not text)",
+                        "it is not UTF-8",
+                        "write it in UTF-8",
+                    ));
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(Self::new(pairs))
+    }
+
+    /// Refuses names nobody reads, and returns those that are another application's.
+    pub(super) fn check_names(&self) -> Result<Vec<String>, ConfigError> {
+        let mut ignored = Vec::new();
+        for name in self.0.keys().filter(|name| name.starts_with(PREFIX)) {
+            if OURS.contains(&name.as_str()) {
+                continue;
+            }
+            if !ANOTHER_APPLICATIONS.contains(&name.as_str()) {
+                return Err(ConfigError::Unknown {
+                    suggestion: closest(name),
+                    setting: name.clone(),
+                });
+            }
+            ignored.push(name.clone());
+        }
+        Ok(ignored)
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        self.0.get(name).cloned()
+    }
+
+    pub(super) fn required(
+        &self,
+        name: &'static str,
+        remedy: &'static str,
+    ) -> Result<String, ConfigError> {
+        self.text(name)
+            .ok_or_else(|| ConfigError::missing(name, remedy))
+    }
+
+    /// Items delimited by commas; empty ones are left out.
+    pub(super) fn list(&self, name: &str) -> Option<Vec<String>> {
+        let items: Vec<_> = self
+            .0
+            .get(name)?
+            .split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
+            .map(str::to_owned)
+            .collect();
+        (!items.is_empty()).then_some(items)
+    }
+
+    pub(super) fn truth(&self, name: &'static str) -> Result<Option<bool>, ConfigError> {
+        let Some(value) = self.0.get(name) else {
+            return Ok(None);
+        };
+        match value.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Ok(Some(true)),
+            "false" | "0" | "no" | "off" => Ok(Some(false)),
+            _ => Err(ConfigError::invalid(
+                name,
+                value,
+                "it is neither true nor false",
+                "write true or false",
+            )),
+        }
+    }
+
+    pub(super) fn must_be_true(&self, name: &'static str) -> Result<(), ConfigError> {
+        if self.truth(name)? == Some(false) {
+            return Err(ConfigError::invalid(
+                name,
+                "false",
+                "this crate does nothing else",
+                "set it to true or remove it",
+            ));
+        }
+        Ok(())
+    }
+
+    /// A plain number of milliseconds, or a number with a unit. No expressions.
+    pub(super) fn duration(&self, name: &'static str) -> Result<Option<Duration>, ConfigError> {
+        let Some(value) = self.0.get(name) else {
+            return Ok(None);
+        };
+        let parsed = match value.parse() {
+            Ok(milliseconds) => Some(Duration::from_millis(milliseconds)),
+            Err(_) => humantime::parse_duration(value).ok(),
+        };
+        parsed.map(Some).ok_or_else(|| {
+            ConfigError::invalid(
+                name,
+                value,
+                "it is not a duration",
+                "write milliseconds as a plain number, or a number with a unit such as 10m",
+            )
+        })
+    }
+
+    pub(super) fn seconds(&self, name: &'static str) -> Result<Option<Duration>, ConfigError> {
+        let Some(value) = self.0.get(name) else {
+            return Ok(None);
+        };
+        let seconds = value.parse().map_err(|_| {
+            ConfigError::invalid(
+                name,
+                value,
+                "it is not a whole number of seconds",
+                "write seconds as a plain number from 0 to 300",
+            )
+        })?;
+        Ok(Some(Duration::from_secs(seconds)))
+    }
+
+    pub(super) fn algorithms(
+        &self,
+        name: &'static str,
+    ) -> Result<Option<Vec<Algorithm>>, ConfigError> {
+        let Some(names) = self.list(name) else {
+            return Ok(None);
+        };
+        let known: Vec<_> = Algorithm::ALL.iter().map(|one| one.name()).collect();
+        names
+            .iter()
+            .map(|algorithm| {
+                Algorithm::from_name(algorithm).ok_or_else(|| {
+                    ConfigError::invalid(
+                        name,
+                        algorithm,
+                        "it is not a signature algorithm that can be accepted (none and HS256 and \
+                         its kin never are: everybody could sign)",
+                        format!("choose from {}", known.join(", ")),
+                    )
+                })
+            })
+            .collect::<Result<_, _>>()
+            .map(Some)
+    }
+
+    pub(super) fn profile(&self, name: &'static str) -> Result<TokenProfile, ConfigError> {
+        match self.text(name).as_deref() {
+            None | Some("lenient") => Ok(TokenProfile::Lenient),
+            Some("strict") => Ok(TokenProfile::Strict),
+            Some(other) => Err(ConfigError::invalid(
+                name,
+                other,
+                "there is no such profile",
+                "write lenient or strict",
+            )),
+        }
+    }
+}
+
+fn closest(name: &str) -> Option<String> {
+    const NEAR: usize = 4;
+    OURS.iter()
+        .map(|known| (strsim::damerau_levenshtein(name, known), *known))
+        .min()
+        .filter(|(distance, _)| *distance <= NEAR)
+        .map(|(_, known)| known.to_owned())
+}

@@ -1,0 +1,233 @@
+//! The one table from refusal to answer.
+
+use std::fmt;
+
+use http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response, StatusCode};
+
+use crate::claims::Scope;
+use crate::error::{VerifyError, VerifyErrorKind};
+use crate::gate::challenge::Challenges;
+
+/// Why a request was refused. It stands in the extensions of the response, so that outer layers
+/// can count and log it; the client learns the status and a standard code.
+#[derive(Clone)]
+pub struct Rejection {
+    kind: RejectionKind,
+    error: Option<VerifyError>,
+    scopes: Vec<Scope>,
+}
+
+/// The kinds of refusal, each with its status
+/// ([RFC 6750 §3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RejectionKind {
+    /// 401 without an error code: no bearer credentials came.
+    NoToken,
+    /// 400 `invalid_request`: the credentials are not one well-formed bearer token.
+    Malformed,
+    /// 401 `invalid_token`: the token was judged and found wanting.
+    InvalidToken,
+    /// 403 `insufficient_scope`: the token is good and grants too little.
+    InsufficientScope,
+    /// 503 with `Retry-After`: nobody can tell, because the provider's keys are not to be had.
+    Unavailable,
+    /// 500: the service was put together without the layer named.
+    MissingLayer(&'static str),
+}
+
+impl RejectionKind {
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::NoToken | Self::InvalidToken => StatusCode::UNAUTHORIZED,
+            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::InsufficientScope => StatusCode::FORBIDDEN,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::MissingLayer(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl Rejection {
+    pub(crate) fn new(kind: RejectionKind) -> Self {
+        Self {
+            kind,
+            error: None,
+            scopes: Vec::new(),
+        }
+    }
+
+    pub(crate) fn insufficient_scope(scopes: &[Scope]) -> Self {
+        Self {
+            scopes: scopes.to_vec(),
+            ..Self::new(RejectionKind::InsufficientScope)
+        }
+    }
+
+    pub(crate) fn missing_layer(layer: &'static str) -> Self {
+        tracing::error!(layer, "a layer is missing from the stack; add it outside of this one");
+        Self::new(RejectionKind::MissingLayer(layer))
+    }
+
+    /// The kind of refusal.
+    #[must_use]
+    pub fn kind(&self) -> RejectionKind {
+        self.kind
+    }
+
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.kind.status()
+    }
+
+    /// Why the token was refused, where one was judged. Not for the client.
+    #[must_use]
+    pub fn verify_error(&self) -> Option<&VerifyError> {
+        self.error.as_ref()
+    }
+
+    /// The scopes the request needs, where it lacks some.
+    #[must_use]
+    pub fn scopes(&self) -> &[Scope] {
+        &self.scopes
+    }
+
+    /// Puts the scopes an outer requirement asks for before those of an inner one.
+    pub(crate) fn also_needs(&mut self, outer: &[Scope]) {
+        let inner = std::mem::take(&mut self.scopes);
+        self.scopes = outer.to_vec();
+        for scope in inner {
+            if !self.scopes.contains(&scope) {
+                self.scopes.push(scope);
+            }
+        }
+    }
+
+    /// The challenge that goes with it: on every 401, and wherever RFC 6750 names a code.
+    fn challenge(&self, challenges: &Challenges) -> Option<HeaderValue> {
+        Some(match self.kind {
+            RejectionKind::NoToken => challenges.no_token.clone(),
+            RejectionKind::Malformed => challenges.malformed.clone(),
+            RejectionKind::InvalidToken => {
+                let kind = self.error.as_ref().map(VerifyError::kind);
+                if kind == Some(VerifyErrorKind::Expired) {
+                    challenges.expired.clone()
+                } else {
+                    challenges.invalid.clone()
+                }
+            }
+            RejectionKind::InsufficientScope => challenges.insufficient_scope(&self.scopes),
+            RejectionKind::Unavailable | RejectionKind::MissingLayer(_) => return None,
+        })
+    }
+
+    pub(crate) fn set_challenge<B>(&self, response: &mut Response<B>, challenges: &Challenges) {
+        if let Some(challenge) = self.challenge(challenges) {
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+    }
+
+    /// The response: `on_refusal` chooses the body, this table all that the standards fix.
+    pub(crate) fn into_response<B>(
+        self,
+        challenges: &Challenges,
+        on_refusal: &impl OnRefusal<B>,
+    ) -> Response<B> {
+        let mut response = on_refusal.response(&self);
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.remove(WWW_AUTHENTICATE);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(after) = self.error.as_ref().and_then(VerifyError::retry_after) {
+            // Whole seconds, rounded up, and never "at once".
+            let seconds = after.as_secs().saturating_add(1);
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        self.set_challenge(&mut response, challenges);
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<VerifyError> for Rejection {
+    fn from(error: VerifyError) -> Self {
+        let kind = match error.kind() {
+            VerifyErrorKind::Malformed => RejectionKind::Malformed,
+            VerifyErrorKind::Unavailable => RejectionKind::Unavailable,
+            _ => RejectionKind::InvalidToken,
+        };
+        Self {
+            error: Some(error),
+            ..Self::new(kind)
+        }
+    }
+}
+
+impl fmt::Debug for Rejection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Rejection")
+            .field("kind", &self.kind)
+            .field("error", &self.error)
+            .field("scopes", &self.scopes)
+            .finish()
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.kind, &self.error) {
+            (_, Some(error)) => error.fmt(formatter),
+            (RejectionKind::NoToken, _) => formatter.write_str("no bearer token was sent"),
+            (RejectionKind::Malformed, _) => {
+                formatter.write_str("the Authorization field is not one bearer token")
+            }
+            (RejectionKind::InsufficientScope, _) => {
+                formatter.write_str("the token grants too little")
+            }
+            (RejectionKind::MissingLayer(layer), _) => {
+                write!(formatter, "{layer} is missing from the stack")
+            }
+            (RejectionKind::InvalidToken, _) => {
+                formatter.write_str("the token is not meant for this route")
+            }
+            (RejectionKind::Unavailable, _) => {
+                formatter.write_str("the provider's keys are not available")
+            }
+        }
+    }
+}
+
+/// Chooses what a refused client reads.
+///
+/// Implemented by [`EmptyBody`], the default, and by every
+/// `Fn(&Rejection) -> Response<B> + Clone`. Status, challenge, `Cache-Control` and `Retry-After` are
+/// set afterwards and cannot be changed by it.
+pub trait OnRefusal<B> {
+    /// A response whose body, and whose headers but those of the standards, are sent.
+    fn response(&self, rejection: &Rejection) -> Response<B>;
+}
+
+/// Refuses with an empty body.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct EmptyBody;
+
+impl<B: Default> OnRefusal<B> for EmptyBody {
+    fn response(&self, _: &Rejection) -> Response<B> {
+        Response::new(B::default())
+    }
+}
+
+impl<F, B> OnRefusal<B> for F
+where
+    F: Fn(&Rejection) -> Response<B>,
+{
+    fn response(&self, rejection: &Rejection) -> Response<B> {
+        self(rejection)
+    }
+}

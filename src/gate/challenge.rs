@@ -1,0 +1,173 @@
+//! The words of a challenge (RFC 6750 §3), put together once and cloned into each answer.
+
+use std::fmt::Write as _;
+
+use http::HeaderValue;
+
+use crate::claims::Scope;
+use crate::error::ConfigError;
+
+/// What every challenge of one layer says: its realm, the scopes to ask for, where the resource
+/// describes itself. All of it comes from the configuration, none of it from a request.
+#[derive(Debug, Clone)]
+pub(crate) struct Terms {
+    realm: String,
+    scopes: Vec<Scope>,
+    resource_metadata: Option<String>,
+}
+
+/// The ready-made challenges.
+#[derive(Debug, Clone)]
+pub(crate) struct Challenges {
+    terms: Terms,
+    pub(crate) no_token: HeaderValue,
+    pub(crate) malformed: HeaderValue,
+    pub(crate) invalid: HeaderValue,
+    pub(crate) expired: HeaderValue,
+}
+
+impl Terms {
+    pub(crate) fn new(realm: &str) -> Result<Self, ConfigError> {
+        // quoted-string of RFC 9110 §5.6.4, kept to visible ASCII and space.
+        if realm.bytes().any(|byte| !matches!(byte, 0x20..=0x7e)) {
+            return Err(ConfigError::invalid(
+                "realm",
+                realm,
+                "it holds control or non-ASCII characters",
+                "use visible ASCII",
+            ));
+        }
+        Ok(Self {
+            realm: realm.to_owned(),
+            scopes: Vec::new(),
+            resource_metadata: None,
+        })
+    }
+
+    /// A realm from a text that may hold anything.
+    pub(crate) fn with_visible_realm(text: &str) -> Self {
+        let is_visible = |character: &char| matches!(character, ' '..='~');
+        Self {
+            realm: text.chars().filter(is_visible).collect(),
+            scopes: Vec::new(),
+            resource_metadata: None,
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn with_realm_of(self, other: Self) -> Self {
+        Self {
+            realm: other.realm,
+            ..self
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn with_resource(mut self, metadata_url: &str, scopes: &[Scope]) -> Self {
+        self.resource_metadata = Some(metadata_url.to_owned());
+        self.scopes = scopes.to_vec();
+        self
+    }
+
+    fn challenge(&self, error: Option<(&str, &str)>, scopes: &[Scope]) -> HeaderValue {
+        let mut text = String::from("Bearer ");
+        parameter(&mut text, "realm", &self.realm);
+        if let Some(url) = &self.resource_metadata {
+            parameter(&mut text, "resource_metadata", url);
+        }
+        if !scopes.is_empty() {
+            let scopes: Vec<_> = scopes.iter().map(Scope::as_str).collect();
+            parameter(&mut text, "scope", &scopes.join(" "));
+        }
+        if let Some((code, description)) = error {
+            parameter(&mut text, "error", code);
+            parameter(&mut text, "error_description", description);
+        }
+        // Every part was checked when it was configured; this is never used.
+        HeaderValue::from_str(&text)
+            .unwrap_or_else(|_| HeaderValue::from_static("Bearer realm=\"\""))
+    }
+}
+
+fn parameter(text: &mut String, name: &str, value: &str) {
+    if !text.ends_with(' ') {
+        text.push_str(", ");
+    }
+    let escaped = value.replace('\\', "\\\\").replace('"', "\\\"");
+    let _ = write!(text, "{name}=\"{escaped}\"");
+}
+
+impl Challenges {
+    pub(crate) fn new(terms: Terms) -> Self {
+        let challenge = |error| terms.challenge(error, &terms.scopes);
+        Self {
+            no_token: challenge(None),
+            malformed: challenge(Some((
+                "invalid_request",
+                "the request does not carry exactly one well-formed bearer token",
+            ))),
+            // One text for unknown key, bad signature, wrong audience and wrong issuer: a caller
+            // learns nothing by trying.
+            invalid: challenge(Some((
+                "invalid_token",
+                "the access token is not valid for this resource",
+            ))),
+            expired: challenge(Some(("invalid_token", "the access token has expired"))),
+            terms,
+        }
+    }
+
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    pub(crate) fn insufficient_scope(&self, scopes: &[Scope]) -> HeaderValue {
+        self.terms.challenge(
+            Some((
+                "insufficient_scope",
+                "the access token does not grant what this request needs",
+            )),
+            scopes,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bt_14_a_realm_is_escaped_or_refused() {
+        let challenge = |realm: &str| {
+            Challenges::new(Terms::new(realm).unwrap())
+                .no_token
+                .to_str()
+                .unwrap()
+                .to_owned()
+        };
+        assert_eq!(challenge("a b"), r#"Bearer realm="a b""#);
+        assert_eq!(challenge("a\"b\\c"), r#"Bearer realm="a\"b\\c""#);
+        for bad in ["a\r\nb", "a\0", "é", "\u{7f}", "\t"] {
+            assert!(Terms::new(bad).is_err(), "{bad:?}");
+        }
+        let visible = Challenges::new(Terms::with_visible_realm("a\r\né\"b"));
+        assert_eq!(visible.no_token, r#"Bearer realm="a\"b""#);
+    }
+
+    #[test]
+    fn bt_13_and_bt_16_each_parameter_once_and_all_scopes_together() {
+        let scopes = [Scope::new("a").unwrap(), Scope::new("b:c").unwrap()];
+        let terms = Terms::new("r")
+            .unwrap()
+            .with_resource("https://api.example/.well-known/x", &scopes[..1]);
+        let challenges = Challenges::new(terms);
+        assert_eq!(
+            challenges.no_token,
+            r#"Bearer realm="r", resource_metadata="https://api.example/.well-known/x", scope="a""#
+        );
+        assert_eq!(
+            challenges.insufficient_scope(&scopes),
+            r#"Bearer realm="r", resource_metadata="https://api.example/.well-known/x", scope="a b:c", error="insufficient_scope", error_description="the access token does not grant what this request needs""#
+        );
+    }
+}

@@ -1,0 +1,136 @@
+//! The one inbound future.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::{Request, Response};
+use pin_project::pin_project;
+use tower_service::Service;
+
+use crate::gate::{Gate, Verdict};
+use crate::http_client::BoxFuture;
+
+/// The response of a [`Gated`](crate::gate::Gated) service: forwards to the inner service, answers, or waits and then
+/// does one of them.
+#[pin_project]
+pub struct ResponseFuture<S, G, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>>,
+    G: Gate<ResBody>,
+{
+    #[pin]
+    state: State<S, G, ReqBody, ResBody>,
+}
+
+#[pin_project(project = StateProjection)]
+enum State<S, G, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>>,
+    G: Gate<ResBody>,
+{
+    Forward {
+        gate: G,
+        #[pin]
+        response: S::Future,
+    },
+    Answered(Option<Response<ResBody>>),
+    Waiting {
+        verdict: BoxFuture<Verdict<G::Answer>>,
+        // Taken once, when the verdict is there.
+        held: Option<(G, S, ReqBody)>,
+    },
+}
+
+impl<S, G, ReqBody, ResBody> ResponseFuture<S, G, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>>,
+    G: Gate<ResBody>,
+{
+    pub(super) fn forward(gate: G, response: S::Future) -> Self {
+        Self {
+            state: State::Forward { gate, response },
+        }
+    }
+
+    pub(super) fn answered(response: Response<ResBody>) -> Self {
+        Self {
+            state: State::Answered(Some(response)),
+        }
+    }
+
+    pub(super) fn waiting(
+        gate: G,
+        inner: S,
+        body: ReqBody,
+        verdict: BoxFuture<Verdict<G::Answer>>,
+    ) -> Self {
+        Self {
+            state: State::Waiting {
+                verdict,
+                held: Some((gate, inner, body)),
+            },
+        }
+    }
+}
+
+impl<S, G, ReqBody, ResBody> fmt::Debug for ResponseFuture<S, G, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>>,
+    G: Gate<ResBody>,
+{
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self.state {
+            State::Forward { .. } => "ResponseFuture(forward)",
+            State::Answered(_) => "ResponseFuture(answered)",
+            State::Waiting { .. } => "ResponseFuture(waiting)",
+        })
+    }
+}
+
+impl<S, G, ReqBody, ResBody> Future for ResponseFuture<S, G, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    G: Gate<ResBody>,
+{
+    type Output = Result<Response<ResBody>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let next = match state.as_mut().project() {
+                StateProjection::Forward { gate, response } => {
+                    let mut response = ready!(response.poll(context))?;
+                    gate.finish(&mut response);
+                    return Poll::Ready(Ok(response));
+                }
+                StateProjection::Answered(response) => {
+                    return match response.take() {
+                        Some(response) => Poll::Ready(Ok(response)),
+                        // Polled again after its end, which the contract of futures leaves open.
+                        None => Poll::Pending,
+                    };
+                }
+                StateProjection::Waiting { verdict, held } => {
+                    let decided = ready!(verdict.as_mut().poll(context));
+                    let Some((gate, mut inner, body)) = held.take() else {
+                        return Poll::Pending;
+                    };
+                    match decided {
+                        Verdict::Pass(parts) => State::Forward {
+                            response: inner.call(Request::from_parts(parts, body)),
+                            gate,
+                        },
+                        Verdict::Answer(answer) => State::Answered(Some(gate.answer(answer))),
+                        Verdict::Wait(verdict) => State::Waiting {
+                            verdict,
+                            held: Some((gate, inner, body)),
+                        },
+                    }
+                }
+            };
+            state.set(next);
+        }
+    }
+}

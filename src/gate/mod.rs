@@ -1,0 +1,91 @@
+//! What the inbound rooms share: three verdicts, one service around a decision, and one future
+//! that carries the verdict out.
+
+pub(crate) mod answer;
+pub(crate) mod challenge;
+mod future;
+
+use std::task::{Context, Poll};
+
+use http::request::Parts;
+use http::{Request, Response};
+use tower_service::Service;
+
+pub use self::future::ResponseFuture;
+use crate::http_client::BoxFuture;
+
+/// What a room decides about a request.
+#[expect(unnameable_types, missing_debug_implementations, reason = "seals the trait below")]
+pub enum Verdict<A> {
+    /// Go on.
+    Pass(Parts),
+    /// We reply ourselves.
+    Answer(A),
+    /// Something must come first; then Pass or Answer. The only box on the way in.
+    Wait(BoxFuture<Verdict<A>>),
+}
+
+/// A room's decision, a function of the request's head. The body is never looked at.
+#[expect(unnameable_types, reason = "sealed: the rooms are ours")]
+pub trait Gate<B>: Clone {
+    /// What the room can say itself.
+    type Answer: Send + 'static;
+
+    /// Decides.
+    fn check(&self, parts: Parts) -> Verdict<Self::Answer>;
+
+    /// The answer as a response.
+    fn answer(&self, answer: Self::Answer) -> Response<B>;
+
+    /// A last look at the inner service's response.
+    fn finish(&self, response: &mut Response<B>);
+}
+
+/// A service behind a gate, such as [`Bearer`](crate::bearer::Bearer) or
+/// [`Require`](crate::require::Require). Its error is the inner service's: a refusal is a response.
+#[derive(Debug, Clone)]
+pub struct Gated<S, G> {
+    inner: S,
+    gate: G,
+}
+
+impl<S, G> Gated<S, G> {
+    pub(crate) fn new(inner: S, gate: G) -> Self {
+        Self { inner, gate }
+    }
+}
+
+impl<S, G, ReqBody, ResBody> Service<Request<ReqBody>> for Gated<S, G>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    G: Gate<ResBody>,
+{
+    type Response = Response<ResBody>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, G, ReqBody, ResBody>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let (parts, body) = request.into_parts();
+        match self.gate.check(parts) {
+            Verdict::Pass(parts) => {
+                let response = self.inner.call(Request::from_parts(parts, body));
+                ResponseFuture::forward(self.gate.clone(), response)
+            }
+            Verdict::Answer(answer) => ResponseFuture::answered(self.gate.answer(answer)),
+            Verdict::Wait(verdict) => {
+                // The service that was polled ready is the one to call; its clone stays behind.
+                let clone = self.inner.clone();
+                let ready = std::mem::replace(&mut self.inner, clone);
+                ResponseFuture::waiting(self.gate.clone(), ready, body, verdict)
+            }
+        }
+    }
+}
+
+/// Stands in the extensions of a request that came without credentials and may go on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Anonymous;

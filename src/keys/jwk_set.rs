@@ -1,0 +1,461 @@
+//! A JWK Set read tolerantly, entry by entry, and a key chosen from it strictly.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk};
+use serde_json::{Map, Value};
+
+use crate::error::{ProviderError, ProviderErrorKind};
+use crate::jwt::Algorithm;
+use crate::keys::public_key::PublicKey;
+
+/// A set with more entries is refused whole.
+pub(crate) const MAX_KEYS: usize = 100;
+
+/// So many keys are tried for a token that names none.
+const MAX_CANDIDATES: usize = 8;
+
+/// The keys of a set that can verify something.
+#[derive(Debug)]
+pub(crate) struct JwkSet {
+    keys: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    kid: Option<Box<str>>,
+    /// The issuer this key is for, where the set says so (Entra ID).
+    issuer: Option<Box<str>>,
+    /// One for each algorithm the key may be used with.
+    keys: Vec<PublicKey>,
+}
+
+/// Which keys to try for a token.
+pub(crate) enum Choice<'a> {
+    /// One of these, tried in turn; exactly one where the token has a `kid`.
+    Candidates(Vec<&'a PublicKey>),
+    One(&'a PublicKey),
+    /// No key of that name, or none that fits a token without a name.
+    Unknown,
+    /// A key of that name, for another algorithm.
+    OtherAlgorithm,
+    /// Different keys under one name, or too many for a token without a name.
+    Ambiguous,
+}
+
+impl JwkSet {
+    /// Reads a set. Entries that cannot be used are passed over (RFC 7517 §5).
+    ///
+    /// # Errors
+    /// If it is not a set, has more than 100 entries, or none that can be used.
+    pub(crate) fn parse(document: &[u8]) -> Result<Self, ProviderError> {
+        let invalid =
+            |message: &str| ProviderError::new(ProviderErrorKind::InvalidAnswer, message.to_owned());
+        let document: Value = serde_json::from_slice(document)
+            .map_err(|_| invalid("the key set is not JSON"))?;
+        let entries = document
+            .get("keys")
+            .and_then(Value::as_array)
+            .ok_or_else(|| invalid("the key set has no array named keys"))?;
+        if entries.len() > MAX_KEYS {
+            return Err(ProviderError::new(
+                ProviderErrorKind::TooLarge,
+                format!("the key set has {} entries, more than {MAX_KEYS}", entries.len()),
+            ));
+        }
+        let mut keys: Vec<Entry> = Vec::with_capacity(entries.len());
+        for entry in entries {
+            match Entry::parse(entry) {
+                // The same key published twice is one key.
+                Ok(entry) if keys.iter().any(|known| known.repeats(&entry)) => {}
+                Ok(entry) => keys.push(entry),
+                Err(reason) => tracing::debug!(reason, "passed over an entry of the key set"),
+            }
+        }
+        if keys.is_empty() {
+            return Err(ProviderError::new(
+                ProviderErrorKind::NoUsableKeys,
+                format!(
+                    "none of the {} entries of the key set can verify a signature",
+                    entries.len()
+                ),
+            ));
+        }
+        Ok(Self { keys })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The keys a token may have been signed with, by name, algorithm and issuer.
+    pub(crate) fn choose(&self, kid: Option<&str>, algorithm: Algorithm, issuer: &Holder) -> Choice<'_> {
+        let Some(kid) = kid else {
+            return self.choose_unnamed(algorithm, issuer);
+        };
+        let mut named = false;
+        let mut chosen = None;
+        for entry in &self.keys {
+            if entry.kid.as_deref() != Some(kid) {
+                continue;
+            }
+            named = true;
+            if let Some(key) = entry.fitting(algorithm, issuer) {
+                if chosen.is_some() {
+                    return Choice::Ambiguous;
+                }
+                chosen = Some(key);
+            }
+        }
+        match chosen {
+            Some(key) => Choice::One(key),
+            None if named => Choice::OtherAlgorithm,
+            None => Choice::Unknown,
+        }
+    }
+
+    fn choose_unnamed(&self, algorithm: Algorithm, issuer: &Holder) -> Choice<'_> {
+        let mut candidates = self
+            .keys
+            .iter()
+            .filter_map(|entry| entry.fitting(algorithm, issuer));
+        let chosen: Vec<_> = candidates.by_ref().take(MAX_CANDIDATES).collect();
+        if candidates.next().is_some() {
+            Choice::Ambiguous
+        } else if chosen.is_empty() {
+            Choice::Unknown
+        } else {
+            Choice::Candidates(chosen)
+        }
+    }
+}
+
+/// The issuer a token names, for key sets that serve many (DI-08).
+pub(crate) struct Holder<'a> {
+    pub(crate) issuer: &'a str,
+    pub(crate) tenant: Option<&'a str>,
+}
+
+/// What stands for the tenant in the issuer of a provider that serves many.
+pub(crate) const TENANT_PLACEHOLDER: &str = "{tenantid}";
+
+impl Holder<'_> {
+    fn is(&self, issuer: &str) -> bool {
+        issuer == self.issuer
+            || self
+                .tenant
+                .is_some_and(|tenant| issuer.replace(TENANT_PLACEHOLDER, tenant) == self.issuer)
+    }
+}
+
+impl Entry {
+    fn fitting(&self, algorithm: Algorithm, issuer: &Holder) -> Option<&PublicKey> {
+        if let Some(own) = &self.issuer
+            && !issuer.is(own)
+        {
+            return None;
+        }
+        self.keys.iter().find(|key| key.algorithm() == algorithm)
+    }
+
+    fn repeats(&self, other: &Self) -> bool {
+        self.kid == other.kid
+            && self.issuer == other.issuer
+            && self.keys.len() == other.keys.len()
+            && self
+                .keys
+                .iter()
+                .zip(&other.keys)
+                .all(|(one, two)| one.algorithm() == two.algorithm() && one.is_same_key(two))
+    }
+
+    fn parse(entry: &Value) -> Result<Self, &'static str> {
+        let members = entry.as_object().ok_or("an entry is not an object")?;
+        if let Some(usage) = members.get("use")
+            && usage != "sig"
+        {
+            return Err("use is not sig");
+        }
+        if let Some(operations) = members.get("key_ops") {
+            let operations = operations.as_array().ok_or("key_ops is not an array")?;
+            if !operations.iter().any(|operation| operation == "verify") {
+                return Err("key_ops does not allow verify");
+            }
+        }
+        let algorithm = match members.get("alg") {
+            None => None,
+            Some(name) => Some(
+                name.as_str()
+                    .and_then(Algorithm::from_name)
+                    .ok_or("alg is none this crate verifies")?,
+            ),
+        };
+        let keys = usable_keys(members, algorithm)?;
+        if keys.is_empty() {
+            return Err("alg does not fit the key");
+        }
+        Ok(Self {
+            kid: text(members, "kid")?,
+            issuer: text(members, "issuer")?,
+            keys,
+        })
+    }
+}
+
+fn text(members: &Map<String, Value>, name: &str) -> Result<Option<Box<str>>, &'static str> {
+    match members.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.as_str().into())),
+        Some(_) => Err("kid or issuer is not a string"),
+    }
+}
+
+/// Only these make a verification key: certificates (RFC 7517 §4.6 to §4.9) are ignored, and
+/// private members are not even looked at.
+const PUBLIC_MEMBERS: [&str; 6] = ["kty", "crv", "n", "e", "x", "y"];
+
+fn usable_keys(
+    members: &Map<String, Value>,
+    algorithm: Option<Algorithm>,
+) -> Result<Vec<PublicKey>, &'static str> {
+    let public = PUBLIC_MEMBERS
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), members.get(*name)?.clone())))
+        .collect();
+    let jwk: Jwk = serde_json::from_value(Value::Object(public))
+        .map_err(|_| "a member of the key is missing or mistyped")?;
+    let serves = |candidate: &Algorithm| algorithm.is_none_or(|only| only == *candidate);
+    match jwk.algorithm {
+        AlgorithmParameters::RSA(rsa) => {
+            let modulus = decode(&rsa.n)?;
+            let exponent = decode(&rsa.e)?;
+            [
+                Algorithm::Rs256,
+                Algorithm::Rs384,
+                Algorithm::Rs512,
+                Algorithm::Ps256,
+                Algorithm::Ps384,
+                Algorithm::Ps512,
+            ]
+            .into_iter()
+            .filter(serves)
+            .map(|algorithm| PublicKey::rsa(algorithm, &modulus, &exponent))
+            .collect()
+        }
+        AlgorithmParameters::EllipticCurve(ec) => {
+            let fixed = match ec.curve {
+                EllipticCurve::P256 => Algorithm::Es256,
+                EllipticCurve::P384 => Algorithm::Es384,
+                EllipticCurve::P521 => Algorithm::Es512,
+                _ => return Err("the curve is none for ECDSA"),
+            };
+            let (x, y) = (decode(&ec.x)?, decode(&ec.y)?);
+            Some(fixed)
+                .filter(serves)
+                .map(|algorithm| PublicKey::ec(algorithm, &x, &y))
+                .into_iter()
+                .collect()
+        }
+        AlgorithmParameters::OctetKeyPair(okp) => {
+            if okp.curve != EllipticCurve::Ed25519 {
+                return Err("the curve is not Ed25519");
+            }
+            let x = decode(&okp.x)?;
+            Some(Algorithm::EdDsa)
+                .filter(serves)
+                .map(|_| PublicKey::ed25519(&x))
+                .into_iter()
+                .collect()
+        }
+        // A symmetric key that comes by URL is known to everybody (RFC 8725 §3.5).
+        _ => Err("the key is not an asymmetric one this crate verifies with"),
+    }
+}
+
+fn decode(text: &str) -> Result<Vec<u8>, &'static str> {
+    // No number in a usable key is longer than an RSA modulus of 8192 bits.
+    const LONGEST: usize = 1_400;
+    if text.len() > LONGEST {
+        return Err("a number of the key is too long");
+    }
+    URL_SAFE_NO_PAD
+        .decode(text)
+        .map_err(|_| "a number of the key is not base64url")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    const NOBODY: Holder<'static> = Holder {
+        issuer: "https://id.example",
+        tenant: None,
+    };
+
+    fn rsa(byte: u8) -> Value {
+        json!({"kty": "RSA", "n": URL_SAFE_NO_PAD.encode([byte; 256]), "e": "AQAB"})
+    }
+
+    fn with(mut key: Value, members: &Value) -> Value {
+        for (name, value) in members.as_object().unwrap() {
+            key[name] = value.clone();
+        }
+        key
+    }
+
+    fn ed25519() -> Value {
+        // RFC 8037 appendix A.2.
+        json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"})
+    }
+
+    fn set(keys: &[Value]) -> Result<JwkSet, ProviderError> {
+        JwkSet::parse(json!({ "keys": keys }).to_string().as_bytes())
+    }
+
+    fn chosen(set: &JwkSet, kid: Option<&str>, algorithm: Algorithm) -> &'static str {
+        match set.choose(kid, algorithm, &NOBODY) {
+            Choice::One(_) => "one",
+            Choice::Candidates(keys) => ["none", "candidate", "candidates"][keys.len().min(2)],
+            Choice::Unknown => "unknown",
+            Choice::OtherAlgorithm => "other algorithm",
+            Choice::Ambiguous => "ambiguous",
+        }
+    }
+
+    #[test]
+    fn ks_01_damaged_entries_are_passed_over() {
+        let damaged = [
+            json!(null),
+            json!(1),
+            json!([]),
+            json!({}),
+            json!({"kty": "RSA"}),
+            json!({"kty": "RSA", "n": 7, "e": "AQAB"}),
+            json!({"kty": "RSA", "n": "!!", "e": "AQAB"}),
+            json!({"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA"}),
+            json!({"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}),
+            json!({"kty": "OKP", "crv": "X25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}),
+            json!({"kty": "oct", "k": "c2VjcmV0"}),
+            with(rsa(0xfe), &json!({"alg": 7})),
+            with(rsa(0xfe), &json!({"alg": "RSA-OAEP"})),
+            with(rsa(0xfe), &json!({"kid": 7})),
+            with(rsa(0xfe), &json!({"use": ["sig"]})),
+            with(rsa(0xfe), &json!({"key_ops": "verify"})),
+            with(rsa(0xfe), &json!({"alg": "ES256"})),
+        ];
+        for entry in &damaged {
+            assert!(set(std::slice::from_ref(entry)).is_err(), "{entry}");
+            let both = set(&[entry.clone(), with(rsa(0xff), &json!({"kid": "good"}))]).unwrap();
+            assert_eq!(chosen(&both, Some("good"), Algorithm::Rs256), "one", "{entry}");
+        }
+        let all: Vec<_> = damaged.into_iter().chain([rsa(0xff)]).collect();
+        assert_eq!(set(&all).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn ks_06_certificates_are_ignored_even_when_broken() {
+        let key = with(rsa(0xff), &json!({"kid": "a", "x5c": "no array", "x5u": 7, "x5t": null}));
+        assert_eq!(set(&[key]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn ks_07_private_members_leave_no_trace() {
+        let key = with(rsa(0xff), &json!({"kid": "a", "d": "PRIVATE", "p": "PRIVATE"}));
+        assert!(!format!("{:?}", set(&[key]).unwrap()).contains("PRIVATE"));
+    }
+
+    #[test]
+    fn ks_02_use_and_key_ops_must_both_allow_it() {
+        let cases = [
+            (json!({"use": "sig"}), true),
+            (json!({"use": "enc"}), false),
+            (json!({"use": "SIG"}), false),
+            (json!({"key_ops": ["verify"]}), true),
+            (json!({"key_ops": ["sign", "verify"]}), true),
+            (json!({"key_ops": ["encrypt"]}), false),
+            (json!({"key_ops": []}), false),
+            (json!({"use": "sig", "key_ops": ["sign"]}), false),
+            (json!({"use": "enc", "key_ops": ["verify"]}), false),
+        ];
+        for (members, usable) in cases {
+            assert_eq!(set(&[with(rsa(0xff), &members)]).is_ok(), usable, "{members}");
+        }
+    }
+
+    #[test]
+    fn ks_05_one_name_may_stand_for_keys_of_different_algorithms_only() {
+        let named = |key: Value| with(key, &json!({"kid": "k"}));
+        let mixed = set(&[named(ed25519()), named(rsa(0xff))]).unwrap();
+        assert_eq!(chosen(&mixed, Some("k"), Algorithm::Rs256), "one");
+        assert_eq!(chosen(&mixed, Some("k"), Algorithm::EdDsa), "one");
+        assert_eq!(chosen(&mixed, Some("k"), Algorithm::Es256), "other algorithm");
+        assert_eq!(chosen(&mixed, Some("K"), Algorithm::Rs256), "unknown");
+
+        let alike = set(&[named(rsa(0xff)), named(rsa(0xfd))]).unwrap();
+        assert_eq!(chosen(&alike, Some("k"), Algorithm::Rs256), "ambiguous");
+        let same = set(&[named(rsa(0xff)), named(rsa(0xff))]).unwrap();
+        assert_eq!(chosen(&same, Some("k"), Algorithm::Rs256), "one");
+    }
+
+    #[test]
+    fn al_02_a_key_works_with_its_own_algorithm_only() {
+        let key = with(rsa(0xff), &json!({"kid": "k", "alg": "RS256"}));
+        let set = set(&[key]).unwrap();
+        assert_eq!(chosen(&set, Some("k"), Algorithm::Rs256), "one");
+        for other in [Algorithm::Ps256, Algorithm::Rs384, Algorithm::Es256] {
+            assert_eq!(chosen(&set, Some("k"), other), "other algorithm", "{other}");
+        }
+    }
+
+    #[test]
+    fn ks_04_without_a_name_few_keys_are_tried() {
+        let keys = |count: u8| -> Vec<Value> { (0..count).map(|n| rsa(0x81 + n)).collect() };
+        assert_eq!(chosen(&set(&keys(1)).unwrap(), None, Algorithm::Rs256), "candidate");
+        assert_eq!(chosen(&set(&keys(8)).unwrap(), None, Algorithm::Rs256), "candidates");
+        assert_eq!(chosen(&set(&keys(9)).unwrap(), None, Algorithm::Rs256), "ambiguous");
+        assert_eq!(chosen(&set(&keys(9)).unwrap(), None, Algorithm::EdDsa), "unknown");
+    }
+
+    #[test]
+    fn ks_15_and_ks_17_what_is_no_set_is_an_error() {
+        for text in ["{}", "[]", "null", "<html>", "", "{\"keys\":{}}", "{\"keys\":[]}", "{\"keys\":null}"] {
+            assert!(JwkSet::parse(text.as_bytes()).is_err(), "{text}");
+        }
+        let many: Vec<_> = (0..=MAX_KEYS).map(|_| rsa(0xff)).collect();
+        assert_eq!(set(&many).unwrap_err().kind(), ProviderErrorKind::TooLarge);
+    }
+
+    #[test]
+    fn di_08_a_key_for_one_issuer_serves_no_other() {
+        let holder = |issuer: &'static str, tenant| Holder { issuer, tenant };
+        let key = with(rsa(0xff), &json!({"kid": "k", "issuer": "https://id.example/{tenantid}/v2.0"}));
+        let set = set(&[key]).unwrap();
+        let cases = [
+            (holder("https://id.example/a/v2.0", Some("a")), true),
+            (holder("https://id.example/b/v2.0", Some("a")), false),
+            (holder("https://id.example/a/v2.0", None), false),
+            (holder("https://evil.example/a/v2.0", Some("a")), false),
+        ];
+        for (holder, fits) in cases {
+            let choice = set.choose(Some("k"), Algorithm::Rs256, &holder);
+            assert_eq!(matches!(choice, Choice::One(_)), fits, "{}", holder.issuer);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn ks_01_no_document_makes_the_parser_panic(document in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = JwkSet::parse(&document);
+        }
+
+        #[test]
+        fn ks_01_no_entry_makes_the_parser_panic(
+            kty in "RSA|EC|OKP|oct|x", crv in "P-256|P-384|P-521|Ed25519|X25519|secp256k1|",
+            a in "[A-Za-z0-9_-]{0,90}", b in "[A-Za-z0-9_-]{0,90}",
+        ) {
+            let _ = set(&[json!({"kty": kty, "crv": crv, "n": a, "e": b, "x": a, "y": b, "k": a})]);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Composable [tower](https://docs.rs/tower) layers that let any hyper-based service **reuse the
+//! tokens of an OpenID provider**: verify access tokens against cached keys, and enforce issuer,
+//! audience, scope and claims.
+//!
+//! ```text
+//!  Authorization: Bearer …
+//!         │
+//!      bearer                 who is calling?
+//!         │
+//!     Principal               the waist: one type, in the request's extensions
+//!         │
+//!      require                may they?
+//!         │
+//!      handler
+//! ```
+//!
+//! The first lines of an API on axum (feature `axum`):
+//!
+//! ```
+//! # #[cfg(feature = "axum")]
+//! # fn main() -> Result<(), tower_oidc::ConfigError> {
+//! # use axum::{Router, routing::get};
+//! use tower_oidc::{BearerLayer, Principal, Provider, RequireLayer};
+//!
+//! let provider = Provider::discover("https://tenant.us.auth0.com/")?; // lazy: no network yet
+//! let verifier = provider.verifier("https://api.example.com")?; // issuer and audience, nothing to forget
+//! let app: Router = Router::new()
+//!     .route("/messages", get(list).route_layer(RequireLayer::scope("read:messages")?))
+//!     .layer(BearerLayer::new(verifier));
+//!
+//! async fn list(principal: Principal) -> String {
+//!     format!("messages of {}", principal.subject().unwrap_or("nobody"))
+//! }
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "axum"))]
+//! # fn main() {}
+//! ```
+//!
+//! With a plain `tower::ServiceBuilder` layers read from top to bottom: `BearerLayer` first, then
+//! `RequireLayer`. An axum `Router` applies them the other way round.
+//!
+//! # What always holds
+//!
+//! - Holding a [`Principal`] is the proof: only verification makes one.
+//! - A verifier without issuer and audience does not build. `none` and symmetric algorithms are not
+//!   among its choices.
+//! - Unverified data may refuse, never admit. No token, secret or claim value reaches a log line, an
+//!   error, a metric or an answer.
+//! - Server layers keep the inner service's error; a refusal is a response, its
+//!   [reason](Rejection) in the response's extensions.
+//! - Once construction has succeeded, no input makes the crate panic, grow its memory without bound,
+//!   or call the provider without bound.
+//! - There is no process-wide state.
+//!
+//! # Where to read on
+//!
+//! [`bearer`] and [`require`] for the rules of the two rooms, [`Provider`] for where keys come from,
+//! [`Verifier`] for what is checked, [`env`](crate::env) for settings from the environment,
+//! [`testing`](crate::testing) for testing your own service, [`manual`] for the reason of every
+//! default.
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `reqwest` (default) | a ready HTTP client for the calls to the provider, and [`env`](crate::env) |
+//! | `axum` | extractors for handlers |
+//! | `metrics` | counters and gauges through the `metrics` facade |
+//! | `testing` | a development provider, forged tokens, a clock moved by hand |
+//! | `full` | all of them |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+// Ground: words. Pure; time comes in as an argument.
+mod claims;
+mod clock;
+pub mod error;
+mod jwt;
+mod observe;
+mod principal;
+mod token;
+
+// First floor: sources. What comes from outside and grows stale.
+mod http_client;
+mod keys;
+mod provider;
+mod renew;
+
+// Second floor: judgement.
+pub mod danger;
+mod verify;
+
+// Third floor: rooms.
+pub mod bearer;
+mod gate;
+pub mod require;
+mod resource_metadata;
+
+// Roof: adapters.
+#[cfg(feature = "axum")]
+pub mod axum;
+#[cfg(feature = "reqwest")]
+pub mod env;
+pub mod manual;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+#[cfg(feature = "axum")]
+pub use crate::axum::Claims;
+pub use crate::bearer::BearerLayer;
+pub use crate::claims::{Audience, Issuer, Scope, ScopeSet};
+pub use crate::clock::{Clock, SystemClock, UnixTime};
+pub use crate::error::{ConfigError, ProviderError, VerifyError, VerifyErrorKind};
+pub use crate::gate::answer::{EmptyBody, OnRefusal, Rejection, RejectionKind};
+pub use crate::gate::{Gated, ResponseFuture};
+pub use crate::http_client::HttpClient;
+pub use crate::jwt::Algorithm;
+pub use crate::principal::{ClaimsError, Principal};
+pub use crate::provider::{Discovery, Phase, Provider, ProviderBuilder, Readiness};
+pub use crate::require::{Policy, RequireLayer};
+pub use crate::resource_metadata::{MetadataBody, MetadataService, ProtectedResource};
+pub use crate::token::{AccessToken, MalformedAuthorization};
+pub use crate::verify::{TokenProfile, Verifier, VerifierBuilder};

@@ -1,0 +1,45 @@
+//! The reason for every default.
+//!
+//! | what | default | bounds | why |
+//! |---|---|---|---|
+//! | leeway for `exp`, `nbf`, `iat` | 60 seconds | 0 to 5 minutes | clocks that are synchronised differ by less; more would let a stolen token live on |
+//! | algorithms | RS256, PS256, ES256, ES384, EdDSA, as far as the provider lists them | never `none`, never HMAC | asymmetric ones of 128 bits of strength; whoever can verify by a symmetric key can also sign |
+//! | token profile | lenient | | what Auth0, Entra ID, Okta and Keycloak issue; strict is RFC 9068 to the letter |
+//! | token size | 16 KiB | 256 bytes to 1 MiB | more than any header limit of common servers; refused unread |
+//! | lifetime of keys | 10 minutes, or the provider's `max-age` | 1 minute to 24 hours | a withdrawn key stops working soon, and the provider is hardly asked |
+//! | renewal ahead of that | 60 seconds, give or take 5 %, never in the first half | | requests do not wait for it, and many processes do not ask at once |
+//! | keys used past their lifetime | 1 hour | 0 to 24 hours | an outage of the provider is not ours |
+//! | attempts after a failure | 1 second apart, doubling to 60 | | counted by attempt, so that an outage brings no flood |
+//! | attempts for an unknown `kid` | 2 at once, then 1 in 30 seconds | | enough for a rotation, too little for an attack: whoever sends random names causes no more |
+//! | keys tried without `kid` | 8 | | signatures cost time |
+//! | keys in a set | 100 | | the same |
+//! | a whole call to the provider | 5 seconds, 2 of them to connect | up to 1 minute | whoever waits for keys waits no longer |
+//! | size of metadata and key set | 256 KiB and 512 KiB | | far more than any provider sends |
+//! | redirects by the provider | refused | | keys come from the configured place |
+//! | transport | https | http on loopback by [`danger`](crate::danger) | whoever can change the keys can sign tokens |
+//! | tokens bound by `cnf` | refused | [`danger`](crate::danger) | the binding cannot be checked here, and a stolen one must stay worthless |
+//! | anonymous requests | refused | [`allow_anonymous`](crate::BearerLayer::allow_anonymous) | forgetting a layer must not open a route |
+//!
+//! # When the provider is away
+//!
+//! Before the first keys have come, requests with a token are answered 503 with `Retry-After`: the
+//! token may be good, and a 401 would make clients throw it away. Afterwards the keys at hand are
+//! used until an hour past their lifetime. Good tokens do not wait for a provider that stalls. It
+//! heals by itself.
+//!
+//! # When the provider changes its keys
+//!
+//! A token with an unknown `kid` waits for one fetch of the key set and is then judged. A key that
+//! left the set stops working with the next renewal: after the lifetime at the latest, which is the
+//! time a withdrawn key can still be misused.
+//!
+//! # Tokens that cannot be verified here
+//!
+//! Providers that are not told for which API a token is wanted answer with one only they can read.
+//! Auth0 does so without `audience`. Such a token is refused as [`Opaque`] or [`Encrypted`], the log
+//! names the setting that cures it, and the client gets a plain 401: refreshing would bring the same
+//! kind again. [`VerifyErrorKind::is_structural`](crate::VerifyErrorKind::is_structural) tells such
+//! refusals from those that a fresh token mends.
+//!
+//! [`Opaque`]: crate::VerifyErrorKind::Opaque
+//! [`Encrypted`]: crate::VerifyErrorKind::Encrypted

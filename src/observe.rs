@@ -1,0 +1,52 @@
+//! What can be seen from outside, in one place: counters with closed label sets, and nothing of a
+//! request or token in any of them. Without the `metrics` feature these do nothing.
+
+use crate::error::{ProviderError, VerifyError};
+
+/// `tower_oidc_tokens_total{result}`: tokens judged, `accepted` or the kind of refusal.
+pub(crate) fn token_judged(result: Result<(), &VerifyError>) {
+    count(
+        "tower_oidc_tokens_total",
+        "result",
+        result.map_or_else(|error| error.kind().as_str(), |()| "accepted"),
+    );
+}
+
+/// `tower_oidc_key_fetches_total{result}`: key sets fetched, `ok` or the kind of failure.
+pub(crate) fn keys_fetched(result: Result<(), &ProviderError>) {
+    count(
+        "tower_oidc_key_fetches_total",
+        "result",
+        result.map_or_else(|error| error.kind().as_str(), |()| "ok"),
+    );
+}
+
+/// `tower_oidc_unknown_kid_total{outcome}`: tokens naming an unknown key, `fetched` or
+/// `suppressed`.
+pub(crate) fn unknown_kid(fetched: bool) {
+    count(
+        "tower_oidc_unknown_kid_total",
+        "outcome",
+        if fetched { "fetched" } else { "suppressed" },
+    );
+}
+
+/// `tower_oidc_stale_served_total{what}`: uses of `keys` or `metadata` past their lifetime.
+pub(crate) fn stale_served(what: &'static str) {
+    count("tower_oidc_stale_served_total", "what", what);
+}
+
+/// `tower_oidc_key_set_age_seconds`: the age of the keys when readiness was last asked for.
+pub(crate) fn key_set_age(age: std::time::Duration) {
+    #[cfg(feature = "metrics")]
+    metrics::gauge!("tower_oidc_key_set_age_seconds").set(age.as_secs_f64());
+    #[cfg(not(feature = "metrics"))]
+    let _ = age;
+}
+
+fn count(name: &'static str, label: &'static str, value: &'static str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!(name, label => value).increment(1);
+    #[cfg(not(feature = "metrics"))]
+    let _ = (name, label, value);
+}

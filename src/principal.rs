@@ -1,0 +1,136 @@
+//! The waist of the crate: whoever holds a [`Principal`] knows that somebody was verified.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use crate::claims::{Issuer, ScopeSet};
+use crate::clock::UnixTime;
+
+/// A caller whose token was verified. Only verification makes one.
+///
+/// Cloning is cheap. `Debug` shows issuer and subject, never the token.
+///
+/// The identity is [`issuer`](Self::issuer) **and** [`subject`](Self::subject) together: a subject
+/// is unique within its issuer only.
+#[derive(Clone)]
+pub struct Principal(Arc<Verified>);
+
+/// What verification found out.
+pub(crate) struct Verified {
+    pub(crate) issuer: Issuer,
+    pub(crate) subject: Option<Box<str>>,
+    pub(crate) audience: Box<[Box<str>]>,
+    pub(crate) scopes: ScopeSet,
+    pub(crate) expires_at: UnixTime,
+    pub(crate) issued_at: Option<UnixTime>,
+    pub(crate) client_id: Option<Box<str>>,
+    /// The decoded token; the claims begin at `claims_at`.
+    pub(crate) text: String,
+    pub(crate) claims_at: usize,
+}
+
+/// The claims of a verified token do not have the shape the application asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("the verified claims do not fit the type asked for, at column {column}")]
+#[non_exhaustive]
+pub struct ClaimsError {
+    column: usize,
+}
+
+impl Principal {
+    /// Called in `verify` only.
+    pub(crate) fn verified(verified: Verified) -> Self {
+        Self(Arc::new(verified))
+    }
+
+    /// Who vouches for the caller.
+    #[must_use]
+    pub fn issuer(&self) -> &Issuer {
+        &self.0.issuer
+    }
+
+    /// Who the caller is at that issuer. `None` if the token names nobody, which some providers
+    /// allow; the strict profile does not.
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.0.subject.as_deref()
+    }
+
+    /// The audiences the token names; at least one of them is this service.
+    pub fn audiences(&self) -> impl Iterator<Item = &str> {
+        self.0.audience.iter().map(|audience| &**audience)
+    }
+
+    /// Whether the token names this very audience.
+    #[must_use]
+    pub fn has_audience(&self, audience: &str) -> bool {
+        self.audiences().any(|named| named == audience)
+    }
+
+    /// The scopes granted.
+    #[must_use]
+    pub fn scopes(&self) -> &ScopeSet {
+        &self.0.scopes
+    }
+
+    /// Whether this very scope is granted.
+    #[must_use]
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.0.scopes.contains(scope)
+    }
+
+    /// When the token expires (`exp`), without the leeway.
+    #[must_use]
+    pub fn expires_at(&self) -> UnixTime {
+        self.0.expires_at
+    }
+
+    /// When the token was issued (`iat`).
+    #[must_use]
+    pub fn issued_at(&self) -> Option<UnixTime> {
+        self.0.issued_at
+    }
+
+    /// The client the token was issued to: `client_id`
+    /// ([RFC 9068 §2.2](https://www.rfc-editor.org/rfc/rfc9068#section-2.2)), else `azp`.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        self.0.client_id.as_deref()
+    }
+
+    /// Whether the subject is the client itself, as with client credentials: a program, not a
+    /// person ([RFC 9068 §5](https://www.rfc-editor.org/rfc/rfc9068#section-5)).
+    #[must_use]
+    pub fn is_client(&self) -> bool {
+        self.subject().is_some() && self.subject() == self.client_id()
+    }
+
+    /// The claims as the provider wrote them: JSON text, every digit kept.
+    #[must_use]
+    pub fn claims_json(&self) -> &str {
+        &self.0.text[self.0.claims_at..]
+    }
+
+    /// The claims as a type of yours; the registered ones may be among them.
+    ///
+    /// # Errors
+    /// [`ClaimsError`] if they do not fit the type. The values are not repeated in it.
+    pub fn claims<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
+        serde_json::from_str(self.claims_json()).map_err(|error| ClaimsError {
+            column: error.column(),
+        })
+    }
+}
+
+impl fmt::Debug for Principal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Principal")
+            .field("issuer", &self.0.issuer.as_str())
+            .field("subject", &self.0.subject)
+            .field("expires_at", &self.0.expires_at)
+            .finish_non_exhaustive()
+    }
+}

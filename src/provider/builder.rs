@@ -1,0 +1,306 @@
+//! What can be chosen about a provider, with the defaults and their bounds.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::claims::{Issuer, Transport, parse_url};
+use crate::clock::{Clock, SharedClock, SystemClock};
+use crate::error::ConfigError;
+use crate::http_client::{HttpClient, Limits};
+use crate::keys::jwk_set::TENANT_PLACEHOLDER;
+use crate::keys::remote::KeyLifetime;
+use crate::provider::discovery::{Discovery, IssuerRule, Search};
+use crate::provider::{Named, Plan, Provider, Source};
+use crate::renew::Pace;
+
+/// Chooses how a [`Provider`] is found and how long what it says is kept.
+#[must_use]
+#[derive(Debug)]
+pub struct ProviderBuilder {
+    issuer: String,
+    transport: Transport,
+    rule: IssuerRule,
+    discovery: Discovery,
+    discovery_tenant: String,
+    tenants: Option<BTreeSet<String>>,
+    jwks_url: Option<String>,
+    key_lifetime: Duration,
+    stale_limit: Duration,
+    call_timeout: Duration,
+    client: Option<HttpClient>,
+    clock: SharedClock,
+}
+
+const SHORTEST_KEY_LIFETIME: Duration = Duration::from_secs(60);
+const LONGEST_KEY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+const LONGEST_STALE: Duration = Duration::from_secs(24 * 3600);
+const LONGEST_CALL: Duration = Duration::from_secs(60);
+
+/// How long metadata is fresh: it changes seldom, and a failed key fetch asks for it anew.
+pub(super) const METADATA_LIFETIME: Duration = Duration::from_secs(3600);
+
+const DISCOVERY_SIZE: usize = 256 * 1024;
+const JWKS_SIZE: usize = 512 * 1024;
+
+impl ProviderBuilder {
+    pub(super) fn new(issuer: &str) -> Self {
+        Self {
+            issuer: issuer.to_owned(),
+            transport: Transport::Https,
+            rule: IssuerRule::Exact,
+            discovery: Discovery::default(),
+            discovery_tenant: "organizations".to_owned(),
+            tenants: None,
+            jwks_url: None,
+            key_lifetime: Duration::from_secs(600),
+            stale_limit: Duration::from_secs(3600),
+            call_timeout: Duration::from_secs(5),
+            client: None,
+            clock: SharedClock::new(SystemClock::new()),
+        }
+    }
+
+    /// Where to look for the metadata. Default: [`Discovery::OpenId`].
+    pub fn with_discovery(mut self, discovery: Discovery) -> Self {
+        self.discovery = discovery;
+        self
+    }
+
+    /// Takes the keys from this https address and asks for no metadata.
+    pub fn with_jwks_url(mut self, url: &str) -> Self {
+        self.jwks_url = Some(url.to_owned());
+        self
+    }
+
+    /// Accepts these tenants of a provider whose issuer holds `{tenantid}`, such as
+    /// `https://login.microsoftonline.com/{tenantid}/v2.0`. The issuer of a token is rebuilt from
+    /// its `tid` claim, which must be one of these.
+    ///
+    /// Without the list such an issuer is refused: anybody can have a tenant.
+    pub fn with_tenants<T: Into<String>>(mut self, tenants: impl IntoIterator<Item = T>) -> Self {
+        self.tenants = Some(tenants.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// How long keys are fresh where the provider's `Cache-Control` does not say. 10 minutes by
+    /// default; from 1 minute to 24 hours.
+    pub fn with_key_lifetime(mut self, lifetime: Duration) -> Self {
+        self.key_lifetime = lifetime;
+        self
+    }
+
+    /// How long keys are used past their lifetime while the provider does not answer. 1 hour by
+    /// default; from nothing to 24 hours.
+    pub fn with_stale_limit(mut self, limit: Duration) -> Self {
+        self.stale_limit = limit;
+        self
+    }
+
+    /// The time limit of one whole call to the provider. 5 seconds by default; up to a minute.
+    pub fn with_call_timeout(mut self, timeout: Duration) -> Self {
+        self.call_timeout = timeout;
+        self
+    }
+
+    /// The HTTP client. Default: that of the `reqwest` feature.
+    pub fn with_http_client(mut self, client: HttpClient) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    /// The clock by which keys grow old and tokens are judged. Default: the system's.
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = SharedClock::new(clock);
+        self
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn with_shared_clock(mut self, clock: SharedClock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    pub(crate) fn set_transport(mut self, transport: Transport) -> Self {
+        self.transport = transport;
+        self
+    }
+
+    /// Takes the issuer as the place where the provider is.
+    pub(crate) fn allow_final_slash(mut self) -> Self {
+        self.rule = IssuerRule::MayEndInSlash;
+        self
+    }
+
+    /// The provider. Nothing is fetched yet.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the setting that cannot be used.
+    pub fn build(self) -> Result<Provider, ConfigError> {
+        let issuer = Issuer::parse(&self.issuer, self.transport)?;
+        let lifetime = KeyLifetime {
+            default: within(
+                "key lifetime",
+                self.key_lifetime,
+                SHORTEST_KEY_LIFETIME,
+                LONGEST_KEY_LIFETIME,
+            )?,
+            shortest: SHORTEST_KEY_LIFETIME,
+            longest: LONGEST_KEY_LIFETIME,
+        };
+        let stale = within("stale limit", self.stale_limit, Duration::ZERO, LONGEST_STALE)?;
+        let time = within(
+            "call timeout",
+            self.call_timeout,
+            Duration::from_millis(1),
+            LONGEST_CALL,
+        )?;
+        let names = self.names(&issuer)?;
+        let source = match &self.jwks_url {
+            Some(url) => Source::Url(parse_url("jwks url", url, self.transport)?),
+            None => Source::Search(self.search(&issuer)?),
+        };
+        let client = match self.client {
+            Some(client) => client,
+            None => default_client()?,
+        };
+        let pace = Pace {
+            what: "keys",
+            ahead: Duration::from_secs(60),
+            stale,
+            first_back_off: Duration::from_secs(1),
+            longest_back_off: Duration::from_secs(60),
+        };
+        Ok(Provider::from_plan(Plan {
+            issuer,
+            names,
+            rule: self.rule,
+            source,
+            transport: self.transport,
+            client,
+            clock: self.clock,
+            pace,
+            lifetime,
+            discovery_limits: Limits {
+                time,
+                size: DISCOVERY_SIZE,
+            },
+            jwks_limits: Limits {
+                time,
+                size: JWKS_SIZE,
+            },
+        }))
+    }
+
+    /// Every text that may stand in a token's `iss`.
+    fn names(&self, issuer: &Issuer) -> Result<Vec<Named>, ConfigError> {
+        let has_placeholder = issuer.as_str().contains(TENANT_PLACEHOLDER);
+        match &self.tenants {
+            None if has_placeholder => Err(ConfigError::missing(
+                "tenants",
+                "the issuer serves every tenant there is; list those allowed to sign in",
+            )),
+            Some(_) if !has_placeholder => Err(ConfigError::Contradiction {
+                setting: "tenants".into(),
+                other: "issuer".into(),
+                remedy: format!("an issuer for many tenants holds {TENANT_PLACEHOLDER}").into(),
+            }),
+            Some(tenants) if tenants.is_empty() => Err(ConfigError::missing(
+                "tenants",
+                "name at least one tenant",
+            )),
+            Some(tenants) => tenants
+                .iter()
+                .map(|tenant| self.tenant(issuer, tenant))
+                .collect(),
+            None => {
+                let mut names = vec![Named {
+                    issuer: issuer.clone(),
+                    tenant: None,
+                }];
+                if self.rule == IssuerRule::MayEndInSlash && !issuer.as_str().ends_with('/') {
+                    names.push(Named {
+                        issuer: Issuer::parse(&format!("{issuer}/"), self.transport)?,
+                        tenant: None,
+                    });
+                }
+                Ok(names)
+            }
+        }
+    }
+
+    fn tenant(&self, issuer: &Issuer, tenant: &str) -> Result<Named, ConfigError> {
+        let is_name = !tenant.is_empty()
+            && tenant
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if !is_name {
+            return Err(ConfigError::invalid(
+                "tenants",
+                tenant,
+                "a tenant is named by its id",
+                "write the id as the tid claim has it, such as 8eaef023-2b34-4da1-9baa-8bc8c9d6a490",
+            ));
+        }
+        let text = issuer.as_str().replace(TENANT_PLACEHOLDER, tenant);
+        Ok(Named {
+            issuer: Issuer::parse(&text, self.transport)?,
+            tenant: Some(tenant.into()),
+        })
+    }
+
+    fn search(&self, issuer: &Issuer) -> Result<Search, ConfigError> {
+        let location = issuer
+            .as_str()
+            .replace(TENANT_PLACEHOLDER, &self.discovery_tenant);
+        let location: Url = parse_url("issuer", &location, self.transport)?;
+        Ok(Search {
+            issuer: issuer.clone(),
+            rule: self.rule,
+            urls: self.discovery.urls(&location),
+            transport: self.transport,
+        })
+    }
+}
+
+pub(crate) fn within(
+    setting: &'static str,
+    value: Duration,
+    shortest: Duration,
+    longest: Duration,
+) -> Result<Duration, ConfigError> {
+    if (shortest..=longest).contains(&value) {
+        return Ok(value);
+    }
+    Err(ConfigError::invalid(
+        setting,
+        humantime::format_duration(value).to_string(),
+        "it is out of bounds",
+        format!(
+            "choose from {} to {}",
+            humantime::format_duration(shortest),
+            humantime::format_duration(longest)
+        ),
+    ))
+}
+
+#[cfg(feature = "reqwest")]
+fn default_client() -> Result<HttpClient, ConfigError> {
+    HttpClient::reqwest().map_err(|error| {
+        ConfigError::invalid(
+            "http client",
+            "reqwest",
+            crate::error::Chain(&error).to_string(),
+            "check the proxy variables and the platform's certificates, or hand in a client",
+        )
+    })
+}
+
+#[cfg(not(feature = "reqwest"))]
+fn default_client() -> Result<HttpClient, ConfigError> {
+    Err(ConfigError::missing(
+        "http client",
+        "hand one in by with_http_client, or enable the feature reqwest",
+    ))
+}

@@ -1,0 +1,301 @@
+//! Where a provider's metadata lies, and what of it is believed.
+
+use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
+
+use crate::claims::{Issuer, Transport, parse_url};
+use crate::error::{ProviderError, ProviderErrorKind};
+use crate::http_client::{HttpClient, Limits};
+use crate::jwt::{Algorithm, AlgorithmSet};
+use crate::keys::jwk_set::TENANT_PLACEHOLDER;
+
+/// Where to look for the metadata document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Discovery {
+    /// `/.well-known/openid-configuration` behind the issuer
+    /// ([OpenID Connect Discovery §4.1](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfigurationRequest)).
+    /// The default.
+    #[default]
+    OpenId,
+    /// `/.well-known/oauth-authorization-server` between host and path
+    /// ([RFC 8414 §3.1](https://www.rfc-editor.org/rfc/rfc8414#section-3.1)).
+    OAuth,
+    /// The path of RFC 8414, then OpenID's inserted likewise, then OpenID's own: the order MCP
+    /// asks of clients (RFC 8414 §5).
+    Either,
+}
+
+impl Discovery {
+    pub(crate) fn urls(self, location: &Url) -> Vec<Url> {
+        let insert = |name: &str| {
+            let mut url = location.clone();
+            let path = location.path().trim_end_matches('/');
+            url.set_path(&format!("/.well-known/{name}{path}"));
+            url
+        };
+        let append = |name: &str| {
+            let mut url = location.clone();
+            let path = location.path();
+            let path = path.strip_suffix('/').unwrap_or(path);
+            url.set_path(&format!("{path}/.well-known/{name}"));
+            url
+        };
+        match self {
+            Self::OpenId => vec![append(OPENID)],
+            Self::OAuth => vec![insert(OAUTH)],
+            Self::Either => {
+                let mut urls = vec![insert(OAUTH), insert(OPENID), append(OPENID)];
+                urls.dedup();
+                urls
+            }
+        }
+    }
+}
+
+const OAUTH: &str = "oauth-authorization-server";
+const OPENID: &str = "openid-configuration";
+
+/// What is done with the issuer that the document names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IssuerRule {
+    /// It must be the configured one, exactly (OpenID Connect Discovery §4.3).
+    Exact,
+    /// It may have one final slash more: the configured text says where the provider is, as an
+    /// operator copies it from a dashboard, and the provider says how it is called.
+    MayEndInSlash,
+}
+
+/// The metadata this crate uses.
+#[derive(Debug, Clone)]
+pub(crate) struct Metadata {
+    pub(crate) issuer: Issuer,
+    pub(crate) jwks_uri: Url,
+    pub(crate) algorithms: Option<AlgorithmSet>,
+}
+
+#[derive(Deserialize)]
+struct MetadataDocument {
+    issuer: String,
+    jwks_uri: String,
+    #[serde(default)]
+    id_token_signing_alg_values_supported: Value,
+}
+
+/// Where to look and what to expect.
+#[derive(Debug, Clone)]
+pub(crate) struct Search {
+    pub(crate) issuer: Issuer,
+    pub(crate) rule: IssuerRule,
+    pub(crate) urls: Vec<Url>,
+    pub(crate) transport: Transport,
+}
+
+impl Search {
+    /// Fetches and checks the document. A document that is not there, or is none, leads to the
+    /// next address; one that speaks for another issuer ends the search.
+    pub(crate) async fn run(
+        &self,
+        client: &HttpClient,
+        limits: Limits,
+    ) -> Result<Metadata, ProviderError> {
+        let mut last = None;
+        for url in &self.urls {
+            let error = match client.get_json(url, limits).await {
+                Ok(document) => match self.read(url, &document.body) {
+                    Ok(metadata) => return Ok(metadata),
+                    Err(error) => error,
+                },
+                Err(error) => error,
+            };
+            let is_elsewhere = matches!(
+                error.kind(),
+                ProviderErrorKind::Status | ProviderErrorKind::InvalidAnswer
+            );
+            if !is_elsewhere {
+                return Err(error);
+            }
+            last = Some(error);
+        }
+        Err(last.unwrap_or_else(|| {
+            ProviderError::new(ProviderErrorKind::InvalidAnswer, "there is nowhere to look")
+        }))
+    }
+
+    fn read(&self, url: &Url, document: &[u8]) -> Result<Metadata, ProviderError> {
+        let document: MetadataDocument = serde_json::from_slice(document).map_err(|error| {
+            ProviderError::caused(
+                ProviderErrorKind::InvalidAnswer,
+                format!("{url} is not a metadata document with issuer and jwks_uri"),
+                error.into(),
+            )
+        })?;
+        let issuer = self.accept_issuer(url, &document.issuer)?;
+        let jwks_uri =
+            parse_url("jwks_uri", &document.jwks_uri, self.transport).map_err(|error| {
+                ProviderError::caused(
+                    ProviderErrorKind::InsecureEndpoint,
+                    format!("{url} names a jwks_uri that is not safe to use"),
+                    error.into(),
+                )
+            })?;
+        Ok(Metadata {
+            issuer,
+            jwks_uri,
+            algorithms: listed(&document.id_token_signing_alg_values_supported),
+        })
+    }
+
+    fn accept_issuer(&self, url: &Url, found: &str) -> Result<Issuer, ProviderError> {
+        let configured = self.issuer.as_str();
+        if found == configured {
+            return Ok(self.issuer.clone());
+        }
+        let only_slash = found.trim_end_matches('/') == configured.trim_end_matches('/');
+        if self.rule == IssuerRule::MayEndInSlash && found.strip_suffix('/') == Some(configured) {
+            tracing::warn!(
+                configured,
+                issuer = found,
+                "the provider's issuer ends in a slash; configure it exactly to silence this"
+            );
+            return Issuer::parse(found, self.transport).map_err(|error| {
+                ProviderError::caused(
+                    ProviderErrorKind::IssuerMismatch,
+                    format!("{url} names an issuer that is not usable"),
+                    error.into(),
+                )
+            });
+        }
+        let hint = if only_slash {
+            "; they differ in the final slash only, and issuers are compared exactly"
+        } else if found.contains(TENANT_PLACEHOLDER) {
+            "; it serves many tenants: configure that text as issuer and list the allowed tenants"
+        } else {
+            ""
+        };
+        Err(ProviderError::new(
+            ProviderErrorKind::IssuerMismatch,
+            format!(
+                "{url} speaks for issuer {found:?}, but {configured:?} is configured{hint}; \
+                 set the issuer (OPENID_ISSUER) to the provider's own text"
+            ),
+        ))
+    }
+}
+
+/// The algorithms of the list that this crate knows; `None` where there is no list at all.
+fn listed(value: &Value) -> Option<AlgorithmSet> {
+    Some(
+        value
+            .as_array()?
+            .iter()
+            .filter_map(|name| Algorithm::from_name(name.as_str()?))
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn urls(discovery: Discovery, location: &str) -> Vec<String> {
+        discovery
+            .urls(&Url::parse(location).unwrap())
+            .into_iter()
+            .map(Into::into)
+            .collect()
+    }
+
+    #[test]
+    fn di_02_one_final_slash_is_dropped_before_the_path_is_appended() {
+        let expected = ["https://id.example/a/.well-known/openid-configuration"];
+        assert_eq!(urls(Discovery::OpenId, "https://id.example/a"), expected);
+        assert_eq!(urls(Discovery::OpenId, "https://id.example/a/"), expected);
+        let expected = ["https://id.example/.well-known/openid-configuration"];
+        assert_eq!(urls(Discovery::OpenId, "https://id.example"), expected);
+        assert_eq!(urls(Discovery::OpenId, "https://id.example/"), expected);
+    }
+
+    #[test]
+    fn di_03_the_oauth_path_goes_between_host_and_path() {
+        let expected = ["https://id.example/.well-known/oauth-authorization-server/a"];
+        assert_eq!(urls(Discovery::OAuth, "https://id.example/a"), expected);
+        assert_eq!(urls(Discovery::OAuth, "https://id.example/a/"), expected);
+        let expected = ["https://id.example/.well-known/oauth-authorization-server"];
+        assert_eq!(urls(Discovery::OAuth, "https://id.example/"), expected);
+    }
+
+    #[test]
+    fn di_05_the_order_of_both() {
+        assert_eq!(
+            urls(Discovery::Either, "https://id.example/a"),
+            [
+                "https://id.example/.well-known/oauth-authorization-server/a",
+                "https://id.example/.well-known/openid-configuration/a",
+                "https://id.example/a/.well-known/openid-configuration",
+            ]
+        );
+        assert_eq!(urls(Discovery::Either, "https://id.example").len(), 2);
+    }
+
+    fn read(configured: &str, rule: IssuerRule, document: &str) -> Result<Metadata, ProviderError> {
+        let search = Search {
+            issuer: Issuer::new(configured).unwrap(),
+            rule,
+            urls: Vec::new(),
+            transport: Transport::Https,
+        };
+        search.read(&Url::parse("https://id.example/doc").unwrap(), document.as_bytes())
+    }
+
+    fn document(issuer: &str) -> String {
+        format!(r#"{{"issuer":"{issuer}","jwks_uri":"https://keys.example/jwks"}}"#)
+    }
+
+    #[test]
+    fn di_01_the_issuer_is_compared_exactly_and_both_values_are_told() {
+        let (bare, slash) = ("https://t.auth0.com", "https://t.auth0.com/");
+        for (configured, found) in [(bare, slash), (slash, bare), (bare, "https://T.auth0.com")] {
+            let error = read(configured, IssuerRule::Exact, &document(found)).unwrap_err();
+            assert_eq!(error.kind(), ProviderErrorKind::IssuerMismatch);
+            let text = error.to_string();
+            assert!(text.contains(&format!("{configured:?}")), "{text}");
+            assert!(text.contains(&format!("{found:?}")), "{text}");
+            assert_eq!(text.contains("final slash"), found != "https://T.auth0.com");
+        }
+        assert!(read(bare, IssuerRule::Exact, &document(bare)).is_ok());
+    }
+
+    #[test]
+    fn f14_a_location_without_the_slash_finds_the_issuer_with_it_and_nothing_else() {
+        let (bare, slash) = ("https://t.auth0.com", "https://t.auth0.com/");
+        let found = read(bare, IssuerRule::MayEndInSlash, &document(slash)).unwrap();
+        assert_eq!(found.issuer.as_str(), slash);
+        for (configured, found) in [(slash, bare), (bare, "https://t.auth0.com//"), (bare, "https://evil.example/")] {
+            assert!(read(configured, IssuerRule::MayEndInSlash, &document(found)).is_err());
+        }
+    }
+
+    #[test]
+    fn ks_19_where_keys_may_lie() {
+        let with = |uri: &str| format!(r#"{{"issuer":"https://id.example","jwks_uri":"{uri}"}}"#);
+        for bad in [
+            "http://id.example/jwks", "file:///etc/passwd", "data:application/json,{}",
+            "https://user:pass@id.example/jwks", "https://id.example/jwks#a", "jwks", "",
+        ] {
+            let error = read("https://id.example", IssuerRule::Exact, &with(bad)).unwrap_err();
+            assert_eq!(error.kind(), ProviderErrorKind::InsecureEndpoint, "{bad}");
+        }
+        assert!(read("https://id.example", IssuerRule::Exact, &with("https://www.keys.example/v3/certs?a=b")).is_ok());
+    }
+
+    #[test]
+    fn al_01_the_list_of_the_provider_is_read_as_far_as_it_is_known() {
+        let list = |text: &str| listed(&serde_json::from_str(text).unwrap());
+        assert_eq!(list("null"), None);
+        assert_eq!(list("\"RS256\""), None);
+        let algorithms: Vec<_> = list(r#"["HS256","none","ES256",7]"#).unwrap().iter().collect();
+        assert_eq!(algorithms, [Algorithm::Es256]);
+    }
+}

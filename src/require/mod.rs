@@ -1,0 +1,44 @@
+//! May they? [`RequireLayer`] asks a [`Policy`] about the [`Principal`](crate::Principal) that a
+//! layer further out has verified.
+//!
+//! The rule:
+//! 1. Requirements add up: where layers are nested, every one of them must be met.
+//! 2. Scopes are compared whole and with regard to case; `read:all` does not give `read`.
+//! 3. Lacking scope or claim: 403 `insufficient_scope` with all scopes the request needs in one
+//!    challenge.
+//! 4. A token for another of the service's audiences: 401 `invalid_token`.
+//! 5. Nobody was verified (anonymous requests are allowed further out): 401 without an error code.
+//! 6. There is no layer further out that verifies: 500, and the log names the layer.
+//!
+//! ```
+//! # use http::{Request, Response, StatusCode};
+//! # use tower::{Service, ServiceBuilder, ServiceExt};
+//! use tower_oidc::{Policy, RequireLayer};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! # async fn handler(_: Request<String>) -> Result<Response<String>, std::convert::Infallible> {
+//! #     Ok(Response::new(String::new()))
+//! # }
+//! let mut service = ServiceBuilder::new()
+//!     // .layer(BearerLayer::new(verifier)) was forgotten here
+//!     .layer(RequireLayer::scope("orders:read")?)
+//!     .service_fn(handler);
+//! let response = service.ready().await?.call(Request::new(String::new())).await?;
+//! assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+//!
+//! // Configured: one of two scopes, and a claim.
+//! let policy = Policy::any_scope(["orders:read", "orders:all"])?.and(Policy::claim("tier", "gold"));
+//! let layer = RequireLayer::new(policy);
+//! # let _: &RequireLayer = &layer;
+//! # Ok(())
+//! # }
+//! ```
+
+mod layer;
+mod policy;
+mod service;
+
+pub use self::layer::RequireLayer;
+pub use self::policy::Policy;
+pub use self::service::{Require, RequireGate};

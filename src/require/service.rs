@@ -1,0 +1,79 @@
+use std::fmt;
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::Response;
+
+use crate::gate::answer::{EmptyBody, OnRefusal, Rejection, RejectionKind};
+use crate::gate::{Anonymous, Gate, Gated, Verdict};
+use crate::principal::Principal;
+use crate::require::layer::Settings;
+use crate::require::policy::Unmet;
+
+/// A service behind a requirement. Made by [`RequireLayer`](crate::RequireLayer).
+pub type Require<S, R = EmptyBody> = Gated<S, RequireGate<R>>;
+
+/// The decision of [`RequireLayer`](crate::RequireLayer).
+#[derive(Clone)]
+pub struct RequireGate<R> {
+    settings: Arc<Settings>,
+    on_refusal: R,
+}
+
+impl<R> RequireGate<R> {
+    pub(super) fn new(settings: Arc<Settings>, on_refusal: R) -> Self {
+        Self {
+            settings,
+            on_refusal,
+        }
+    }
+}
+
+impl<R> fmt::Debug for RequireGate<R> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RequireGate")
+            .field("policy", &self.settings.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<B, R: OnRefusal<B> + Clone> Gate<B> for RequireGate<R> {
+    type Answer = Rejection;
+
+    fn check(&self, parts: Parts) -> Verdict<Rejection> {
+        let Some(principal) = parts.extensions.get::<Principal>() else {
+            return Verdict::Answer(match parts.extensions.get::<Anonymous>() {
+                Some(_) => Rejection::new(RejectionKind::NoToken),
+                None => Rejection::missing_layer("BearerLayer"),
+            });
+        };
+        match self.settings.policy.evaluate(principal) {
+            Ok(()) => Verdict::Pass(parts),
+            Err(Unmet::Audience) => {
+                Verdict::Answer(Rejection::new(RejectionKind::InvalidToken))
+            }
+            Err(Unmet::Permission) => {
+                Verdict::Answer(Rejection::insufficient_scope(&self.settings.scopes))
+            }
+        }
+    }
+
+    fn answer(&self, rejection: Rejection) -> Response<B> {
+        rejection.into_response(&self.settings.challenges, &self.on_refusal)
+    }
+
+    fn finish(&self, response: &mut Response<B>) {
+        // A requirement further in was not met: the request needs its scopes and these.
+        if response.status() != http::StatusCode::FORBIDDEN {
+            return;
+        }
+        if let Some(mut rejection) = response.extensions().get::<Rejection>().cloned()
+            && rejection.kind() == RejectionKind::InsufficientScope
+        {
+            rejection.also_needs(&self.settings.scopes);
+            rejection.set_challenge(response, &self.settings.challenges);
+            response.extensions_mut().insert(rejection);
+        }
+    }
+}

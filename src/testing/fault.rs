@@ -1,0 +1,71 @@
+use std::time::Duration;
+
+/// The addresses of the development provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Endpoint {
+    /// The metadata, at every well-known path.
+    Discovery,
+    /// The key set.
+    Jwks,
+    /// The token endpoint.
+    Token,
+}
+
+/// A way in which an endpoint misbehaves until told otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Answers with this status and no document.
+    Status(u16),
+    /// Answers as usual, so much later.
+    Slow(Duration),
+    /// Takes the request and never answers.
+    Stall,
+    /// Sends the caller elsewhere by 302.
+    Redirect(String),
+    /// Answers with JSON of so many bytes.
+    Huge(usize),
+    /// Sends white space for ever, a little at a time.
+    Drip,
+    /// Answers with status 200, these header fields and this body.
+    Answer {
+        /// Names and values of header fields.
+        headers: Vec<(String, String)>,
+        /// The body.
+        body: Vec<u8>,
+    },
+    /// Answers as usual, with this `Cache-Control`.
+    CacheControl(String),
+}
+
+impl Fault {
+    /// Answers with this text, as JSON whether it is or not.
+    #[must_use]
+    pub fn json(text: impl Into<String>) -> Self {
+        Self::document("application/json", text)
+    }
+
+    /// Answers with this text and media type.
+    #[must_use]
+    pub fn document(content_type: &str, text: impl Into<String>) -> Self {
+        Self::Answer {
+            headers: vec![("content-type".to_owned(), content_type.to_owned())],
+            body: text.into().into_bytes(),
+        }
+    }
+}
+
+/// How often each endpoint was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Hits {
+    /// The metadata.
+    pub discovery: u32,
+    /// The key set.
+    pub jwks: u32,
+    /// The token endpoint.
+    pub token: u32,
+    /// Anything else: attackers' addresses among them.
+    pub other: u32,
+}

@@ -1,0 +1,36 @@
+//! A development OpenID provider on a loopback port, tokens good and forged, and a clock moved by
+//! hand: what the examples run on, what this crate's tests stand on, and what you test your own
+//! service with.
+//!
+//! ```
+//! use tower_oidc::testing::DevelopmentProvider;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let idp = DevelopmentProvider::start().await?;
+//! let verifier = idp.provider()?.verifier("https://api.example.com")?;
+//!
+//! let token = idp.token("https://api.example.com").scope("read:messages").build();
+//! assert!(verifier.verify(&token).await?.has_scope("read:messages"));
+//!
+//! let expired = idp.token("https://api.example.com").expired().build();
+//! assert!(verifier.verify(&expired).await.is_err());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Security
+//! Not for production: whoever reaches it gets any token.
+
+mod clock;
+mod fault;
+mod provider;
+mod server;
+mod signing_key;
+mod token;
+
+pub use self::clock::ManualClock;
+pub use self::fault::{Endpoint, Fault, Hits};
+pub use self::provider::{DevelopmentProvider, DevelopmentProviderBuilder};
+pub use self::signing_key::SigningKey;
+pub use self::token::TokenBuilder;

@@ -1,0 +1,271 @@
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::clock::{Clock, SharedClock, SystemClock};
+use crate::error::ConfigError;
+use crate::jwt::Algorithm;
+use crate::provider::{Provider, ProviderBuilder};
+use crate::testing::fault::{Endpoint, Fault, Hits};
+use crate::testing::server;
+use crate::testing::signing_key::SigningKey;
+use crate::testing::token::{self, TokenBuilder};
+
+/// An OpenID provider on a loopback port, for development and tests. It ends when it is dropped.
+#[derive(Debug)]
+pub struct DevelopmentProvider {
+    state: Arc<State>,
+    task: JoinHandle<()>,
+}
+
+/// Chooses how a [`DevelopmentProvider`] starts.
+#[must_use]
+#[derive(Debug)]
+pub struct DevelopmentProviderBuilder {
+    path: String,
+    clock: SharedClock,
+    port: u16,
+}
+
+impl DevelopmentProviderBuilder {
+    /// What follows the address in the issuer, such as `/` or `/tenant`. Nothing by default.
+    pub fn with_path(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.path);
+        self
+    }
+
+    /// The clock by which tokens are dated, and that of [`DevelopmentProvider::provider`].
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = SharedClock::new(clock);
+        self
+    }
+
+    /// The port to listen on. Default: a free one.
+    pub fn with_port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// If the port cannot be listened on.
+    pub async fn start(self) -> io::Result<DevelopmentProvider> {
+        let listener = TcpListener::bind(("127.0.0.1", self.port)).await?;
+        let address = format!("http://{}", listener.local_addr()?);
+        // Making RSA keys takes its time; other tasks need not wait for it.
+        let keys = tokio::task::spawn_blocking(|| generate_keys(1))
+            .await
+            .map_err(io::Error::other)?;
+        let state = Arc::new(State {
+            issuer: format!("{address}{}", self.path),
+            address,
+            clock: self.clock,
+            changing: Mutex::new(Changing {
+                keys,
+                retired: Vec::new(),
+                generation: 1,
+                faults: Vec::new(),
+                hits: Hits::default(),
+                discovery: None,
+                jwks: None,
+            }),
+        });
+        let task = tokio::spawn(server::serve(listener, Arc::clone(&state)));
+        Ok(DevelopmentProvider { state, task })
+    }
+}
+
+impl DevelopmentProvider {
+    /// Starts one on a free port.
+    ///
+    /// # Errors
+    /// If there is no port to listen on.
+    pub async fn start() -> io::Result<Self> {
+        Self::builder().start().await
+    }
+
+    /// One with choices.
+    pub fn builder() -> DevelopmentProviderBuilder {
+        DevelopmentProviderBuilder {
+            path: String::new(),
+            clock: SharedClock::new(SystemClock::new()),
+            port: 0,
+        }
+    }
+
+    /// The issuer, a loopback address.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.state.issuer
+    }
+
+    /// The address of the key set.
+    #[must_use]
+    pub fn jwks_url(&self) -> String {
+        format!("{}/jwks", self.state.address)
+    }
+
+    /// The address of the token endpoint. Client `development` with the secret
+    /// `development-secret` gets tokens there by client credentials.
+    #[must_use]
+    pub fn token_url(&self) -> String {
+        format!("{}/token", self.state.address)
+    }
+
+    /// This provider as its users see it, with plain http allowed.
+    ///
+    /// # Errors
+    /// As [`ProviderBuilder::build`], without the feature `reqwest` for want of an HTTP client.
+    pub fn provider(&self) -> Result<Provider, ConfigError> {
+        self.provider_builder().build()
+    }
+
+    /// The same, with choices.
+    pub fn provider_builder(&self) -> ProviderBuilder {
+        Provider::builder(self.issuer())
+            .danger()
+            .allow_http_on_loopback()
+            .with_shared_clock(self.state.clock.clone())
+    }
+
+    /// A token for this audience, signed with RS256.
+    pub fn token(&self, audience: &str) -> TokenBuilder {
+        self.token_by(Algorithm::Rs256, audience)
+    }
+
+    /// A token for this audience, signed with this algorithm.
+    ///
+    /// # Panics
+    /// If this provider has no key for the algorithm: it has RS256, PS256, ES256, ES384 and EdDSA.
+    pub fn token_by(&self, algorithm: Algorithm, audience: &str) -> TokenBuilder {
+        self.state.token(algorithm, audience)
+    }
+
+    /// A token that is no JWT, as some providers issue for no audience.
+    #[must_use]
+    pub fn opaque_token(&self) -> String {
+        token::opaque_token()
+    }
+
+    /// An encrypted token, as Auth0 issues for no audience.
+    #[must_use]
+    pub fn encrypted_token(&self) -> String {
+        token::encrypted_token(self.issuer())
+    }
+
+    /// The key in use for this algorithm.
+    ///
+    /// # Panics
+    /// If this provider has no key for the algorithm.
+    #[must_use]
+    pub fn signing_key(&self, algorithm: Algorithm) -> Arc<SigningKey> {
+        self.state.signing_key(algorithm)
+    }
+
+    /// Makes new keys and signs with them from now on. The old ones stay in the key set.
+    pub fn rotate_keys(&self) {
+        let generation = self.state.changing().generation + 1;
+        let keys = generate_keys(generation);
+        let mut changing = self.state.changing();
+        changing.generation = generation;
+        let old = std::mem::replace(&mut changing.keys, keys);
+        changing.retired.extend(old);
+    }
+
+    /// Takes the keys that are no longer signed with out of the key set.
+    pub fn drop_retired_keys(&self) {
+        self.state.changing().retired.clear();
+    }
+
+    /// Lets an endpoint misbehave, or behave again.
+    pub fn set_fault(&self, endpoint: Endpoint, fault: impl Into<Option<Fault>>) {
+        let mut changing = self.state.changing();
+        changing.faults.retain(|(faulty, _)| *faulty != endpoint);
+        if let Some(fault) = fault.into() {
+            changing.faults.push((endpoint, fault));
+        }
+    }
+
+    /// Answers with this metadata instead of its own.
+    pub fn set_discovery(&self, json: impl Into<String>) {
+        self.state.changing().discovery = Some(json.into());
+    }
+
+    /// Answers with this key set instead of its own.
+    pub fn set_jwks(&self, json: impl Into<String>) {
+        self.state.changing().jwks = Some(json.into());
+    }
+
+    /// How often each endpoint was asked.
+    #[must_use]
+    pub fn hits(&self) -> Hits {
+        self.state.changing().hits
+    }
+}
+
+impl Drop for DevelopmentProvider {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What the server serves from.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) address: String,
+    pub(super) issuer: String,
+    clock: SharedClock,
+    changing: Mutex<Changing>,
+}
+
+#[derive(Debug)]
+pub(super) struct Changing {
+    pub(super) keys: Vec<Arc<SigningKey>>,
+    pub(super) retired: Vec<Arc<SigningKey>>,
+    generation: u32,
+    pub(super) faults: Vec<(Endpoint, Fault)>,
+    pub(super) hits: Hits,
+    pub(super) discovery: Option<String>,
+    pub(super) jwks: Option<String>,
+}
+
+impl State {
+    pub(super) fn changing(&self) -> MutexGuard<'_, Changing> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn signing_key(&self, algorithm: Algorithm) -> Arc<SigningKey> {
+        self.changing()
+            .keys
+            .iter()
+            .find(|key| key.algorithm() == algorithm)
+            .map(Arc::clone)
+            .expect("a key for this algorithm")
+    }
+
+    pub(super) fn token(&self, algorithm: Algorithm, audience: &str) -> TokenBuilder {
+        let key = self.signing_key(algorithm);
+        TokenBuilder::new(&self.issuer, audience, key, self.clock.now())
+    }
+}
+
+fn generate_keys(generation: u32) -> Vec<Arc<SigningKey>> {
+    let kid = |algorithm: Algorithm| {
+        format!("{}-{generation}", algorithm.name().to_ascii_lowercase())
+    };
+    let generate = |algorithm| SigningKey::generate(kid(algorithm), algorithm);
+    let rsa = generate(Algorithm::Rs256);
+    let pss = rsa.for_algorithm(kid(Algorithm::Ps256), Algorithm::Ps256);
+    [
+        rsa,
+        pss,
+        generate(Algorithm::Es256),
+        generate(Algorithm::Es384),
+        generate(Algorithm::EdDsa),
+    ]
+    .map(Arc::new)
+    .into()
+}

@@ -1,0 +1,156 @@
+//! Credentials as they travel: one header, one token, redacted wherever it could be printed.
+
+use std::fmt;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+
+/// An access token as the caller sent it: unverified text.
+///
+/// `Debug` never shows it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct AccessToken<'a>(&'a str);
+
+/// Credentials that do not follow [RFC 6750 §2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1):
+/// more than one `Authorization` field, no token behind the scheme, or more than a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the Authorization field is not one bearer token")]
+#[non_exhaustive]
+pub struct MalformedAuthorization;
+
+impl<'a> AccessToken<'a> {
+    /// The token of a request's `Authorization` field, `None` where there is no such field or it
+    /// carries another scheme.
+    ///
+    /// The scheme's name is compared without regard to case
+    /// ([RFC 9110 §11.1](https://www.rfc-editor.org/rfc/rfc9110#section-11.1)).
+    ///
+    /// # Errors
+    /// [`MalformedAuthorization`] where a bearer token was meant but not sent as the standard says.
+    pub fn from_authorization(
+        headers: &'a HeaderMap,
+    ) -> Result<Option<Self>, MalformedAuthorization> {
+        let mut fields = headers.get_all(AUTHORIZATION).iter();
+        let Some(field) = fields.next() else {
+            return Ok(None);
+        };
+        if fields.next().is_some() {
+            return Err(MalformedAuthorization);
+        }
+        let value = field.as_bytes();
+        let Some((scheme, rest)) = value.split_at_checked(SCHEME.len()) else {
+            return Ok(None);
+        };
+        if !scheme.eq_ignore_ascii_case(SCHEME) {
+            return Ok(None);
+        }
+        match rest.first() {
+            Some(b' ') => {}
+            // A longer scheme name that begins alike is another scheme.
+            Some(other) if is_token_character(*other) => return Ok(None),
+            Some(_) | None => return Err(MalformedAuthorization),
+        }
+        let token = rest.trim_ascii_start();
+        match std::str::from_utf8(token) {
+            Ok(token)
+                if !token.is_empty()
+                    && rest[..rest.len() - token.len()].iter().all(|b| *b == b' ') =>
+            {
+                Ok(Some(Self(token)))
+            }
+            _ => Err(MalformedAuthorization),
+        }
+    }
+
+    /// A token that came by another way than the `Authorization` field.
+    #[must_use]
+    pub fn new(text: &'a str) -> Self {
+        Self(text)
+    }
+
+    /// The token's text, for sending it on. Never log it.
+    #[must_use]
+    pub fn as_str(&self) -> &'a str {
+        self.0
+    }
+}
+
+impl fmt::Debug for AccessToken<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("AccessToken(redacted)")
+    }
+}
+
+const SCHEME: &[u8] = b"bearer";
+
+/// `tchar` of RFC 9110 §5.6.2.
+fn is_token_character(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// `b64token` of RFC 6750 §2.1.
+pub(crate) fn is_b64token(text: &str) -> bool {
+    let body = text.trim_end_matches('=');
+    !body.is_empty()
+        && body
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn read(values: &[&[u8]]) -> Result<Option<String>, MalformedAuthorization> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
+        }
+        AccessToken::from_authorization(&headers)
+            .map(|token| token.map(|token| token.as_str().to_owned()))
+    }
+
+    #[test]
+    fn bt_01_and_bt_02_the_one_form_of_credentials() {
+        let token = Ok(Some("abc.def".to_owned()));
+        let cases: &[(&str, &[u8], &Result<Option<String>, _>)] = &[
+            ("plain", b"Bearer abc.def", &token),
+            ("lower case", b"bearer abc.def", &token),
+            ("upper case", b"BEARER abc.def", &token),
+            ("two spaces", b"Bearer  abc.def", &token),
+            ("another scheme", b"Basic abc.def", &Ok(None)),
+            ("a scheme that begins alike", b"Bearerx abc", &Ok(None)),
+            ("too short to be any", b"Bear", &Ok(None)),
+            ("empty", b"", &Ok(None)),
+            ("scheme alone", b"Bearer", &Err(MalformedAuthorization)),
+            ("scheme and space", b"Bearer ", &Err(MalformedAuthorization)),
+            ("tab", b"Bearer\tabc", &Err(MalformedAuthorization)),
+            ("space and tab", b"Bearer \tabc", &Err(MalformedAuthorization)),
+            ("comma", b"Bearer,abc", &Err(MalformedAuthorization)),
+            ("not UTF-8", b"Bearer \xff\xfe", &Err(MalformedAuthorization)),
+        ];
+        for (name, value, expected) in cases {
+            assert_eq!(&read(&[value]), *expected, "{name}");
+        }
+        assert_eq!(
+            read(&[b"Bearer a", b"Bearer b"]),
+            Err(MalformedAuthorization)
+        );
+    }
+
+    #[test]
+    fn bt_02_the_alphabet_of_a_token() {
+        for good in ["a", "abc.def-_~+/", "abc=", "abc=="] {
+            assert!(is_b64token(good), "{good}");
+        }
+        for bad in ["", "=", "a=b", "a b", "a,b", "{}", "\"a\"", "ä", "a\tb"] {
+            assert!(!is_b64token(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn bt_21_a_token_does_not_print() {
+        assert!(!format!("{:?}", AccessToken::new("secret")).contains("secret"));
+    }
+}

@@ -1,0 +1,441 @@
+//! Judgement: the one place where a token becomes a [`Principal`].
+//!
+//! A token is taken apart, screened by its unverified claims (which may refuse, never admit), and
+//! only then is a key sought and the signature checked. With the key at hand all of this is one
+//! plain function call.
+//!
+//! What is checked, in this order:
+//! 1. size and form: a compact JWS, strict base64url, JSON objects without a member twice;
+//! 2. header: no `crit`, no nested JWT, `typ` of an access token, `alg` on the allow-list;
+//! 3. claims: `iss` exactly one of the configured, no other kind of token, `aud` exactly one of
+//!    the accepted, `exp`, `nbf`, `iat`;
+//! 4. the key: of that issuer, by `kid` and algorithm, exactly one;
+//! 5. the signature.
+
+mod builder;
+pub(crate) mod profile;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::claims::{Audience, Issuer, Scope, ScopeSet};
+use crate::error::{ConfigError, ProviderError, VerifyError, VerifyErrorKind as Kind};
+use crate::jwt::{
+    Algorithm, AlgorithmSet, CompactJws, DecodedJws, JoseHeader, Json, UnverifiedClaims,
+};
+use crate::keys::jwk_set::{Choice, Holder};
+use crate::keys::public_key::PublicKey;
+use crate::keys::remote::KeySet;
+use crate::observe;
+use crate::principal::{Principal, Verified};
+use crate::provider::{Named, Provider};
+use crate::renew::{Flight, Reading, Refusal};
+use crate::token::is_b64token;
+use crate::verify::profile::{Expectation, Times, scopes, screen_header};
+
+pub use self::builder::VerifierBuilder;
+pub use self::profile::TokenProfile;
+
+/// Judges access tokens: those of the configured issuers, for the configured audiences.
+///
+/// Cloning is cheap, and clones share everything.
+///
+/// ```
+/// use tower_oidc::{Provider, TokenProfile, Verifier};
+///
+/// # fn main() -> Result<(), tower_oidc::ConfigError> {
+/// let provider = Provider::discover("https://id.example")?;
+/// let verifier = provider.verifier("https://api.example.com")?;
+///
+/// // The same with choices:
+/// let verifier = Verifier::builder(&provider, "https://api.example.com")
+///     .with_profile(TokenProfile::Strict)
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Verifier(Arc<Inner>);
+
+pub(crate) struct Inner {
+    trusted: Vec<Trusted>,
+    expectation: Expectation,
+    algorithms: AlgorithmSet,
+    narrowed_by_provider: bool,
+    max_token_size: usize,
+    scope_claims: Vec<String>,
+    implied_scopes: Vec<(Scope, Scope)>,
+}
+
+/// One issuer, and whose keys count for it.
+struct Trusted {
+    named: Named,
+    provider: Provider,
+}
+
+/// What becomes of a token.
+pub(crate) enum Decision {
+    Accept(Principal),
+    Refuse(VerifyError),
+    /// Keys must come first.
+    Wait(PendingKeys),
+}
+
+/// Keys on their way, and from whom.
+pub(crate) struct PendingKeys {
+    flight: Flight<KeySet>,
+    provider: Provider,
+}
+
+impl Provider {
+    /// A verifier of this provider's access tokens for `audience`, with the default of everything.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the audience is empty.
+    pub fn verifier(&self, audience: impl Into<String>) -> Result<Verifier, ConfigError> {
+        Verifier::builder(self, audience).build()
+    }
+}
+
+impl Verifier {
+    /// A verifier of this provider's access tokens for `audience`, with choices.
+    pub fn builder(provider: &Provider, audience: impl Into<String>) -> VerifierBuilder {
+        VerifierBuilder::new(provider, audience.into())
+    }
+
+    pub(crate) fn from_inner(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    /// The audiences accepted, at least one.
+    #[must_use]
+    pub fn audiences(&self) -> &[Audience] {
+        &self.0.expectation.audiences
+    }
+
+    /// The providers trusted, at least one.
+    pub fn providers(&self) -> impl Iterator<Item = &Provider> {
+        self.0.trusted.iter().map(|trusted| &trusted.provider)
+    }
+
+    /// Judges a token, fetching keys if there is need.
+    ///
+    /// # Errors
+    /// [`VerifyError`] saying why it was refused. [`Kind::Unavailable`] alone does not speak against
+    /// the token.
+    ///
+    /// [`Kind::Unavailable`]: crate::VerifyErrorKind::Unavailable
+    pub async fn verify(&self, token: &str) -> Result<Principal, VerifyError> {
+        match self.decide(token) {
+            Decision::Accept(principal) => Ok(principal),
+            Decision::Refuse(error) => Err(error),
+            Decision::Wait(keys) => self.decide_after(token, keys).await,
+        }
+    }
+
+    /// Judges a token with what is at hand: a plain function call.
+    pub(crate) fn decide(&self, token: &str) -> Decision {
+        let decision = self.judge(token);
+        match &decision {
+            Decision::Accept(_) => observe::token_judged(Ok(())),
+            Decision::Refuse(error) => observe::token_judged(Err(error)),
+            Decision::Wait(_) => {}
+        }
+        decision
+    }
+
+    /// Judges a token once the keys have come, or could not be had.
+    pub(crate) async fn decide_after(
+        &self,
+        token: &str,
+        keys: PendingKeys,
+    ) -> Result<Principal, VerifyError> {
+        let judged = match keys.flight.landed().await {
+            Ok(snapshot) => self.judge_with(token, &snapshot.value),
+            Err(error) => Err(unavailable(&keys.provider, error)),
+        };
+        observe::token_judged(judged.as_ref().map(|_| ()));
+        judged
+    }
+
+    fn judge(&self, token: &str) -> Decision {
+        self.try_judge(token).unwrap_or_else(Decision::Refuse)
+    }
+
+    fn try_judge(&self, token: &str) -> Result<Decision, VerifyError> {
+        let jws = self.take_apart(token)?;
+        let screened = self.screen(&jws)?;
+        let provider = &screened.trusted.provider;
+        let snapshot = match provider.keys().read() {
+            Reading::Serve(snapshot) => snapshot,
+            Reading::Wait(flight) => return Ok(wait(provider, flight)),
+            Reading::Refuse(refusal) => return Err(refusal.into()),
+        };
+        let Some(keys) = &*snapshot else {
+            return Err(Kind::Unavailable.into());
+        };
+        match screened.check_signature(&self.0, &jws, &keys.value) {
+            Ok(()) => {
+                let facts = screened.into_facts(&self.0, jws.payload());
+                Ok(Decision::Accept(facts.into_principal(jws)))
+            }
+            Err(error) if error.kind() == Kind::UnknownKey => {
+                match provider.keys().look_for_new_key()? {
+                    Some(flight) => Ok(wait(provider, flight)),
+                    None => Err(error),
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Judges a token with these keys and no others.
+    fn judge_with(&self, token: &str, keys: &KeySet) -> Result<Principal, VerifyError> {
+        let jws = self.take_apart(token)?;
+        let screened = self.screen(&jws)?;
+        screened.check_signature(&self.0, &jws, keys)?;
+        let facts = screened.into_facts(&self.0, jws.payload());
+        Ok(facts.into_principal(jws))
+    }
+
+    fn take_apart<'a>(&self, token: &'a str) -> Result<DecodedJws<'a>, VerifyError> {
+        if token.len() > self.0.max_token_size {
+            return Err(Kind::TooLarge.into());
+        }
+        CompactJws::split(token)
+            .and_then(|jws| jws.decode())
+            .map_err(|kind| match kind {
+                Kind::TooLarge => kind.into(),
+                _ if is_b64token(token) => kind.into(),
+                _ => Kind::Malformed.into(),
+            })
+    }
+
+    /// Everything that can be found out without a key.
+    fn screen<'a>(&'a self, jws: &'a DecodedJws<'_>) -> Result<Screened<'a>, VerifyError> {
+        let inner = &*self.0;
+        let header = JoseHeader::parse(jws.header())?;
+        screen_header(&header, inner.expectation.profile)?;
+        let algorithm = header
+            .alg
+            .text()
+            .and_then(Algorithm::from_name)
+            .filter(|algorithm| inner.algorithms.contains(*algorithm))
+            .ok_or_else(|| VerifyError::claim(Kind::Algorithm, "alg"))?;
+        let kid = match header.kid {
+            Json::Absent => None,
+            Json::Text(kid) => Some(kid),
+            _ => return Err(VerifyError::claim(Kind::NotAJwt, "kid")),
+        };
+        let claims = UnverifiedClaims::parse(jws.payload())?;
+        let trusted = inner.trust(&claims)?;
+        let now = trusted.provider.clock().now();
+        let times = inner.expectation.screen(&claims, now)?;
+        Ok(Screened {
+            trusted,
+            algorithm,
+            kid,
+            claims,
+            times,
+        })
+    }
+}
+
+fn wait(provider: &Provider, flight: Flight<KeySet>) -> Decision {
+    Decision::Wait(PendingKeys {
+        flight,
+        provider: provider.clone(),
+    })
+}
+
+fn unavailable(provider: &Provider, error: ProviderError) -> VerifyError {
+    provider.keys().refusal(error).into()
+}
+
+impl From<Refusal> for VerifyError {
+    fn from(refusal: Refusal) -> Self {
+        Self::unavailable(refusal.error, refusal.retry_after)
+    }
+}
+
+impl Inner {
+    /// The issuer a token names, if it is one of the configured. The name only chooses among
+    /// them; whether the token is theirs, their keys tell.
+    fn trust(&self, claims: &UnverifiedClaims) -> Result<&Trusted, VerifyError> {
+        let iss = match &claims.iss {
+            Json::Text(iss) => iss.as_ref(),
+            Json::Absent => return Err(VerifyError::claim(Kind::MissingClaim, "iss")),
+            _ => return Err(VerifyError::claim(Kind::InvalidClaim, "iss")),
+        };
+        let trusted = self
+            .trusted
+            .iter()
+            .find(|trusted| trusted.named.issuer.as_str() == iss)
+            .ok_or_else(|| self.why_not_trusted(iss, claims))?;
+        match &trusted.named.tenant {
+            Some(tenant) if claims.tid.text() != Some(tenant) => {
+                Err(VerifyError::claim(Kind::WrongTenant, "tid"))
+            }
+            _ => Ok(trusted),
+        }
+    }
+
+    fn why_not_trusted(&self, iss: &str, claims: &UnverifiedClaims) -> VerifyError {
+        let is_other_tenant = claims.tid.text().is_some_and(|tenant| {
+            self.trusted
+                .iter()
+                .any(|trusted| trusted.provider.issuer_of_tenant(tenant).as_deref() == Some(iss))
+        });
+        if is_other_tenant {
+            VerifyError::claim(Kind::WrongTenant, "tid")
+        } else {
+            VerifyError::claim(Kind::WrongIssuer, "iss")
+        }
+    }
+
+    /// The scopes of the token, those of further claims, and those implied by them.
+    fn scopes(&self, claims: &UnverifiedClaims, payload: &str) -> ScopeSet {
+        let own = scopes(claims);
+        if self.scope_claims.is_empty() && self.implied_scopes.is_empty() {
+            return own;
+        }
+        let mut words: Vec<String> = own.iter().map(str::to_owned).collect();
+        if let Ok(serde_json::Value::Object(all)) = serde_json::from_str(payload) {
+            for name in &self.scope_claims {
+                words.extend(further_scopes(all.get(name)));
+            }
+        }
+        let mut at = 0;
+        while let Some(word) = words.get(at).cloned() {
+            for (broader, narrower) in &self.implied_scopes {
+                if broader.as_str() == word && !words.iter().any(|word| word == narrower.as_str()) {
+                    words.push(narrower.as_str().to_owned());
+                }
+            }
+            at += 1;
+        }
+        ScopeSet::from_words(words.iter().map(String::as_str))
+    }
+}
+
+/// Text is split on spaces; an array counts only if it holds nothing but text.
+fn further_scopes(claim: Option<&serde_json::Value>) -> Vec<String> {
+    match claim {
+        Some(serde_json::Value::String(text)) => text
+            .split(' ')
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect(),
+        Some(serde_json::Value::Array(items)) => items
+            .iter()
+            .map(|item| item.as_str().map(str::to_owned))
+            .collect::<Option<_>>()
+            .unwrap_or_default(),
+        _ => Vec::new(),
+    }
+}
+
+/// A token that nothing speaks against but the missing look at its signature.
+struct Screened<'a> {
+    trusted: &'a Trusted,
+    algorithm: Algorithm,
+    kid: Option<Cow<'a, str>>,
+    claims: UnverifiedClaims<'a>,
+    times: Times,
+}
+
+impl Screened<'_> {
+    fn check_signature(
+        &self,
+        inner: &Inner,
+        jws: &DecodedJws,
+        keys: &KeySet,
+    ) -> Result<(), VerifyError> {
+        let issuer = self.trusted.named.issuer.as_str();
+        if !self.trusted.provider.is_called(issuer, keys) {
+            return Err(VerifyError::claim(Kind::WrongIssuer, "iss"));
+        }
+        let is_listed = keys
+            .listed
+            .is_none_or(|listed| listed.contains(self.algorithm));
+        if inner.narrowed_by_provider && !is_listed {
+            return Err(VerifyError::claim(Kind::Algorithm, "alg"));
+        }
+        let holder = Holder {
+            issuer,
+            tenant: self.trusted.named.tenant.as_deref(),
+        };
+        let verifies = |key: &PublicKey| key.verifies(jws.signing_input, jws.signature());
+        match keys.jwks.choose(self.kid.as_deref(), self.algorithm, &holder) {
+            Choice::One(key) if verifies(key) => Ok(()),
+            Choice::One(_) => Err(Kind::BadSignature.into()),
+            Choice::Candidates(keys) if keys.iter().any(|key| verifies(key)) => Ok(()),
+            // The token names no key, so that it may have been signed with a new one.
+            Choice::Candidates(_) | Choice::Unknown => Err(Kind::UnknownKey.into()),
+            Choice::OtherAlgorithm => Err(VerifyError::claim(Kind::Algorithm, "alg")),
+            Choice::Ambiguous => Err(Kind::AmbiguousKey.into()),
+        }
+    }
+
+    fn into_facts(self, inner: &Inner, payload: &str) -> Facts {
+        let scopes = inner.scopes(&self.claims, payload);
+        let claims = self.claims;
+        let text = |claim: Json| claim.into_text().map(|text| Box::from(text.as_ref()));
+        Facts {
+            issuer: self.trusted.named.issuer.clone(),
+            scopes,
+            audience: match claims.aud {
+                Json::Texts(named) => named.iter().map(|named| Box::from(named.as_ref())).collect(),
+                other => text(other).into_iter().collect(),
+            },
+            subject: text(claims.sub),
+            client_id: text(claims.client_id).or_else(|| text(claims.azp)),
+            times: self.times,
+        }
+    }
+}
+
+/// What a principal is made of, free of the token it was read from.
+struct Facts {
+    issuer: Issuer,
+    scopes: ScopeSet,
+    audience: Box<[Box<str>]>,
+    subject: Option<Box<str>>,
+    client_id: Option<Box<str>>,
+    times: Times,
+}
+
+impl Facts {
+    fn into_principal(self, jws: DecodedJws) -> Principal {
+        let (text, claims_at) = jws.into_text();
+        Principal::verified(Verified {
+            issuer: self.issuer,
+            subject: self.subject,
+            audience: self.audience,
+            scopes: self.scopes,
+            expires_at: self.times.expires_at,
+            issued_at: self.times.issued_at,
+            client_id: self.client_id,
+            text,
+            claims_at,
+        })
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        let issuers: Vec<_> = inner
+            .trusted
+            .iter()
+            .map(|trusted| trusted.named.issuer.as_str())
+            .collect();
+        formatter
+            .debug_struct("Verifier")
+            .field("issuers", &issuers)
+            .field("expectation", &inner.expectation)
+            .field("algorithms", &inner.algorithms)
+            .finish_non_exhaustive()
+    }
+}
