@@ -96,11 +96,11 @@ impl JwkSet {
         let mut named = false;
         let mut chosen = None;
         for entry in &self.keys {
-            if entry.kid.as_deref() != Some(kid) {
+            if entry.kid.as_deref() != Some(kid) || !entry.serves(issuer) {
                 continue;
             }
             named = true;
-            if let Some(key) = entry.fitting(algorithm, issuer) {
+            if let Some(key) = entry.fitting(algorithm) {
                 if chosen.is_some() {
                     return Choice::Ambiguous;
                 }
@@ -118,7 +118,8 @@ impl JwkSet {
         let mut candidates = self
             .keys
             .iter()
-            .filter_map(|entry| entry.fitting(algorithm, issuer));
+            .filter(|entry| entry.serves(issuer))
+            .filter_map(|entry| entry.fitting(algorithm));
         let chosen: Vec<_> = candidates.by_ref().take(MAX_CANDIDATES).collect();
         if candidates.next().is_some() {
             Choice::Ambiguous
@@ -149,12 +150,12 @@ impl Holder<'_> {
 }
 
 impl Entry {
-    fn fitting(&self, algorithm: Algorithm, issuer: &Holder) -> Option<&PublicKey> {
-        if let Some(own) = &self.issuer
-            && !issuer.is(own)
-        {
-            return None;
-        }
+    /// Whether the key may speak for this issuer.
+    fn serves(&self, issuer: &Holder) -> bool {
+        self.issuer.as_ref().is_none_or(|own| issuer.is(own))
+    }
+
+    fn fitting(&self, algorithm: Algorithm) -> Option<&PublicKey> {
         self.keys.iter().find(|key| key.algorithm() == algorithm)
     }
 

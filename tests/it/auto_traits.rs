@@ -1,0 +1,49 @@
+//! What can be shared and sent, so that it stays so.
+
+use tower_oidc::bearer::Bearer;
+use tower_oidc::require::Require;
+use tower_oidc::{
+    BearerLayer, ConfigError, HttpClient, Policy, Principal, ProtectedResource, Provider,
+    ProviderBuilder, ProviderError, Rejection, RequireLayer, Verifier, VerifierBuilder, VerifyError,
+};
+
+use crate::support::Inner;
+
+#[test]
+fn everything_can_be_shared_between_threads() {
+    fn shared<T: Send + Sync + Unpin + 'static>() {}
+    fn cloned<T: Clone + std::fmt::Debug>() {}
+    fn error<T: std::error::Error + Send + Sync + 'static>() {}
+    shared::<Provider>();
+    shared::<ProviderBuilder>();
+    shared::<Verifier>();
+    shared::<VerifierBuilder>();
+    shared::<Principal>();
+    shared::<Policy>();
+    shared::<HttpClient>();
+    shared::<ProtectedResource>();
+    shared::<BearerLayer>();
+    shared::<RequireLayer>();
+    shared::<Bearer<Inner>>();
+    shared::<Require<Inner>>();
+    shared::<Rejection>();
+    cloned::<Provider>();
+    cloned::<Verifier>();
+    cloned::<Principal>();
+    cloned::<Policy>();
+    cloned::<Rejection>();
+    cloned::<BearerLayer>();
+    cloned::<RequireLayer>();
+    error::<ConfigError>();
+    error::<VerifyError>();
+    error::<ProviderError>();
+}
+
+#[test]
+fn verifying_can_be_spawned() {
+    fn sendable<T: Send>(_: &T) {}
+    let verifier = Provider::discover("https://id.example").unwrap().verifier("a").unwrap();
+    sendable(&verifier.verify("x"));
+    let provider = Provider::discover("https://id.example").unwrap();
+    sendable(&provider.ready());
+}

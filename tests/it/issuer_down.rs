@@ -1,0 +1,181 @@
+//! A provider that is away, slow, broken or hostile.
+
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::StatusCode;
+use tower_oidc::testing::{Endpoint, Fault};
+use tower_oidc::{Phase, ProviderError, VerifyErrorKind};
+
+use crate::support::{Api, seconds, until};
+
+async fn short_patience() -> Api {
+    Api::start_with(
+        |provider| provider.with_call_timeout(seconds(1) / 2),
+        |verifier| verifier,
+    )
+    .await
+}
+
+fn gzip_bomb() -> Fault {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&vec![b' '; 8 << 20]).unwrap();
+    Fault::Answer {
+        headers: vec![
+            ("content-type".into(), "application/json".into()),
+            ("content-encoding".into(), "gzip".into()),
+        ],
+        body: encoder.finish().unwrap(),
+    }
+}
+
+fn faults(elsewhere: &str) -> Vec<(Fault, &'static str)> {
+    vec![
+        (Fault::Status(500), "status"),
+        (Fault::Status(204), "status"),
+        (Fault::Status(404), "status"),
+        (Fault::Redirect(elsewhere.to_owned()), "status"),
+        (Fault::Stall, "timed_out"),
+        (Fault::Drip, "timed_out"),
+        (Fault::Huge(1 << 20), "too_large"),
+        (gzip_bomb(), "invalid_answer"),
+        (Fault::document("text/html", "<html>"), "invalid_answer"),
+        (Fault::document("text/html", "{\"keys\":[]}"), "invalid_answer"),
+        (Fault::json("<html>"), "invalid_answer"),
+        (Fault::json("{}"), "invalid_answer"),
+        (Fault::json("[]"), "invalid_answer"),
+        (Fault::json("null"), "invalid_answer"),
+        (Fault::json(""), "invalid_answer"),
+        (Fault::json("{\"keys\":"), "invalid_answer"),
+    ]
+}
+
+#[tokio::test]
+async fn ks_14_to_ks_17_whatever_the_key_set_answers_is_a_503_at_first_and_harmless_later() {
+    let cold = short_patience().await;
+    let warm = short_patience().await;
+    let token = warm.token().expires_in(seconds(90_000)).build();
+    assert_eq!(warm.status(&token).await, StatusCode::OK);
+    let elsewhere = format!("{}/elsewhere", cold.idp.issuer());
+    for (fault, expected) in faults(&elsewhere) {
+        cold.idp.set_fault(Endpoint::Jwks, fault.clone());
+        cold.clock.advance(seconds(61));
+        let error = cold.verifier.verify(&cold.token().build()).await.unwrap_err();
+        assert_eq!(error.kind(), VerifyErrorKind::Unavailable, "{fault:?}");
+        let cause = std::error::Error::source(&error).unwrap();
+        let cause = cause.downcast_ref::<ProviderError>().unwrap();
+        assert_eq!(cause.kind().as_str(), expected, "{cause}");
+
+        // Past its lifetime and each time past the back-off: the old keys serve.
+        warm.idp.set_fault(Endpoint::Jwks, fault.clone());
+        let before = warm.idp.hits().jwks;
+        warm.clock.advance(seconds(if before == 1 { 600 } else { 61 }));
+        for turn in 1.. {
+            assert_eq!(warm.status(&token).await, StatusCode::OK, "{fault:?}");
+            if warm.idp.hits().jwks > before {
+                break;
+            }
+            assert!(turn < 500, "nobody asks any more");
+            // The last attempt may have failed after the clock was moved.
+            if turn % 50 == 0 {
+                warm.clock.advance(seconds(61));
+            }
+            tokio::time::sleep(seconds(1) / 50).await;
+        }
+        until(|| warm.provider.readiness().last_error.is_some()).await;
+        assert_eq!(warm.status(&token).await, StatusCode::OK, "{fault:?}");
+    }
+    assert_eq!(cold.idp.hits().other, 0, "a redirect was followed");
+
+    // Past the stale limit nothing is served; when the provider is back, all is.
+    warm.idp.set_fault(Endpoint::Jwks, Fault::Status(500));
+    assert_eq!(warm.provider.readiness().keys, Phase::Stale);
+    warm.clock.advance(seconds(3_600));
+    assert_eq!(warm.status(&token).await, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(warm.provider.readiness().keys, Phase::Unavailable);
+    assert!(!warm.provider.readiness().is_ready());
+    warm.idp.set_fault(Endpoint::Jwks, None);
+    warm.clock.advance(seconds(61));
+    assert_eq!(warm.status(warm.token().build()).await, StatusCode::OK);
+    assert_eq!(warm.provider.readiness().keys, Phase::Fresh);
+}
+
+#[tokio::test]
+async fn ks_15_an_empty_set_replaces_no_working_one() {
+    let api = Api::start().await;
+    let token = api.token().expires_in(seconds(9_000)).build();
+    assert_eq!(api.status(&token).await, StatusCode::OK);
+    for (n, set) in [r#"{"keys":[]}"#, r#"{"keys":[{"kty":"oct","k":"AA"}]}"#].iter().enumerate() {
+        api.idp.set_jwks(*set);
+        api.clock.advance(seconds(if n == 0 { 600 } else { 61 }));
+        assert_eq!(api.status(&token).await, StatusCode::OK);
+        until(|| api.provider.readiness().last_error.is_some()).await;
+        assert_eq!(api.status(&token).await, StatusCode::OK, "{set}");
+    }
+}
+
+#[tokio::test]
+async fn lm_06_attempts_during_an_outage_grow_rarer() {
+    let api = Api::start().await;
+    api.idp.set_fault(Endpoint::Jwks, Fault::Status(503));
+    let token = api.token().expires_in(seconds(9_000)).build();
+    for _ in 0..600 {
+        assert_eq!(api.status(&token).await, StatusCode::SERVICE_UNAVAILABLE);
+        api.clock.advance(seconds(1));
+    }
+    // 1, 2, 4, 8, 16, 32, then every 60 seconds.
+    let hits = api.idp.hits().jwks;
+    assert!((14..=18).contains(&hits), "{hits} attempts in ten minutes");
+}
+
+#[tokio::test]
+async fn lm_09_setting_the_clock_neither_kills_nor_keeps_keys() {
+    let api = Api::start().await;
+    assert_eq!(api.status(api.token().build()).await, StatusCode::OK);
+    for at in [0, 1 << 40, i64::MAX, i64::MIN, 1_700_000_000] {
+        api.clock.set(tower_oidc::UnixTime::from_seconds(at));
+        let _ = api.status(api.token().build()).await;
+        let _ = api.status(api.token().expired().build()).await;
+    }
+    assert_eq!(api.status(api.token().build()).await, StatusCode::OK);
+    assert_eq!(api.idp.hits().jwks, 1);
+    // An old clock does not keep a withdrawn key alive.
+    api.idp.rotate_keys();
+    api.clock.set(tower_oidc::UnixTime::from_seconds(1_000));
+    api.clock.advance(seconds(601));
+    let _ = api.status(api.token().build()).await;
+    until(|| api.idp.hits().jwks == 2).await;
+}
+
+#[tokio::test]
+async fn f67_whoever_wants_to_know_at_start_can_ask() {
+    let api = Api::start().await;
+    assert_eq!(api.provider.readiness().keys, Phase::Empty);
+    api.provider.ready().await.unwrap();
+    assert!(api.provider.readiness().is_ready());
+
+    let down = Api::start().await;
+    down.idp.set_fault(Endpoint::Discovery, Fault::Status(500));
+    let error = down.provider.ready().await.unwrap_err();
+    assert!(!error.kind().is_configuration());
+    assert!(error.to_string().contains("500"), "{error}");
+    assert_eq!(down.provider.readiness().keys, Phase::Unavailable);
+}
+
+#[tokio::test]
+async fn ks_18_a_certificate_nobody_vouches_for_is_refused() {
+    // A server that speaks no TLS at all, and one with a certificate of its own, are both no
+    // provider; the first stands in for every failed handshake.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = std::thread::spawn(move || {
+        if let Ok((mut stream, _)) = listener.accept() {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
+        }
+    });
+    let provider = tower_oidc::Provider::discover(&format!("https://{address}")).unwrap();
+    let error = provider.ready().await.unwrap_err();
+    assert_eq!(error.kind().as_str(), "unreachable");
+    serving.join().unwrap();
+}

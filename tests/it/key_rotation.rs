@@ -1,0 +1,241 @@
+//! `standards.md` §5: which key, and what a change of keys costs.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use tower_oidc::testing::{Endpoint, Fault, SigningKey};
+use tower_oidc::{Algorithm, Phase, VerifyErrorKind};
+
+use crate::support::{API, Api, seconds, until};
+
+#[tokio::test]
+async fn ks_03_and_id_10_a_rotation_is_seen_by_the_request_that_meets_it() {
+    let api = Api::start().await;
+    let old = api.token().build();
+    assert_eq!(api.status(&old).await, StatusCode::OK);
+    api.idp.rotate_keys();
+    assert_eq!(api.status(api.token().build()).await, StatusCode::OK);
+    assert_eq!(api.idp.hits().jwks, 2);
+    // The old key is still published, and two rotations at once are within the burst.
+    assert_eq!(api.status(&old).await, StatusCode::OK);
+    api.idp.rotate_keys();
+    assert_eq!(api.status(api.token().build()).await, StatusCode::OK);
+    assert_eq!(api.idp.hits().jwks, 3);
+}
+
+#[tokio::test]
+async fn ks_03_a_name_nobody_publishes_causes_one_fetch_and_a_401() {
+    let api = Api::start().await;
+    assert_eq!(api.status(api.token().build()).await, StatusCode::OK);
+    let unknown = api.token().header("kid", "unknown").build();
+    assert_eq!(api.status(unknown).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(api.idp.hits().jwks, 2);
+}
+
+#[tokio::test]
+async fn ks_09_ten_thousand_random_names_cause_at_most_four_fetches_in_the_first_minute() {
+    let api = Api::start().await;
+    let good = api.token().build();
+    let flood: Vec<_> = (0..100)
+        .map(|n| api.token().header("kid", format!("random-{n}")).build())
+        .collect();
+    for tenth in 0..600 {
+        for n in 0..17 {
+            let answer = api.status(&flood[(tenth * 17 + n) % flood.len()]).await;
+            assert_eq!(answer, StatusCode::UNAUTHORIZED);
+        }
+        assert_eq!(api.status(&good).await, StatusCode::OK);
+        api.clock.advance(seconds(1) / 10);
+    }
+    assert!(api.idp.hits().jwks <= 4, "{:?}", api.idp.hits());
+    assert_eq!(api.idp.hits().discovery, 1);
+}
+
+#[tokio::test]
+async fn ks_09_attempts_are_counted_also_when_they_fail_and_good_tokens_do_not_notice() {
+    let api = Api::start_with(
+        |provider| provider.with_call_timeout(seconds(1) / 5),
+        |verifier| verifier,
+    )
+    .await;
+    let good = api.token().build();
+    assert_eq!(api.status(&good).await, StatusCode::OK);
+    for fault in [Fault::Stall, Fault::Status(500)] {
+        api.idp.set_fault(Endpoint::Jwks, fault);
+        let before = api.idp.hits().jwks;
+        for n in 0..1_000 {
+            if n % 20 == 0 {
+                let api = &api;
+                let token = api.token().header("kid", format!("random-{n}")).build();
+                let (unknown, known) = tokio::join!(api.status(token), api.status(&good));
+                assert_ne!(unknown, StatusCode::OK);
+                assert_eq!(known, StatusCode::OK);
+            }
+            api.clock.advance(seconds(1) / 100);
+        }
+        let caused = api.idp.hits().jwks - before;
+        assert!(caused <= 2, "{caused} attempts in ten seconds");
+    }
+}
+
+#[tokio::test]
+async fn ks_10_a_bad_signature_under_a_known_name_causes_no_fetch() {
+    let api = Api::start().await;
+    assert_eq!(api.status(api.token().build()).await, StatusCode::OK);
+    let other = Arc::new(SigningKey::generate("rs256-1", Algorithm::Rs256));
+    for _ in 0..20 {
+        let forged = api.token().signed_by(Arc::clone(&other)).build();
+        assert_eq!(api.verdict(forged).await, "bad_signature");
+    }
+    assert_eq!(api.idp.hits().jwks, 1);
+}
+
+#[tokio::test]
+async fn ks_04_a_token_without_a_name_finds_its_key_also_after_a_rotation() {
+    let api = Api::start().await;
+    assert_eq!(api.verdict(api.token().without_header("kid").build()).await, "accepted");
+    api.idp.rotate_keys();
+    assert_eq!(api.verdict(api.token().without_header("kid").build()).await, "accepted");
+}
+
+#[tokio::test]
+async fn ks_05_keys_of_one_name_and_algorithm_are_refused() {
+    let api = Api::start().await;
+    let own: Value =
+        serde_json::from_str(&api.idp.signing_key(Algorithm::Rs256).public_jwk()).unwrap();
+    let other = SigningKey::generate("rs256-1", Algorithm::Rs256).public_jwk();
+    let other: Value = serde_json::from_str(&other).unwrap();
+    api.idp.set_jwks(json!({"keys": [other, own]}).to_string());
+    assert_eq!(api.verdict(api.token().build()).await, "ambiguous_key");
+    let ec: Value =
+        serde_json::from_str(&SigningKey::generate("rs256-1", Algorithm::Es256).public_jwk()).unwrap();
+    api.idp.set_jwks(json!({"keys": [ec, own]}).to_string());
+    api.clock.advance(seconds(700));
+    assert_eq!(api.verdict(api.token().build()).await, "ambiguous_key", "served while it is renewed");
+    until(|| api.idp.hits().jwks == 2).await;
+    until(|| api.provider.readiness().keys == Phase::Fresh).await;
+    assert_eq!(api.verdict(api.token().build()).await, "accepted");
+}
+
+#[tokio::test]
+async fn ks_08_five_hundred_cold_requests_cause_one_discovery_and_one_key_fetch() {
+    let api = Arc::new(Api::start().await);
+    api.idp.set_fault(Endpoint::Jwks, Fault::Slow(seconds(1) / 5));
+    let token: Arc<str> = api.token().build().into();
+    let calls: Vec<_> = (0..500)
+        .map(|n| {
+            let (api, token) = (Arc::clone(&api), Arc::clone(&token));
+            let call = tokio::spawn(async move { api.status(&*token).await });
+            if n % 10 == 0 {
+                call.abort();
+            }
+            call
+        })
+        .collect();
+    for call in calls {
+        match call.await {
+            Ok(status) => assert_eq!(status, StatusCode::OK),
+            Err(error) => assert!(error.is_cancelled()),
+        }
+    }
+    assert_eq!((api.idp.hits().discovery, api.idp.hits().jwks), (1, 1));
+}
+
+#[tokio::test]
+async fn ks_11_and_ks_13_keys_are_renewed_behind_requests_and_a_withdrawn_key_stops() {
+    let api = Api::start().await;
+    let old = api.token().expires_in(seconds(9_000)).build();
+    assert_eq!(api.status(&old).await, StatusCode::OK);
+    api.idp.rotate_keys();
+    api.idp.drop_retired_keys();
+    // Due, and the provider is slow: nobody waits for it.
+    api.idp.set_fault(Endpoint::Jwks, Fault::Slow(seconds(1) / 2));
+    api.clock.advance(seconds(590));
+    let asked = std::time::Instant::now();
+    assert_eq!(api.status(&old).await, StatusCode::OK);
+    assert!(asked.elapsed() < seconds(1) / 2);
+    until(|| api.provider.readiness().keys == Phase::Fresh && api.idp.hits().jwks == 2).await;
+    assert_eq!(api.status(&old).await, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn ks_12_the_provider_may_say_how_long_keys_live_within_bounds() {
+    for (cache_control, fresh, due) in [
+        ("max-age=300", 230, 300),
+        ("max-age=1", 25, 60),
+        ("no-store", 25, 60),
+        ("max-age=99999999", 86_000, 86_400),
+        ("nonsense", 530, 600),
+    ] {
+        let api = Api::start().await;
+        api.idp.set_fault(Endpoint::Jwks, Fault::CacheControl(cache_control.to_owned()));
+        let token = || api.token().build();
+        assert_eq!(api.status(token()).await, StatusCode::OK);
+        api.clock.advance(seconds(fresh));
+        for _ in 0..5 {
+            assert_eq!(api.status(token()).await, StatusCode::OK);
+        }
+        assert_eq!(api.idp.hits().jwks, 1, "{cache_control}");
+        api.clock.advance(seconds(due - fresh));
+        assert_eq!(api.status(token()).await, StatusCode::OK);
+        until(|| api.idp.hits().jwks == 2).await;
+    }
+}
+
+#[tokio::test]
+async fn ks_01_ks_02_and_ks_06_damaged_and_foreign_entries_spoil_nothing() {
+    let api = Api::start().await;
+    let own: Value =
+        serde_json::from_str(&api.idp.signing_key(Algorithm::Rs256).public_jwk()).unwrap();
+    let with = |name: &str, value: Value| {
+        let mut key = own.clone();
+        key[name] = value;
+        key
+    };
+    let cases = [
+        (vec![json!(null), json!(7), json!({"kty": "??"}), own.clone()], "accepted"),
+        (vec![with("x5c", json!("broken"))], "accepted"),
+        (vec![with("d", json!("PRIVATE"))], "accepted"),
+        (vec![with("use", json!("enc"))], "unavailable"),
+        (vec![with("key_ops", json!(["sign"]))], "unavailable"),
+        (vec![with("alg", json!("PS256"))], "algorithm"),
+    ];
+    for (keys, expected) in cases {
+        let fresh = Api::start().await;
+        fresh.idp.set_jwks(json!({"keys": keys}).to_string());
+        // Signed by the other provider's key, named by this one's issuer.
+        let token = fresh.token().signed_by(api.idp.signing_key(Algorithm::Rs256)).build();
+        assert_eq!(fresh.verdict(token).await, expected, "{keys:?}");
+    }
+}
+
+#[tokio::test]
+async fn f66_keys_at_another_host_and_a_given_address() {
+    let api = Api::start().await;
+    let provider = api.idp.provider_builder().with_jwks_url(&api.idp.jwks_url()).build().unwrap();
+    let verifier = provider.verifier(API).unwrap();
+    assert_eq!(crate::support::verdict(&verifier, &api.token().build()).await, "accepted");
+    assert_eq!(api.idp.hits().discovery, 0);
+    for bad in ["http://id.example/jwks", "file:///keys", "https://u:p@id.example/jwks"] {
+        assert!(api.idp.provider_builder().with_jwks_url(bad).build().is_err(), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn keys_that_moved_are_found_again() {
+    let api = Api::start().await;
+    let moved = |path: &str| {
+        json!({"issuer": api.idp.issuer(), "jwks_uri": format!("{}{path}", api.idp.issuer())}).to_string()
+    };
+    api.idp.set_discovery(moved("/old"));
+    let error = api.verifier.verify(&api.token().build()).await.unwrap_err();
+    assert_eq!(error.kind(), VerifyErrorKind::Unavailable);
+    api.idp.set_discovery(moved("/jwks"));
+    // The failed attempt asked for the metadata again; the next one knows.
+    api.clock.advance(seconds(10));
+    let _ = api.verifier.verify(&api.token().build()).await;
+    until(|| api.idp.hits().discovery >= 2).await;
+    api.clock.advance(seconds(60));
+    assert_eq!(api.verdict(api.token().build()).await, "accepted");
+}

@@ -1,0 +1,18 @@
+//! What the crate promises, through its public API alone: one file a capability, each test named
+//! after the rule it proves.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod auto_traits;
+mod axum;
+mod bearer;
+mod discovery;
+mod issuer_down;
+mod key_rotation;
+mod limits;
+mod readiness;
+mod redaction;
+mod require;
+mod resource_metadata;
+mod several_issuers;
+mod support;
+mod tokens;

@@ -1,0 +1,135 @@
+//! BT-21: no part of a token in any log, error, `Debug` or answer, at any level.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use tower_oidc::testing::{Endpoint, Fault};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::support::{Api, bearing, seconds};
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+impl Log {
+    fn capture(&self) -> tracing::subscriber::DefaultGuard {
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_writer(self.clone())
+            .with_ansi(false)
+            .finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+/// Whether sixteen characters in a row of the secret are there.
+fn leaks(text: &str, secret: &str) -> bool {
+    secret
+        .as_bytes()
+        .windows(16)
+        .any(|part| text.contains(std::str::from_utf8(part).unwrap()))
+}
+
+#[tokio::test]
+async fn bt_21_no_part_of_a_token_is_ever_shown() {
+    let log = Log::default();
+    let guard = log.capture();
+    let api = Api::start().await;
+    let tokens = [
+        api.token().build(),
+        api.token().expired().build(),
+        api.token().claim("aud", "sixteen-characters-of-audience").build(),
+        api.token().claim("iss", "https://sixteen-characters-of-issuer").build(),
+        api.token().header("kid", "sixteen-characters-of-kid").build(),
+        api.token().header("alg", "sixteen-characters-of-alg").build(),
+        api.token().claim("nonce", "sixteen-characters-of-nonce").build(),
+        api.token().signature(|mut signature| {
+            signature[0] ^= 1;
+            signature
+        }).build(),
+        api.idp.opaque_token(),
+        api.idp.encrypted_token(),
+        "sixteen characters {that are no token}".to_owned(),
+    ];
+    let mut shown = format!("{api:?}", api = (&api.verifier, &api.provider, api.bearer()));
+    for token in &tokens {
+        let answer = api.send(bearing(token)).await;
+        shown += &format!("{answer:?}{:?}", answer.extensions().get::<tower_oidc::Rejection>());
+        if let Err(error) = api.verifier.verify(token).await {
+            shown += &format!("{error}{error:?}{}", error.remedy());
+        } else {
+            let principal = api.verifier.verify(token).await.unwrap();
+            shown += &format!("{principal:?}");
+        }
+    }
+    drop(guard);
+    let log = log.text();
+    assert!(log.contains("refused a token"), "the log was captured");
+    for secret in tokens.iter().map(String::as_str).chain([
+        "sixteen-characters-of-audience",
+        "https://sixteen-characters-of-issuer",
+        "sixteen-characters-of-kid",
+        "sixteen-characters-of-alg",
+        "sixteen-characters-of-nonce",
+    ]) {
+        assert!(!leaks(&log, secret), "{secret} in the log:\n{log}");
+        assert!(!leaks(&shown, secret), "{secret} is shown:\n{shown}");
+    }
+}
+
+#[tokio::test]
+async fn f21_the_log_names_each_cause_and_its_remedy_once_in_ten_seconds() {
+    let log = Log::default();
+    let guard = log.capture();
+    let api = Api::start().await;
+    let layer = api.bearer();
+    for _ in 0..50 {
+        for token in [api.idp.encrypted_token(), api.token().claim("aud", "x").build()] {
+            crate::support::send(&layer, api.inner.clone(), bearing(&token)).await;
+        }
+    }
+    let told = |log: &Log, kind: &str| {
+        let marker = format!("kind=\"{kind}\"");
+        log.text().lines().filter(|line| line.contains("WARN") && line.contains(&marker)).count()
+    };
+    assert_eq!((told(&log, "encrypted"), told(&log, "wrong_audience")), (1, 1));
+    assert!(log.text().contains("OPENID_AUDIENCE"));
+    api.clock.advance(seconds(10));
+    crate::support::send(&layer, api.inner.clone(), bearing(&api.idp.encrypted_token())).await;
+    assert_eq!(told(&log, "encrypted"), 2);
+    drop(guard);
+}
+
+#[tokio::test]
+async fn provider_trouble_is_told_with_its_cause() {
+    let log = Log::default();
+    let guard = log.capture();
+    let api = Api::start().await;
+    api.idp.set_fault(Endpoint::Jwks, Fault::Status(418));
+    api.status(api.token().build()).await;
+    drop(guard);
+    assert!(log.text().contains("418"), "{}", log.text());
+}

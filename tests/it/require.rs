@@ -1,0 +1,179 @@
+//! `standards.md` §7: what a caller may do.
+
+use http::{Request, Response, StatusCode};
+use serde_json::json;
+use tower::util::BoxCloneSyncService;
+use tower::{Layer, ServiceExt};
+use tower_oidc::{Policy, Rejection, RejectionKind, RequireLayer, Verifier};
+
+use crate::support::{API, Api, bearing, parameter, send};
+
+fn scope(scope: &str) -> RequireLayer {
+    RequireLayer::scope(scope).unwrap()
+}
+
+#[tokio::test]
+async fn az_01_scopes_are_compared_whole() {
+    let api = Api::start().await;
+    let token = |scope: &str| api.token().scope(scope).build();
+    for granted in ["read", "read write", "write read", " read "] {
+        let answer = api.requiring(scope("read"), token(granted)).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{granted}");
+    }
+    for granted in ["", "read:all", "READ", "rea", "write", "read,write", "read\twrite"] {
+        let answer = api.requiring(scope("read"), token(granted)).await;
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{granted}");
+    }
+    assert_eq!(api.handled(), 4);
+}
+
+#[tokio::test]
+async fn az_02_to_az_04_where_scopes_stand() {
+    let api = Api::start().await;
+    let cases = [
+        ("scope", json!("read"), 200),
+        ("scp", json!("other read"), 200),
+        ("scp", json!(["read"]), 200),
+        ("scp", json!(["other read"]), 403),
+        ("scope", json!(["read"]), 403),
+        ("scope", json!(7), 403),
+        ("scope", json!({"read": true}), 403),
+        ("scope", json!(null), 403),
+        ("permissions", json!(["read"]), 403),
+        ("roles", json!(["read"]), 403),
+    ];
+    for (claim, value, status) in cases {
+        let token = api.token().claim(claim, &value).build();
+        assert_eq!(api.requiring(scope("read"), token).await.status(), status, "{claim}: {value}");
+    }
+    assert_eq!(api.requiring(scope("read"), api.token().build()).await.status(), 403);
+    let both = api.token().scope("other").claim("scp", ["read"]).build();
+    assert_eq!(api.requiring(scope("read"), both).await.status(), 403, "not merged");
+}
+
+#[tokio::test]
+async fn az_02_and_az_03_further_claims_count_where_they_are_named() {
+    let api = Api::verifying(|verifier| verifier.add_scope_claim("permissions")).await;
+    let granted = api.token().scope("write").claim("permissions", ["read"]).build();
+    let both = RequireLayer::new(Policy::all_scopes(["read", "write"]).unwrap());
+    assert_eq!(api.requiring(both, &granted).await.status(), 200);
+    let mixed = api.token().claim("permissions", json!(["read", 7])).build();
+    assert_eq!(api.requiring(scope("read"), mixed).await.status(), 403);
+}
+
+#[tokio::test]
+async fn mc_06_broader_scopes_imply_narrower_ones_where_configured() {
+    let api = Api::verifying(|verifier| {
+        verifier
+            .add_implied_scope("admin", "write")
+            .add_implied_scope("write", "read")
+            .add_implied_scope("read", "admin-of-nothing")
+            .add_implied_scope("admin-of-nothing", "read")
+    })
+    .await;
+    let token = |scope: &str| api.token().scope(scope).build();
+    assert_eq!(api.requiring(scope("read"), token("admin")).await.status(), 200);
+    assert_eq!(api.requiring(scope("write"), token("read")).await.status(), 403);
+    let bad = Verifier::builder(&api.provider, API).add_implied_scope("a b", "c").build();
+    assert!(bad.is_err());
+}
+
+#[tokio::test]
+async fn az_05_and_bt_16_requirements_add_up_and_all_scopes_are_named() {
+    let api = Api::start().await;
+    let inner = BoxCloneSyncService::new(scope("b").layer(api.inner.clone()));
+    for (granted, status, needed) in [
+        ("a b", 200, None),
+        ("a", 403, Some("a b")),
+        ("b", 403, Some("a")),
+        ("", 403, Some("a")),
+    ] {
+        let both = BoxCloneSyncService::new(scope("a").layer(inner.clone()));
+        let token = api.token().scope(granted).build();
+        let answer = send(&api.bearer(), both, bearing(&token)).await;
+        assert_eq!(answer.status(), status, "{granted}");
+        if let Some(needed) = needed {
+            assert_eq!(parameter(&answer, "scope").unwrap(), needed, "{granted}");
+            assert_eq!(parameter(&answer, "realm").unwrap(), API);
+        }
+    }
+    let both = RequireLayer::new(Policy::all_scopes(["b", "a"]).unwrap());
+    let answer = api.requiring(both, api.token().build()).await;
+    assert_eq!(parameter(&answer, "scope").unwrap(), "b a");
+    assert_eq!(parameter(&answer, "error").unwrap(), "insufficient_scope");
+}
+
+#[tokio::test]
+async fn policies_join() {
+    let api = Api::start().await;
+    let any = || Policy::any_scope(["x", "y"]).unwrap();
+    let gold = || Policy::claim("tier", "gold");
+    let cases = [
+        (any(), "y", json!(null), 200),
+        (any(), "z", json!(null), 403),
+        (gold(), "", json!("gold"), 200),
+        (gold(), "", json!(["silver", "gold"]), 200),
+        (gold(), "", json!("golden"), 403),
+        (gold(), "", json!({"gold": 1}), 403),
+        (any().and(gold()), "x", json!("gold"), 200),
+        (any().and(gold()), "x", json!("tin"), 403),
+        (any().or(gold()), "", json!("gold"), 200),
+        (any().or(gold()), "x", json!("tin"), 200),
+        (any().or(gold()), "", json!("tin"), 403),
+        (Policy::authenticated(), "", json!(null), 200),
+        (Policy::check(|principal| principal.subject() == Some("user-1")), "", json!(null), 200),
+        (Policy::check(|_| false), "", json!(null), 403),
+        (Policy::audience(API).unwrap(), "", json!(null), 200),
+        (Policy::audience("other").unwrap(), "", json!(null), 401),
+    ];
+    for (policy, granted, tier, status) in cases {
+        let shown = format!("{policy:?}");
+        let token = api.token().scope(granted).claim("tier", &tier).build();
+        let answer = api.requiring(RequireLayer::new(policy), token).await;
+        assert_eq!(answer.status(), status, "{shown} with {granted} and {tier}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_with_two_audiences_keeps_them_apart() {
+    let api = Api::verifying(|verifier| verifier.add_audience("https://admin.example")).await;
+    let admin = || RequireLayer::new(Policy::audience("https://admin.example").unwrap());
+    let for_admin = api.token().claim("aud", "https://admin.example").build();
+    assert_eq!(api.requiring(admin(), for_admin).await.status(), 200);
+    let answer = api.requiring(admin(), api.token().build()).await;
+    assert_eq!(answer.status(), 401);
+    assert_eq!(parameter(&answer, "error").unwrap(), "invalid_token");
+}
+
+#[tokio::test]
+async fn the_anonymous_are_refused_without_an_error_code() {
+    let api = Api::start().await;
+    let inner = BoxCloneSyncService::new(scope("a").layer(api.inner.clone()));
+    let layer = api.bearer().allow_anonymous();
+    let answer = send(&layer, inner, Request::new(String::new())).await;
+    assert_eq!(answer.status(), 401);
+    assert_eq!(parameter(&answer, "error"), None);
+    assert_eq!(parameter(&answer, "realm").unwrap(), API);
+    assert_eq!(api.handled(), 0);
+}
+
+#[tokio::test]
+async fn a_missing_layer_is_a_500_that_names_it() {
+    let api = Api::start().await;
+    let answer: Response<String> =
+        scope("a").layer(api.inner.clone()).oneshot(bearing("x")).await.unwrap();
+    assert_eq!(answer.status(), 500);
+    let rejection = answer.extensions().get::<Rejection>().unwrap();
+    assert_eq!(rejection.kind(), RejectionKind::MissingLayer("BearerLayer"));
+    assert!(rejection.to_string().contains("BearerLayer"));
+}
+
+#[test]
+fn scopes_that_are_none_do_not_build() {
+    for bad in ["", " ", "a b", "a\"", "é", "a\\b"] {
+        assert_eq!(RequireLayer::scope(bad).unwrap_err().setting(), "scope", "{bad:?}");
+    }
+    assert!(Policy::all_scopes([]).is_err());
+    assert!(Policy::any_scope([]).is_err());
+    assert!(Policy::audience("").is_err());
+}

@@ -1,0 +1,128 @@
+//! `standards.md` §10 (PR) and §16 (MC): how clients find out where to get a token.
+
+use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+use tower_oidc::{ProtectedResource, Provider, RequireLayer};
+
+use crate::support::{API, Api, parameter, send};
+
+fn resource(identifier: &str) -> ProtectedResource {
+    let verifier = Provider::discover("https://id.example").unwrap().verifier(API).unwrap();
+    ProtectedResource::new(identifier, &verifier).unwrap()
+}
+
+#[tokio::test]
+async fn pr_01_pr_05_and_pr_07_the_document() {
+    let resource = resource("https://api.example.com/mcp")
+        .add_scope("files:read")
+        .unwrap()
+        .with_name("Files")
+        .with_documentation("https://docs.example.com/")
+        .unwrap();
+    let get = Request::new(());
+    let answer = resource.service().oneshot(get).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(answer.headers()["content-type"], "application/json");
+    assert_eq!(answer.headers()["access-control-allow-origin"], "*");
+    assert_eq!(answer.headers()["cache-control"], "max-age=3600");
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    let document: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(
+        document,
+        json!({
+            "resource": "https://api.example.com/mcp",
+            "authorization_servers": ["https://id.example"],
+            "scopes_supported": ["files:read"],
+            "bearer_methods_supported": ["header"],
+            "resource_name": "Files",
+            "resource_documentation": "https://docs.example.com/",
+        })
+    );
+    // Empty arrays are left out.
+    let bare: Value = serde_json::from_str(&self::resource("https://a.example").metadata()).unwrap();
+    assert!(bare.get("scopes_supported").is_none());
+}
+
+#[tokio::test]
+async fn pr_01_other_methods() {
+    for (method, status) in [
+        (Method::HEAD, StatusCode::OK),
+        (Method::OPTIONS, StatusCode::NO_CONTENT),
+        (Method::POST, StatusCode::METHOD_NOT_ALLOWED),
+        (Method::DELETE, StatusCode::METHOD_NOT_ALLOWED),
+    ] {
+        let request = Request::builder().method(&method).body(()).unwrap();
+        let answer = resource("https://a.example").service().oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), status, "{method}");
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert!(body.is_empty(), "{method}");
+    }
+}
+
+#[test]
+fn pr_02_the_path() {
+    const ROOT: &str = "/.well-known/oauth-protected-resource";
+    for (identifier, path) in [
+        ("https://a.example", ROOT.to_owned()),
+        ("https://a.example/", ROOT.to_owned()),
+        ("https://a.example/mcp", format!("{ROOT}/mcp")),
+        ("https://a.example/v1/mcp", format!("{ROOT}/v1/mcp")),
+    ] {
+        let resource = resource(identifier);
+        assert_eq!(resource.metadata_path(), path);
+        assert_eq!(resource.metadata_url(), format!("https://a.example{path}"));
+    }
+}
+
+#[test]
+fn pr_03_what_no_identifier_is() {
+    let verifier = Provider::discover("https://id.example").unwrap().verifier(API).unwrap();
+    for bad in ["", "a.example", "http://a.example", "https://a.example#x", "http://127.0.0.1:1"] {
+        let error = ProtectedResource::new(bad, &verifier).unwrap_err();
+        assert_eq!(error.setting(), "resource", "{bad}");
+    }
+    assert!(resource("https://a.example").with_documentation("javascript:alert(1)").is_err());
+}
+
+#[tokio::test]
+async fn pr_04_mc_01_mc_02_and_mc_04_challenges_lead_to_the_document() {
+    let api = Api::start().await;
+    let resource = ProtectedResource::new(API, &api.verifier).unwrap().add_scope("read").unwrap();
+    let layer = api.bearer().with_resource(&resource);
+    let url = "https://api.example.com/.well-known/oauth-protected-resource";
+    let mut request = Request::new(String::new());
+    request.headers_mut().insert("host", "evil.example".parse().unwrap());
+    request.headers_mut().insert("x-forwarded-host", "evil.example".parse().unwrap());
+    let answer = send(&layer, api.inner.clone(), request).await;
+    assert_eq!(answer.status(), 401);
+    assert_eq!(parameter(&answer, "resource_metadata").unwrap(), url);
+    assert_eq!(parameter(&answer, "scope").unwrap(), "read");
+
+    let inner = tower::Layer::layer(&RequireLayer::scope("write").unwrap(), api.inner.clone());
+    let inner = tower::util::BoxCloneSyncService::new(inner);
+    let token = api.token().scope("read").build();
+    let answer = send(&layer, inner, crate::support::bearing(&token)).await;
+    assert_eq!(answer.status(), 403);
+    assert_eq!(parameter(&answer, "resource_metadata").unwrap(), url);
+    assert_eq!(parameter(&answer, "scope").unwrap(), "write");
+    assert_eq!(parameter(&answer, "error").unwrap(), "insufficient_scope");
+
+    let document: Value = serde_json::from_str(&resource.metadata()).unwrap();
+    assert_eq!(document["authorization_servers"], json!([api.idp.issuer()]));
+    assert!(resource.add_scope("offline_access").is_err());
+}
+
+#[tokio::test]
+async fn mc_03_and_mc_05_each_request_needs_a_token_for_this_server() {
+    let api = Api::start().await;
+    assert_eq!(api.status(api.token().build()).await, 200);
+    let later = Request::builder()
+        .header("mcp-session-id", "a-session")
+        .body(String::new())
+        .unwrap();
+    assert_eq!(api.send(later).await.status(), 401);
+    let other = api.idp.token("https://another-server.example").build();
+    assert_eq!(api.status(other).await, 401);
+}

@@ -1,0 +1,420 @@
+//! `standards.md` §2 to §4: which tokens are accepted, and why the others are not.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use tower_oidc::testing::SigningKey;
+use tower_oidc::{Algorithm, Principal, TokenProfile, Verifier, VerifyErrorKind};
+
+use crate::support::{API, Api, offline, seconds, verdict};
+
+#[tokio::test]
+async fn every_default_algorithm_is_accepted() {
+    let api = Api::start().await;
+    for algorithm in Algorithm::DEFAULT {
+        let token = api.idp.token_by(algorithm, API).build();
+        assert_eq!(api.verdict(token).await, "accepted", "{algorithm}");
+    }
+}
+
+#[tokio::test]
+async fn js_01_to_js_04_form() {
+    let api = Api::start().await;
+    let good = api.token().build();
+    let [header, claims, signature] = good.split('.').collect::<Vec<_>>()[..] else {
+        panic!("three segments");
+    };
+    let cases = [
+        (good.clone(), "accepted"),
+        (format!("{header}.{claims}"), "opaque"),
+        (format!("{header}.{claims}."), "not_a_jwt"),
+        (format!(".{claims}.{signature}"), "opaque"),
+        (format!("{header}..{signature}"), "not_a_jwt"),
+        (format!("{good}.{signature}"), "opaque"),
+        (format!("{good}."), "opaque"),
+        (format!("{good}="), "not_a_jwt"),
+        (format!("{header}=.{claims}.{signature}"), "malformed"),
+        (format!("{header}.{claims}.{}", signature.replace(['-', '_'], "+")), "not_a_jwt"),
+        (format!("{header}.{claims}.{signature}A"), "bad_signature"),
+        (format!("{{\"payload\":\"{claims}\"}}"), "malformed"),
+        (api.idp.opaque_token(), "opaque"),
+        (api.idp.encrypted_token(), "encrypted"),
+    ];
+    for (token, expected) in cases {
+        let found = api.verdict(&token).await;
+        // What a changed signature is called depends on its last bits.
+        let is_alike = expected == "bad_signature" && found == "not_a_jwt";
+        assert!(found == expected || is_alike, "{token}: {found}, not {expected}");
+    }
+    for text in [r#"["RS256"]"#, "\"RS256\"", "null", "\u{feff}{}", "{} "] {
+        assert_ne!(api.verdict(api.token().header_text(text).build()).await, "accepted", "{text}");
+    }
+    for text in [r#"["iss"]"#, "1", "null", "\u{feff}{}", "{}x", ""] {
+        assert_eq!(api.verdict(api.token().claims_text(text).build()).await, "not_a_jwt", "{text}");
+    }
+    for text in [
+        r#"{"alg":"RS256","alg":"RS256","kid":"rs256-1"}"#,
+        r#"{"alg":"RS256","kid":"rs256-1","kid":"rs256-1"}"#,
+        r#"{"alg":"RS256","kid":"rs256-1","typ":"JWT","typ":"JWT"}"#,
+        r#"{"alg":"RS256","kid":"rs256-1","x":1,"x":1}"#,
+    ] {
+        assert_eq!(api.verdict(api.token().header_text(text).build()).await, "not_a_jwt", "{text}");
+    }
+}
+
+#[tokio::test]
+async fn js_05_a_claim_that_stands_twice_is_refused() {
+    let api = Api::start().await;
+    let once = api.token().claims_json();
+    assert_eq!(api.verdict(api.token().claims_text(&once).build()).await, "accepted");
+    for name in ["iss", "sub", "aud", "exp", "iat", "role", "\\u0073ub", "\\u0061ud"] {
+        let claims = format!("{{\"role\":\"a\",\"{name}\":\"x\",{}", &once[1..]);
+        assert_ne!(api.verdict(api.token().claims_text(&claims).build()).await, "accepted", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn js_06_and_js_07_algorithms_that_are_none_of_ours() {
+    let api = Api::start().await;
+    for alg in [
+        json!("none"), json!("nOnE"), json!("NONE"), json!("rs256"), json!("RS256 "), json!(""),
+        json!(null), json!(["RS256"]), json!(256), json!("HS256"), json!("ES256K"), json!("RS384"),
+    ] {
+        let token = api.token().header("alg", &alg).build();
+        assert_eq!(api.verdict(token).await, "algorithm", "{alg}");
+        let unsigned = api.token().header("alg", &alg).signature(|_| vec![0]).build();
+        assert_eq!(api.verdict(unsigned).await, "algorithm", "{alg}");
+    }
+    assert_eq!(api.verdict(api.token().without_header("alg").build()).await, "algorithm");
+}
+
+#[tokio::test]
+async fn js_08_to_js_14_headers_that_ask_for_more() {
+    let api = Api::start().await;
+    let cases = [
+        ("crit", json!(["b64"]), "critical_header"),
+        ("crit", json!([]), "critical_header"),
+        ("crit", json!(null), "critical_header"),
+        ("crit", json!(["exp"]), "critical_header"),
+        ("b64", json!(false), "accepted"),
+        ("kid", json!(1), "not_a_jwt"),
+        ("kid", json!(null), "not_a_jwt"),
+        ("kid", json!("R1"), "unknown_key"),
+        ("cty", json!("JWT"), "token_type"),
+        ("typ", json!("AT+JWT"), "accepted"),
+        ("typ", json!("application/at+jwt"), "accepted"),
+        ("typ", json!("JWT"), "accepted"),
+        ("typ", json!("logout+jwt"), "token_type"),
+        ("typ", json!("at+jwt;a=b"), "token_type"),
+    ];
+    for (name, value, expected) in cases {
+        let token = api.token().header(name, &value).build();
+        assert_eq!(api.verdict(token).await, expected, "{name}: {value}");
+    }
+    assert_eq!(api.verdict(api.token().without_header("typ").build()).await, "accepted");
+}
+
+#[tokio::test]
+async fn js_10_a_header_never_brings_or_fetches_a_key() {
+    let api = Api::start().await;
+    let own = Arc::new(SigningKey::generate("attacker", Algorithm::Rs256));
+    let jwk: Value = serde_json::from_str(&own.public_jwk()).unwrap();
+    let trap = format!("{}/attacker/jwks.json", api.idp.issuer());
+    let forged = || api.token().signed_by(Arc::clone(&own));
+    let tokens = [
+        forged().header("jwk", &jwk).build(),
+        forged().header("jwk", &jwk).without_header("kid").build(),
+        forged().header("jku", &trap).build(),
+        forged().header("x5u", &trap).build(),
+        forged().header("x5c", ["MIIB"]).header("kid", "rs256-1").build(),
+        forged().header("x5t", "AA").header("x5t#S256", "AA").build(),
+    ];
+    for token in tokens {
+        assert_ne!(api.verdict(token).await, "accepted");
+    }
+    assert_eq!(api.idp.hits().other, 0);
+}
+
+#[tokio::test]
+async fn js_11_a_kid_is_compared_byte_for_byte() {
+    let api = Api::start().await;
+    for kid in ["RS256-1", "rs256-1\0", "rs256-1 ", "../rs256-1", "rs256-", "", "' OR 1=1 --"] {
+        let verdict = api.verdict(api.token().header("kid", kid).build()).await;
+        assert_eq!(verdict, "unknown_key", "{kid:?}");
+    }
+}
+
+#[tokio::test]
+async fn al_01_the_list_is_not_widened_by_token_or_provider() {
+    let api = Api::verifying(|verifier| verifier.with_algorithms([Algorithm::Rs256])).await;
+    assert_eq!(api.verdict(api.token().build()).await, "accepted");
+    for algorithm in [Algorithm::Ps256, Algorithm::Es256, Algorithm::EdDsa] {
+        let token = api.idp.token_by(algorithm, API).build();
+        assert_eq!(api.verdict(token).await, "algorithm", "{algorithm}");
+    }
+}
+
+#[tokio::test]
+async fn al_01_the_default_is_narrowed_by_the_providers_list_and_an_explicit_choice_is_not() {
+    let narrow = |issuer: &str, jwks: String| {
+        json!({
+            "issuer": issuer, "jwks_uri": jwks,
+            "id_token_signing_alg_values_supported": ["RS256", "HS256"],
+        })
+        .to_string()
+    };
+    let api = Api::start().await;
+    api.idp.set_discovery(narrow(api.idp.issuer(), api.idp.jwks_url()));
+    let es256 = api.idp.token_by(Algorithm::Es256, API).build();
+    assert_eq!(api.verdict(&es256).await, "algorithm");
+    assert_eq!(api.verdict(api.token().build()).await, "accepted");
+    let explicit = Verifier::builder(&api.provider, API)
+        .with_algorithms([Algorithm::Es256])
+        .build()
+        .unwrap();
+    assert_eq!(verdict(&explicit, &es256).await, "accepted");
+}
+
+#[tokio::test]
+async fn al_02_and_al_03_a_key_is_not_used_for_what_it_is_not() {
+    let api = Api::start().await;
+    let rsa = api.idp.signing_key(Algorithm::Rs256);
+    // The key says RS256; the token is well signed by PS256 under its name.
+    let confused = Arc::new(rsa.for_algorithm("rs256-1", Algorithm::Ps256));
+    assert_eq!(api.verdict(api.token().signed_by(confused).build()).await, "algorithm");
+
+    // The public key as an HMAC secret, and a symmetric key that the provider published.
+    let published = json!({"kty": "oct", "kid": "oct", "alg": "HS256", "k": "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"});
+    let own: Value = serde_json::from_str(&rsa.public_jwk()).unwrap();
+    api.idp.set_jwks(json!({"keys": [published, own]}).to_string());
+    for (kid, secret) in [("oct", b"secretsecretsecretsecret".to_vec()), ("rs256-1", rsa.public_jwk().into_bytes())] {
+        let header = json!({"alg": "HS256", "kid": kid, "typ": "at+jwt"}).to_string();
+        let input = format!(
+            "{}.{}",
+            URL_SAFE_NO_PAD.encode(header),
+            URL_SAFE_NO_PAD.encode(api.token().claims_json())
+        );
+        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &secret);
+        let tag = aws_lc_rs::hmac::sign(&key, input.as_bytes());
+        let token = format!("{input}.{}", URL_SAFE_NO_PAD.encode(tag));
+        assert_eq!(api.verdict(token).await, "algorithm", "{kid}");
+    }
+    // And a token by a real algorithm that names the symmetric key.
+    assert_eq!(api.verdict(api.token().header("kid", "oct").build()).await, "unknown_key");
+}
+
+/// Signatures made outside of this crate: see `tests/fixtures/forge.py`.
+#[tokio::test]
+async fn al_04_to_al_12_signatures_no_honest_library_writes() {
+    let fixture: Value = serde_json::from_str(include_str!("../fixtures/forged.json")).unwrap();
+    let verifier = offline(fixture["jwks"].to_string()).verifier(API).unwrap();
+    let tokens = fixture["tokens"].as_array().unwrap();
+    assert!(tokens.len() > 25);
+    for entry in tokens {
+        let verdict = verdict(&verifier, entry["token"].as_str().unwrap()).await;
+        let is_good = entry["good"].as_bool().unwrap();
+        assert_eq!(verdict == "accepted", is_good, "{}: {verdict}", entry["name"]);
+    }
+}
+
+#[tokio::test]
+async fn js_02_and_js_15_any_changed_bit_is_refused() {
+    let api = Api::start().await;
+    for algorithm in Algorithm::DEFAULT {
+        let token = api.idp.token_by(algorithm, API).build();
+        for at in (0..token.len()).step_by(7) {
+            let mut bytes = token.clone().into_bytes();
+            if bytes[at] == b'.' {
+                continue;
+            }
+            bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(bytes).unwrap();
+            assert_ne!(api.verdict(&changed).await, "accepted", "{algorithm} at {at}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn cl_01_to_cl_11_claims() {
+    let api = Api::start().await;
+    let now = i64::MAX / 4_000_000_000;
+    let cases = [
+        ("exp", json!("4102444800"), "invalid_claim"),
+        ("exp", json!(true), "invalid_claim"),
+        ("exp", json!(null), "invalid_claim"),
+        ("exp", json!(-5), "invalid_claim"),
+        ("exp", json!(4.1e9), "accepted"),
+        ("exp", json!(1e18), "accepted"),
+        ("exp", json!(u64::MAX), "accepted"),
+        ("exp", json!(0), "expired"),
+        ("nbf", json!(4_102_444_800_u64), "not_yet_valid"),
+        ("nbf", json!("0"), "invalid_claim"),
+        ("nbf", json!(now / now), "accepted"),
+        ("iat", json!(4_102_444_800_u64), "not_yet_valid"),
+        ("iat", json!([]), "invalid_claim"),
+        ("iss", json!(["x"]), "invalid_claim"),
+        ("iss", json!(null), "invalid_claim"),
+        ("iss", json!(format!("{}/", api.idp.issuer())), "wrong_issuer"),
+        ("iss", json!(api.idp.issuer().to_uppercase()), "wrong_issuer"),
+        ("iss", json!(format!("{}.evil.example", api.idp.issuer())), "wrong_issuer"),
+        ("iss", json!([api.idp.issuer()]), "invalid_claim"),
+        ("aud", json!([API]), "accepted"),
+        ("aud", json!(["x", API]), "accepted"),
+        ("aud", json!([API, 7]), "invalid_claim"),
+        ("aud", json!({API: true}), "invalid_claim"),
+        ("aud", json!(null), "invalid_claim"),
+        ("aud", json!([]), "wrong_audience"),
+        ("aud", json!(""), "wrong_audience"),
+        ("aud", json!("openid read"), "wrong_audience"),
+        ("aud", json!(format!("{API}/")), "wrong_audience"),
+        ("sub", json!(7), "invalid_claim"),
+        ("sub", json!(""), "invalid_claim"),
+    ];
+    for (name, value, expected) in cases {
+        let token = api.token().claim(name, &value).build();
+        assert_eq!(api.verdict(token).await, expected, "{name}: {value}");
+    }
+    for name in ["exp", "iss", "aud"] {
+        let token = api.token().without_claim(name).build();
+        assert_eq!(api.verdict(token).await, "missing_claim", "{name}");
+    }
+    for name in ["sub", "iat", "jti", "client_id"] {
+        assert_eq!(api.verdict(api.token().without_claim(name).build()).await, "accepted", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn cl_02_the_leeway_counts_and_can_be_none() {
+    let api = Api::start().await;
+    let token = api.token().expires_in(seconds(10)).build();
+    assert_eq!(api.verdict(&token).await, "accepted");
+    api.clock.advance(seconds(69));
+    assert_eq!(api.verdict(&token).await, "accepted");
+    api.clock.advance(seconds(1));
+    assert_eq!(api.verdict(&token).await, "expired");
+
+    let strict = Api::verifying(|verifier| verifier.with_leeway(seconds(0))).await;
+    assert_eq!(strict.verdict(strict.token().expires_in(seconds(0)).build()).await, "expired");
+    let builder = Verifier::builder(&api.provider, API).with_leeway(seconds(301));
+    assert!(builder.build().unwrap_err().to_string().contains("0s to 5m"));
+}
+
+#[tokio::test]
+async fn cl_08_nothing_builds_without_an_audience() {
+    let api = Api::start().await;
+    for audience in ["", " ", "\n"] {
+        assert!(api.provider.verifier(audience).is_err(), "{audience:?}");
+    }
+    assert!(Verifier::builder(&api.provider, API).add_audience("").build().is_err());
+    assert!(Verifier::builder(&api.provider, API).with_algorithms([]).build().is_err());
+}
+
+#[tokio::test]
+async fn cl_12_an_id_token_is_no_access_token() {
+    let api = Api::start().await;
+    for (name, value) in [
+        ("nonce", json!("n")), ("at_hash", json!("h")), ("events", json!({})),
+        ("htm", json!("GET")), ("htu", json!("https://a")), ("token_introspection", json!({})),
+    ] {
+        for typ in [Some("JWT"), None] {
+            let token = api.token().claim(name, &value);
+            let token = match typ {
+                Some(typ) => token.header("typ", typ),
+                None => token.without_header("typ"),
+            };
+            assert_eq!(api.verdict(token.build()).await, "token_kind", "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn cl_13_claims_reach_the_application_unchanged() {
+    let api = Api::start().await;
+    let text = format!(
+        r#"{{"iss":"{}","aud":"{API}","exp":4102444800,"sub":" a\u0000b\u00e9 ","n":12345678901234567890123,"f":1.10,"e":1e2}}"#,
+        api.idp.issuer()
+    );
+    let token = api.token().claims_text(&text).build();
+    let principal = api.verifier.verify(&token).await.unwrap();
+    assert_eq!(principal.claims_json(), text);
+    assert_eq!(principal.subject(), Some(" a\0bé "));
+}
+
+#[tokio::test]
+async fn at_01_and_at_02_the_strict_profile() {
+    let api = Api::verifying(|verifier| verifier.with_profile(TokenProfile::Strict)).await;
+    assert_eq!(api.verdict(api.token().build()).await, "accepted");
+    assert_eq!(api.verdict(api.token().header("typ", "JWT").build()).await, "token_type");
+    assert_eq!(api.verdict(api.token().without_header("typ").build()).await, "token_type");
+    for name in ["iss", "exp", "aud", "sub", "client_id", "iat", "jti"] {
+        let token = api.token().without_claim(name).build();
+        assert_eq!(api.verdict(token).await, "missing_claim", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn at_08_and_at_09_what_a_principal_tells() {
+    #[derive(serde::Deserialize)]
+    struct StepUp {
+        auth_time: u64,
+        acr: String,
+        amr: Vec<String>,
+    }
+    let api = Api::start().await;
+    let token = api
+        .token()
+        .claim("auth_time", 5)
+        .claim("acr", "gold")
+        .claim("amr", ["pwd", "otp"])
+        .claim("aud", [API, "other"])
+        .scope("a b")
+        .build();
+    let principal = api.verifier.verify(&token).await.unwrap();
+    let step_up: StepUp = principal.claims().unwrap();
+    assert_eq!((step_up.auth_time, step_up.acr.as_str()), (5, "gold"));
+    assert_eq!(step_up.amr, ["pwd", "otp"]);
+    assert_eq!(principal.issuer().as_str(), api.idp.issuer());
+    assert_eq!(principal.audiences().collect::<Vec<_>>(), [API, "other"]);
+    assert_eq!(principal.scopes().iter().collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(principal.client_id(), Some("development"));
+    assert!(principal.issued_at().unwrap() < principal.expires_at());
+    assert!(!principal.is_client());
+    let error = principal.claims::<Vec<u8>>().unwrap_err().to_string();
+    assert!(!error.contains("gold"), "{error}");
+
+    let program = api.token().subject("development").build();
+    assert!(api.verifier.verify(&program).await.unwrap().is_client());
+    let nobody = api.token().without_claim("sub").without_claim("client_id").build();
+    let nobody: Principal = api.verifier.verify(&nobody).await.unwrap();
+    assert!(!nobody.is_client() && nobody.subject().is_none());
+}
+
+#[tokio::test]
+async fn mt_02_a_bound_token_is_refused_unless_danger_says_otherwise() {
+    let api = Api::start().await;
+    let token = api.token().claim("cnf", json!({"jkt": "x"})).build();
+    assert_eq!(api.verdict(&token).await, "sender_constrained");
+    let verifier = Verifier::builder(&api.provider, API)
+        .danger()
+        .allow_sender_constrained()
+        .build()
+        .unwrap();
+    assert_eq!(verdict(&verifier, &token).await, "accepted");
+}
+
+#[tokio::test]
+async fn f1_tokens_that_cannot_be_verified_here_are_structural_and_say_what_cures_them() {
+    let api = Api::start().await;
+    for token in [api.idp.opaque_token(), api.idp.encrypted_token()] {
+        let error = api.verifier.verify(&token).await.unwrap_err();
+        assert!(error.kind().is_structural());
+        assert!(error.remedy().contains("OPENID_AUDIENCE"), "{}", error.remedy());
+        assert!(error.remedy().contains("/.default"), "{}", error.remedy());
+    }
+    let expired = api.verifier.verify(&api.token().expired().build()).await.unwrap_err();
+    assert_eq!(expired.kind(), VerifyErrorKind::Expired);
+    assert!(!expired.kind().is_structural());
+    assert!(expired.remedy().contains("clock"));
+}
