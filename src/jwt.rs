@@ -6,8 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64_simd::{Out, URL_SAFE_NO_PAD};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::error::{VerifyError, VerifyErrorKind};
@@ -144,37 +143,39 @@ impl fmt::Debug for AlgorithmSet {
 /// JOSE headers over this size are refused before they are decoded.
 const MAX_HEADER: usize = 8 * 1024;
 
-/// The longest signature: RSA with 8192 bits.
-const MAX_SIGNATURE: usize = 1024;
+/// The longest signature, encoded: RSA with 8192 bits.
+const MAX_SIGNATURE: usize = 1366;
 
 /// A token of three segments (RFC 7515 §7.1), not decoded yet.
 #[derive(Clone, Copy)]
 pub(crate) struct CompactJws<'a> {
-    header: &'a str,
-    payload: &'a str,
-    signature: &'a str,
-    signing_input: &'a str,
+    header: &'a [u8],
+    payload: &'a [u8],
+    signature: &'a [u8],
+    signing_input: &'a [u8],
 }
 
 impl<'a> CompactJws<'a> {
-    pub(crate) fn split(token: &'a str) -> Result<Self, VerifyErrorKind> {
-        let (signing_input, signature) = token.rsplit_once('.').ok_or(VerifyErrorKind::Opaque)?;
-        let (header, payload) = signing_input
-            .split_once('.')
-            .ok_or(VerifyErrorKind::Opaque)?;
-        if payload.contains('.') {
-            return Err(not_three_segments(header, payload));
+    pub(crate) fn split(token: &'a [u8]) -> Result<Self, VerifyErrorKind> {
+        let mut dots = memchr::memchr_iter(b'.', token);
+        match (dots.next(), dots.next(), dots.next()) {
+            (Some(first), Some(second), None) => Ok(Self {
+                header: &token[..first],
+                payload: &token[first + 1..second],
+                signature: &token[second + 1..],
+                signing_input: &token[..second],
+            }),
+            // Three dots seen and one left make five segments.
+            (Some(first), _, Some(_)) if dots.count() == 1 && is_jwe_header(&token[..first]) => {
+                Err(VerifyErrorKind::Encrypted)
+            }
+            _ => Err(VerifyErrorKind::Opaque),
         }
-        Ok(Self {
-            header,
-            payload,
-            signature,
-            signing_input,
-        })
     }
 
-    /// Decodes all three segments, strictly: no padding, no white space, no spare bits
-    /// (RFC 7515 §2).
+    /// Decodes header and payload, strictly: no padding, no white space, no spare bits
+    /// (RFC 7515 §2). Whether the signature is base64url is found out when it is needed; that it
+    /// holds nothing foreign, now.
     pub(crate) fn decode(&self) -> Result<DecodedJws<'a>, VerifyErrorKind> {
         if self.header.len() > MAX_HEADER / 3 * 4 {
             return Err(VerifyErrorKind::TooLarge);
@@ -187,53 +188,50 @@ impl<'a> CompactJws<'a> {
         append(&mut text, self.payload).ok_or(VerifyErrorKind::NotAJwt)?;
         let text = String::from_utf8(text).map_err(|_| VerifyErrorKind::NotAJwt)?;
         // The two parts must each be UTF-8, not only their sum.
-        if !text.is_char_boundary(header_length) {
+        if !text.is_char_boundary(header_length) || !is_base64url_text(self.signature) {
             return Err(VerifyErrorKind::NotAJwt);
         }
-        let mut signature = [0; MAX_SIGNATURE];
-        let signature_length = URL_SAFE_NO_PAD
-            .decode_slice(self.signature, &mut signature)
-            .ok()
-            .filter(|length| *length > 0)
-            .ok_or(VerifyErrorKind::NotAJwt)?;
         Ok(DecodedJws {
-            signing_input: self.signing_input.as_bytes(),
+            signing_input: self.signing_input,
             text,
             header_length,
-            signature,
-            signature_length,
+            signature: self.signature,
         })
     }
 }
 
-fn append(text: &mut Vec<u8>, segment: &str) -> Option<usize> {
-    URL_SAFE_NO_PAD.decode_vec(segment, text).ok()?;
+fn append(text: &mut Vec<u8>, segment: &[u8]) -> Option<usize> {
+    URL_SAFE_NO_PAD.decode_append(segment, text).ok()?;
     Some(text.len())
 }
 
-/// Tells a JWE from anything else that has dots.
-fn not_three_segments(header: &str, middle: &str) -> VerifyErrorKind {
-    let mut text = Vec::new();
-    let is_jwe = header.len() <= MAX_HEADER
-        // Two segments are outside, three within the middle part.
-        && middle.split('.').count() == 3
-        && append(&mut text, header).is_some()
-        && std::str::from_utf8(&text)
-            .is_ok_and(|text| JoseHeader::parse(text).is_ok_and(|header| header.enc.is_present()));
-    if is_jwe {
-        VerifyErrorKind::Encrypted
-    } else {
-        VerifyErrorKind::Opaque
-    }
+/// Whether there is something, and nothing outside of the alphabet. Free of branches within, so
+/// that many characters are looked at together.
+fn is_base64url_text(text: &[u8]) -> bool {
+    let is_foreign = |byte: u8| {
+        !(byte.is_ascii_lowercase()
+            | byte.is_ascii_uppercase()
+            | byte.is_ascii_digit()
+            | (byte == b'-')
+            | (byte == b'_'))
+    };
+    !text.is_empty() && !text.iter().fold(false, |found, byte| found | is_foreign(*byte))
 }
 
-/// The three segments decoded. Header and payload share one buffer.
+fn is_jwe_header(segment: &[u8]) -> bool {
+    let mut text = Vec::new();
+    segment.len() <= MAX_HEADER
+        && append(&mut text, segment).is_some()
+        && std::str::from_utf8(&text)
+            .is_ok_and(|text| JoseHeader::parse(text).is_ok_and(|header| header.enc))
+}
+
+/// Header and payload decoded, in one buffer.
 pub(crate) struct DecodedJws<'a> {
     pub(crate) signing_input: &'a [u8],
     text: String,
     header_length: usize,
-    signature: [u8; MAX_SIGNATURE],
-    signature_length: usize,
+    signature: &'a [u8],
 }
 
 impl DecodedJws<'_> {
@@ -245,13 +243,34 @@ impl DecodedJws<'_> {
         &self.text[self.header_length..]
     }
 
-    pub(crate) fn signature(&self) -> &[u8] {
-        &self.signature[..self.signature_length]
+    /// The signature, decoded as strictly as the rest.
+    pub(crate) fn signature(&self) -> Result<Signature, VerifyErrorKind> {
+        let mut bytes = [0; MAX_SIGNATURE];
+        if self.signature.len() > MAX_SIGNATURE {
+            return Err(VerifyErrorKind::NotAJwt);
+        }
+        let length = URL_SAFE_NO_PAD
+            .decode(self.signature, Out::from_slice(&mut bytes))
+            .map_err(|_| VerifyErrorKind::NotAJwt)?
+            .len();
+        Ok(Signature { bytes, length })
     }
 
     /// Gives up the buffer, and where in it the payload begins.
     pub(crate) fn into_text(self) -> (String, usize) {
         (self.text, self.header_length)
+    }
+}
+
+/// The bytes of a signature.
+pub(crate) struct Signature {
+    bytes: [u8; MAX_SIGNATURE],
+    length: usize,
+}
+
+impl Signature {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
     }
 }
 
@@ -361,7 +380,15 @@ impl<'de> Visitor<'de> for JsonSeed {
 
 /// What has a place for some members of an object.
 trait Members<'de> {
-    fn place(&mut self, name: &str) -> Option<&mut Json<'de>>;
+    fn place(&mut self, name: &str) -> Place<'_, 'de>;
+}
+
+/// What is kept of a member.
+enum Place<'a, 'de> {
+    Value(&'a mut Json<'de>),
+    /// That it is there, whatever it says.
+    Presence(&'a mut bool),
+    Nothing,
 }
 
 /// Why an object could not be read.
@@ -410,13 +437,17 @@ impl<'de, M: Members<'de>> Visitor<'de> for &mut ObjectVisitor<'_, 'de, M> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key_seed(NameSeed)? {
-            if let Some(place) = self.members.place(&name) {
-                self.duplicate |= place.is_present();
-                *place = map.next_value_seed(JsonSeed { in_array: false })?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
-                self.others.push(name);
+            match self.members.place(&name) {
+                Place::Value(value) => {
+                    self.duplicate |= value.is_present();
+                    *value = map.next_value_seed(JsonSeed { in_array: false })?;
+                    continue;
+                }
+                Place::Presence(is_present) => *is_present = true,
+                Place::Nothing => {}
             }
+            map.next_value::<IgnoredAny>()?;
+            self.others.push(name);
         }
         Ok(())
     }
@@ -449,19 +480,21 @@ impl<'de> Visitor<'de> for NameSeed {
 }
 
 macro_rules! members {
-    ($(#[$meta:meta])* $name:ident { $($field:ident = $member:literal),+ $(,)? }) => {
+    ($(#[$meta:meta])* $name:ident { values: $($value:ident),+; presence: $($presence:ident),+ $(,)? }) => {
         $(#[$meta])*
         #[derive(Debug, Default)]
         pub(crate) struct $name<'a> {
-            $(pub(crate) $field: Json<'a>,)+
+            $(pub(crate) $value: Json<'a>,)+
+            $(pub(crate) $presence: bool,)+
         }
 
         impl<'de> Members<'de> for $name<'de> {
-            fn place(&mut self, name: &str) -> Option<&mut Json<'de>> {
-                Some(match name {
-                    $($member => &mut self.$field,)+
-                    _ => return None,
-                })
+            fn place(&mut self, name: &str) -> Place<'_, 'de> {
+                match name {
+                    $(stringify!($value) => Place::Value(&mut self.$value),)+
+                    $(stringify!($presence) => Place::Presence(&mut self.$presence),)+
+                    _ => Place::Nothing,
+                }
             }
         }
     };
@@ -471,12 +504,8 @@ members! {
     /// The header members that decide something (RFC 7515 §4.1). `jwk`, `jku`, `x5u`, `x5c` and
     /// `x5t` have no place here: they never select or fetch a key.
     JoseHeader {
-        alg = "alg",
-        kid = "kid",
-        typ = "typ",
-        cty = "cty",
-        crit = "crit",
-        enc = "enc",
+        values: alg, kid, typ, cty;
+        presence: crit, enc
     }
 }
 
@@ -489,28 +518,11 @@ impl<'a> JoseHeader<'a> {
 }
 
 members! {
-    /// The claims that decide something (RFC 7519 §4.1, RFC 9068 §2.2), unverified.
+    /// The claims that decide something (RFC 7519 §4.1, RFC 9068 §2.2), unverified, and those
+    /// whose presence alone tells another kind of token.
     UnverifiedClaims {
-        iss = "iss",
-        sub = "sub",
-        aud = "aud",
-        exp = "exp",
-        nbf = "nbf",
-        iat = "iat",
-        jti = "jti",
-        client_id = "client_id",
-        azp = "azp",
-        scope = "scope",
-        scp = "scp",
-        tid = "tid",
-        cnf = "cnf",
-        nonce = "nonce",
-        at_hash = "at_hash",
-        c_hash = "c_hash",
-        events = "events",
-        htm = "htm",
-        htu = "htu",
-        token_introspection = "token_introspection",
+        values: iss, sub, aud, exp, nbf, iat, jti, client_id, azp, scope, scp, tid;
+        presence: cnf, nonce, at_hash, c_hash, events, htm, htu, token_introspection
     }
 }
 
@@ -528,6 +540,8 @@ impl<'a> UnverifiedClaims<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use proptest::prelude::*;
 
     fn encode(text: &str) -> String {
@@ -535,7 +549,7 @@ mod tests {
     }
 
     fn shape(token: &str) -> Result<(), VerifyErrorKind> {
-        CompactJws::split(token)?.decode().map(|_| ())
+        CompactJws::split(token.as_bytes())?.decode()?.signature().map(|_| ())
     }
 
     #[test]
@@ -552,6 +566,7 @@ mod tests {
             ("six", format!("{jwe}..AA.AA.AA.AA"), Err(VerifyErrorKind::Opaque)),
             ("no header", ".e30.AA".to_owned(), Err(VerifyErrorKind::Opaque)),
             ("no signature", format!("{header}.e30."), Err(VerifyErrorKind::NotAJwt)),
+            ("an opaque token with four dots", "a.b.c.d.e".to_owned(), Err(VerifyErrorKind::Opaque)),
             ("dots only", "..".to_owned(), Err(VerifyErrorKind::Opaque)),
             ("empty", String::new(), Err(VerifyErrorKind::Opaque)),
             ("opaque with two dots", "ya29.a0.bb".to_owned(), Err(VerifyErrorKind::Opaque)),
@@ -627,7 +642,7 @@ mod tests {
             header in "[ -~]{0,40}", payload in "\\PC{0,40}", signature in proptest::collection::vec(any::<u8>(), 0..80)
         ) {
             let token = format!("{}.{}.{}", encode(&format!("{{{header}")), encode(&payload), URL_SAFE_NO_PAD.encode(signature));
-            if let Ok(decoded) = CompactJws::split(&token).and_then(|jws| jws.decode()) {
+            if let Ok(decoded) = CompactJws::split(token.as_bytes()).and_then(|jws| jws.decode()) {
                 let _ = JoseHeader::parse(decoded.header());
                 let _ = UnverifiedClaims::parse(decoded.payload());
                 prop_assert_eq!(decoded.payload(), payload);

@@ -9,14 +9,15 @@ use crate::verify::Verifier;
 
 pub(super) struct RefusalLog {
     clock: Option<SharedClock>,
-    /// For each kind the tenth of a second, plus one, at which it was last told.
+    /// For each kind the second, plus one, at which it was last told.
     told: [AtomicU64; KINDS],
 }
 
 /// More than there are kinds of refusal.
 const KINDS: usize = 32;
 
-const PAUSE: u64 = 100;
+/// In seconds.
+const PAUSE: u64 = 10;
 
 impl RefusalLog {
     pub(super) fn new(verifier: &Verifier) -> Self {
@@ -44,8 +45,7 @@ impl RefusalLog {
         let (Some(clock), Some(told)) = (&self.clock, self.told.get(error.kind() as usize)) else {
             return false;
         };
-        let tenths = clock.monotonic().as_millis() / 100;
-        let now = u64::try_from(tenths).unwrap_or(u64::MAX).saturating_add(1);
+        let now = clock.monotonic().as_secs().saturating_add(1);
         let last = told.load(Ordering::Relaxed);
         (last == 0 || now.saturating_sub(last) >= PAUSE)
             && told

@@ -7,7 +7,7 @@ use crate::bearer::layer::Settings;
 use crate::gate::answer::{EmptyBody, OnRefusal, Rejection, RejectionKind};
 use crate::gate::{Anonymous, Gate, Gated, Verdict};
 use crate::principal::Principal;
-use crate::token::AccessToken;
+use crate::token::credentials;
 use crate::verify::Decision;
 
 /// A service behind a check of bearer tokens. Made by [`BearerLayer`](crate::BearerLayer).
@@ -62,8 +62,8 @@ impl<B, R: OnRefusal<B> + Clone> Gate<B> for BearerGate<R> {
 
 impl Settings {
     fn check(&self, mut parts: Parts) -> Verdict<Rejection> {
-        let token = match AccessToken::from_authorization(&parts.headers) {
-            Ok(Some(token)) => token.as_str(),
+        let token = match credentials(&parts.headers) {
+            Ok(Some(token)) => token,
             Ok(None) => return self.without_token(parts),
             Err(_) => return Verdict::Answer(Rejection::new(RejectionKind::Malformed)),
         };

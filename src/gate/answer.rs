@@ -3,11 +3,11 @@
 use std::fmt;
 
 use http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::claims::Scope;
 use crate::error::{VerifyError, VerifyErrorKind};
-use crate::gate::challenge::Challenges;
+use crate::gate::challenge::{Challenges, refusal_headers};
 
 /// Why a request was refused. It stands in the extensions of the response, so that outer layers
 /// can count and log it; the client learns the status and a standard code.
@@ -107,26 +107,24 @@ impl Rejection {
         }
     }
 
-    /// The challenge that goes with it: on every 401, and wherever RFC 6750 names a code.
-    fn challenge(&self, challenges: &Challenges) -> Option<HeaderValue> {
-        Some(match self.kind {
+    /// The header fields that go with it: a challenge on every 401, and wherever RFC 6750 names a
+    /// code.
+    fn headers(&self, challenges: &Challenges) -> HeaderMap {
+        let kind = self.error.as_ref().map(VerifyError::kind);
+        match self.kind {
             RejectionKind::NoToken => challenges.no_token.clone(),
             RejectionKind::Malformed => challenges.malformed.clone(),
-            RejectionKind::InvalidToken => {
-                let kind = self.error.as_ref().map(VerifyError::kind);
-                if kind == Some(VerifyErrorKind::Expired) {
-                    challenges.expired.clone()
-                } else {
-                    challenges.invalid.clone()
-                }
+            RejectionKind::InvalidToken if kind == Some(VerifyErrorKind::Expired) => {
+                challenges.expired.clone()
             }
+            RejectionKind::InvalidToken => challenges.invalid.clone(),
             RejectionKind::InsufficientScope => challenges.insufficient_scope(&self.scopes),
-            RejectionKind::Unavailable | RejectionKind::MissingLayer(_) => return None,
-        })
+            RejectionKind::Unavailable | RejectionKind::MissingLayer(_) => refusal_headers(None),
+        }
     }
 
     pub(crate) fn set_challenge<B>(&self, response: &mut Response<B>, challenges: &Challenges) {
-        if let Some(challenge) = self.challenge(challenges) {
+        if let Some(challenge) = self.headers(challenges).remove(WWW_AUTHENTICATE) {
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
     }
@@ -139,19 +137,36 @@ impl Rejection {
     ) -> Response<B> {
         let mut response = on_refusal.response(&self);
         *response.status_mut() = self.status();
-        let headers = response.headers_mut();
-        headers.remove(WWW_AUTHENTICATE);
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let mut headers = self.headers(challenges);
         if let Some(after) = self.error.as_ref().and_then(VerifyError::retry_after) {
             // Whole seconds, rounded up, and never "at once".
             let seconds = after.as_secs().saturating_add(1);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        self.set_challenge(&mut response, challenges);
+        let own = std::mem::replace(response.headers_mut(), headers);
+        if !own.is_empty() {
+            keep_others(response.headers_mut(), own);
+        }
         response.extensions_mut().insert(self);
         response
     }
 }
+
+/// Adds the fields of an application's own response, but for those that the standards fix.
+fn keep_others(headers: &mut HeaderMap, own: HeaderMap) {
+    let mut name = None;
+    for (next, value) in own {
+        name = next.or(name);
+        match &name {
+            Some(name) if !FIXED.contains(name) => {
+                headers.append(name, value);
+            }
+            _ => {}
+        }
+    }
+}
+
+const FIXED: [HeaderName; 3] = [CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE];
 
 impl From<VerifyError> for Rejection {
     fn from(error: VerifyError) -> Self {

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use http::HeaderValue;
+use http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue};
 
 use crate::claims::Scope;
 use crate::error::ConfigError;
@@ -16,14 +17,24 @@ pub(crate) struct Terms {
     resource_metadata: Option<String>,
 }
 
-/// The ready-made challenges.
+/// The ready-made challenges, as header fields to be cloned into an answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Challenges {
     terms: Terms,
-    pub(crate) no_token: HeaderValue,
-    pub(crate) malformed: HeaderValue,
-    pub(crate) invalid: HeaderValue,
-    pub(crate) expired: HeaderValue,
+    pub(crate) no_token: HeaderMap,
+    pub(crate) malformed: HeaderMap,
+    pub(crate) invalid: HeaderMap,
+    pub(crate) expired: HeaderMap,
+}
+
+/// The header fields of a refusal: never stored, and with a challenge where there is one.
+pub(crate) fn refusal_headers(challenge: Option<HeaderValue>) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(2);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(challenge) = challenge {
+        headers.insert(WWW_AUTHENTICATE, challenge);
+    }
+    headers
 }
 
 impl Terms {
@@ -99,7 +110,7 @@ fn parameter(text: &mut String, name: &str, value: &str) {
 
 impl Challenges {
     pub(crate) fn new(terms: Terms) -> Self {
-        let challenge = |error| terms.challenge(error, &terms.scopes);
+        let challenge = |error| refusal_headers(Some(terms.challenge(error, &terms.scopes)));
         Self {
             no_token: challenge(None),
             malformed: challenge(Some((
@@ -121,14 +132,14 @@ impl Challenges {
         &self.terms
     }
 
-    pub(crate) fn insufficient_scope(&self, scopes: &[Scope]) -> HeaderValue {
-        self.terms.challenge(
+    pub(crate) fn insufficient_scope(&self, scopes: &[Scope]) -> HeaderMap {
+        refusal_headers(Some(self.terms.challenge(
             Some((
                 "insufficient_scope",
                 "the access token does not grant what this request needs",
             )),
             scopes,
-        )
+        )))
     }
 }
 
@@ -140,7 +151,7 @@ mod tests {
     fn bt_14_a_realm_is_escaped_or_refused() {
         let challenge = |realm: &str| {
             Challenges::new(Terms::new(realm).unwrap())
-                .no_token
+                .no_token[WWW_AUTHENTICATE]
                 .to_str()
                 .unwrap()
                 .to_owned()
@@ -151,7 +162,7 @@ mod tests {
             assert!(Terms::new(bad).is_err(), "{bad:?}");
         }
         let visible = Challenges::new(Terms::with_visible_realm("a\r\né\"b"));
-        assert_eq!(visible.no_token, r#"Bearer realm="a\"b""#);
+        assert_eq!(visible.no_token[WWW_AUTHENTICATE], r#"Bearer realm="a\"b""#);
     }
 
     #[test]
@@ -162,11 +173,11 @@ mod tests {
             .with_resource("https://api.example/.well-known/x", &scopes[..1]);
         let challenges = Challenges::new(terms);
         assert_eq!(
-            challenges.no_token,
+            challenges.no_token[WWW_AUTHENTICATE],
             r#"Bearer realm="r", resource_metadata="https://api.example/.well-known/x", scope="a""#
         );
         assert_eq!(
-            challenges.insufficient_scope(&scopes),
+            challenges.insufficient_scope(&scopes)[WWW_AUTHENTICATE],
             r#"Bearer realm="r", resource_metadata="https://api.example/.well-known/x", scope="a b:c", error="insufficient_scope", error_description="the access token does not grant what this request needs""#
         );
     }

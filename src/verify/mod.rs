@@ -22,7 +22,7 @@ use std::sync::Arc;
 use crate::claims::{Audience, Issuer, Scope, ScopeSet};
 use crate::error::{ConfigError, ProviderError, VerifyError, VerifyErrorKind as Kind};
 use crate::jwt::{
-    Algorithm, AlgorithmSet, CompactJws, DecodedJws, JoseHeader, Json, UnverifiedClaims,
+    Algorithm, AlgorithmSet, CompactJws, DecodedJws, JoseHeader, Json, Signature, UnverifiedClaims,
 };
 use crate::keys::jwk_set::{Choice, Holder};
 use crate::keys::public_key::PublicKey;
@@ -127,15 +127,15 @@ impl Verifier {
     ///
     /// [`Kind::Unavailable`]: crate::VerifyErrorKind::Unavailable
     pub async fn verify(&self, token: &str) -> Result<Principal, VerifyError> {
-        match self.decide(token) {
+        match self.decide(token.as_bytes()) {
             Decision::Accept(principal) => Ok(principal),
             Decision::Refuse(error) => Err(error),
-            Decision::Wait(keys) => self.decide_after(token, keys).await,
+            Decision::Wait(keys) => self.decide_after(token.as_bytes(), keys).await,
         }
     }
 
     /// Judges a token with what is at hand: a plain function call.
-    pub(crate) fn decide(&self, token: &str) -> Decision {
+    pub(crate) fn decide(&self, token: &[u8]) -> Decision {
         let decision = self.judge(token);
         match &decision {
             Decision::Accept(_) => observe::token_judged(Ok(())),
@@ -148,7 +148,7 @@ impl Verifier {
     /// Judges a token once the keys have come, or could not be had.
     pub(crate) async fn decide_after(
         &self,
-        token: &str,
+        token: &[u8],
         keys: PendingKeys,
     ) -> Result<Principal, VerifyError> {
         let judged = match keys.flight.landed().await {
@@ -159,11 +159,11 @@ impl Verifier {
         judged
     }
 
-    fn judge(&self, token: &str) -> Decision {
+    fn judge(&self, token: &[u8]) -> Decision {
         self.try_judge(token).unwrap_or_else(Decision::Refuse)
     }
 
-    fn try_judge(&self, token: &str) -> Result<Decision, VerifyError> {
+    fn try_judge(&self, token: &[u8]) -> Result<Decision, VerifyError> {
         let jws = self.take_apart(token)?;
         let screened = self.screen(&jws)?;
         let provider = &screened.trusted.provider;
@@ -191,7 +191,7 @@ impl Verifier {
     }
 
     /// Judges a token with these keys and no others.
-    fn judge_with(&self, token: &str, keys: &KeySet) -> Result<Principal, VerifyError> {
+    fn judge_with(&self, token: &[u8], keys: &KeySet) -> Result<Principal, VerifyError> {
         let jws = self.take_apart(token)?;
         let screened = self.screen(&jws)?;
         screened.check_signature(&self.0, &jws, keys)?;
@@ -199,7 +199,7 @@ impl Verifier {
         Ok(facts.into_principal(jws))
     }
 
-    fn take_apart<'a>(&self, token: &'a str) -> Result<DecodedJws<'a>, VerifyError> {
+    fn take_apart<'a>(&self, token: &'a [u8]) -> Result<DecodedJws<'a>, VerifyError> {
         if token.len() > self.0.max_token_size {
             return Err(Kind::TooLarge.into());
         }
@@ -236,6 +236,7 @@ impl Verifier {
             trusted,
             algorithm,
             kid,
+            signature: jws.signature()?,
             claims,
             times,
         })
@@ -341,6 +342,7 @@ struct Screened<'a> {
     trusted: &'a Trusted,
     algorithm: Algorithm,
     kid: Option<Cow<'a, str>>,
+    signature: Signature,
     claims: UnverifiedClaims<'a>,
     times: Times,
 }
@@ -366,7 +368,7 @@ impl Screened<'_> {
             issuer,
             tenant: self.trusted.named.tenant.as_deref(),
         };
-        let verifies = |key: &PublicKey| key.verifies(jws.signing_input, jws.signature());
+        let verifies = |key: &PublicKey| key.verifies(jws.signing_input, self.signature.as_bytes());
         match keys.jwks.choose(self.kid.as_deref(), self.algorithm, &holder) {
             Choice::One(key) if verifies(key) => Ok(()),
             Choice::One(_) => Err(Kind::BadSignature.into()),

@@ -44,7 +44,7 @@ pub(crate) fn screen_header(
     profile: TokenProfile,
 ) -> Result<(), VerifyError> {
     // No extension is understood, so none can be critical (RFC 7515 §4.1.11).
-    if header.crit.is_present() {
+    if header.crit {
         return Err(VerifyError::claim(Kind::CriticalHeader, "crit"));
     }
     match &header.cty {
@@ -86,7 +86,7 @@ impl Expectation {
         now: UnixTime,
     ) -> Result<Times, VerifyError> {
         refuse_other_kinds(claims)?;
-        if claims.cnf.is_present() && !self.allow_sender_constrained {
+        if claims.cnf && !self.allow_sender_constrained {
             return Err(VerifyError::claim(Kind::SenderConstrained, "cnf"));
         }
         self.screen_audience(&claims.aud)?;
@@ -157,15 +157,15 @@ impl Expectation {
 /// event tokens, DPoP proofs, introspection answers.
 fn refuse_other_kinds(claims: &UnverifiedClaims) -> Result<(), VerifyError> {
     let marks = [
-        ("nonce", &claims.nonce),
-        ("at_hash", &claims.at_hash),
-        ("c_hash", &claims.c_hash),
-        ("events", &claims.events),
-        ("htm", &claims.htm),
-        ("htu", &claims.htu),
-        ("token_introspection", &claims.token_introspection),
+        ("nonce", claims.nonce),
+        ("at_hash", claims.at_hash),
+        ("c_hash", claims.c_hash),
+        ("events", claims.events),
+        ("htm", claims.htm),
+        ("htu", claims.htu),
+        ("token_introspection", claims.token_introspection),
     ];
-    match marks.iter().find(|(_, claim)| claim.is_present()) {
+    match marks.iter().find(|(_, is_present)| *is_present) {
         Some((name, _)) => Err(VerifyError::claim(Kind::TokenKind, name)),
         None => Ok(()),
     }

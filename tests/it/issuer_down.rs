@@ -1,12 +1,17 @@
 //! A provider that is away, slow, broken or hostile.
 
 use std::io::Write as _;
+use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::StatusCode;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 use tower_oidc::testing::{Endpoint, Fault};
-use tower_oidc::{Phase, ProviderError, VerifyErrorKind};
+use tower_oidc::{Phase, Provider, ProviderError, VerifyErrorKind};
 
 use crate::support::{Api, seconds, until};
 
@@ -165,17 +170,24 @@ async fn f67_whoever_wants_to_know_at_start_can_ask() {
 
 #[tokio::test]
 async fn ks_18_a_certificate_nobody_vouches_for_is_refused() {
-    // A server that speaks no TLS at all, and one with a certificate of its own, are both no
-    // provider; the first stands in for every failed handshake.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let serving = std::thread::spawn(move || {
-        if let Ok((mut stream, _)) = listener.accept() {
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
-        }
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.cert.der().clone()], key.into())
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serving = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        acceptor.accept(stream).await.map(|_| ())
     });
-    let provider = tower_oidc::Provider::discover(&format!("https://{address}")).unwrap();
+    let provider = Provider::discover(&format!("https://localhost:{port}")).unwrap();
     let error = provider.ready().await.unwrap_err();
     assert_eq!(error.kind().as_str(), "unreachable");
-    serving.join().unwrap();
+    let handshake = serving.await.unwrap().unwrap_err().to_string();
+    assert!(handshake.contains("certificate") || handshake.contains("UnknownCA"), "{handshake}");
 }

@@ -1,0 +1,155 @@
+//! Instruction counts by callgrind: they repeat, so that a change shows. Each row stands beside the
+//! bare inner service, and the accepted ones beside the raw signature.
+//!
+//! `cargo bench --bench instructions --features testing` needs valgrind and `gungraun-runner`.
+
+mod support;
+
+use std::hint::black_box;
+
+use aws_lc_rs::signature::{self, ParsedPublicKey, RsaPublicKeyComponents};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gungraun::{library_benchmark, library_benchmark_group, main};
+use http::{Request, Response};
+use support::{Fixture, Inner, call, request};
+use tower_oidc::Algorithm;
+use tower_oidc::bearer::Bearer;
+
+struct Warm {
+    service: Bearer<Inner>,
+    request: Request<()>,
+    // Kept so that what was set up is not taken down within the measurement.
+    fixture: Fixture,
+}
+
+fn warm(make: impl FnOnce(&Fixture) -> Option<String>) -> Warm {
+    let fixture = Fixture::new();
+    let token = make(&fixture);
+    let mut service = fixture.service();
+    {
+        let _runtime = fixture.enter();
+        // What is done once is done now, such as the setting-up of a key for its first use.
+        let _ = call(&mut service, request(token.as_deref()));
+    }
+    Warm {
+        request: request(token.as_deref()),
+        service,
+        fixture,
+    }
+}
+
+fn accepted(algorithm: Algorithm) -> Warm {
+    warm(|fixture| Some(fixture.token(algorithm, &[])))
+}
+
+fn changed(old: &'static str, new: &'static str) -> Warm {
+    warm(|fixture| Some(fixture.token(Algorithm::Rs256, &[(old, new)])))
+}
+
+fn bad_signature() -> Warm {
+    warm(|fixture| {
+        let good = fixture.token(Algorithm::Rs256, &[]);
+        let other = fixture.token(Algorithm::Rs256, &[("2wXk9QpL", "2wXk9QpM")]);
+        let (input, _) = good.rsplit_once('.')?;
+        let (_, signature) = other.rsplit_once('.')?;
+        Some(format!("{input}.{signature}"))
+    })
+}
+
+#[library_benchmark(setup = accepted)]
+#[bench::rs256(Algorithm::Rs256)]
+#[bench::es256(Algorithm::Es256)]
+#[bench::eddsa(Algorithm::EdDsa)]
+fn accept(mut warm: Warm) -> (Response<()>, Bearer<Inner>, Fixture) {
+    (black_box(call(&mut warm.service, warm.request)), warm.service, warm.fixture)
+}
+
+#[library_benchmark(setup = changed)]
+#[bench::expired("4102444800", "1700000001")]
+#[bench::wrong_audience("https://api.example.com", "https://xyz.example.com")]
+#[bench::wrong_issuer("tenant.us.auth0.com", "strange.us.auth0.com")]
+fn refuse(mut warm: Warm) -> (Response<()>, Bearer<Inner>, Fixture) {
+    (black_box(call(&mut warm.service, warm.request)), warm.service, warm.fixture)
+}
+
+#[library_benchmark(setup = bad_signature)]
+#[bench::rs256()]
+fn refuse_signature(mut warm: Warm) -> (Response<()>, Bearer<Inner>, Fixture) {
+    (black_box(call(&mut warm.service, warm.request)), warm.service, warm.fixture)
+}
+
+fn unread(token: Option<&str>) -> Warm {
+    warm(|_| token.map(str::to_owned))
+}
+
+#[library_benchmark(setup = unread)]
+#[bench::garbage(Some("garbage"))]
+#[bench::none(None)]
+fn refuse_unread(mut warm: Warm) -> (Response<()>, Bearer<Inner>, Fixture) {
+    (black_box(call(&mut warm.service, warm.request)), warm.service, warm.fixture)
+}
+
+#[library_benchmark(setup = accepted)]
+#[bench::inner(Algorithm::Rs256)]
+fn bare(warm: Warm) -> (Response<()>, Bearer<Inner>, Fixture) {
+    (black_box(call(&mut Inner, warm.request)), warm.service, warm.fixture)
+}
+
+struct Raw {
+    key: ParsedPublicKey,
+    message: Vec<u8>,
+    signature: Vec<u8>,
+    _fixture: Fixture,
+}
+
+fn raw(algorithm: Algorithm) -> Raw {
+    let fixture = Fixture::new();
+    let token = fixture.token(algorithm, &[]);
+    let (message, signature) = token.rsplit_once('.').expect("a token");
+    let jwk: serde_json::Value =
+        serde_json::from_str(&fixture.key(algorithm).public_jwk()).expect("a JWK");
+    let number = |name: &str| {
+        let text = jwk[name].as_str().expect("a number");
+        URL_SAFE_NO_PAD.decode(text).expect("base64url")
+    };
+    let key = match algorithm {
+        Algorithm::Rs256 => RsaPublicKeyComponents {
+            n: number("n"),
+            e: number("e"),
+        }
+        .to_parsed_public_key(&signature::RSA_PKCS1_2048_8192_SHA256),
+        Algorithm::Es256 => ParsedPublicKey::new(
+            &signature::ECDSA_P256_SHA256_FIXED,
+            [&[4][..], &number("x"), &number("y")].concat(),
+        ),
+        _ => ParsedPublicKey::new(&signature::ED25519, number("x")),
+    }
+    .expect("a key");
+    let raw = Raw {
+        key,
+        message: message.as_bytes().to_vec(),
+        signature: URL_SAFE_NO_PAD.decode(signature).expect("base64url"),
+        _fixture: fixture,
+    };
+    raw.key
+        .verify_sig(&raw.message, &raw.signature)
+        .expect("a good signature");
+    raw
+}
+
+#[library_benchmark(setup = raw)]
+#[bench::rs256(Algorithm::Rs256)]
+#[bench::es256(Algorithm::Es256)]
+#[bench::eddsa(Algorithm::EdDsa)]
+fn signature_alone(raw: Raw) -> Raw {
+    let _ = black_box(raw.key.verify_sig(&raw.message, &raw.signature));
+    raw
+}
+
+library_benchmark_group!(
+    name = bearer,
+    benchmarks = [bare, signature_alone, accept, refuse, refuse_signature, refuse_unread]
+);
+
+main!(library_benchmark_groups = bearer);

@@ -1,0 +1,143 @@
+//! The bare inner service, and the same behind a bearer layer whose keys are at hand.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Request, Response};
+use http_body_util::Full;
+use tower::{Layer, Service};
+use tower_oidc::bearer::Bearer;
+use tower_oidc::testing::SigningKey;
+use tower_oidc::{Algorithm, BearerLayer, HttpClient, Provider, Verifier};
+
+pub(crate) const AUDIENCE: &str = "https://api.example.com";
+pub(crate) const ISSUER: &str = "https://tenant.us.auth0.com/";
+
+/// Does nothing, at once.
+#[derive(Clone)]
+pub(crate) struct Inner;
+
+impl Service<Request<()>> for Inner {
+    type Response = Response<()>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<()>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<()>) -> Self::Future {
+        ready(Ok(Response::new(())))
+    }
+}
+
+/// A provider in memory whose keys have been fetched, and the keys it signs with.
+pub(crate) struct Fixture {
+    pub(crate) verifier: Verifier,
+    keys: Vec<SigningKey>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Fixture {
+    pub(crate) fn new() -> Self {
+        let keys: Vec<_> = [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa]
+            .into_iter()
+            .map(|algorithm| SigningKey::generate(algorithm.name(), algorithm))
+            .collect();
+        let jwks: Vec<_> = keys.iter().map(SigningKey::public_jwk).collect();
+        let jwks = format!("{{\"keys\":[{}]}}", jwks.join(","));
+        let client = HttpClient::new(tower::service_fn(move |request: Request<Bytes>| {
+            let body = if request.uri().path().contains("/.well-known/") {
+                format!(r#"{{"issuer":"{ISSUER}","jwks_uri":"{ISSUER}jwks"}}"#)
+            } else {
+                jwks.clone()
+            };
+            let response = Response::builder()
+                .header("content-type", "application/json")
+                .body(Full::new(Bytes::from(body)));
+            async { response }
+        }));
+        let provider = Provider::builder(ISSUER)
+            .with_http_client(client)
+            .build()
+            .expect("a provider");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(provider.ready()).expect("keys");
+        Self {
+            verifier: provider.verifier(AUDIENCE).expect("a verifier"),
+            keys,
+            runtime,
+        }
+    }
+
+    pub(crate) fn service(&self) -> Bearer<Inner> {
+        BearerLayer::new(self.verifier.clone()).layer(Inner)
+    }
+
+    pub(crate) fn key(&self, algorithm: Algorithm) -> &SigningKey {
+        self.keys
+            .iter()
+            .find(|key| key.algorithm() == algorithm)
+            .expect("a key")
+    }
+
+    /// A token as Auth0 makes them: 929 bytes with RS256.
+    pub(crate) fn token(&self, algorithm: Algorithm, change: &[(&str, &str)]) -> String {
+        use base64::Engine as _;
+        use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+        let key = self.key(algorithm);
+        let header = format!(
+            r#"{{"alg":"{}","typ":"JWT","kid":"{}"}}"#,
+            algorithm.name(),
+            key.kid()
+        );
+        let mut claims = format!(
+            r#"{{"iss":"{ISSUER}","sub":"auth0|66f3c1d2e4b5a60789abcdef","aud":["{AUDIENCE}","{ISSUER}userinfo"],"iat":1700000000,"exp":4102444800,"scope":"openid profile email offline_access read:messages","azp":"kT9vJ2mQ8rLw4XyZ7bN1cD5fG6hS3pAe","permissions":["read:messages"],"jti":"2wXk9QpL"}}"#
+        );
+        for (old, new) in change {
+            assert!(claims.contains(old), "{old} is not in {claims}");
+            claims = claims.replace(old, new);
+        }
+        let input = format!(
+            "{}.{}",
+            URL_SAFE_NO_PAD.encode(header),
+            URL_SAFE_NO_PAD.encode(claims)
+        );
+        let signature = URL_SAFE_NO_PAD.encode(key.sign(input.as_bytes()));
+        format!("{input}.{signature}")
+    }
+
+    pub(crate) fn enter(&self) -> tokio::runtime::EnterGuard<'_> {
+        self.runtime.enter()
+    }
+}
+
+pub(crate) fn request(token: Option<&str>) -> Request<()> {
+    let mut request = Request::new(());
+    if let Some(token) = token {
+        let value = HeaderValue::try_from(format!("Bearer {token}")).expect("a header value");
+        request.headers_mut().insert(AUTHORIZATION, value);
+    }
+    request
+}
+
+/// Calls a service that answers at the first poll.
+pub(crate) fn call<S>(service: &mut S, request: Request<()>) -> Response<()>
+where
+    S: Service<Request<()>, Response = Response<()>, Error = Infallible>,
+{
+    let mut context = Context::from_waker(Waker::noop());
+    let _ = service.poll_ready(&mut context);
+    match pin!(service.call(request)).poll(&mut context) {
+        Poll::Ready(Ok(response)) => response,
+        Poll::Ready(Err(never)) => match never {},
+        Poll::Pending => panic!("it waited"),
+    }
+}

@@ -1,0 +1,51 @@
+//! How often the warm path allocates. Counts repeat; they may only go down.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[path = "../benches/support/mod.rs"]
+mod support;
+
+use http::{Request, StatusCode};
+use support::{Fixture, call, request};
+use tower_oidc::Algorithm;
+
+fn allocations(fixture: &Fixture, token: Option<&str>, status: StatusCode) -> u64 {
+    let mut service = fixture.service();
+    let bare = count(&mut support::Inner, request(token), StatusCode::OK);
+    // The first call fills what is filled once.
+    count(&mut service, request(token), status);
+    count(&mut service, request(token), status) - bare
+}
+
+fn count<S>(service: &mut S, request: Request<()>, status: StatusCode) -> u64
+where
+    S: tower::Service<Request<()>, Response = http::Response<()>, Error = std::convert::Infallible>,
+{
+    let mut request = Some(request);
+    let mut answer = None;
+    let measured = allocation_counter::measure(|| {
+        answer = Some(call(service, request.take().unwrap()));
+    });
+    assert_eq!(answer.unwrap().status(), status);
+    measured.count_total
+}
+
+#[test]
+fn budgets_of_the_warm_path() {
+    let fixture = Fixture::new();
+    let _runtime = fixture.enter();
+    let token = |algorithm| fixture.token(algorithm, &[]);
+    let expired = fixture.token(Algorithm::Rs256, &[("4102444800", "1700000001")]);
+    let cases = [
+        ("accepted, RS256", Some(token(Algorithm::Rs256)), StatusCode::OK, 20),
+        ("accepted, ES256", Some(token(Algorithm::Es256)), StatusCode::OK, 20),
+        ("accepted, EdDSA", Some(token(Algorithm::EdDsa)), StatusCode::OK, 20),
+        ("expired", Some(expired), StatusCode::UNAUTHORIZED, 10),
+        ("garbage", Some("garbage".to_owned()), StatusCode::UNAUTHORIZED, 8),
+        ("no header", None, StatusCode::UNAUTHORIZED, 6),
+    ];
+    for (name, token, status, budget) in cases {
+        let measured = allocations(&fixture, token.as_deref(), status);
+        println!("{name}: {measured} allocations, budget {budget}");
+        assert!(measured <= budget, "{name}: {measured} allocations, budget {budget}");
+    }
+}
