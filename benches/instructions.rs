@@ -3,6 +3,8 @@
 //!
 //! `cargo bench --bench instructions --features testing` needs valgrind and `gungraun-runner`.
 
+#![expect(missing_docs, reason = "made by the macros of gungraun")]
+
 mod support;
 
 use std::hint::black_box;
@@ -62,7 +64,11 @@ fn bad_signature() -> Warm {
 #[bench::es256(Algorithm::Es256)]
 #[bench::eddsa(Algorithm::EdDsa)]
 fn accept(mut warm: Warm) -> (Response<()>, Bearer<Inner>, Fixture) {
-    (black_box(call(&mut warm.service, warm.request)), warm.service, warm.fixture)
+    (
+        black_box(call(&mut warm.service, warm.request)),
+        warm.service,
+        warm.fixture,
+    )
 }
 
 #[library_benchmark(setup = changed)]
@@ -70,13 +76,21 @@ fn accept(mut warm: Warm) -> (Response<()>, Bearer<Inner>, Fixture) {
 #[bench::wrong_audience("https://api.example.com", "https://xyz.example.com")]
 #[bench::wrong_issuer("tenant.us.auth0.com", "strange.us.auth0.com")]
 fn refuse(mut warm: Warm) -> (Response<()>, Bearer<Inner>, Fixture) {
-    (black_box(call(&mut warm.service, warm.request)), warm.service, warm.fixture)
+    (
+        black_box(call(&mut warm.service, warm.request)),
+        warm.service,
+        warm.fixture,
+    )
 }
 
 #[library_benchmark(setup = bad_signature)]
 #[bench::rs256()]
 fn refuse_signature(mut warm: Warm) -> (Response<()>, Bearer<Inner>, Fixture) {
-    (black_box(call(&mut warm.service, warm.request)), warm.service, warm.fixture)
+    (
+        black_box(call(&mut warm.service, warm.request)),
+        warm.service,
+        warm.fixture,
+    )
 }
 
 fn unread(token: Option<&str>) -> Warm {
@@ -87,13 +101,21 @@ fn unread(token: Option<&str>) -> Warm {
 #[bench::garbage(Some("garbage"))]
 #[bench::none(None)]
 fn refuse_unread(mut warm: Warm) -> (Response<()>, Bearer<Inner>, Fixture) {
-    (black_box(call(&mut warm.service, warm.request)), warm.service, warm.fixture)
+    (
+        black_box(call(&mut warm.service, warm.request)),
+        warm.service,
+        warm.fixture,
+    )
 }
 
 #[library_benchmark(setup = accepted)]
 #[bench::inner(Algorithm::Rs256)]
 fn bare(warm: Warm) -> (Response<()>, Bearer<Inner>, Fixture) {
-    (black_box(call(&mut Inner, warm.request)), warm.service, warm.fixture)
+    (
+        black_box(call(&mut Inner, warm.request)),
+        warm.service,
+        warm.fixture,
+    )
 }
 
 struct Raw {
@@ -149,7 +171,14 @@ fn signature_alone(raw: Raw) -> Raw {
 
 library_benchmark_group!(
     name = bearer,
-    benchmarks = [bare, signature_alone, accept, refuse, refuse_signature, refuse_unread]
+    benchmarks = [
+        bare,
+        signature_alone,
+        accept,
+        refuse,
+        refuse_signature,
+        refuse_unread
+    ]
 );
 
 main!(library_benchmark_groups = bearer);

@@ -65,7 +65,10 @@ async fn run() -> Result<(), Box<dyn Error>> {
         let idp = DevelopmentProvider::start().await?;
         let provider = idp.provider()?;
         let verifier = provider.verifier(EMBEDDED_AUDIENCE)?;
-        println!("no OPENID_ISSUER is set: a development provider runs at {}", idp.issuer());
+        println!(
+            "no OPENID_ISSUER is set: a development provider runs at {}",
+            idp.issuer()
+        );
         print_curl_lines(&idp, &format!("http://{}", listener.local_addr()?));
         serve(listener, &provider, &verifier, None).await
     }
@@ -101,7 +104,10 @@ async fn serve(
     }
     let protected = Router::new()
         .route("/me", get(me))
-        .route("/messages", get(messages).route_layer(RequireLayer::scope(SCOPE)?))
+        .route(
+            "/messages",
+            get(messages).route_layer(RequireLayer::scope(SCOPE)?),
+        )
         .layer(bearer);
     let app = open.merge(protected);
     println!("listening on http://{}", listener.local_addr()?);
@@ -143,13 +149,19 @@ async fn listen() -> Result<TcpListener, Box<dyn Error>> {
         .map_err(|_| format!("PORT = {port:?} is not a port; write a number from 0 to 65535"))?;
     TcpListener::bind((host.as_str(), port))
         .await
-        .map_err(|error| format!("HOST:PORT = {host}:{port} cannot be listened on: {error}; choose another PORT").into())
+        .map_err(|error| {
+            format!("HOST:PORT = {host}:{port} cannot be listened on: {error}; choose another PORT")
+                .into()
+        })
 }
 
 /// How the service is called from this machine, if only this machine can call it.
 fn loopback(listener: &TcpListener) -> Option<String> {
     let address = listener.local_addr().ok()?;
-    address.ip().is_loopback().then(|| format!("http://{address}"))
+    address
+        .ip()
+        .is_loopback()
+        .then(|| format!("http://{address}"))
 }
 
 fn print_curl_lines(idp: &DevelopmentProvider, address: &str) {
@@ -157,7 +169,10 @@ fn print_curl_lines(idp: &DevelopmentProvider, address: &str) {
     for (what, token) in [
         ("accepted", token().build()),
         ("expired", token().expired().build()),
-        ("wrong audience", token().claim("aud", "https://another.example").build()),
+        (
+            "wrong audience",
+            token().claim("aud", "https://another.example").build(),
+        ),
     ] {
         println!("\n# {what}\ncurl -i -H 'Authorization: Bearer {token}' {address}/messages");
     }
@@ -166,7 +181,11 @@ fn print_curl_lines(idp: &DevelopmentProvider, address: &str) {
 
 fn start_log(debug: bool) {
     use tracing_subscriber::EnvFilter;
-    let default = if debug { "info,tower_oidc=debug" } else { "info" };
+    let default = if debug {
+        "info,tower_oidc=debug"
+    } else {
+        "info"
+    };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -32,7 +32,10 @@ use crate::principal::Principal;
 /// }
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "taken apart in handlers' arguments")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "taken apart in handlers' arguments"
+)]
 pub struct Claims<T>(pub T);
 
 impl<T> Deref for Claims<T> {
@@ -61,9 +64,9 @@ impl IntoResponse for ExtractRejection {
         let challenges = Challenges::new(Terms::with_visible_realm(""));
         if let RejectionKind::MissingLayer(layer) = self.0.kind() {
             let text = format!("{layer} is missing from the stack around this route\n");
-            return self
-                .0
-                .into_response(&challenges, &|_: &_| Response::new(Body::from(text.clone())));
+            return self.0.into_response(&challenges, &|_: &_| {
+                Response::new(Body::from(text.clone()))
+            });
         }
         self.0.into_response(&challenges, &EmptyBody)
     }

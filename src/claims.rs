@@ -109,7 +109,10 @@ pub(crate) fn parse_url(
         );
     };
     if !url.has_host() {
-        return refuse("it names no host", "write it in full, such as https://id.example");
+        return refuse(
+            "it names no host",
+            "write it in full, such as https://id.example",
+        );
     }
     if !transport.allows(&url) {
         return refuse(
@@ -275,7 +278,11 @@ mod tests {
 
     #[test]
     fn di_04_what_an_issuer_may_be() {
-        for good in ["https://id.example", "https://id.example/", "https://id.example:8443/a/b"] {
+        for good in [
+            "https://id.example",
+            "https://id.example/",
+            "https://id.example:8443/a/b",
+        ] {
             assert_eq!(Issuer::new(good).unwrap().as_str(), good);
         }
         let cases = [
@@ -300,17 +307,35 @@ mod tests {
 
     #[test]
     fn bt_22_plain_http_is_for_loopback_alone() {
-        for good in ["http://127.0.0.1:1", "http://[::1]:1", "http://localhost/a", "http://127.9.9.9"] {
-            assert!(Issuer::parse(good, Transport::HttpsOrLoopback).is_ok(), "{good}");
+        for good in [
+            "http://127.0.0.1:1",
+            "http://[::1]:1",
+            "http://localhost/a",
+            "http://127.9.9.9",
+        ] {
+            assert!(
+                Issuer::parse(good, Transport::HttpsOrLoopback).is_ok(),
+                "{good}"
+            );
         }
-        for bad in ["http://192.168.0.1", "http://id.example", "http://localhost.evil.example"] {
-            assert!(Issuer::parse(bad, Transport::HttpsOrLoopback).is_err(), "{bad}");
+        for bad in [
+            "http://192.168.0.1",
+            "http://id.example",
+            "http://localhost.evil.example",
+        ] {
+            assert!(
+                Issuer::parse(bad, Transport::HttpsOrLoopback).is_err(),
+                "{bad}"
+            );
         }
     }
 
     #[test]
     fn cl_08_an_audience_is_never_empty() {
-        assert!(matches!(Audience::new(""), Err(ConfigError::Missing { .. })));
+        assert!(matches!(
+            Audience::new(""),
+            Err(ConfigError::Missing { .. })
+        ));
         assert!(Audience::new(" a").is_err());
         assert!(Audience::new("https://api.example.com").is_ok());
     }

@@ -20,9 +20,8 @@ use crate::error::{ProviderError, ProviderErrorKind};
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type ErasedBody = http_body_util::combinators::UnsyncBoxBody<Bytes, BodyError>;
-type Exchange = dyn Fn(Request<Bytes>) -> BoxFuture<Result<Response<ErasedBody>, BoxError>>
-    + Send
-    + Sync;
+type Exchange =
+    dyn Fn(Request<Bytes>) -> BoxFuture<Result<Response<ErasedBody>, BoxError>> + Send + Sync;
 
 /// What broke a body off, whatever client it came from.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +60,8 @@ impl HttpClient {
                         .await
                         .map_err(Into::into)?;
                     let response = service.call(request).await.map_err(Into::into)?;
-                    Ok(response.map(|body| body.map_err(|error| BodyError(error.into())).boxed_unsync()))
+                    Ok(response
+                        .map(|body| body.map_err(|error| BodyError(error.into())).boxed_unsync()))
                 })
             }),
         }
@@ -96,7 +96,8 @@ impl HttpClient {
                 Box::pin(async move {
                     let request = reqwest::Request::try_from(request.map(reqwest::Body::from))?;
                     let response: Response<reqwest::Body> = client.execute(request).await?.into();
-                    Ok(response.map(|body| body.map_err(|error| BodyError(error.into())).boxed_unsync()))
+                    Ok(response
+                        .map(|body| body.map_err(|error| BodyError(error.into())).boxed_unsync()))
                 })
             }),
         })
@@ -281,16 +282,30 @@ mod tests {
         for (value, expected) in cases {
             let mut headers = HeaderMap::new();
             headers.insert(CACHE_CONTROL, HeaderValue::from_str(value).unwrap());
-            assert_eq!(max_age(&headers), expected.map(Duration::from_secs), "{value}");
+            assert_eq!(
+                max_age(&headers),
+                expected.map(Duration::from_secs),
+                "{value}"
+            );
         }
     }
 
     #[test]
     fn di_06_which_media_types_are_json() {
-        for good in ["application/json", "Application/JSON; charset=utf-8", "application/jwk-set+json"] {
+        for good in [
+            "application/json",
+            "Application/JSON; charset=utf-8",
+            "application/jwk-set+json",
+        ] {
             assert!(is_json(good), "{good}");
         }
-        for bad in ["text/html", "text/json", "", "application/jsonx", "image/svg+json"] {
+        for bad in [
+            "text/html",
+            "text/json",
+            "",
+            "application/jsonx",
+            "image/svg+json",
+        ] {
             assert!(!is_json(bad), "{bad}");
         }
     }

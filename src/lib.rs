@@ -56,15 +56,15 @@
 //! # Where to read on
 //!
 //! [`bearer`] and [`require`] for the rules of the two rooms, [`Provider`] for where keys come from,
-//! [`Verifier`] for what is checked, [`env`](crate::env) for settings from the environment,
-//! [`testing`](crate::testing) for testing your own service, [`manual`] for the reason of every
+//! [`Verifier`] for what is checked, [`mod@env`] for settings from the environment,
+//! [`testing`] for testing your own service, [`manual`] for the reason of every
 //! default.
 //!
 //! # Features
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `reqwest` (default) | a ready HTTP client for the calls to the provider, and [`env`](crate::env) |
+//! | `reqwest` (default) | a ready HTTP client for the calls to the provider, and [`mod@env`] |
 //! | `axum` | extractors for handlers |
 //! | `metrics` | counters and gauges through the `metrics` facade |
 //! | `testing` | a development provider, forged tokens, a clock moved by hand |
@@ -78,6 +78,7 @@ mod clock;
 pub mod error;
 mod jwt;
 mod observe;
+
 mod principal;
 mod token;
 

@@ -90,7 +90,9 @@ impl Pace {
     }
 
     fn back_off(&self, failures: u32) -> Duration {
-        let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
+        let doubled = 1_u32
+            .checked_shl(failures.saturating_sub(1))
+            .unwrap_or(u32::MAX);
         self.first_back_off
             .saturating_mul(doubled)
             .min(self.longest_back_off)
@@ -189,7 +191,10 @@ impl<T: Send + Sync + 'static> Renew<T> {
         match step(snapshot.as_ref().map(|snapshot| &snapshot.times), now) {
             Step::Serve => Reading::Serve(snapshot),
             Step::ServeAndRenew => {
-                if snapshot.as_ref().is_some_and(|snapshot| now >= snapshot.times.fresh_until) {
+                if snapshot
+                    .as_ref()
+                    .is_some_and(|snapshot| now >= snapshot.times.fresh_until)
+                {
                     observe::stale_served(self.0.pace.what);
                 }
                 // Whether a renewal could start or not, the value is served.
@@ -212,10 +217,7 @@ impl<T: Send + Sync + 'static> Renew<T> {
             Reading::Wait(flight) => flight,
             Reading::Refuse(refusal) => return Err(refusal),
         };
-        flight
-            .landed()
-            .await
-            .map_err(|error| self.refusal(error))
+        flight.landed().await.map_err(|error| self.refusal(error))
     }
 
     /// Joins the flight under way, or starts one even though the value is fresh.
@@ -279,7 +281,7 @@ impl<T: Send + Sync + 'static> Renew<T> {
         if let (Some(error), true) = (&attempts.last_error, now < attempts.not_before) {
             return Err(Refusal {
                 error: error.clone(),
-                retry_after: attempts.not_before - now,
+                retry_after: attempts.not_before.saturating_sub(now),
             });
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
@@ -456,6 +458,7 @@ mod tests {
         (renew, count)
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "the answer of a flight")]
     fn ok(value: u32) -> Result<Fetched<u32>, ProviderError> {
         Ok(Fetched {
             value,

@@ -21,6 +21,7 @@ use url::Url;
 
 use crate::claims::{Scope, Transport, parse_url};
 use crate::error::ConfigError;
+use crate::provider::Provider;
 use crate::verify::Verifier;
 
 /// A protected resource: its identifier, who issues tokens for it, and which scopes there are.
@@ -63,7 +64,7 @@ impl ProtectedResource {
         let transport = verifier
             .providers()
             .next()
-            .map_or(Transport::Https, |provider| provider.transport());
+            .map_or(Transport::Https, Provider::transport);
         Ok(Self {
             url: parse_url("resource", identifier, transport)?,
             identifier: identifier.to_owned(),
@@ -136,6 +137,7 @@ impl ProtectedResource {
 
     /// A service that answers every GET with the metadata. Route [`metadata_path`](Self::metadata_path)
     /// to it, outside of any layer that asks for a token.
+    #[must_use]
     pub fn service(&self) -> MetadataService {
         MetadataService(Arc::new(self.clone()))
     }
@@ -149,7 +151,7 @@ impl ProtectedResource {
         let mut servers: Vec<String> = self
             .verifier
             .providers()
-            .flat_map(|provider| provider.issuer_names())
+            .flat_map(Provider::issuer_names)
             .collect();
         servers.dedup();
         document.insert("authorization_servers".into(), servers.into());

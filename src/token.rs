@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn bt_01_and_bt_02_the_one_form_of_credentials() {
         let token = Ok(Some("abc.def".to_owned()));
-        let cases: &[(&str, &[u8], &Result<Option<String>, _>)] = &[
+        let cases: [(&str, &[u8], _); 14] = [
             ("plain", b"Bearer abc.def", &token),
             ("lower case", b"bearer abc.def", &token),
             ("upper case", b"BEARER abc.def", &token),
@@ -132,12 +132,20 @@ mod tests {
             ("scheme alone", b"Bearer", &Err(MalformedAuthorization)),
             ("scheme and space", b"Bearer ", &Err(MalformedAuthorization)),
             ("tab", b"Bearer\tabc", &Err(MalformedAuthorization)),
-            ("space and tab", b"Bearer \tabc", &Err(MalformedAuthorization)),
+            (
+                "space and tab",
+                b"Bearer \tabc",
+                &Err(MalformedAuthorization),
+            ),
             ("comma", b"Bearer,abc", &Err(MalformedAuthorization)),
-            ("not UTF-8", b"Bearer \xff\xfe", &Err(MalformedAuthorization)),
+            (
+                "not UTF-8",
+                b"Bearer \xff\xfe",
+                &Err(MalformedAuthorization),
+            ),
         ];
         for (name, value, expected) in cases {
-            assert_eq!(&read(&[value]), *expected, "{name}");
+            assert_eq!(&read(&[value]), expected, "{name}");
         }
         assert_eq!(
             read(&[b"Bearer a", b"Bearer b"]),

@@ -36,16 +36,39 @@ fn budgets_of_the_warm_path() {
     let token = |algorithm| fixture.token(algorithm, &[]);
     let expired = fixture.token(Algorithm::Rs256, &[("4102444800", "1700000001")]);
     let cases = [
-        ("accepted, RS256", Some(token(Algorithm::Rs256)), StatusCode::OK, 20),
-        ("accepted, ES256", Some(token(Algorithm::Es256)), StatusCode::OK, 20),
-        ("accepted, EdDSA", Some(token(Algorithm::EdDsa)), StatusCode::OK, 20),
+        (
+            "accepted, RS256",
+            Some(token(Algorithm::Rs256)),
+            StatusCode::OK,
+            20,
+        ),
+        (
+            "accepted, ES256",
+            Some(token(Algorithm::Es256)),
+            StatusCode::OK,
+            20,
+        ),
+        (
+            "accepted, EdDSA",
+            Some(token(Algorithm::EdDsa)),
+            StatusCode::OK,
+            20,
+        ),
         ("expired", Some(expired), StatusCode::UNAUTHORIZED, 10),
-        ("garbage", Some("garbage".to_owned()), StatusCode::UNAUTHORIZED, 8),
+        (
+            "garbage",
+            Some("garbage".to_owned()),
+            StatusCode::UNAUTHORIZED,
+            8,
+        ),
         ("no header", None, StatusCode::UNAUTHORIZED, 6),
     ];
     for (name, token, status, budget) in cases {
         let measured = allocations(&fixture, token.as_deref(), status);
-        println!("{name}: {measured} allocations, budget {budget}");
-        assert!(measured <= budget, "{name}: {measured} allocations, budget {budget}");
+        eprintln!("{name}: {measured} allocations, budget {budget}");
+        assert!(
+            measured <= budget,
+            "{name}: {measured} allocations, budget {budget}"
+        );
     }
 }

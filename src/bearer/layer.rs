@@ -7,7 +7,7 @@ use crate::bearer::refusal_log::RefusalLog;
 use crate::bearer::service::{Bearer, BearerGate};
 use crate::error::ConfigError;
 use crate::gate::Gated;
-use crate::gate::answer::EmptyBody;
+use crate::gate::answer::{EmptyBody, Rejection, RejectionKind};
 use crate::gate::challenge::{Challenges, Terms};
 use crate::resource_metadata::ProtectedResource;
 use crate::verify::Verifier;
@@ -27,6 +27,8 @@ pub(super) struct Settings {
     pub(super) anonymous: bool,
     pub(super) challenges: Arc<Challenges>,
     pub(super) log: Arc<RefusalLog>,
+    /// The most frequent refusal of all, made once.
+    pub(super) no_token: Rejection,
 }
 
 impl BearerLayer {
@@ -41,6 +43,7 @@ impl BearerLayer {
                 challenges: Arc::new(Challenges::new(Terms::with_visible_realm(realm))),
                 anonymous: false,
                 log: Arc::new(RefusalLog::new(&verifier)),
+                no_token: Rejection::new(RejectionKind::NoToken),
                 verifier,
             },
             on_refusal: EmptyBody,
@@ -62,7 +65,12 @@ impl<R> BearerLayer<R> {
     /// [`ConfigError::Invalid`] if it holds anything but visible ASCII and spaces.
     pub fn with_realm(mut self, realm: &str) -> Result<Self, ConfigError> {
         let terms = Terms::new(realm)?;
-        let terms = self.settings.challenges.terms().clone().with_realm_of(terms);
+        let terms = self
+            .settings
+            .challenges
+            .terms()
+            .clone()
+            .with_realm_of(terms);
         self.settings.challenges = Arc::new(Challenges::new(terms));
         Ok(self)
     }
@@ -95,7 +103,10 @@ impl<S, R: Clone> Layer<S> for BearerLayer<R> {
     type Service = Bearer<S, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Gated::new(inner, BearerGate::new(self.settings.clone(), self.on_refusal.clone()))
+        Gated::new(
+            inner,
+            BearerGate::new(self.settings.clone(), self.on_refusal.clone()),
+        )
     }
 }
 

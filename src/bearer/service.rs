@@ -1,7 +1,7 @@
 use std::fmt;
 
-use http::request::Parts;
 use http::Response;
+use http::request::Parts;
 
 use crate::bearer::layer::Settings;
 use crate::gate::answer::{EmptyBody, OnRefusal, Rejection, RejectionKind};
@@ -97,7 +97,7 @@ impl Settings {
 
     fn without_token(&self, mut parts: Parts) -> Verdict<Rejection> {
         if !self.anonymous {
-            return Verdict::Answer(Rejection::new(RejectionKind::NoToken));
+            return Verdict::Answer(self.no_token.clone());
         }
         parts.extensions.remove::<Principal>();
         parts.extensions.insert(Anonymous);

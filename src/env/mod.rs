@@ -153,7 +153,10 @@ impl ApiSettings {
     /// # Errors
     /// [`ConfigError`] naming the variable and the remedy.
     pub fn verifier(&self, provider: &Provider) -> Result<Verifier, ConfigError> {
-        let (first, others) = self.audiences.split_first().map_or(("", &[][..]), |(a, b)| (a, b));
+        let (first, others) = self
+            .audiences
+            .split_first()
+            .map_or(("", &[][..]), |(a, b)| (a, b));
         let mut builder = Verifier::builder(provider, first).with_profile(self.profile);
         for audience in others {
             builder = builder.add_audience(audience);
@@ -208,8 +211,7 @@ fn transport(issuer: &str) -> Result<Transport, ConfigError> {
 /// The name by which the operator knows a setting.
 fn in_environment(error: ConfigError) -> ConfigError {
     let name = match error.setting() {
-        "issuer" => "OPENID_ISSUER",
-        "tenants" => "OPENID_ISSUER",
+        "issuer" | "tenants" => "OPENID_ISSUER",
         "audience" => "OPENID_AUDIENCE",
         "jwks url" => "OPENID_JWKS_URL",
         "key lifetime" => "OPENID_JWKS_URL_CACHE_TIME",
@@ -236,7 +238,10 @@ impl fmt::Display for ApiSettings {
             names.join(",")
         });
         line("OPENID_ALGORITHMS", algorithms)?;
-        line("OPENID_TOKEN_PROFILE", Some(format!("{:?}", self.profile).to_lowercase()))?;
+        line(
+            "OPENID_TOKEN_PROFILE",
+            Some(format!("{:?}", self.profile).to_lowercase()),
+        )?;
         line("OPENID_CLOCK_TOLERANCE", self.leeway.map(time))?;
         line("DOMAIN_SERVER", self.domain_server.clone())
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::claims::Audience;
 
 const GOOD: [(&str, &str); 2] = [
     ("OPENID_ISSUER", "https://dev-abc123.us.auth0.com"),
@@ -14,20 +15,29 @@ fn d17_the_env_of_the_auth0_guide_is_read_unchanged() {
     let settings = ApiSettings::from_pairs([
         ("OPENID_ISSUER", "https://dev-abc123.us.auth0.com"),
         ("OPENID_CLIENT_ID", "your_long_alphanumeric_client_id"),
-        ("OPENID_CLIENT_SECRET", "your_client_secret_from_basic_information"),
+        (
+            "OPENID_CLIENT_SECRET",
+            "your_client_secret_from_basic_information",
+        ),
         ("OPENID_CALLBACK_URL", "/oauth/openid/callback"),
         ("OPENID_REUSE_TOKENS", "true"),
         ("OPENID_SCOPE", "openid profile email offline_access"),
         ("OPENID_AUDIENCE", "https://api.librechat.ai"),
         ("OPENID_USE_PKCE", "true"),
-        ("OPENID_SESSION_SECRET", "your-secure-session-secret-32-chars-or-more"),
+        (
+            "OPENID_SESSION_SECRET",
+            "your-secure-session-secret-32-chars-or-more",
+        ),
         ("OPENID_BUTTON_LABEL", "Continue with Auth0"),
         ("DOMAIN_SERVER", "https://your-domain.ngrok.io"),
         ("PATH", "/usr/bin"),
     ])
     .unwrap();
     let shown = settings.to_string();
-    assert!(shown.contains("OPENID_AUDIENCE = https://api.librechat.ai\n"), "{shown}");
+    assert!(
+        shown.contains("OPENID_AUDIENCE = https://api.librechat.ai\n"),
+        "{shown}"
+    );
     for secret in ["your_client_secret", "your-secure-session"] {
         assert!(!shown.contains(secret));
         assert!(!format!("{settings:?}").contains(secret));
@@ -37,14 +47,17 @@ fn d17_the_env_of_the_auth0_guide_is_read_unchanged() {
 #[test]
 fn d17_the_issuer_may_be_the_address_of_the_metadata() {
     let settings = ApiSettings::from_pairs([
-        ("OPENID_ISSUER", "https://id.example/a/.well-known/openid-configuration"),
+        (
+            "OPENID_ISSUER",
+            "https://id.example/a/.well-known/openid-configuration",
+        ),
         ("OPENID_AUDIENCE", "a, b,,"),
     ])
     .unwrap();
     let provider = settings.provider().unwrap();
     assert_eq!(provider.issuer().as_str(), "https://id.example/a");
     let verifier = settings.verifier(&provider).unwrap();
-    let audiences: Vec<_> = verifier.audiences().iter().map(|one| one.as_str()).collect();
+    let audiences: Vec<_> = verifier.audiences().iter().map(Audience::as_str).collect();
     assert_eq!(audiences, ["a", "b"]);
 }
 
@@ -63,19 +76,34 @@ fn f59_a_misspelt_name_is_an_error_with_a_suggestion() {
 
 #[test]
 fn d17_names_of_the_other_application_are_ignored_and_listed() {
-    let settings = with(&[("OPENID_USERNAME_CLAIM", "email"), ("OPENID_REQUIRED_ROLE", "x")]).unwrap();
-    assert_eq!(settings.ignored, ["OPENID_REQUIRED_ROLE", "OPENID_USERNAME_CLAIM"]);
+    let settings = with(&[
+        ("OPENID_USERNAME_CLAIM", "email"),
+        ("OPENID_REQUIRED_ROLE", "x"),
+    ])
+    .unwrap();
+    assert_eq!(
+        settings.ignored,
+        ["OPENID_REQUIRED_ROLE", "OPENID_USERNAME_CLAIM"]
+    );
 }
 
 #[test]
 fn every_bad_value_names_its_variable_and_a_remedy() {
     let cases = [
         ("OPENID_ISSUER", "", "name the provider"),
-        ("OPENID_ISSUER", "dev-abc123.us.auth0.com", "write https://dev-abc123.us.auth0.com"),
+        (
+            "OPENID_ISSUER",
+            "dev-abc123.us.auth0.com",
+            "write https://dev-abc123.us.auth0.com",
+        ),
         ("OPENID_ISSUER", "http://id.example", "only https"),
         ("OPENID_ISSUER", "https://id.example?a=b", "query"),
         ("OPENID_ISSUER", "https://id.example#a", "fragment"),
-        ("OPENID_ISSUER", "https://id.example/{tenantid}/v2.0", "every tenant there is"),
+        (
+            "OPENID_ISSUER",
+            "https://id.example/{tenantid}/v2.0",
+            "every tenant there is",
+        ),
         ("OPENID_AUDIENCE", "", "any other service"),
         ("OPENID_AUDIENCE", " , ,", "any other service"),
         ("OPENID_JWKS_URL", "http://id.example/jwks", "only https"),

@@ -1,6 +1,7 @@
 //! The one table from refusal to answer.
 
 use std::fmt;
+use std::sync::Arc;
 
 use http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -12,7 +13,10 @@ use crate::gate::challenge::{Challenges, refusal_headers};
 /// Why a request was refused. It stands in the extensions of the response, so that outer layers
 /// can count and log it; the client learns the status and a standard code.
 #[derive(Clone)]
-pub struct Rejection {
+pub struct Rejection(Arc<Refused>);
+
+#[derive(Clone)]
+struct Refused {
     kind: RejectionKind,
     error: Option<VerifyError>,
     scopes: Vec<Scope>,
@@ -53,56 +57,60 @@ impl RejectionKind {
 
 impl Rejection {
     pub(crate) fn new(kind: RejectionKind) -> Self {
-        Self {
+        Self::because(kind, None, Vec::new())
+    }
+
+    fn because(kind: RejectionKind, error: Option<VerifyError>, scopes: Vec<Scope>) -> Self {
+        Self(Arc::new(Refused {
             kind,
-            error: None,
-            scopes: Vec::new(),
-        }
+            error,
+            scopes,
+        }))
     }
 
     pub(crate) fn insufficient_scope(scopes: &[Scope]) -> Self {
-        Self {
-            scopes: scopes.to_vec(),
-            ..Self::new(RejectionKind::InsufficientScope)
-        }
+        Self::because(RejectionKind::InsufficientScope, None, scopes.to_vec())
     }
 
     pub(crate) fn missing_layer(layer: &'static str) -> Self {
-        tracing::error!(layer, "a layer is missing from the stack; add it outside of this one");
+        tracing::error!(
+            layer,
+            "a layer is missing from the stack; add it outside of this one"
+        );
         Self::new(RejectionKind::MissingLayer(layer))
     }
 
     /// The kind of refusal.
     #[must_use]
     pub fn kind(&self) -> RejectionKind {
-        self.kind
+        self.0.kind
     }
 
     /// The status of the answer.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.kind.status()
+        self.0.kind.status()
     }
 
     /// Why the token was refused, where one was judged. Not for the client.
     #[must_use]
     pub fn verify_error(&self) -> Option<&VerifyError> {
-        self.error.as_ref()
+        self.0.error.as_ref()
     }
 
     /// The scopes the request needs, where it lacks some.
     #[must_use]
     pub fn scopes(&self) -> &[Scope] {
-        &self.scopes
+        &self.0.scopes
     }
 
     /// Puts the scopes an outer requirement asks for before those of an inner one.
     pub(crate) fn also_needs(&mut self, outer: &[Scope]) {
-        let inner = std::mem::take(&mut self.scopes);
-        self.scopes = outer.to_vec();
+        let scopes = &mut Arc::make_mut(&mut self.0).scopes;
+        let inner = std::mem::replace(scopes, outer.to_vec());
         for scope in inner {
-            if !self.scopes.contains(&scope) {
-                self.scopes.push(scope);
+            if !scopes.contains(&scope) {
+                scopes.push(scope);
             }
         }
     }
@@ -110,15 +118,15 @@ impl Rejection {
     /// The header fields that go with it: a challenge on every 401, and wherever RFC 6750 names a
     /// code.
     fn headers(&self, challenges: &Challenges) -> HeaderMap {
-        let kind = self.error.as_ref().map(VerifyError::kind);
-        match self.kind {
+        let kind = self.verify_error().map(VerifyError::kind);
+        match self.kind() {
             RejectionKind::NoToken => challenges.no_token.clone(),
             RejectionKind::Malformed => challenges.malformed.clone(),
             RejectionKind::InvalidToken if kind == Some(VerifyErrorKind::Expired) => {
                 challenges.expired.clone()
             }
             RejectionKind::InvalidToken => challenges.invalid.clone(),
-            RejectionKind::InsufficientScope => challenges.insufficient_scope(&self.scopes),
+            RejectionKind::InsufficientScope => challenges.insufficient_scope(self.scopes()),
             RejectionKind::Unavailable | RejectionKind::MissingLayer(_) => refusal_headers(None),
         }
     }
@@ -138,13 +146,16 @@ impl Rejection {
         let mut response = on_refusal.response(&self);
         *response.status_mut() = self.status();
         let mut headers = self.headers(challenges);
-        if let Some(after) = self.error.as_ref().and_then(VerifyError::retry_after) {
+        if let Some(after) = self.verify_error().and_then(VerifyError::retry_after) {
             // Whole seconds, rounded up, and never "at once".
             let seconds = after.as_secs().saturating_add(1);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         let own = std::mem::replace(response.headers_mut(), headers);
-        if !own.is_empty() {
+        if own.capacity() == 0 {
+            // Nothing was allocated, so nothing leaks; dropping it would still be walked through.
+            std::mem::forget(own);
+        } else {
             keep_others(response.headers_mut(), own);
         }
         response.extensions_mut().insert(self);
@@ -175,10 +186,7 @@ impl From<VerifyError> for Rejection {
             VerifyErrorKind::Unavailable => RejectionKind::Unavailable,
             _ => RejectionKind::InvalidToken,
         };
-        Self {
-            error: Some(error),
-            ..Self::new(kind)
-        }
+        Self::because(kind, Some(error), Vec::new())
     }
 }
 
@@ -186,16 +194,16 @@ impl fmt::Debug for Rejection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Rejection")
-            .field("kind", &self.kind)
-            .field("error", &self.error)
-            .field("scopes", &self.scopes)
+            .field("kind", &self.0.kind)
+            .field("error", &self.0.error)
+            .field("scopes", &self.0.scopes)
             .finish()
     }
 }
 
 impl fmt::Display for Rejection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.kind, &self.error) {
+        match (self.0.kind, &self.0.error) {
             (_, Some(error)) => error.fmt(formatter),
             (RejectionKind::NoToken, _) => formatter.write_str("no bearer token was sent"),
             (RejectionKind::Malformed, _) => {

@@ -150,8 +150,7 @@ mod tests {
     #[test]
     fn bt_14_a_realm_is_escaped_or_refused() {
         let challenge = |realm: &str| {
-            Challenges::new(Terms::new(realm).unwrap())
-                .no_token[WWW_AUTHENTICATE]
+            Challenges::new(Terms::new(realm).unwrap()).no_token[WWW_AUTHENTICATE]
                 .to_str()
                 .unwrap()
                 .to_owned()

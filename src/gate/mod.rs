@@ -15,14 +15,22 @@ pub use self::future::ResponseFuture;
 use crate::http_client::BoxFuture;
 
 /// What a room decides about a request.
-#[expect(unnameable_types, missing_debug_implementations, reason = "seals the trait below")]
+#[expect(
+    unnameable_types,
+    missing_debug_implementations,
+    reason = "seals the trait below"
+)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would be one on the hot path"
+)]
 pub enum Verdict<A> {
     /// Go on.
     Pass(Parts),
     /// We reply ourselves.
     Answer(A),
     /// Something must come first; then Pass or Answer. The only box on the way in.
-    Wait(BoxFuture<Verdict<A>>),
+    Wait(BoxFuture<Self>),
 }
 
 /// A room's decision, a function of the request's head. The body is never looked at.

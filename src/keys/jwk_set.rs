@@ -49,10 +49,11 @@ impl JwkSet {
     /// # Errors
     /// If it is not a set, has more than 100 entries, or none that can be used.
     pub(crate) fn parse(document: &[u8]) -> Result<Self, ProviderError> {
-        let invalid =
-            |message: &str| ProviderError::new(ProviderErrorKind::InvalidAnswer, message.to_owned());
-        let document: Value = serde_json::from_slice(document)
-            .map_err(|_| invalid("the key set is not JSON"))?;
+        let invalid = |message: &str| {
+            ProviderError::new(ProviderErrorKind::InvalidAnswer, message.to_owned())
+        };
+        let document: Value =
+            serde_json::from_slice(document).map_err(|_| invalid("the key set is not JSON"))?;
         let entries = document
             .get("keys")
             .and_then(Value::as_array)
@@ -60,7 +61,10 @@ impl JwkSet {
         if entries.len() > MAX_KEYS {
             return Err(ProviderError::new(
                 ProviderErrorKind::TooLarge,
-                format!("the key set has {} entries, more than {MAX_KEYS}", entries.len()),
+                format!(
+                    "the key set has {} entries, more than {MAX_KEYS}",
+                    entries.len()
+                ),
             ));
         }
         let mut keys: Vec<Entry> = Vec::with_capacity(entries.len());
@@ -89,7 +93,12 @@ impl JwkSet {
     }
 
     /// The keys a token may have been signed with, by name, algorithm and issuer.
-    pub(crate) fn choose(&self, kid: Option<&str>, algorithm: Algorithm, issuer: &Holder) -> Choice<'_> {
+    pub(crate) fn choose(
+        &self,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+        issuer: &Holder,
+    ) -> Choice<'_> {
         let Some(kid) = kid else {
             return self.choose_unnamed(algorithm, issuer);
         };
@@ -349,7 +358,11 @@ mod tests {
         for entry in &damaged {
             assert!(set(std::slice::from_ref(entry)).is_err(), "{entry}");
             let both = set(&[entry.clone(), with(rsa(0xff), &json!({"kid": "good"}))]).unwrap();
-            assert_eq!(chosen(&both, Some("good"), Algorithm::Rs256), "one", "{entry}");
+            assert_eq!(
+                chosen(&both, Some("good"), Algorithm::Rs256),
+                "one",
+                "{entry}"
+            );
         }
         let all: Vec<_> = damaged.into_iter().chain([rsa(0xff)]).collect();
         assert_eq!(set(&all).unwrap().len(), 1);
@@ -357,13 +370,19 @@ mod tests {
 
     #[test]
     fn ks_06_certificates_are_ignored_even_when_broken() {
-        let key = with(rsa(0xff), &json!({"kid": "a", "x5c": "no array", "x5u": 7, "x5t": null}));
+        let key = with(
+            rsa(0xff),
+            &json!({"kid": "a", "x5c": "no array", "x5u": 7, "x5t": null}),
+        );
         assert_eq!(set(&[key]).unwrap().len(), 1);
     }
 
     #[test]
     fn ks_07_private_members_leave_no_trace() {
-        let key = with(rsa(0xff), &json!({"kid": "a", "d": "PRIVATE", "p": "PRIVATE"}));
+        let key = with(
+            rsa(0xff),
+            &json!({"kid": "a", "d": "PRIVATE", "p": "PRIVATE"}),
+        );
         assert!(!format!("{:?}", set(&[key]).unwrap()).contains("PRIVATE"));
     }
 
@@ -381,7 +400,11 @@ mod tests {
             (json!({"use": "enc", "key_ops": ["verify"]}), false),
         ];
         for (members, usable) in cases {
-            assert_eq!(set(&[with(rsa(0xff), &members)]).is_ok(), usable, "{members}");
+            assert_eq!(
+                set(&[with(rsa(0xff), &members)]).is_ok(),
+                usable,
+                "{members}"
+            );
         }
     }
 
@@ -391,7 +414,10 @@ mod tests {
         let mixed = set(&[named(ed25519()), named(rsa(0xff))]).unwrap();
         assert_eq!(chosen(&mixed, Some("k"), Algorithm::Rs256), "one");
         assert_eq!(chosen(&mixed, Some("k"), Algorithm::EdDsa), "one");
-        assert_eq!(chosen(&mixed, Some("k"), Algorithm::Es256), "other algorithm");
+        assert_eq!(
+            chosen(&mixed, Some("k"), Algorithm::Es256),
+            "other algorithm"
+        );
         assert_eq!(chosen(&mixed, Some("K"), Algorithm::Rs256), "unknown");
 
         let alike = set(&[named(rsa(0xff)), named(rsa(0xfd))]).unwrap();
@@ -413,15 +439,36 @@ mod tests {
     #[test]
     fn ks_04_without_a_name_few_keys_are_tried() {
         let keys = |count: u8| -> Vec<Value> { (0..count).map(|n| rsa(0x81 + n)).collect() };
-        assert_eq!(chosen(&set(&keys(1)).unwrap(), None, Algorithm::Rs256), "candidate");
-        assert_eq!(chosen(&set(&keys(8)).unwrap(), None, Algorithm::Rs256), "candidates");
-        assert_eq!(chosen(&set(&keys(9)).unwrap(), None, Algorithm::Rs256), "ambiguous");
-        assert_eq!(chosen(&set(&keys(9)).unwrap(), None, Algorithm::EdDsa), "unknown");
+        assert_eq!(
+            chosen(&set(&keys(1)).unwrap(), None, Algorithm::Rs256),
+            "candidate"
+        );
+        assert_eq!(
+            chosen(&set(&keys(8)).unwrap(), None, Algorithm::Rs256),
+            "candidates"
+        );
+        assert_eq!(
+            chosen(&set(&keys(9)).unwrap(), None, Algorithm::Rs256),
+            "ambiguous"
+        );
+        assert_eq!(
+            chosen(&set(&keys(9)).unwrap(), None, Algorithm::EdDsa),
+            "unknown"
+        );
     }
 
     #[test]
     fn ks_15_and_ks_17_what_is_no_set_is_an_error() {
-        for text in ["{}", "[]", "null", "<html>", "", "{\"keys\":{}}", "{\"keys\":[]}", "{\"keys\":null}"] {
+        for text in [
+            "{}",
+            "[]",
+            "null",
+            "<html>",
+            "",
+            "{\"keys\":{}}",
+            "{\"keys\":[]}",
+            "{\"keys\":null}",
+        ] {
             assert!(JwkSet::parse(text.as_bytes()).is_err(), "{text}");
         }
         let many: Vec<_> = (0..=MAX_KEYS).map(|_| rsa(0xff)).collect();
@@ -431,7 +478,10 @@ mod tests {
     #[test]
     fn di_08_a_key_for_one_issuer_serves_no_other() {
         let holder = |issuer: &'static str, tenant| Holder { issuer, tenant };
-        let key = with(rsa(0xff), &json!({"kid": "k", "issuer": "https://id.example/{tenantid}/v2.0"}));
+        let key = with(
+            rsa(0xff),
+            &json!({"kid": "k", "issuer": "https://id.example/{tenantid}/v2.0"}),
+        );
         let set = set(&[key]).unwrap();
         let cases = [
             (holder("https://id.example/a/v2.0", Some("a")), true),

@@ -83,9 +83,7 @@ impl PublicKey {
     }
 
     pub(crate) fn ed25519(x: &[u8]) -> Result<Self, &'static str> {
-        let point: [u8; 32] = x
-            .try_into()
-            .map_err(|_| "an Ed25519 key has 32 bytes")?;
+        let point: [u8; 32] = x.try_into().map_err(|_| "an Ed25519 key has 32 bytes")?;
         if has_low_order(point) {
             return Err("the point has low order: anything would verify");
         }
@@ -160,11 +158,17 @@ mod tests {
         for bytes in [64, 128, 255, 1025, 2048] {
             let mut modulus = vec![0xff; bytes];
             modulus[0] = 0x80;
-            assert!(PublicKey::rsa(Algorithm::Rs256, &modulus, &[1, 0, 1]).is_err(), "{bytes}");
+            assert!(
+                PublicKey::rsa(Algorithm::Rs256, &modulus, &[1, 0, 1]).is_err(),
+                "{bytes}"
+            );
         }
         let mut padded = vec![0; 8];
         padded.extend([0xff; 255]);
-        assert!(PublicKey::rsa(Algorithm::Rs256, &padded, &[1, 0, 1]).is_err(), "2040 bits, padded");
+        assert!(
+            PublicKey::rsa(Algorithm::Rs256, &padded, &[1, 0, 1]).is_err(),
+            "2040 bits, padded"
+        );
         assert!(PublicKey::rsa(Algorithm::Rs256, &[0xff; 256], &[1, 0, 1]).is_ok());
     }
 
@@ -174,7 +178,10 @@ mod tests {
         let long = [0xff; 256];
         let cases: [&[u8]; 6] = [&[], &[0], &[1], &[2], &[0, 0, 1], &long];
         for exponent in cases {
-            assert!(PublicKey::rsa(Algorithm::Rs256, &modulus, exponent).is_err(), "{exponent:?}");
+            assert!(
+                PublicKey::rsa(Algorithm::Rs256, &modulus, exponent).is_err(),
+                "{exponent:?}"
+            );
         }
         assert!(PublicKey::rsa(Algorithm::Rs256, &modulus, &[3]).is_ok());
     }

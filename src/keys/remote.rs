@@ -176,7 +176,12 @@ mod tests {
             shortest: Duration::from_secs(60),
             longest: Duration::from_secs(86_400),
         };
-        let cases = [(None, 600), (Some(0), 60), (Some(300), 300), (Some(u64::MAX), 86_400)];
+        let cases = [
+            (None, 600),
+            (Some(0), 60),
+            (Some(300), 300),
+            (Some(u64::MAX), 86_400),
+        ];
         for (max_age, expected) in cases {
             let fresh_for = lifetime.fresh_for(max_age.map(Duration::from_secs));
             assert_eq!(fresh_for, Duration::from_secs(expected), "{max_age:?}");

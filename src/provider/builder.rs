@@ -127,8 +127,10 @@ impl ProviderBuilder {
         self
     }
 
-    /// Takes the issuer as the place where the provider is.
-    pub(crate) fn allow_final_slash(mut self) -> Self {
+    /// Takes the issuer as the place where the provider is, as a dashboard shows it: the provider
+    /// may call itself the same with one final slash, as Auth0 does. Its own word counts from then
+    /// on, and a warning names it. Off by default: issuers are compared exactly.
+    pub fn allow_final_slash(mut self) -> Self {
         self.rule = IssuerRule::MayEndInSlash;
         self
     }
@@ -149,7 +151,12 @@ impl ProviderBuilder {
             shortest: SHORTEST_KEY_LIFETIME,
             longest: LONGEST_KEY_LIFETIME,
         };
-        let stale = within("stale limit", self.stale_limit, Duration::ZERO, LONGEST_STALE)?;
+        let stale = within(
+            "stale limit",
+            self.stale_limit,
+            Duration::ZERO,
+            LONGEST_STALE,
+        )?;
         let time = within(
             "call timeout",
             self.call_timeout,
@@ -206,10 +213,9 @@ impl ProviderBuilder {
                 other: "issuer".into(),
                 remedy: format!("an issuer for many tenants holds {TENANT_PLACEHOLDER}").into(),
             }),
-            Some(tenants) if tenants.is_empty() => Err(ConfigError::missing(
-                "tenants",
-                "name at least one tenant",
-            )),
+            Some(tenants) if tenants.is_empty() => {
+                Err(ConfigError::missing("tenants", "name at least one tenant"))
+            }
             Some(tenants) => tenants
                 .iter()
                 .map(|tenant| self.tenant(issuer, tenant))

@@ -246,7 +246,10 @@ mod tests {
             urls: Vec::new(),
             transport: Transport::Https,
         };
-        search.read(&Url::parse("https://id.example/doc").unwrap(), document.as_bytes())
+        search.read(
+            &Url::parse("https://id.example/doc").unwrap(),
+            document.as_bytes(),
+        )
     }
 
     fn document(issuer: &str) -> String {
@@ -272,7 +275,11 @@ mod tests {
         let (bare, slash) = ("https://t.auth0.com", "https://t.auth0.com/");
         let found = read(bare, IssuerRule::MayEndInSlash, &document(slash)).unwrap();
         assert_eq!(found.issuer.as_str(), slash);
-        for (configured, found) in [(slash, bare), (bare, "https://t.auth0.com//"), (bare, "https://evil.example/")] {
+        for (configured, found) in [
+            (slash, bare),
+            (bare, "https://t.auth0.com//"),
+            (bare, "https://evil.example/"),
+        ] {
             assert!(read(configured, IssuerRule::MayEndInSlash, &document(found)).is_err());
         }
     }
@@ -281,13 +288,25 @@ mod tests {
     fn ks_19_where_keys_may_lie() {
         let with = |uri: &str| format!(r#"{{"issuer":"https://id.example","jwks_uri":"{uri}"}}"#);
         for bad in [
-            "http://id.example/jwks", "file:///etc/passwd", "data:application/json,{}",
-            "https://user:pass@id.example/jwks", "https://id.example/jwks#a", "jwks", "",
+            "http://id.example/jwks",
+            "file:///etc/passwd",
+            "data:application/json,{}",
+            "https://user:pass@id.example/jwks",
+            "https://id.example/jwks#a",
+            "jwks",
+            "",
         ] {
             let error = read("https://id.example", IssuerRule::Exact, &with(bad)).unwrap_err();
             assert_eq!(error.kind(), ProviderErrorKind::InsecureEndpoint, "{bad}");
         }
-        assert!(read("https://id.example", IssuerRule::Exact, &with("https://www.keys.example/v3/certs?a=b")).is_ok());
+        assert!(
+            read(
+                "https://id.example",
+                IssuerRule::Exact,
+                &with("https://www.keys.example/v3/certs?a=b")
+            )
+            .is_ok()
+        );
     }
 
     #[test]
@@ -295,7 +314,10 @@ mod tests {
         let list = |text: &str| listed(&serde_json::from_str(text).unwrap());
         assert_eq!(list("null"), None);
         assert_eq!(list("\"RS256\""), None);
-        let algorithms: Vec<_> = list(r#"["HS256","none","ES256",7]"#).unwrap().iter().collect();
+        let algorithms: Vec<_> = list(r#"["HS256","none","ES256",7]"#)
+            .unwrap()
+            .iter()
+            .collect();
         assert_eq!(algorithms, [Algorithm::Es256]);
     }
 }

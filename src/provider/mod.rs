@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use url::Url;
 
-pub(crate) use self::builder::within;
 pub use self::builder::ProviderBuilder;
+pub(crate) use self::builder::within;
 pub use self::discovery::Discovery;
 
+use self::builder::METADATA_LIFETIME;
 use crate::claims::{Issuer, Transport};
 use crate::clock::SharedClock;
 use crate::error::{Chain, ConfigError, ProviderError};
@@ -23,7 +24,6 @@ use crate::observe;
 use crate::provider::discovery::{IssuerRule, Metadata, Search};
 pub use crate::renew::Phase;
 use crate::renew::{Fetched, Pace, Renew};
-use self::builder::METADATA_LIFETIME;
 
 /// An OpenID provider whose tokens are reused.
 ///

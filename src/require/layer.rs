@@ -68,7 +68,10 @@ impl<S, R: Clone> Layer<S> for RequireLayer<R> {
     type Service = Require<S, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Gated::new(inner, RequireGate::new(Arc::clone(&self.settings), self.on_refusal.clone()))
+        Gated::new(
+            inner,
+            RequireGate::new(Arc::clone(&self.settings), self.on_refusal.clone()),
+        )
     }
 }
 

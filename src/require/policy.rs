@@ -20,8 +20,8 @@ enum Rule {
     Audience(Audience),
     Claim { name: String, value: String },
     Check(Arc<dyn Fn(&Principal) -> bool + Send + Sync>),
-    And(Box<(Rule, Rule)>),
-    Or(Box<(Rule, Rule)>),
+    And(Box<(Self, Self)>),
+    Or(Box<(Self, Self)>),
 }
 
 /// Why a policy is not met.
@@ -147,7 +147,11 @@ impl Rule {
                     .or_else(|_| either.1.evaluate(principal));
             }
         };
-        if is_met { Ok(()) } else { Err(Unmet::Permission) }
+        if is_met {
+            Ok(())
+        } else {
+            Err(Unmet::Permission)
+        }
     }
 
     fn collect_scopes(&self, scopes: &mut Vec<Scope>) {

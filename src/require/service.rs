@@ -1,8 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::request::Parts;
 use http::Response;
+use http::request::Parts;
 
 use crate::gate::answer::{EmptyBody, OnRefusal, Rejection, RejectionKind};
 use crate::gate::{Anonymous, Gate, Gated, Verdict};
@@ -50,9 +50,7 @@ impl<B, R: OnRefusal<B> + Clone> Gate<B> for RequireGate<R> {
         };
         match self.settings.policy.evaluate(principal) {
             Ok(()) => Verdict::Pass(parts),
-            Err(Unmet::Audience) => {
-                Verdict::Answer(Rejection::new(RejectionKind::InvalidToken))
-            }
+            Err(Unmet::Audience) => Verdict::Answer(Rejection::new(RejectionKind::InvalidToken)),
             Err(Unmet::Permission) => {
                 Verdict::Answer(Rejection::insufficient_scope(&self.settings.scopes))
             }

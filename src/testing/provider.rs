@@ -253,9 +253,8 @@ impl State {
 }
 
 fn generate_keys(generation: u32) -> Vec<Arc<SigningKey>> {
-    let kid = |algorithm: Algorithm| {
-        format!("{}-{generation}", algorithm.name().to_ascii_lowercase())
-    };
+    let kid =
+        |algorithm: Algorithm| format!("{}-{generation}", algorithm.name().to_ascii_lowercase());
     let generate = |algorithm| SigningKey::generate(kid(algorithm), algorithm);
     let rsa = generate(Algorithm::Rs256);
     let pss = rsa.for_algorithm(kid(Algorithm::Ps256), Algorithm::Ps256);

@@ -42,10 +42,15 @@ async fn elsewhere(Shared(state): Provider, request: Request) -> Response {
         state.changing().hits.other += 1;
         return StatusCode::NOT_FOUND.into_response();
     }
-    answer(&state, Endpoint::Discovery, |hits| &mut hits.discovery, || {
-        let own = state.changing().discovery.clone();
-        own.unwrap_or_else(|| discovery(&state).to_string())
-    })
+    answer(
+        &state,
+        Endpoint::Discovery,
+        |hits| &mut hits.discovery,
+        || {
+            let own = state.changing().discovery.clone();
+            own.unwrap_or_else(|| discovery(&state).to_string())
+        },
+    )
     .await
 }
 
@@ -66,18 +71,23 @@ fn discovery(state: &State) -> Value {
 }
 
 async fn jwks(Shared(state): Provider) -> Response {
-    answer(&state, Endpoint::Jwks, |hits| &mut hits.jwks, || {
-        let changing = state.changing();
-        changing.jwks.clone().unwrap_or_else(|| {
-            let keys: Vec<_> = changing
-                .keys
-                .iter()
-                .chain(&changing.retired)
-                .map(|key| key.jwk())
-                .collect();
-            json!({ "keys": keys }).to_string()
-        })
-    })
+    answer(
+        &state,
+        Endpoint::Jwks,
+        |hits| &mut hits.jwks,
+        || {
+            let changing = state.changing();
+            changing.jwks.clone().unwrap_or_else(|| {
+                let keys: Vec<_> = changing
+                    .keys
+                    .iter()
+                    .chain(&changing.retired)
+                    .map(|key| key.jwk())
+                    .collect();
+                json!({ "keys": keys }).to_string()
+            })
+        },
+    )
     .await
 }
 
@@ -91,7 +101,10 @@ async fn answer(
     let fault = {
         let mut changing = state.changing();
         *counter(&mut changing.hits) += 1;
-        let fault = changing.faults.iter().find(|(faulty, _)| *faulty == endpoint);
+        let fault = changing
+            .faults
+            .iter()
+            .find(|(faulty, _)| *faulty == endpoint);
         fault.map(|(_, fault)| fault.clone())
     };
     let json = [(CONTENT_TYPE, "application/json")];
@@ -117,7 +130,9 @@ async fn answer(
         Some(Fault::Answer { headers, body }) => {
             let mut response = Response::new(Body::from(body));
             for (name, value) in headers {
-                if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+                if let (Ok(name), Ok(value)) =
+                    (HeaderName::try_from(name), HeaderValue::try_from(value))
+                {
                     response.headers_mut().append(name, value);
                 }
             }

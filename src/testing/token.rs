@@ -19,8 +19,11 @@ pub struct TokenBuilder {
     claims_text: Option<String>,
     key: Arc<SigningKey>,
     now: UnixTime,
-    signature: Option<Box<dyn FnOnce(Vec<u8>) -> Vec<u8>>>,
+    signature: Option<Change>,
 }
+
+/// What becomes of a signature after it was made.
+type Change = Box<dyn FnOnce(Vec<u8>) -> Vec<u8>>;
 
 impl TokenBuilder {
     pub(super) fn new(issuer: &str, audience: &str, key: Arc<SigningKey>, now: UnixTime) -> Self {

@@ -369,7 +369,10 @@ impl Screened<'_> {
             tenant: self.trusted.named.tenant.as_deref(),
         };
         let verifies = |key: &PublicKey| key.verifies(jws.signing_input, self.signature.as_bytes());
-        match keys.jwks.choose(self.kid.as_deref(), self.algorithm, &holder) {
+        match keys
+            .jwks
+            .choose(self.kid.as_deref(), self.algorithm, &holder)
+        {
             Choice::One(key) if verifies(key) => Ok(()),
             Choice::One(_) => Err(Kind::BadSignature.into()),
             Choice::Candidates(keys) if keys.iter().any(|key| verifies(key)) => Ok(()),
@@ -388,7 +391,10 @@ impl Screened<'_> {
             issuer: self.trusted.named.issuer.clone(),
             scopes,
             audience: match claims.aud {
-                Json::Texts(named) => named.iter().map(|named| Box::from(named.as_ref())).collect(),
+                Json::Texts(named) => named
+                    .iter()
+                    .map(|named| Box::from(named.as_ref()))
+                    .collect(),
                 other => text(other).into_iter().collect(),
             },
             subject: text(claims.sub),

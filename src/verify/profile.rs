@@ -39,10 +39,7 @@ pub(crate) struct Times {
 }
 
 /// The header: `crit`, `typ`, `cty`. Its algorithm is the caller's.
-pub(crate) fn screen_header(
-    header: &JoseHeader,
-    profile: TokenProfile,
-) -> Result<(), VerifyError> {
+pub(crate) fn screen_header(header: &JoseHeader, profile: TokenProfile) -> Result<(), VerifyError> {
     // No extension is understood, so none can be critical (RFC 7515 §4.1.11).
     if header.crit {
         return Err(VerifyError::claim(Kind::CriticalHeader, "crit"));
@@ -107,8 +104,11 @@ impl Expectation {
     }
 
     fn screen_audience(&self, aud: &Json) -> Result<(), VerifyError> {
-        let accepted =
-            |named: &Cow<str>| self.audiences.iter().any(|own| own.as_str() == named.as_ref());
+        let accepted = |named: &Cow<str>| {
+            self.audiences
+                .iter()
+                .any(|own| own.as_str() == named.as_ref())
+        };
         let is_ours = match aud {
             Json::Text(named) => accepted(named),
             Json::Texts(named) => named.iter().any(accepted),
@@ -140,7 +140,10 @@ impl Expectation {
         match (issued_at, self.max_age) {
             (None, _) if needs_iat => return Err(VerifyError::claim(Kind::MissingClaim, "iat")),
             (Some(issued_at), Some(max_age))
-                if now > issued_at.saturating_add(max_age).saturating_add(self.leeway) =>
+                if now
+                    > issued_at
+                        .saturating_add(max_age)
+                        .saturating_add(self.leeway) =>
             {
                 return Err(VerifyError::claim(Kind::TooOld, "iat"));
             }
@@ -191,9 +194,7 @@ fn numeric_date(name: &'static str, claim: &Json) -> Result<Option<UnixTime>, Ve
 pub(crate) fn scopes(claims: &UnverifiedClaims) -> ScopeSet {
     match (&claims.scope, &claims.scp) {
         (Json::Text(text), _) | (Json::Absent, Json::Text(text)) => ScopeSet::from_delimited(text),
-        (Json::Absent, Json::Texts(words)) => {
-            ScopeSet::from_words(words.iter().map(AsRef::as_ref))
-        }
+        (Json::Absent, Json::Texts(words)) => ScopeSet::from_words(words.iter().map(AsRef::as_ref)),
         _ => ScopeSet::default(),
     }
 }
@@ -206,7 +207,10 @@ mod tests {
 
     fn expectation(profile: TokenProfile, leeway: u64) -> Expectation {
         Expectation {
-            audiences: vec![Audience::new("api").unwrap(), Audience::new("https://b/").unwrap()],
+            audiences: vec![
+                Audience::new("api").unwrap(),
+                Audience::new("https://b/").unwrap(),
+            ],
             profile,
             leeway: Duration::from_secs(leeway),
             max_age: None,
@@ -229,7 +233,7 @@ mod tests {
     #[test]
     fn cl_01_to_cl_05_times() {
         let with = |claims: &str| lenient(&format!(r#"{{"aud":"api",{claims}}}"#));
-        let cases: &[(&str, Result<(), (Kind, &str)>)] = &[
+        let cases = [
             (r#""exp":1000001"#, Ok(())),
             (r#""exp":1000000"#, Err((Kind::Expired, "exp"))),
             (r#""exp":4.1e9"#, Ok(())),
@@ -246,14 +250,30 @@ mod tests {
             (r#""exp":[1000001]"#, Err((Kind::InvalidClaim, "exp"))),
             (r#""x":1"#, Err((Kind::MissingClaim, "exp"))),
             (r#""exp":2000000,"nbf":1000000"#, Ok(())),
-            (r#""exp":2000000,"nbf":1000001"#, Err((Kind::NotYetValid, "nbf"))),
-            (r#""exp":2000000,"nbf":"1""#, Err((Kind::InvalidClaim, "nbf"))),
-            (r#""exp":2000000,"iat":1000001"#, Err((Kind::NotYetValid, "iat"))),
-            (r#""exp":2000000,"iat":"1""#, Err((Kind::InvalidClaim, "iat"))),
+            (
+                r#""exp":2000000,"nbf":1000001"#,
+                Err((Kind::NotYetValid, "nbf")),
+            ),
+            (
+                r#""exp":2000000,"nbf":"1""#,
+                Err((Kind::InvalidClaim, "nbf")),
+            ),
+            (
+                r#""exp":2000000,"iat":1000001"#,
+                Err((Kind::NotYetValid, "iat")),
+            ),
+            (
+                r#""exp":2000000,"iat":"1""#,
+                Err((Kind::InvalidClaim, "iat")),
+            ),
             (r#""exp":2000000,"iat":0"#, Ok(())),
         ];
         for (claims, expected) in cases {
-            assert_eq!(with(claims), expected.map_err(|(kind, claim)| (kind, Some(claim))), "{claims}");
+            assert_eq!(
+                with(claims),
+                expected.map_err(|(kind, claim): (Kind, &'static str)| (kind, Some(claim))),
+                "{claims}"
+            );
         }
     }
 
@@ -264,7 +284,10 @@ mod tests {
         assert_eq!(at(r#""exp":999941"#), Ok(()));
         assert_eq!(at(r#""exp":999940"#), Err((Kind::Expired, Some("exp"))));
         assert_eq!(at(r#""exp":2000000,"nbf":1000060"#), Ok(()));
-        assert_eq!(at(r#""exp":2000000,"nbf":1000061"#), Err((Kind::NotYetValid, Some("nbf"))));
+        assert_eq!(
+            at(r#""exp":2000000,"nbf":1000061"#),
+            Err((Kind::NotYetValid, Some("nbf")))
+        );
     }
 
     #[test]
@@ -273,7 +296,12 @@ mod tests {
             max_age: Some(Duration::from_secs(300)),
             ..expectation(TokenProfile::Lenient, 0)
         };
-        let at = |claims: &str| screen(&expectation, &format!(r#"{{"aud":"api","exp":2000000{claims}}}"#));
+        let at = |claims: &str| {
+            screen(
+                &expectation,
+                &format!(r#"{{"aud":"api","exp":2000000{claims}}}"#),
+            )
+        };
         assert_eq!(at(r#","iat":999700"#), Ok(()));
         assert_eq!(at(r#","iat":999699"#), Err((Kind::TooOld, Some("iat"))));
         assert_eq!(at(""), Err((Kind::MissingClaim, Some("iat"))));
@@ -282,19 +310,50 @@ mod tests {
     #[test]
     fn cl_09_and_cl_10_audiences_are_compared_whole() {
         let with = |aud: &str| lenient(&format!(r#"{{"exp":2000000,"aud":{aud}}}"#));
-        for good in [r#""api""#, r#"["api"]"#, r#"["evil","api"]"#, r#""https://b/""#] {
+        for good in [
+            r#""api""#,
+            r#"["api"]"#,
+            r#"["evil","api"]"#,
+            r#""https://b/""#,
+        ] {
             assert_eq!(with(good), Ok(()), "{good}");
         }
         for wrong in [
-            r#""evil""#, r#"["evil"]"#, "[]", r#""""#, r#""API""#, r#""ap""#, r#""apis""#, r#""api ""#,
-            r#""evil api""#, r#""https://b""#, r#""https://b/c""#, r#"["openid api"]"#,
+            r#""evil""#,
+            r#"["evil"]"#,
+            "[]",
+            r#""""#,
+            r#""API""#,
+            r#""ap""#,
+            r#""apis""#,
+            r#""api ""#,
+            r#""evil api""#,
+            r#""https://b""#,
+            r#""https://b/c""#,
+            r#"["openid api"]"#,
         ] {
-            assert_eq!(with(wrong), Err((Kind::WrongAudience, Some("aud"))), "{wrong}");
+            assert_eq!(
+                with(wrong),
+                Err((Kind::WrongAudience, Some("aud"))),
+                "{wrong}"
+            );
         }
-        for bad in [r#"["api",7]"#, "[7]", "7", "{}", "null", r#"{"api":1}"#, r#"[["api"]]"#, "true"] {
+        for bad in [
+            r#"["api",7]"#,
+            "[7]",
+            "7",
+            "{}",
+            "null",
+            r#"{"api":1}"#,
+            r#"[["api"]]"#,
+            "true",
+        ] {
             assert_eq!(with(bad), Err((Kind::InvalidClaim, Some("aud"))), "{bad}");
         }
-        assert_eq!(lenient(r#"{"exp":2000000}"#), Err((Kind::MissingClaim, Some("aud"))));
+        assert_eq!(
+            lenient(r#"{"exp":2000000}"#),
+            Err((Kind::MissingClaim, Some("aud")))
+        );
     }
 
     #[test]
@@ -309,11 +368,20 @@ mod tests {
     #[test]
     fn cl_12_other_kinds_of_token_are_refused() {
         for (name, value) in [
-            ("nonce", "\"n\""), ("at_hash", "\"h\""), ("c_hash", "\"h\""), ("events", "{}"),
-            ("htm", "\"GET\""), ("htu", "\"https://a\""), ("token_introspection", "{}"),
+            ("nonce", "\"n\""),
+            ("at_hash", "\"h\""),
+            ("c_hash", "\"h\""),
+            ("events", "{}"),
+            ("htm", "\"GET\""),
+            ("htu", "\"https://a\""),
+            ("token_introspection", "{}"),
         ] {
             let claims = format!(r#"{{"aud":"api","exp":2000000,"{name}":{value}}}"#);
-            assert_eq!(lenient(&claims), Err((Kind::TokenKind, Some(name))), "{name}");
+            assert_eq!(
+                lenient(&claims),
+                Err((Kind::TokenKind, Some(name))),
+                "{name}"
+            );
         }
     }
 
@@ -332,8 +400,12 @@ mod tests {
     fn at_02_the_strict_profile_wants_every_claim() {
         let strict = expectation(TokenProfile::Strict, 0);
         let all = [
-            ("aud", "\"api\""), ("exp", "2000000"), ("iat", "1"), ("sub", "\"s\""),
-            ("client_id", "\"c\""), ("jti", "\"j\""),
+            ("aud", "\"api\""),
+            ("exp", "2000000"),
+            ("iat", "1"),
+            ("sub", "\"s\""),
+            ("client_id", "\"c\""),
+            ("jti", "\"j\""),
         ];
         let without = |left_out: &str| {
             let members: Vec<_> = all
@@ -345,7 +417,10 @@ mod tests {
         };
         assert_eq!(screen(&strict, &without("")), Ok(()));
         for (name, _) in all {
-            assert_eq!(screen(&strict, &without(name)), Err((Kind::MissingClaim, Some(name))));
+            assert_eq!(
+                screen(&strict, &without(name)),
+                Err((Kind::MissingClaim, Some(name)))
+            );
         }
     }
 
@@ -373,7 +448,11 @@ mod tests {
             (r#","typ":7"#, false, false),
         ];
         for (text, in_lenient, in_strict) in cases {
-            assert_eq!(typ(text, TokenProfile::Lenient), in_lenient, "lenient {text}");
+            assert_eq!(
+                typ(text, TokenProfile::Lenient),
+                in_lenient,
+                "lenient {text}"
+            );
             assert_eq!(typ(text, TokenProfile::Strict), in_strict, "strict {text}");
         }
     }
@@ -381,12 +460,20 @@ mod tests {
     #[test]
     fn js_08_and_js_14_critical_and_nested_headers_are_refused() {
         for text in [
-            r#"{"crit":[]}"#, r#"{"crit":["b64"],"b64":false}"#, r#"{"crit":["exp"],"exp":1}"#,
-            r#"{"crit":null}"#, r#"{"crit":"b64"}"#, r#"{"cty":"JWT"}"#, r#"{"cty":"application/jwt"}"#,
+            r#"{"crit":[]}"#,
+            r#"{"crit":["b64"],"b64":false}"#,
+            r#"{"crit":["exp"],"exp":1}"#,
+            r#"{"crit":null}"#,
+            r#"{"crit":"b64"}"#,
+            r#"{"cty":"JWT"}"#,
+            r#"{"cty":"application/jwt"}"#,
             r#"{"cty":7}"#,
         ] {
             let header = JoseHeader::parse(text).unwrap();
-            assert!(screen_header(&header, TokenProfile::Lenient).is_err(), "{text}");
+            assert!(
+                screen_header(&header, TokenProfile::Lenient).is_err(),
+                "{text}"
+            );
         }
         // Without crit, b64 is just a member nobody reads (JS-09).
         let header = JoseHeader::parse(r#"{"b64":false}"#).unwrap();

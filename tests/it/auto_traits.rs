@@ -4,7 +4,8 @@ use tower_oidc::bearer::Bearer;
 use tower_oidc::require::Require;
 use tower_oidc::{
     BearerLayer, ConfigError, HttpClient, Policy, Principal, ProtectedResource, Provider,
-    ProviderBuilder, ProviderError, Rejection, RequireLayer, Verifier, VerifierBuilder, VerifyError,
+    ProviderBuilder, ProviderError, Rejection, RequireLayer, Verifier, VerifierBuilder,
+    VerifyError,
 };
 
 use crate::support::Inner;
@@ -42,7 +43,10 @@ fn everything_can_be_shared_between_threads() {
 #[test]
 fn verifying_can_be_spawned() {
     fn sendable<T: Send>(_: &T) {}
-    let verifier = Provider::discover("https://id.example").unwrap().verifier("a").unwrap();
+    let verifier = Provider::discover("https://id.example")
+        .unwrap()
+        .verifier("a")
+        .unwrap();
     sendable(&verifier.verify("x"));
     let provider = Provider::discover("https://id.example").unwrap();
     sendable(&provider.ready());

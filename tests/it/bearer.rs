@@ -17,7 +17,9 @@ use crate::support::{Api, bearing, challenge, parameter, parameters, send};
 async fn bt_01_the_scheme_is_compared_without_regard_to_case() {
     let api = Api::start().await;
     for scheme in ["Bearer", "bearer", "BEARER", "bEaReR"] {
-        let answer = api.with_header(format!("{scheme} {}", api.token().build())).await;
+        let answer = api
+            .with_header(format!("{scheme} {}", api.token().build()))
+            .await;
         assert_eq!(answer.status(), StatusCode::OK, "{scheme}");
         assert_eq!(answer.body(), "user-1");
     }
@@ -27,7 +29,10 @@ async fn bt_01_the_scheme_is_compared_without_regard_to_case() {
 async fn bt_02_credentials_are_a_scheme_spaces_and_one_token() {
     let api = Api::start().await;
     let token = api.token().build();
-    assert_eq!(api.with_header(format!("Bearer  {token}")).await.status(), StatusCode::OK);
+    assert_eq!(
+        api.with_header(format!("Bearer  {token}")).await.status(),
+        StatusCode::OK
+    );
     for bad in [
         format!("Bearer\t{token}"),
         format!("Bearer,{token}"),
@@ -53,10 +58,17 @@ async fn bt_02_credentials_are_a_scheme_spaces_and_one_token() {
 async fn bt_03_two_authorization_fields_are_refused_unread() {
     let api = Api::start().await;
     let good = format!("Bearer {}", api.token().build());
-    for pair in [[&*good, "Bearer x"], ["Bearer x", &good], [&good, &good], [&good, "Basic eDp5"]] {
+    for pair in [
+        [&*good, "Bearer x"],
+        ["Bearer x", &good],
+        [&good, &good],
+        [&good, "Basic eDp5"],
+    ] {
         let mut request = Request::new(String::new());
         for value in pair {
-            request.headers_mut().append(AUTHORIZATION, value.parse().unwrap());
+            request
+                .headers_mut()
+                .append(AUTHORIZATION, value.parse().unwrap());
         }
         assert_eq!(api.send(request).await.status(), StatusCode::BAD_REQUEST);
     }
@@ -89,13 +101,21 @@ async fn bt_08_without_credentials_the_challenge_has_no_error() {
     let api = Api::start().await;
     let answer = api.send(Request::new(String::new())).await;
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
-    assert_eq!(challenge(&answer), r#"Bearer realm="https://api.example.com""#);
+    assert_eq!(
+        challenge(&answer),
+        r#"Bearer realm="https://api.example.com""#
+    );
 }
 
 #[tokio::test]
 async fn bt_09_another_scheme_is_no_credentials() {
     let api = Api::start().await;
-    for other in ["Basic dXNlcjpwYXNz", "Digest username=\"x\"", "DPoP abc", "Bearerx abc"] {
+    for other in [
+        "Basic dXNlcjpwYXNz",
+        "Digest username=\"x\"",
+        "DPoP abc",
+        "Bearerx abc",
+    ] {
         let answer = api.with_header(other).await;
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{other}");
         assert_eq!(parameter(&answer, "error"), None, "{other}");
@@ -108,17 +128,32 @@ async fn bt_10_to_bt_13_status_code_and_grammar_go_together() {
     let api = Api::start().await;
     let require = || tower_oidc::RequireLayer::scope("a").unwrap();
     let cases = [
-        (api.with_header("Bearer").await, 400, Some("invalid_request")),
+        (
+            api.with_header("Bearer").await,
+            400,
+            Some("invalid_request"),
+        ),
         (api.send(Request::new(String::new())).await, 401, None),
         (api.with_token("opaque").await, 401, Some("invalid_token")),
-        (api.with_token(api.token().expired().build()).await, 401, Some("invalid_token")),
-        (api.requiring(require(), api.token().build()).await, 403, Some("insufficient_scope")),
+        (
+            api.with_token(api.token().expired().build()).await,
+            401,
+            Some("invalid_token"),
+        ),
+        (
+            api.requiring(require(), api.token().build()).await,
+            403,
+            Some("insufficient_scope"),
+        ),
     ];
     for (answer, status, code) in cases {
         assert_eq!(answer.status(), status);
         assert_eq!(parameter(&answer, "error").as_deref(), code);
         assert!(!parameters(challenge(&answer)).is_empty());
-        assert_eq!(answer.headers().get_all("www-authenticate").iter().count(), 1);
+        assert_eq!(
+            answer.headers().get_all("www-authenticate").iter().count(),
+            1
+        );
     }
 }
 
@@ -126,7 +161,9 @@ async fn bt_10_to_bt_13_status_code_and_grammar_go_together() {
 async fn bt_11_the_slow_path_challenges_too() {
     let api = Api::start().await;
     // The first token of all waits for the keys.
-    let answer = api.with_token(api.token().header("kid", "unknown").build()).await;
+    let answer = api
+        .with_token(api.token().header("kid", "unknown").build())
+        .await;
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(parameter(&answer, "error").unwrap(), "invalid_token");
 }
@@ -137,7 +174,9 @@ async fn bt_15_nothing_of_the_request_is_in_the_answer() {
     let marker = "m4rk3r";
     let tokens = [
         api.token().header("kid", marker).build(),
-        api.token().claim("iss", format!("https://{marker}.example")).build(),
+        api.token()
+            .claim("iss", format!("https://{marker}.example"))
+            .build(),
         api.token().claim("aud", marker).build(),
         api.token().header("typ", marker).build(),
         api.token().header("alg", marker).build(),
@@ -148,7 +187,10 @@ async fn bt_15_nothing_of_the_request_is_in_the_answer() {
         *request.uri_mut() = format!("/{marker}?{marker}={marker}").parse().unwrap();
         let answer = api.send(request).await;
         assert!(answer.status().is_client_error());
-        assert!(!format!("{:?}", answer.headers()).contains(marker), "{answer:?}");
+        assert!(
+            !format!("{:?}", answer.headers()).contains(marker),
+            "{answer:?}"
+        );
         assert!(!answer.body().contains(marker));
     }
 }
@@ -158,10 +200,22 @@ async fn bt_18_causes_look_alike_to_the_client_and_differ_in_the_reason() {
     let api = Api::start().await;
     let other = tower_oidc::testing::SigningKey::generate("rs256-1", Algorithm::Rs256);
     let cases = [
-        (VerifyErrorKind::UnknownKey, api.token().header("kid", "x").build()),
-        (VerifyErrorKind::BadSignature, api.token().signed_by(other.into()).build()),
-        (VerifyErrorKind::WrongAudience, api.token().claim("aud", "x").build()),
-        (VerifyErrorKind::WrongIssuer, api.token().claim("iss", "https://x.example").build()),
+        (
+            VerifyErrorKind::UnknownKey,
+            api.token().header("kid", "x").build(),
+        ),
+        (
+            VerifyErrorKind::BadSignature,
+            api.token().signed_by(other.into()).build(),
+        ),
+        (
+            VerifyErrorKind::WrongAudience,
+            api.token().claim("aud", "x").build(),
+        ),
+        (
+            VerifyErrorKind::WrongIssuer,
+            api.token().claim("iss", "https://x.example").build(),
+        ),
     ];
     let mut answers = Vec::new();
     for (kind, token) in cases {
@@ -169,7 +223,11 @@ async fn bt_18_causes_look_alike_to_the_client_and_differ_in_the_reason() {
         let rejection = answer.extensions().get::<Rejection>().unwrap();
         assert_eq!(rejection.kind(), RejectionKind::InvalidToken);
         assert_eq!(rejection.verify_error().unwrap().kind(), kind);
-        answers.push((answer.status(), format!("{:?}", answer.headers()), answer.into_body()));
+        answers.push((
+            answer.status(),
+            format!("{:?}", answer.headers()),
+            answer.into_body(),
+        ));
     }
     answers.dedup();
     assert_eq!(answers.len(), 1, "{answers:?}");
@@ -183,7 +241,10 @@ async fn bt_18_causes_look_alike_to_the_client_and_differ_in_the_reason() {
 async fn bt_19_refusals_are_not_stored_and_acceptances_not_marked() {
     let api = Api::start().await;
     for token in ["x".to_owned(), api.token().expired().build()] {
-        assert_eq!(api.with_token(token).await.headers()["cache-control"], "no-store");
+        assert_eq!(
+            api.with_token(token).await.headers()["cache-control"],
+            "no-store"
+        );
     }
     let accepted = api.with_token(api.token().build()).await;
     assert!(accepted.headers().is_empty(), "{accepted:?}");
@@ -225,7 +286,12 @@ fn bt_22_plain_http_needs_loopback_and_a_word() {
         let error = Provider::discover(url).unwrap_err().to_string();
         assert!(error.contains(url) && error.contains("https"), "{error}");
     }
-    let allow = |url| Provider::builder(url).danger().allow_http_on_loopback().build();
+    let allow = |url| {
+        Provider::builder(url)
+            .danger()
+            .allow_http_on_loopback()
+            .build()
+    };
     assert!(allow("http://127.0.0.1:9").is_ok());
     assert!(allow("http://id.example").is_err());
 }
@@ -233,7 +299,11 @@ fn bt_22_plain_http_needs_loopback_and_a_word() {
 #[tokio::test]
 async fn bt_23_an_identity_put_there_before_does_not_survive() {
     let api = Api::start().await;
-    let other = api.verifier.verify(&api.token().subject("mallory").build()).await.unwrap();
+    let other = api
+        .verifier
+        .verify(&api.token().subject("mallory").build())
+        .await
+        .unwrap();
     let mut request = bearing(&api.token().build());
     request.extensions_mut().insert(other.clone());
     assert_eq!(api.send(request).await.body(), "user-1");
@@ -241,7 +311,10 @@ async fn bt_23_an_identity_put_there_before_does_not_survive() {
     let layer = api.bearer().allow_anonymous();
     let mut request = Request::new(String::new());
     request.extensions_mut().insert::<Principal>(other);
-    assert_eq!(send(&layer, api.inner.clone(), request).await.body(), "nobody");
+    assert_eq!(
+        send(&layer, api.inner.clone(), request).await.body(),
+        "nobody"
+    );
 }
 
 #[tokio::test]
@@ -250,7 +323,11 @@ async fn bt_24_and_ks_20_a_provider_that_is_down_is_a_503_that_heals() {
     api.idp.set_fault(Endpoint::Discovery, Fault::Status(500));
     let answer = api.with_token(api.token().build()).await;
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
-    let seconds: u64 = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    let seconds: u64 = answer.headers()["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
     assert!((1..=61).contains(&seconds));
     assert!(!answer.headers().contains_key("www-authenticate"));
     let rejection = answer.extensions().get::<Rejection>().unwrap();
@@ -266,7 +343,10 @@ async fn anonymous_requests_pass_only_where_allowed_and_never_with_a_bad_token()
     let api = Api::start().await;
     let layer = api.bearer().allow_anonymous();
     let answer = send(&layer, api.inner.clone(), Request::new(String::new())).await;
-    assert_eq!((answer.status(), answer.body().as_str()), (StatusCode::OK, "nobody"));
+    assert_eq!(
+        (answer.status(), answer.body().as_str()),
+        (StatusCode::OK, "nobody")
+    );
     for token in ["x".to_owned(), api.token().expired().build()] {
         let answer = send(&layer, api.inner.clone(), bearing(&token)).await;
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
@@ -285,12 +365,19 @@ async fn a_closure_changes_the_body_and_never_the_challenge() {
             .body(format!("{{\"status\":{}}}", rejection.status().as_u16()))
             .unwrap()
     });
-    let answer = layer.layer(api.inner.clone()).oneshot(bearing("x")).await.unwrap();
+    let answer = layer
+        .layer(api.inner.clone())
+        .oneshot(bearing("x"))
+        .await
+        .unwrap();
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(answer.body(), "{\"status\":401}");
     assert_eq!(answer.headers()["content-type"], "application/problem+json");
     assert_eq!(answer.headers()["cache-control"], "no-store");
-    assert_eq!(answer.headers().get_all("www-authenticate").iter().count(), 1);
+    assert_eq!(
+        answer.headers().get_all("www-authenticate").iter().count(),
+        1
+    );
     assert_eq!(parameter(&answer, "error").unwrap(), "invalid_token");
 }
 

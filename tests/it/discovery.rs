@@ -7,16 +7,27 @@ use tower_oidc::{Discovery, Provider};
 use crate::support::{API, Api, seconds, until, verdict};
 
 fn at(issuer: &str) -> Provider {
-    Provider::builder(issuer).danger().allow_http_on_loopback().build().unwrap()
+    Provider::builder(issuer)
+        .danger()
+        .allow_http_on_loopback()
+        .build()
+        .unwrap()
 }
 
 #[tokio::test]
 async fn di_01_an_issuer_that_differs_by_a_slash_is_refused_with_both_values() {
     let bare = DevelopmentProvider::start().await.unwrap();
-    let slash = DevelopmentProvider::builder().with_path("/").start().await.unwrap();
+    let slash = DevelopmentProvider::builder()
+        .with_path("/")
+        .start()
+        .await
+        .unwrap();
     for (configured, says) in [
         (format!("{}/", bare.issuer()), bare.issuer()),
-        (slash.issuer().trim_end_matches('/').to_owned(), slash.issuer()),
+        (
+            slash.issuer().trim_end_matches('/').to_owned(),
+            slash.issuer(),
+        ),
     ] {
         let error = at(&configured).ready().await.unwrap_err();
         assert_eq!(error.kind().as_str(), "issuer_mismatch");
@@ -24,49 +35,90 @@ async fn di_01_an_issuer_that_differs_by_a_slash_is_refused_with_both_values() {
         let text = error.to_string();
         assert!(text.contains(&format!("{configured:?}")), "{text}");
         assert!(text.contains(&format!("{says:?}")), "{text}");
-        assert!(text.contains("final slash") && text.contains("OPENID_ISSUER"), "{text}");
+        assert!(
+            text.contains("final slash") && text.contains("OPENID_ISSUER"),
+            "{text}"
+        );
     }
     for idp in [&bare, &slash] {
         let verifier = at(idp.issuer()).verifier(API).unwrap();
-        assert_eq!(verdict(&verifier, &idp.token(API).build()).await, "accepted");
+        assert_eq!(
+            verdict(&verifier, &idp.token(API).build()).await,
+            "accepted"
+        );
     }
 }
 
 #[tokio::test]
 async fn di_02_no_doubled_slash_is_requested() {
     for path in ["", "/", "/tenant", "/tenant/"] {
-        let idp = DevelopmentProvider::builder().with_path(path).start().await.unwrap();
+        let idp = DevelopmentProvider::builder()
+            .with_path(path)
+            .start()
+            .await
+            .unwrap();
         let verifier = idp.provider().unwrap().verifier(API).unwrap();
-        assert_eq!(verdict(&verifier, &idp.token(API).build()).await, "accepted", "{path}");
+        assert_eq!(
+            verdict(&verifier, &idp.token(API).build()).await,
+            "accepted",
+            "{path}"
+        );
         assert_eq!((idp.hits().discovery, idp.hits().other), (1, 0));
     }
 }
 
 #[tokio::test]
 async fn di_03_and_di_05_other_places_to_look() {
-    let idp = DevelopmentProvider::builder().with_path("/tenant").start().await.unwrap();
+    let idp = DevelopmentProvider::builder()
+        .with_path("/tenant")
+        .start()
+        .await
+        .unwrap();
     for discovery in [Discovery::OpenId, Discovery::OAuth, Discovery::Either] {
-        let provider = idp.provider_builder().with_discovery(discovery).build().unwrap();
+        let provider = idp
+            .provider_builder()
+            .with_discovery(discovery)
+            .build()
+            .unwrap();
         assert!(provider.ready().await.is_ok(), "{discovery:?}");
     }
     // A document that is not there leads on to the next place; all three are tried.
     idp.set_fault(Endpoint::Discovery, Fault::Status(404));
     let before = idp.hits().discovery;
-    let provider = idp.provider_builder().with_discovery(Discovery::Either).build().unwrap();
+    let provider = idp
+        .provider_builder()
+        .with_discovery(Discovery::Either)
+        .build()
+        .unwrap();
     assert!(provider.ready().await.is_err());
     assert_eq!(idp.hits().discovery - before, 3);
     // One that speaks for another issuer ends the search.
     idp.set_fault(Endpoint::Discovery, None);
-    idp.set_discovery(json!({"issuer": "https://evil.example", "jwks_uri": idp.jwks_url()}).to_string());
+    idp.set_discovery(
+        json!({"issuer": "https://evil.example", "jwks_uri": idp.jwks_url()}).to_string(),
+    );
     let before = idp.hits().discovery;
-    let provider = idp.provider_builder().with_discovery(Discovery::Either).build().unwrap();
-    assert_eq!(provider.ready().await.unwrap_err().kind().as_str(), "issuer_mismatch");
+    let provider = idp
+        .provider_builder()
+        .with_discovery(Discovery::Either)
+        .build()
+        .unwrap();
+    assert_eq!(
+        provider.ready().await.unwrap_err().kind().as_str(),
+        "issuer_mismatch"
+    );
     assert_eq!(idp.hits().discovery - before, 1);
 }
 
 #[test]
 fn di_04_what_no_issuer_is() {
-    for bad in ["", "id.example", "http://id.example", "https://id.example?a", "https://id.example#a"] {
+    for bad in [
+        "",
+        "id.example",
+        "http://id.example",
+        "https://id.example?a",
+        "https://id.example#a",
+    ] {
         let error = Provider::discover(bad).unwrap_err();
         assert_eq!(error.setting(), "issuer", "{bad}");
     }
@@ -83,11 +135,30 @@ async fn di_06_di_09_and_ks_19_documents_that_are_not_used() {
         (Fault::Redirect(format!("{}/evil", idp.issuer())), "status"),
         (Fault::document("text/html", good.clone()), "invalid_answer"),
         (Fault::json("{}"), "invalid_answer"),
-        (Fault::json(json!({"issuer": issuer(&idp)}).to_string()), "invalid_answer"),
-        (Fault::json(json!({"issuer": 7, "jwks_uri": idp.jwks_url()}).to_string()), "invalid_answer"),
-        (Fault::json(json!({"issuer": issuer(&idp), "jwks_uri": "http://keys.example/"}).to_string()), "insecure_endpoint"),
-        (Fault::json(json!({"issuer": issuer(&idp), "jwks_uri": "file:///etc/passwd"}).to_string()), "insecure_endpoint"),
-        (Fault::json(json!({"issuer": issuer(&idp), "jwks_uri": "data:,{}"}).to_string()), "insecure_endpoint"),
+        (
+            Fault::json(json!({"issuer": issuer(&idp)}).to_string()),
+            "invalid_answer",
+        ),
+        (
+            Fault::json(json!({"issuer": 7, "jwks_uri": idp.jwks_url()}).to_string()),
+            "invalid_answer",
+        ),
+        (
+            Fault::json(
+                json!({"issuer": issuer(&idp), "jwks_uri": "http://keys.example/"}).to_string(),
+            ),
+            "insecure_endpoint",
+        ),
+        (
+            Fault::json(
+                json!({"issuer": issuer(&idp), "jwks_uri": "file:///etc/passwd"}).to_string(),
+            ),
+            "insecure_endpoint",
+        ),
+        (
+            Fault::json(json!({"issuer": issuer(&idp), "jwks_uri": "data:,{}"}).to_string()),
+            "insecure_endpoint",
+        ),
         (Fault::Huge(300 << 10), "too_large"),
     ];
     for (fault, kind) in cases {
@@ -105,7 +176,10 @@ async fn di_07_metadata_is_read_again_and_a_changed_issuer_is_refused() {
     let api = Api::start().await;
     let token = api.token().expires_in(seconds(90_000)).build();
     assert_eq!(api.verdict(&token).await, "accepted");
-    api.idp.set_discovery(json!({"issuer": "https://evil.example", "jwks_uri": "https://evil.example/jwks"}).to_string());
+    api.idp.set_discovery(
+        json!({"issuer": "https://evil.example", "jwks_uri": "https://evil.example/jwks"})
+            .to_string(),
+    );
     for _ in 0..7 {
         api.clock.advance(seconds(560));
         let before = api.idp.hits().jwks;
@@ -113,17 +187,29 @@ async fn di_07_metadata_is_read_again_and_a_changed_issuer_is_refused() {
         until(|| api.idp.hits().jwks > before).await;
     }
     until(|| api.idp.hits().discovery >= 2).await;
-    assert_eq!(api.verdict(&token).await, "accepted", "the old document serves on");
+    assert_eq!(
+        api.verdict(&token).await,
+        "accepted",
+        "the old document serves on"
+    );
 }
 
 #[tokio::test]
 async fn f14_the_environment_names_a_place_and_the_provider_says_its_name() {
     use tower_oidc::env::ApiSettings;
-    let idp = DevelopmentProvider::builder().with_path("/").start().await.unwrap();
+    let idp = DevelopmentProvider::builder()
+        .with_path("/")
+        .start()
+        .await
+        .unwrap();
     let place = idp.issuer().trim_end_matches('/');
-    let settings = ApiSettings::from_pairs([("OPENID_ISSUER", place), ("OPENID_AUDIENCE", API)]).unwrap();
+    let settings =
+        ApiSettings::from_pairs([("OPENID_ISSUER", place), ("OPENID_AUDIENCE", API)]).unwrap();
     let verifier = settings.verifier(&settings.provider().unwrap()).unwrap();
-    assert_eq!(verdict(&verifier, &idp.token(API).build()).await, "accepted");
+    assert_eq!(
+        verdict(&verifier, &idp.token(API).build()).await,
+        "accepted"
+    );
     // Not both names: only the one the provider goes by.
     let other_name = idp.token(API).claim("iss", place).build();
     assert_eq!(verdict(&verifier, &other_name).await, "wrong_issuer");
@@ -133,11 +219,23 @@ async fn f14_the_environment_names_a_place_and_the_provider_says_its_name() {
 async fn providers_without_a_client_and_out_of_bounds_do_not_build() {
     let builder = || Provider::builder("https://id.example");
     for error in [
-        builder().with_key_lifetime(seconds(59)).build().unwrap_err(),
-        builder().with_key_lifetime(seconds(86_401)).build().unwrap_err(),
-        builder().with_stale_limit(seconds(86_401)).build().unwrap_err(),
+        builder()
+            .with_key_lifetime(seconds(59))
+            .build()
+            .unwrap_err(),
+        builder()
+            .with_key_lifetime(seconds(86_401))
+            .build()
+            .unwrap_err(),
+        builder()
+            .with_stale_limit(seconds(86_401))
+            .build()
+            .unwrap_err(),
         builder().with_call_timeout(seconds(0)).build().unwrap_err(),
-        builder().with_call_timeout(seconds(61)).build().unwrap_err(),
+        builder()
+            .with_call_timeout(seconds(61))
+            .build()
+            .unwrap_err(),
     ] {
         assert!(error.to_string().contains("choose from"), "{error}");
     }

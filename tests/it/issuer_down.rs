@@ -46,7 +46,10 @@ fn faults(elsewhere: &str) -> Vec<(Fault, &'static str)> {
         (Fault::Huge(1 << 20), "too_large"),
         (gzip_bomb(), "invalid_answer"),
         (Fault::document("text/html", "<html>"), "invalid_answer"),
-        (Fault::document("text/html", "{\"keys\":[]}"), "invalid_answer"),
+        (
+            Fault::document("text/html", "{\"keys\":[]}"),
+            "invalid_answer",
+        ),
         (Fault::json("<html>"), "invalid_answer"),
         (Fault::json("{}"), "invalid_answer"),
         (Fault::json("[]"), "invalid_answer"),
@@ -66,7 +69,11 @@ async fn ks_14_to_ks_17_whatever_the_key_set_answers_is_a_503_at_first_and_harml
     for (fault, expected) in faults(&elsewhere) {
         cold.idp.set_fault(Endpoint::Jwks, fault.clone());
         cold.clock.advance(seconds(61));
-        let error = cold.verifier.verify(&cold.token().build()).await.unwrap_err();
+        let error = cold
+            .verifier
+            .verify(&cold.token().build())
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), VerifyErrorKind::Unavailable, "{fault:?}");
         let cause = std::error::Error::source(&error).unwrap();
         let cause = cause.downcast_ref::<ProviderError>().unwrap();
@@ -75,7 +82,8 @@ async fn ks_14_to_ks_17_whatever_the_key_set_answers_is_a_503_at_first_and_harml
         // Past its lifetime and each time past the back-off: the old keys serve.
         warm.idp.set_fault(Endpoint::Jwks, fault.clone());
         let before = warm.idp.hits().jwks;
-        warm.clock.advance(seconds(if before == 1 { 600 } else { 61 }));
+        warm.clock
+            .advance(seconds(if before == 1 { 600 } else { 61 }));
         for turn in 1.. {
             assert_eq!(warm.status(&token).await, StatusCode::OK, "{fault:?}");
             if warm.idp.hits().jwks > before {
@@ -111,7 +119,10 @@ async fn ks_15_an_empty_set_replaces_no_working_one() {
     let api = Api::start().await;
     let token = api.token().expires_in(seconds(9_000)).build();
     assert_eq!(api.status(&token).await, StatusCode::OK);
-    for (n, set) in [r#"{"keys":[]}"#, r#"{"keys":[{"kty":"oct","k":"AA"}]}"#].iter().enumerate() {
+    for (n, set) in [r#"{"keys":[]}"#, r#"{"keys":[{"kty":"oct","k":"AA"}]}"#]
+        .iter()
+        .enumerate()
+    {
         api.idp.set_jwks(*set);
         api.clock.advance(seconds(if n == 0 { 600 } else { 61 }));
         assert_eq!(api.status(&token).await, StatusCode::OK);
@@ -189,5 +200,8 @@ async fn ks_18_a_certificate_nobody_vouches_for_is_refused() {
     let error = provider.ready().await.unwrap_err();
     assert_eq!(error.kind().as_str(), "unreachable");
     let handshake = serving.await.unwrap().unwrap_err().to_string();
-    assert!(handshake.contains("certificate") || handshake.contains("UnknownCA"), "{handshake}");
+    assert!(
+        handshake.contains("certificate") || handshake.contains("UnknownCA"),
+        "{handshake}"
+    );
 }

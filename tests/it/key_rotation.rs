@@ -94,9 +94,15 @@ async fn ks_10_a_bad_signature_under_a_known_name_causes_no_fetch() {
 #[tokio::test]
 async fn ks_04_a_token_without_a_name_finds_its_key_also_after_a_rotation() {
     let api = Api::start().await;
-    assert_eq!(api.verdict(api.token().without_header("kid").build()).await, "accepted");
+    assert_eq!(
+        api.verdict(api.token().without_header("kid").build()).await,
+        "accepted"
+    );
     api.idp.rotate_keys();
-    assert_eq!(api.verdict(api.token().without_header("kid").build()).await, "accepted");
+    assert_eq!(
+        api.verdict(api.token().without_header("kid").build()).await,
+        "accepted"
+    );
 }
 
 #[tokio::test]
@@ -109,10 +115,15 @@ async fn ks_05_keys_of_one_name_and_algorithm_are_refused() {
     api.idp.set_jwks(json!({"keys": [other, own]}).to_string());
     assert_eq!(api.verdict(api.token().build()).await, "ambiguous_key");
     let ec: Value =
-        serde_json::from_str(&SigningKey::generate("rs256-1", Algorithm::Es256).public_jwk()).unwrap();
+        serde_json::from_str(&SigningKey::generate("rs256-1", Algorithm::Es256).public_jwk())
+            .unwrap();
     api.idp.set_jwks(json!({"keys": [ec, own]}).to_string());
     api.clock.advance(seconds(700));
-    assert_eq!(api.verdict(api.token().build()).await, "ambiguous_key", "served while it is renewed");
+    assert_eq!(
+        api.verdict(api.token().build()).await,
+        "ambiguous_key",
+        "served while it is renewed"
+    );
     until(|| api.idp.hits().jwks == 2).await;
     until(|| api.provider.readiness().keys == Phase::Fresh).await;
     assert_eq!(api.verdict(api.token().build()).await, "accepted");
@@ -121,7 +132,8 @@ async fn ks_05_keys_of_one_name_and_algorithm_are_refused() {
 #[tokio::test]
 async fn ks_08_five_hundred_cold_requests_cause_one_discovery_and_one_key_fetch() {
     let api = Arc::new(Api::start().await);
-    api.idp.set_fault(Endpoint::Jwks, Fault::Slow(seconds(1) / 5));
+    api.idp
+        .set_fault(Endpoint::Jwks, Fault::Slow(seconds(1) / 5));
     let token: Arc<str> = api.token().build().into();
     let calls: Vec<_> = (0..500)
         .map(|n| {
@@ -150,7 +162,8 @@ async fn ks_11_and_ks_13_keys_are_renewed_behind_requests_and_a_withdrawn_key_st
     api.idp.rotate_keys();
     api.idp.drop_retired_keys();
     // Due, and the provider is slow: nobody waits for it.
-    api.idp.set_fault(Endpoint::Jwks, Fault::Slow(seconds(1) / 2));
+    api.idp
+        .set_fault(Endpoint::Jwks, Fault::Slow(seconds(1) / 2));
     api.clock.advance(seconds(590));
     let asked = std::time::Instant::now();
     assert_eq!(api.status(&old).await, StatusCode::OK);
@@ -169,7 +182,10 @@ async fn ks_12_the_provider_may_say_how_long_keys_live_within_bounds() {
         ("nonsense", 530, 600),
     ] {
         let api = Api::start().await;
-        api.idp.set_fault(Endpoint::Jwks, Fault::CacheControl(cache_control.to_owned()));
+        api.idp.set_fault(
+            Endpoint::Jwks,
+            Fault::CacheControl(cache_control.to_owned()),
+        );
         let token = || api.token().build();
         assert_eq!(api.status(token()).await, StatusCode::OK);
         api.clock.advance(seconds(fresh));
@@ -194,7 +210,10 @@ async fn ks_01_ks_02_and_ks_06_damaged_and_foreign_entries_spoil_nothing() {
         key
     };
     let cases = [
-        (vec![json!(null), json!(7), json!({"kty": "??"}), own.clone()], "accepted"),
+        (
+            vec![json!(null), json!(7), json!({"kty": "??"}), own.clone()],
+            "accepted",
+        ),
         (vec![with("x5c", json!("broken"))], "accepted"),
         (vec![with("d", json!("PRIVATE"))], "accepted"),
         (vec![with("use", json!("enc"))], "unavailable"),
@@ -205,7 +224,10 @@ async fn ks_01_ks_02_and_ks_06_damaged_and_foreign_entries_spoil_nothing() {
         let fresh = Api::start().await;
         fresh.idp.set_jwks(json!({"keys": keys}).to_string());
         // Signed by the other provider's key, named by this one's issuer.
-        let token = fresh.token().signed_by(api.idp.signing_key(Algorithm::Rs256)).build();
+        let token = fresh
+            .token()
+            .signed_by(api.idp.signing_key(Algorithm::Rs256))
+            .build();
         assert_eq!(fresh.verdict(token).await, expected, "{keys:?}");
     }
 }
@@ -213,12 +235,31 @@ async fn ks_01_ks_02_and_ks_06_damaged_and_foreign_entries_spoil_nothing() {
 #[tokio::test]
 async fn f66_keys_at_another_host_and_a_given_address() {
     let api = Api::start().await;
-    let provider = api.idp.provider_builder().with_jwks_url(&api.idp.jwks_url()).build().unwrap();
+    let provider = api
+        .idp
+        .provider_builder()
+        .with_jwks_url(&api.idp.jwks_url())
+        .build()
+        .unwrap();
     let verifier = provider.verifier(API).unwrap();
-    assert_eq!(crate::support::verdict(&verifier, &api.token().build()).await, "accepted");
+    assert_eq!(
+        crate::support::verdict(&verifier, &api.token().build()).await,
+        "accepted"
+    );
     assert_eq!(api.idp.hits().discovery, 0);
-    for bad in ["http://id.example/jwks", "file:///keys", "https://u:p@id.example/jwks"] {
-        assert!(api.idp.provider_builder().with_jwks_url(bad).build().is_err(), "{bad}");
+    for bad in [
+        "http://id.example/jwks",
+        "file:///keys",
+        "https://u:p@id.example/jwks",
+    ] {
+        assert!(
+            api.idp
+                .provider_builder()
+                .with_jwks_url(bad)
+                .build()
+                .is_err(),
+            "{bad}"
+        );
     }
 }
 
@@ -226,7 +267,8 @@ async fn f66_keys_at_another_host_and_a_given_address() {
 async fn keys_that_moved_are_found_again() {
     let api = Api::start().await;
     let moved = |path: &str| {
-        json!({"issuer": api.idp.issuer(), "jwks_uri": format!("{}{path}", api.idp.issuer())}).to_string()
+        json!({"issuer": api.idp.issuer(), "jwks_uri": format!("{}{path}", api.idp.issuer())})
+            .to_string()
     };
     api.idp.set_discovery(moved("/old"));
     let error = api.verifier.verify(&api.token().build()).await.unwrap_err();

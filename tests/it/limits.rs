@@ -13,23 +13,36 @@ async fn lm_04_what_is_too_long_is_refused_unread() {
     let answer = api.with_token(&long).await;
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
     let rejection = answer.extensions().get::<Rejection>().unwrap();
-    assert_eq!(rejection.verify_error().unwrap().kind(), VerifyErrorKind::TooLarge);
+    assert_eq!(
+        rejection.verify_error().unwrap().kind(),
+        VerifyErrorKind::TooLarge
+    );
     assert_eq!(api.idp.hits().discovery, 0);
 
     let long_header = api.token().header("filler", "x".repeat(9 << 10)).build();
     assert_eq!(api.verdict(&long_header).await, "too_large");
 
-    let patient = Verifier::builder(&api.provider, API).with_max_token_size(64 << 10).build().unwrap();
+    let patient = Verifier::builder(&api.provider, API)
+        .with_max_token_size(64 << 10)
+        .build()
+        .unwrap();
     assert_eq!(crate::support::verdict(&patient, &long).await, "accepted");
     for size in [0, 255, (1 << 20) + 1] {
-        assert!(Verifier::builder(&api.provider, API).with_max_token_size(size).build().is_err());
+        assert!(
+            Verifier::builder(&api.provider, API)
+                .with_max_token_size(size)
+                .build()
+                .is_err()
+        );
     }
 }
 
 #[tokio::test]
 async fn f50_a_user_in_five_hundred_groups_gets_in() {
     let api = Api::start().await;
-    let groups: Vec<_> = (0..300).map(|n| format!("8eaef023-2b34-4da1-9baa-{n:012}")).collect();
+    let groups: Vec<_> = (0..300)
+        .map(|n| format!("8eaef023-2b34-4da1-9baa-{n:012}"))
+        .collect();
     let token = api.token().claim("groups", &groups).build();
     assert!(token.len() < 16 << 10, "{}", token.len());
     assert_eq!(api.verdict(&token).await, "accepted");
@@ -51,9 +64,17 @@ async fn js_16_deep_nesting_and_many_members_are_survived() {
     }
     let many: Vec<_> = (0..1_400).map(|n| format!("\"{n}\":1")).collect();
     let claims = format!("{{{},{}", many.join(","), &once[1..]);
-    assert_eq!(api.verdict(api.token().claims_text(&claims).build()).await, "accepted");
+    assert_eq!(
+        api.verdict(api.token().claims_text(&claims).build()).await,
+        "accepted"
+    );
     // Deep claims pass the verifier and are an error, not a crash, where somebody asks for them.
-    let deep = format!("{{\"x\":{}{},{}", "[".repeat(4_000), "]".repeat(4_000), &once[1..]);
+    let deep = format!(
+        "{{\"x\":{}{},{}",
+        "[".repeat(4_000),
+        "]".repeat(4_000),
+        &once[1..]
+    );
     let token = api.token().claims_text(&deep).build();
     if let Ok(principal) = api.verifier.verify(&token).await {
         assert!(principal.claims::<serde_json::Value>().is_err());

@@ -56,7 +56,13 @@ async fn the_service_that_was_polled_ready_is_called_on_every_path() {
     let token = api.token().scope("a").build();
     // The first call waits for the keys, the others do not.
     for _ in 0..3 {
-        let answer = stack.ready().await.unwrap().call(bearing(&token)).await.unwrap();
+        let answer = stack
+            .ready()
+            .await
+            .unwrap()
+            .call(bearing(&token))
+            .await
+            .unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
     }
 }
@@ -65,8 +71,7 @@ async fn the_service_that_was_polled_ready_is_called_on_every_path() {
 async fn readiness_is_the_inner_services() {
     let api = Api::start().await;
     let layer: BearerLayer = api.bearer();
-    let (mut service, mut handle) =
-        mock::spawn_with(|inner| layer.layer(Boxed(inner)));
+    let (mut service, mut handle) = mock::spawn_with(|inner| layer.layer(Boxed(inner)));
     handle.allow(0);
     assert!(matches!(service.poll_ready(), Poll::Pending));
     handle.allow(1);
@@ -94,10 +99,15 @@ impl Service<Request<String>> for Boxed {
 #[tokio::test]
 async fn lm_10_cancelling_at_any_point_harms_nobody() {
     let api = Api::start().await;
-    api.idp.set_fault(Endpoint::Jwks, Fault::Slow(seconds(1) / 5));
+    api.idp
+        .set_fault(Endpoint::Jwks, Fault::Slow(seconds(1) / 5));
     let token = api.token().build();
     for polls in 0..4 {
-        let mut call = Box::pin(api.bearer().layer(api.inner.clone()).oneshot(bearing(&token)));
+        let mut call = Box::pin(
+            api.bearer()
+                .layer(api.inner.clone())
+                .oneshot(bearing(&token)),
+        );
         for _ in 0..polls {
             let _ = futures_util::poll!(&mut call);
         }
@@ -112,9 +122,14 @@ async fn d5_with_the_key_at_hand_the_first_poll_answers() {
     let api = Api::start().await;
     let token = api.token().build();
     assert_eq!(api.status(&token).await, StatusCode::OK);
-    for (token, status) in [(token, StatusCode::OK), ("x".to_owned(), StatusCode::UNAUTHORIZED)] {
+    for (token, status) in [
+        (token, StatusCode::OK),
+        ("x".to_owned(), StatusCode::UNAUTHORIZED),
+    ] {
         let mut service = api.bearer().layer(Picky::default()).clone();
-        std::future::poll_fn(|context| service.poll_ready(context)).await.unwrap();
+        std::future::poll_fn(|context| service.poll_ready(context))
+            .await
+            .unwrap();
         let call = std::pin::pin!(service.call(bearing(&token)));
         match futures_util::poll!(call) {
             Poll::Ready(answer) => assert_eq!(answer.unwrap().status(), status),
@@ -126,7 +141,12 @@ async fn d5_with_the_key_at_hand_the_first_poll_answers() {
 #[tokio::test]
 async fn errors_of_the_inner_service_pass_untouched() {
     let api = Api::start().await;
-    let failing = tower::service_fn(async |_: Request<String>| Err::<Response<String>, _>("broken"));
-    let error = api.bearer().layer(failing).oneshot(bearing(&api.token().build())).await;
+    let failing =
+        tower::service_fn(async |_: Request<String>| Err::<Response<String>, _>("broken"));
+    let error = api
+        .bearer()
+        .layer(failing)
+        .oneshot(bearing(&api.token().build()))
+        .await;
     assert_eq!(error.unwrap_err(), "broken");
 }

@@ -1,5 +1,6 @@
 //! BT-21: no part of a token in any log, error, `Debug` or answer, at any level.
 
+use std::fmt::Write as _;
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -61,28 +62,48 @@ async fn bt_21_no_part_of_a_token_is_ever_shown() {
     let tokens = [
         api.token().build(),
         api.token().expired().build(),
-        api.token().claim("aud", "sixteen-characters-of-audience").build(),
-        api.token().claim("iss", "https://sixteen-characters-of-issuer").build(),
-        api.token().header("kid", "sixteen-characters-of-kid").build(),
-        api.token().header("alg", "sixteen-characters-of-alg").build(),
-        api.token().claim("nonce", "sixteen-characters-of-nonce").build(),
-        api.token().signature(|mut signature| {
-            signature[0] ^= 1;
-            signature
-        }).build(),
+        api.token()
+            .claim("aud", "sixteen-characters-of-audience")
+            .build(),
+        api.token()
+            .claim("iss", "https://sixteen-characters-of-issuer")
+            .build(),
+        api.token()
+            .header("kid", "sixteen-characters-of-kid")
+            .build(),
+        api.token()
+            .header("alg", "sixteen-characters-of-alg")
+            .build(),
+        api.token()
+            .claim("nonce", "sixteen-characters-of-nonce")
+            .build(),
+        api.token()
+            .signature(|mut signature| {
+                signature[0] ^= 1;
+                signature
+            })
+            .build(),
         api.idp.opaque_token(),
         api.idp.encrypted_token(),
         "sixteen characters {that are no token}".to_owned(),
     ];
-    let mut shown = format!("{api:?}", api = (&api.verifier, &api.provider, api.bearer()));
+    let mut shown = format!(
+        "{api:?}",
+        api = (&api.verifier, &api.provider, api.bearer())
+    );
     for token in &tokens {
         let answer = api.send(bearing(token)).await;
-        shown += &format!("{answer:?}{:?}", answer.extensions().get::<tower_oidc::Rejection>());
+        write!(
+            shown,
+            "{answer:?}{:?}",
+            answer.extensions().get::<tower_oidc::Rejection>()
+        )
+        .unwrap();
         if let Err(error) = api.verifier.verify(token).await {
-            shown += &format!("{error}{error:?}{}", error.remedy());
+            write!(shown, "{error}{error:?}{}", error.remedy()).unwrap();
         } else {
             let principal = api.verifier.verify(token).await.unwrap();
-            shown += &format!("{principal:?}");
+            write!(shown, "{principal:?}").unwrap();
         }
     }
     drop(guard);
@@ -107,18 +128,32 @@ async fn f21_the_log_names_each_cause_and_its_remedy_once_in_ten_seconds() {
     let api = Api::start().await;
     let layer = api.bearer();
     for _ in 0..50 {
-        for token in [api.idp.encrypted_token(), api.token().claim("aud", "x").build()] {
+        for token in [
+            api.idp.encrypted_token(),
+            api.token().claim("aud", "x").build(),
+        ] {
             crate::support::send(&layer, api.inner.clone(), bearing(&token)).await;
         }
     }
     let told = |log: &Log, kind: &str| {
         let marker = format!("kind=\"{kind}\"");
-        log.text().lines().filter(|line| line.contains("WARN") && line.contains(&marker)).count()
+        log.text()
+            .lines()
+            .filter(|line| line.contains("WARN") && line.contains(&marker))
+            .count()
     };
-    assert_eq!((told(&log, "encrypted"), told(&log, "wrong_audience")), (1, 1));
+    assert_eq!(
+        (told(&log, "encrypted"), told(&log, "wrong_audience")),
+        (1, 1)
+    );
     assert!(log.text().contains("OPENID_AUDIENCE"));
     api.clock.advance(seconds(10));
-    crate::support::send(&layer, api.inner.clone(), bearing(&api.idp.encrypted_token())).await;
+    crate::support::send(
+        &layer,
+        api.inner.clone(),
+        bearing(&api.idp.encrypted_token()),
+    )
+    .await;
     assert_eq!(told(&log, "encrypted"), 2);
     drop(guard);
 }

@@ -20,7 +20,15 @@ async fn az_01_scopes_are_compared_whole() {
         let answer = api.requiring(scope("read"), token(granted)).await;
         assert_eq!(answer.status(), StatusCode::OK, "{granted}");
     }
-    for granted in ["", "read:all", "READ", "rea", "write", "read,write", "read\twrite"] {
+    for granted in [
+        "",
+        "read:all",
+        "READ",
+        "rea",
+        "write",
+        "read,write",
+        "read\twrite",
+    ] {
         let answer = api.requiring(scope("read"), token(granted)).await;
         assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{granted}");
     }
@@ -44,17 +52,34 @@ async fn az_02_to_az_04_where_scopes_stand() {
     ];
     for (claim, value, status) in cases {
         let token = api.token().claim(claim, &value).build();
-        assert_eq!(api.requiring(scope("read"), token).await.status(), status, "{claim}: {value}");
+        assert_eq!(
+            api.requiring(scope("read"), token).await.status(),
+            status,
+            "{claim}: {value}"
+        );
     }
-    assert_eq!(api.requiring(scope("read"), api.token().build()).await.status(), 403);
+    assert_eq!(
+        api.requiring(scope("read"), api.token().build())
+            .await
+            .status(),
+        403
+    );
     let both = api.token().scope("other").claim("scp", ["read"]).build();
-    assert_eq!(api.requiring(scope("read"), both).await.status(), 403, "not merged");
+    assert_eq!(
+        api.requiring(scope("read"), both).await.status(),
+        403,
+        "not merged"
+    );
 }
 
 #[tokio::test]
 async fn az_02_and_az_03_further_claims_count_where_they_are_named() {
     let api = Api::verifying(|verifier| verifier.add_scope_claim("permissions")).await;
-    let granted = api.token().scope("write").claim("permissions", ["read"]).build();
+    let granted = api
+        .token()
+        .scope("write")
+        .claim("permissions", ["read"])
+        .build();
     let both = RequireLayer::new(Policy::all_scopes(["read", "write"]).unwrap());
     assert_eq!(api.requiring(both, &granted).await.status(), 200);
     let mixed = api.token().claim("permissions", json!(["read", 7])).build();
@@ -72,9 +97,17 @@ async fn mc_06_broader_scopes_imply_narrower_ones_where_configured() {
     })
     .await;
     let token = |scope: &str| api.token().scope(scope).build();
-    assert_eq!(api.requiring(scope("read"), token("admin")).await.status(), 200);
-    assert_eq!(api.requiring(scope("write"), token("read")).await.status(), 403);
-    let bad = Verifier::builder(&api.provider, API).add_implied_scope("a b", "c").build();
+    assert_eq!(
+        api.requiring(scope("read"), token("admin")).await.status(),
+        200
+    );
+    assert_eq!(
+        api.requiring(scope("write"), token("read")).await.status(),
+        403
+    );
+    let bad = Verifier::builder(&api.provider, API)
+        .add_implied_scope("a b", "c")
+        .build();
     assert!(bad.is_err());
 }
 
@@ -121,7 +154,12 @@ async fn policies_join() {
         (any().or(gold()), "x", json!("tin"), 200),
         (any().or(gold()), "", json!("tin"), 403),
         (Policy::authenticated(), "", json!(null), 200),
-        (Policy::check(|principal| principal.subject() == Some("user-1")), "", json!(null), 200),
+        (
+            Policy::check(|principal| principal.subject() == Some("user-1")),
+            "",
+            json!(null),
+            200,
+        ),
         (Policy::check(|_| false), "", json!(null), 403),
         (Policy::audience(API).unwrap(), "", json!(null), 200),
         (Policy::audience("other").unwrap(), "", json!(null), 401),
@@ -160,8 +198,11 @@ async fn the_anonymous_are_refused_without_an_error_code() {
 #[tokio::test]
 async fn a_missing_layer_is_a_500_that_names_it() {
     let api = Api::start().await;
-    let answer: Response<String> =
-        scope("a").layer(api.inner.clone()).oneshot(bearing("x")).await.unwrap();
+    let answer: Response<String> = scope("a")
+        .layer(api.inner.clone())
+        .oneshot(bearing("x"))
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 500);
     let rejection = answer.extensions().get::<Rejection>().unwrap();
     assert_eq!(rejection.kind(), RejectionKind::MissingLayer("BearerLayer"));
@@ -171,7 +212,11 @@ async fn a_missing_layer_is_a_500_that_names_it() {
 #[test]
 fn scopes_that_are_none_do_not_build() {
     for bad in ["", " ", "a b", "a\"", "é", "a\\b"] {
-        assert_eq!(RequireLayer::scope(bad).unwrap_err().setting(), "scope", "{bad:?}");
+        assert_eq!(
+            RequireLayer::scope(bad).unwrap_err().setting(),
+            "scope",
+            "{bad:?}"
+        );
     }
     assert!(Policy::all_scopes([]).is_err());
     assert!(Policy::any_scope([]).is_err());

@@ -9,7 +9,10 @@ use tower_oidc::{ProtectedResource, Provider, RequireLayer};
 use crate::support::{API, Api, parameter, send};
 
 fn resource(identifier: &str) -> ProtectedResource {
-    let verifier = Provider::discover("https://id.example").unwrap().verifier(API).unwrap();
+    let verifier = Provider::discover("https://id.example")
+        .unwrap()
+        .verifier(API)
+        .unwrap();
     ProtectedResource::new(identifier, &verifier).unwrap()
 }
 
@@ -41,7 +44,8 @@ async fn pr_01_pr_05_and_pr_07_the_document() {
         })
     );
     // Empty arrays are left out.
-    let bare: Value = serde_json::from_str(&self::resource("https://a.example").metadata()).unwrap();
+    let bare: Value =
+        serde_json::from_str(&self::resource("https://a.example").metadata()).unwrap();
     assert!(bare.get("scopes_supported").is_none());
 }
 
@@ -54,7 +58,11 @@ async fn pr_01_other_methods() {
         (Method::DELETE, StatusCode::METHOD_NOT_ALLOWED),
     ] {
         let request = Request::builder().method(&method).body(()).unwrap();
-        let answer = resource("https://a.example").service().oneshot(request).await.unwrap();
+        let answer = resource("https://a.example")
+            .service()
+            .oneshot(request)
+            .await
+            .unwrap();
         assert_eq!(answer.status(), status, "{method}");
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         assert!(body.is_empty(), "{method}");
@@ -78,23 +86,43 @@ fn pr_02_the_path() {
 
 #[test]
 fn pr_03_what_no_identifier_is() {
-    let verifier = Provider::discover("https://id.example").unwrap().verifier(API).unwrap();
-    for bad in ["", "a.example", "http://a.example", "https://a.example#x", "http://127.0.0.1:1"] {
+    let verifier = Provider::discover("https://id.example")
+        .unwrap()
+        .verifier(API)
+        .unwrap();
+    for bad in [
+        "",
+        "a.example",
+        "http://a.example",
+        "https://a.example#x",
+        "http://127.0.0.1:1",
+    ] {
         let error = ProtectedResource::new(bad, &verifier).unwrap_err();
         assert_eq!(error.setting(), "resource", "{bad}");
     }
-    assert!(resource("https://a.example").with_documentation("javascript:alert(1)").is_err());
+    assert!(
+        resource("https://a.example")
+            .with_documentation("javascript:alert(1)")
+            .is_err()
+    );
 }
 
 #[tokio::test]
 async fn pr_04_mc_01_mc_02_and_mc_04_challenges_lead_to_the_document() {
     let api = Api::start().await;
-    let resource = ProtectedResource::new(API, &api.verifier).unwrap().add_scope("read").unwrap();
+    let resource = ProtectedResource::new(API, &api.verifier)
+        .unwrap()
+        .add_scope("read")
+        .unwrap();
     let layer = api.bearer().with_resource(&resource);
     let url = "https://api.example.com/.well-known/oauth-protected-resource";
     let mut request = Request::new(String::new());
-    request.headers_mut().insert("host", "evil.example".parse().unwrap());
-    request.headers_mut().insert("x-forwarded-host", "evil.example".parse().unwrap());
+    request
+        .headers_mut()
+        .insert("host", "evil.example".parse().unwrap());
+    request
+        .headers_mut()
+        .insert("x-forwarded-host", "evil.example".parse().unwrap());
     let answer = send(&layer, api.inner.clone(), request).await;
     assert_eq!(answer.status(), 401);
     assert_eq!(parameter(&answer, "resource_metadata").unwrap(), url);

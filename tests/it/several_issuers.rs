@@ -24,11 +24,17 @@ async fn js_15_and_cl_07_each_issuer_is_judged_by_its_own_keys() {
         let crossed = idp.token(API).claim("iss", name).build();
         assert_eq!(verdict(&verifier, &crossed).await, "bad_signature");
     }
-    let stranger = one.token(API).claim("iss", "https://stranger.example").build();
+    let stranger = one
+        .token(API)
+        .claim("iss", "https://stranger.example")
+        .build();
     assert_eq!(verdict(&verifier, &stranger).await, "wrong_issuer");
     // One that is down harms only its own.
     drop(two);
-    assert_eq!(verdict(&verifier, &one.token(API).build()).await, "accepted");
+    assert_eq!(
+        verdict(&verifier, &one.token(API).build()).await,
+        "accepted"
+    );
 }
 
 #[tokio::test]
@@ -62,7 +68,9 @@ async fn entra() -> (DevelopmentProvider, Verifier, String) {
 async fn di_08_only_listed_tenants_sign_in() {
     let (idp, verifier, template) = entra().await;
     let token = |issuer: &str, tid: Option<&str>| {
-        let token = idp.token(API).claim("iss", template.replace("{tenantid}", issuer));
+        let token = idp
+            .token(API)
+            .claim("iss", template.replace("{tenantid}", issuer));
         match tid {
             Some(tid) => token.claim("tid", tid).build(),
             None => token.build(),
@@ -107,11 +115,30 @@ fn f13_a_template_without_a_list_and_a_list_without_a_template_do_not_build() {
     let error = Provider::discover(template).unwrap_err();
     assert_eq!(error.setting(), "tenants");
     let none: [&str; 0] = [];
-    assert!(Provider::builder(template).with_tenants(none).build().is_err());
+    assert!(
+        Provider::builder(template)
+            .with_tenants(none)
+            .build()
+            .is_err()
+    );
     for bad in ["", "*", "{tenantid}", "a/b", "a.b"] {
-        assert!(Provider::builder(template).with_tenants([bad]).build().is_err(), "{bad}");
+        assert!(
+            Provider::builder(template)
+                .with_tenants([bad])
+                .build()
+                .is_err(),
+            "{bad}"
+        );
     }
-    assert!(Provider::builder(template).with_tenants([OURS]).build().is_ok());
-    let error = Provider::builder("https://id.example").with_tenants([OURS]).build().unwrap_err();
+    assert!(
+        Provider::builder(template)
+            .with_tenants([OURS])
+            .build()
+            .is_ok()
+    );
+    let error = Provider::builder("https://id.example")
+        .with_tenants([OURS])
+        .build()
+        .unwrap_err();
     assert!(error.to_string().contains("contradicts"), "{error}");
 }

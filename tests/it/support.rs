@@ -39,7 +39,9 @@ impl Api {
         Self::start_with(|provider| provider, |verifier| verifier).await
     }
 
-    pub(crate) async fn verifying(verifier: impl FnOnce(VerifierBuilder) -> VerifierBuilder) -> Self {
+    pub(crate) async fn verifying(
+        verifier: impl FnOnce(VerifierBuilder) -> VerifierBuilder,
+    ) -> Self {
         Self::start_with(|provider| provider, verifier).await
     }
 
@@ -119,7 +121,10 @@ pub(crate) fn echo() -> (Inner, Arc<AtomicU32>) {
     let service = service_fn(move |request: Request<String>| {
         counted.fetch_add(1, Ordering::SeqCst);
         let principal = request.extensions().get::<Principal>();
-        let whose = principal.and_then(Principal::subject).unwrap_or("nobody").to_owned();
+        let whose = principal
+            .and_then(Principal::subject)
+            .unwrap_or("nobody")
+            .to_owned();
         async move { Ok(Response::new(whose)) }
     });
     (BoxCloneSyncService::new(service), handled)
@@ -149,12 +154,21 @@ pub(crate) fn challenge(answer: &Answer) -> &str {
 
 /// The parameters of a Bearer challenge, parsed as RFC 9110 §11.6.1 has it, each once.
 pub(crate) fn parameters(challenge: &str) -> Vec<(String, String)> {
-    let mut rest = challenge.strip_prefix("Bearer ").expect("the scheme and a space");
+    let mut rest = challenge
+        .strip_prefix("Bearer ")
+        .expect("the scheme and a space");
     let mut found: Vec<(String, String)> = Vec::new();
     loop {
         let (name, after) = rest.split_once("=\"").expect("a quoted parameter");
-        assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
-        assert!(!found.iter().any(|(known, _)| known == name), "{name} stands twice");
+        assert!(
+            name.bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
+            "{name}"
+        );
+        assert!(
+            !found.iter().any(|(known, _)| known == name),
+            "{name} stands twice"
+        );
         let mut value = String::new();
         let mut characters = after.char_indices();
         let end = loop {

@@ -36,7 +36,10 @@ async fn js_01_to_js_04_form() {
         (format!("{good}."), "opaque"),
         (format!("{good}="), "not_a_jwt"),
         (format!("{header}=.{claims}.{signature}"), "malformed"),
-        (format!("{header}.{claims}.{}", signature.replace(['-', '_'], "+")), "not_a_jwt"),
+        (
+            format!("{header}.{claims}.{}", signature.replace(['-', '_'], "+")),
+            "not_a_jwt",
+        ),
         (format!("{header}.{claims}.{signature}A"), "bad_signature"),
         (format!("{{\"payload\":\"{claims}\"}}"), "malformed"),
         (api.idp.opaque_token(), "opaque"),
@@ -46,13 +49,24 @@ async fn js_01_to_js_04_form() {
         let found = api.verdict(&token).await;
         // What a changed signature is called depends on its last bits.
         let is_alike = expected == "bad_signature" && found == "not_a_jwt";
-        assert!(found == expected || is_alike, "{token}: {found}, not {expected}");
+        assert!(
+            found == expected || is_alike,
+            "{token}: {found}, not {expected}"
+        );
     }
     for text in [r#"["RS256"]"#, "\"RS256\"", "null", "\u{feff}{}", "{} "] {
-        assert_ne!(api.verdict(api.token().header_text(text).build()).await, "accepted", "{text}");
+        assert_ne!(
+            api.verdict(api.token().header_text(text).build()).await,
+            "accepted",
+            "{text}"
+        );
     }
     for text in [r#"["iss"]"#, "1", "null", "\u{feff}{}", "{}x", ""] {
-        assert_eq!(api.verdict(api.token().claims_text(text).build()).await, "not_a_jwt", "{text}");
+        assert_eq!(
+            api.verdict(api.token().claims_text(text).build()).await,
+            "not_a_jwt",
+            "{text}"
+        );
     }
     for text in [
         r#"{"alg":"RS256","alg":"RS256","kid":"rs256-1"}"#,
@@ -60,7 +74,11 @@ async fn js_01_to_js_04_form() {
         r#"{"alg":"RS256","kid":"rs256-1","typ":"JWT","typ":"JWT"}"#,
         r#"{"alg":"RS256","kid":"rs256-1","x":1,"x":1}"#,
     ] {
-        assert_eq!(api.verdict(api.token().header_text(text).build()).await, "not_a_jwt", "{text}");
+        assert_eq!(
+            api.verdict(api.token().header_text(text).build()).await,
+            "not_a_jwt",
+            "{text}"
+        );
     }
 }
 
@@ -68,10 +86,26 @@ async fn js_01_to_js_04_form() {
 async fn js_05_a_claim_that_stands_twice_is_refused() {
     let api = Api::start().await;
     let once = api.token().claims_json();
-    assert_eq!(api.verdict(api.token().claims_text(&once).build()).await, "accepted");
-    for name in ["iss", "sub", "aud", "exp", "iat", "role", "\\u0073ub", "\\u0061ud"] {
+    assert_eq!(
+        api.verdict(api.token().claims_text(&once).build()).await,
+        "accepted"
+    );
+    for name in [
+        "iss",
+        "sub",
+        "aud",
+        "exp",
+        "iat",
+        "role",
+        "\\u0073ub",
+        "\\u0061ud",
+    ] {
         let claims = format!("{{\"role\":\"a\",\"{name}\":\"x\",{}", &once[1..]);
-        assert_ne!(api.verdict(api.token().claims_text(&claims).build()).await, "accepted", "{name}");
+        assert_ne!(
+            api.verdict(api.token().claims_text(&claims).build()).await,
+            "accepted",
+            "{name}"
+        );
     }
 }
 
@@ -79,15 +113,32 @@ async fn js_05_a_claim_that_stands_twice_is_refused() {
 async fn js_06_and_js_07_algorithms_that_are_none_of_ours() {
     let api = Api::start().await;
     for alg in [
-        json!("none"), json!("nOnE"), json!("NONE"), json!("rs256"), json!("RS256 "), json!(""),
-        json!(null), json!(["RS256"]), json!(256), json!("HS256"), json!("ES256K"), json!("RS384"),
+        json!("none"),
+        json!("nOnE"),
+        json!("NONE"),
+        json!("rs256"),
+        json!("RS256 "),
+        json!(""),
+        json!(null),
+        json!(["RS256"]),
+        json!(256),
+        json!("HS256"),
+        json!("ES256K"),
+        json!("RS384"),
     ] {
         let token = api.token().header("alg", &alg).build();
         assert_eq!(api.verdict(token).await, "algorithm", "{alg}");
-        let unsigned = api.token().header("alg", &alg).signature(|_| vec![0]).build();
+        let unsigned = api
+            .token()
+            .header("alg", &alg)
+            .signature(|_| vec![0])
+            .build();
         assert_eq!(api.verdict(unsigned).await, "algorithm", "{alg}");
     }
-    assert_eq!(api.verdict(api.token().without_header("alg").build()).await, "algorithm");
+    assert_eq!(
+        api.verdict(api.token().without_header("alg").build()).await,
+        "algorithm"
+    );
 }
 
 #[tokio::test]
@@ -113,7 +164,10 @@ async fn js_08_to_js_14_headers_that_ask_for_more() {
         let token = api.token().header(name, &value).build();
         assert_eq!(api.verdict(token).await, expected, "{name}: {value}");
     }
-    assert_eq!(api.verdict(api.token().without_header("typ").build()).await, "accepted");
+    assert_eq!(
+        api.verdict(api.token().without_header("typ").build()).await,
+        "accepted"
+    );
 }
 
 #[tokio::test]
@@ -128,8 +182,14 @@ async fn js_10_a_header_never_brings_or_fetches_a_key() {
         forged().header("jwk", &jwk).without_header("kid").build(),
         forged().header("jku", &trap).build(),
         forged().header("x5u", &trap).build(),
-        forged().header("x5c", ["MIIB"]).header("kid", "rs256-1").build(),
-        forged().header("x5t", "AA").header("x5t#S256", "AA").build(),
+        forged()
+            .header("x5c", ["MIIB"])
+            .header("kid", "rs256-1")
+            .build(),
+        forged()
+            .header("x5t", "AA")
+            .header("x5t#S256", "AA")
+            .build(),
     ];
     for token in tokens {
         assert_ne!(api.verdict(token).await, "accepted");
@@ -140,7 +200,15 @@ async fn js_10_a_header_never_brings_or_fetches_a_key() {
 #[tokio::test]
 async fn js_11_a_kid_is_compared_byte_for_byte() {
     let api = Api::start().await;
-    for kid in ["RS256-1", "rs256-1\0", "rs256-1 ", "../rs256-1", "rs256-", "", "' OR 1=1 --"] {
+    for kid in [
+        "RS256-1",
+        "rs256-1\0",
+        "rs256-1 ",
+        "../rs256-1",
+        "rs256-",
+        "",
+        "' OR 1=1 --",
+    ] {
         let verdict = api.verdict(api.token().header("kid", kid).build()).await;
         assert_eq!(verdict, "unknown_key", "{kid:?}");
     }
@@ -166,7 +234,8 @@ async fn al_01_the_default_is_narrowed_by_the_providers_list_and_an_explicit_cho
         .to_string()
     };
     let api = Api::start().await;
-    api.idp.set_discovery(narrow(api.idp.issuer(), api.idp.jwks_url()));
+    api.idp
+        .set_discovery(narrow(api.idp.issuer(), api.idp.jwks_url()));
     let es256 = api.idp.token_by(Algorithm::Es256, API).build();
     assert_eq!(api.verdict(&es256).await, "algorithm");
     assert_eq!(api.verdict(api.token().build()).await, "accepted");
@@ -183,13 +252,20 @@ async fn al_02_and_al_03_a_key_is_not_used_for_what_it_is_not() {
     let rsa = api.idp.signing_key(Algorithm::Rs256);
     // The key says RS256; the token is well signed by PS256 under its name.
     let confused = Arc::new(rsa.for_algorithm("rs256-1", Algorithm::Ps256));
-    assert_eq!(api.verdict(api.token().signed_by(confused).build()).await, "algorithm");
+    assert_eq!(
+        api.verdict(api.token().signed_by(confused).build()).await,
+        "algorithm"
+    );
 
     // The public key as an HMAC secret, and a symmetric key that the provider published.
     let published = json!({"kty": "oct", "kid": "oct", "alg": "HS256", "k": "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"});
     let own: Value = serde_json::from_str(&rsa.public_jwk()).unwrap();
-    api.idp.set_jwks(json!({"keys": [published, own]}).to_string());
-    for (kid, secret) in [("oct", b"secretsecretsecretsecret".to_vec()), ("rs256-1", rsa.public_jwk().into_bytes())] {
+    api.idp
+        .set_jwks(json!({"keys": [published, own]}).to_string());
+    for (kid, secret) in [
+        ("oct", b"secretsecretsecretsecret".to_vec()),
+        ("rs256-1", rsa.public_jwk().into_bytes()),
+    ] {
         let header = json!({"alg": "HS256", "kid": kid, "typ": "at+jwt"}).to_string();
         let input = format!(
             "{}.{}",
@@ -202,7 +278,10 @@ async fn al_02_and_al_03_a_key_is_not_used_for_what_it_is_not() {
         assert_eq!(api.verdict(token).await, "algorithm", "{kid}");
     }
     // And a token by a real algorithm that names the symmetric key.
-    assert_eq!(api.verdict(api.token().header("kid", "oct").build()).await, "unknown_key");
+    assert_eq!(
+        api.verdict(api.token().header("kid", "oct").build()).await,
+        "unknown_key"
+    );
 }
 
 /// Signatures made outside of this crate: see `tests/fixtures/forge.py`.
@@ -215,7 +294,12 @@ async fn al_04_to_al_12_signatures_no_honest_library_writes() {
     for entry in tokens {
         let verdict = verdict(&verifier, entry["token"].as_str().unwrap()).await;
         let is_good = entry["good"].as_bool().unwrap();
-        assert_eq!(verdict == "accepted", is_good, "{}: {verdict}", entry["name"]);
+        assert_eq!(
+            verdict == "accepted",
+            is_good,
+            "{}: {verdict}",
+            entry["name"]
+        );
     }
 }
 
@@ -231,7 +315,11 @@ async fn js_02_and_js_15_any_changed_bit_is_refused() {
             }
             bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
             let changed = String::from_utf8(bytes).unwrap();
-            assert_ne!(api.verdict(&changed).await, "accepted", "{algorithm} at {at}");
+            assert_ne!(
+                api.verdict(&changed).await,
+                "accepted",
+                "{algorithm} at {at}"
+            );
         }
     }
 }
@@ -256,9 +344,21 @@ async fn cl_01_to_cl_11_claims() {
         ("iat", json!([]), "invalid_claim"),
         ("iss", json!(["x"]), "invalid_claim"),
         ("iss", json!(null), "invalid_claim"),
-        ("iss", json!(format!("{}/", api.idp.issuer())), "wrong_issuer"),
-        ("iss", json!(api.idp.issuer().to_uppercase()), "wrong_issuer"),
-        ("iss", json!(format!("{}.evil.example", api.idp.issuer())), "wrong_issuer"),
+        (
+            "iss",
+            json!(format!("{}/", api.idp.issuer())),
+            "wrong_issuer",
+        ),
+        (
+            "iss",
+            json!(api.idp.issuer().to_uppercase()),
+            "wrong_issuer",
+        ),
+        (
+            "iss",
+            json!(format!("{}.evil.example", api.idp.issuer())),
+            "wrong_issuer",
+        ),
         ("iss", json!([api.idp.issuer()]), "invalid_claim"),
         ("aud", json!([API]), "accepted"),
         ("aud", json!(["x", API]), "accepted"),
@@ -281,7 +381,11 @@ async fn cl_01_to_cl_11_claims() {
         assert_eq!(api.verdict(token).await, "missing_claim", "{name}");
     }
     for name in ["sub", "iat", "jti", "client_id"] {
-        assert_eq!(api.verdict(api.token().without_claim(name).build()).await, "accepted", "{name}");
+        assert_eq!(
+            api.verdict(api.token().without_claim(name).build()).await,
+            "accepted",
+            "{name}"
+        );
     }
 }
 
@@ -296,9 +400,20 @@ async fn cl_02_the_leeway_counts_and_can_be_none() {
     assert_eq!(api.verdict(&token).await, "expired");
 
     let strict = Api::verifying(|verifier| verifier.with_leeway(seconds(0))).await;
-    assert_eq!(strict.verdict(strict.token().expires_in(seconds(0)).build()).await, "expired");
+    assert_eq!(
+        strict
+            .verdict(strict.token().expires_in(seconds(0)).build())
+            .await,
+        "expired"
+    );
     let builder = Verifier::builder(&api.provider, API).with_leeway(seconds(301));
-    assert!(builder.build().unwrap_err().to_string().contains("0s to 5m"));
+    assert!(
+        builder
+            .build()
+            .unwrap_err()
+            .to_string()
+            .contains("0s to 5m")
+    );
 }
 
 #[tokio::test]
@@ -307,16 +422,30 @@ async fn cl_08_nothing_builds_without_an_audience() {
     for audience in ["", " ", "\n"] {
         assert!(api.provider.verifier(audience).is_err(), "{audience:?}");
     }
-    assert!(Verifier::builder(&api.provider, API).add_audience("").build().is_err());
-    assert!(Verifier::builder(&api.provider, API).with_algorithms([]).build().is_err());
+    assert!(
+        Verifier::builder(&api.provider, API)
+            .add_audience("")
+            .build()
+            .is_err()
+    );
+    assert!(
+        Verifier::builder(&api.provider, API)
+            .with_algorithms([])
+            .build()
+            .is_err()
+    );
 }
 
 #[tokio::test]
 async fn cl_12_an_id_token_is_no_access_token() {
     let api = Api::start().await;
     for (name, value) in [
-        ("nonce", json!("n")), ("at_hash", json!("h")), ("events", json!({})),
-        ("htm", json!("GET")), ("htu", json!("https://a")), ("token_introspection", json!({})),
+        ("nonce", json!("n")),
+        ("at_hash", json!("h")),
+        ("events", json!({})),
+        ("htm", json!("GET")),
+        ("htu", json!("https://a")),
+        ("token_introspection", json!({})),
     ] {
         for typ in [Some("JWT"), None] {
             let token = api.token().claim(name, &value);
@@ -346,8 +475,14 @@ async fn cl_13_claims_reach_the_application_unchanged() {
 async fn at_01_and_at_02_the_strict_profile() {
     let api = Api::verifying(|verifier| verifier.with_profile(TokenProfile::Strict)).await;
     assert_eq!(api.verdict(api.token().build()).await, "accepted");
-    assert_eq!(api.verdict(api.token().header("typ", "JWT").build()).await, "token_type");
-    assert_eq!(api.verdict(api.token().without_header("typ").build()).await, "token_type");
+    assert_eq!(
+        api.verdict(api.token().header("typ", "JWT").build()).await,
+        "token_type"
+    );
+    assert_eq!(
+        api.verdict(api.token().without_header("typ").build()).await,
+        "token_type"
+    );
     for name in ["iss", "exp", "aud", "sub", "client_id", "iat", "jti"] {
         let token = api.token().without_claim(name).build();
         assert_eq!(api.verdict(token).await, "missing_claim", "{name}");
@@ -386,7 +521,11 @@ async fn at_08_and_at_09_what_a_principal_tells() {
 
     let program = api.token().subject("development").build();
     assert!(api.verifier.verify(&program).await.unwrap().is_client());
-    let nobody = api.token().without_claim("sub").without_claim("client_id").build();
+    let nobody = api
+        .token()
+        .without_claim("sub")
+        .without_claim("client_id")
+        .build();
     let nobody: Principal = api.verifier.verify(&nobody).await.unwrap();
     assert!(!nobody.is_client() && nobody.subject().is_none());
 }
@@ -410,10 +549,18 @@ async fn f1_tokens_that_cannot_be_verified_here_are_structural_and_say_what_cure
     for token in [api.idp.opaque_token(), api.idp.encrypted_token()] {
         let error = api.verifier.verify(&token).await.unwrap_err();
         assert!(error.kind().is_structural());
-        assert!(error.remedy().contains("OPENID_AUDIENCE"), "{}", error.remedy());
+        assert!(
+            error.remedy().contains("OPENID_AUDIENCE"),
+            "{}",
+            error.remedy()
+        );
         assert!(error.remedy().contains("/.default"), "{}", error.remedy());
     }
-    let expired = api.verifier.verify(&api.token().expired().build()).await.unwrap_err();
+    let expired = api
+        .verifier
+        .verify(&api.token().expired().build())
+        .await
+        .unwrap_err();
     assert_eq!(expired.kind(), VerifyErrorKind::Expired);
     assert!(!expired.kind().is_structural());
     assert!(expired.remedy().contains("clock"));

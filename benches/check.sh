@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Counts instructions and holds them against the budgets. Counts repeat, so that a breach is a change.
+# Needs valgrind; fetches gungraun-runner if it is missing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+version=$(cargo metadata --format-version 1 --all-features |
+    python3 -c 'import json, sys; print(next(p["version"] for p in json.load(sys.stdin)["packages"] if p["name"] == "gungraun"))')
+if ! gungraun-runner --version 2>/dev/null | grep -q "$version"; then
+    cargo install gungraun-runner --version "$version" --locked
+fi
+
+cargo bench --bench instructions --features testing | tee target/instructions.txt
+
+awk '
+/^instructions::/ { split($1, path, "::"); split($2, id, ":"); row = path[3] "/" id[1] }
+/Instructions:/   { split($2, counts, "|"); count[row] = counts[1] }
+
+function most(name, added, budget) {
+    rows++
+    printf "%-34s %9d added, budget %9d\n", name, added, budget
+    if (added > budget) { print "  over budget"; over = 1 }
+}
+function row(name) {
+    if (!(name in count)) { print "no count for " name; exit 1 }
+    return count[name]
+}
+END {
+    bare = row("bare/inner")
+    most("accepted, new, RS256", row("accept/rs256") - bare, 1.09 * row("signature_alone/rs256"))
+    most("accepted, new, ES256", row("accept/es256") - bare, 1.05 * row("signature_alone/es256"))
+    most("accepted, new, EdDSA", row("accept/eddsa") - bare, 1.05 * row("signature_alone/eddsa"))
+    most("bad signature, RS256", row("refuse_signature/rs256") - bare, 1.09 * row("signature_alone/rs256"))
+    most("expired", row("refuse/expired") - bare, 13000)
+    most("wrong audience", row("refuse/wrong_audience") - bare, 13000)
+    most("wrong issuer", row("refuse/wrong_issuer") - bare, 13000)
+    most("garbage", row("refuse_unread/garbage") - bare, 2700)
+    most("no header", row("refuse_unread/none") - bare, 900)
+    exit over || rows != 9
+}' target/instructions.txt

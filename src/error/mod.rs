@@ -1,0 +1,27 @@
+//! What can go wrong, told to whoever can mend it: [`ConfigError`] to the one who starts the
+//! service, [`VerifyError`] and [`ProviderError`] to its log. A client never sees these texts.
+
+mod config;
+mod provider;
+mod verify;
+
+use std::fmt;
+
+pub use self::config::ConfigError;
+pub use self::provider::{ProviderError, ProviderErrorKind};
+pub use self::verify::{VerifyError, VerifyErrorKind};
+
+/// An error with all its causes, on one line, for the log.
+pub(crate) struct Chain<'a>(pub(crate) &'a (dyn std::error::Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(formatter, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

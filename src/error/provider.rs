@@ -1,0 +1,112 @@
+use std::fmt;
+use std::sync::Arc;
+
+/// The provider did not answer, or not as the standards say. Cheap to clone: everyone who waited
+/// for the same call gets the same error.
+#[derive(Clone)]
+pub struct ProviderError(Arc<ProviderFailure>);
+
+struct ProviderFailure {
+    kind: ProviderErrorKind,
+    message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// The causes of a [`ProviderError`], a closed set of words fit for a metric's label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ProviderErrorKind {
+    /// No connection, or it broke.
+    Unreachable,
+    /// The time limit passed.
+    TimedOut,
+    /// A status other than the one the standard demands; redirects are not followed.
+    Status,
+    /// The answer is not JSON, or not the document the standard describes.
+    InvalidAnswer,
+    /// The answer is larger than allowed.
+    TooLarge,
+    /// The discovery document speaks for another issuer than the configured one.
+    IssuerMismatch,
+    /// An endpoint is not an https URL, or carries user information or a fragment.
+    InsecureEndpoint,
+    /// The key set holds no key that can verify a signature.
+    NoUsableKeys,
+    /// There is no asynchronous runtime to make the call on.
+    NoRuntime,
+}
+
+impl ProviderErrorKind {
+    /// The kind as words with underscores, the label used in logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::TimedOut => "timed_out",
+            Self::Status => "status",
+            Self::InvalidAnswer => "invalid_answer",
+            Self::TooLarge => "too_large",
+            Self::IssuerMismatch => "issuer_mismatch",
+            Self::InsecureEndpoint => "insecure_endpoint",
+            Self::NoUsableKeys => "no_usable_keys",
+            Self::NoRuntime => "no_runtime",
+        }
+    }
+
+    /// Whether waiting cannot mend it: a setting here or at the provider must change.
+    #[must_use]
+    pub fn is_configuration(self) -> bool {
+        matches!(self, Self::IssuerMismatch | Self::InsecureEndpoint)
+    }
+}
+
+impl ProviderError {
+    pub(crate) fn new(kind: ProviderErrorKind, message: impl Into<String>) -> Self {
+        Self(Arc::new(ProviderFailure {
+            kind,
+            message: message.into(),
+            source: None,
+        }))
+    }
+
+    pub(crate) fn caused(
+        kind: ProviderErrorKind,
+        message: impl Into<String>,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    ) -> Self {
+        Self(Arc::new(ProviderFailure {
+            kind,
+            message: message.into(),
+            source: Some(source),
+        }))
+    }
+
+    /// The cause.
+    #[must_use]
+    pub fn kind(&self) -> ProviderErrorKind {
+        self.0.kind
+    }
+}
+
+impl fmt::Debug for ProviderError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ProviderError")
+            .field("kind", &self.0.kind)
+            .field("message", &self.0.message)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl fmt::Display for ProviderError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0.message)
+    }
+}
+
+impl std::error::Error for ProviderError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_ref().map(|error| &**error as _)
+    }
+}
