@@ -10,20 +10,22 @@ if ! gungraun-runner --version 2>/dev/null | grep -q "$version"; then
     cargo install gungraun-runner --version "$version" --locked
 fi
 
-cargo bench --bench instructions --features testing | tee target/instructions.txt
+counts=$(mktemp)
+trap 'rm -f "$counts"' EXIT
+cargo bench --bench instructions --features testing | tee "$counts"
 
 awk '
-/^instructions::/ { split($1, path, "::"); split($2, id, ":"); row = path[3] "/" id[1] }
-/Instructions:/   { split($2, counts, "|"); count[row] = counts[1] }
+/^instructions::/ { split($1, path, "::"); split($2, id, ":"); name = path[3] "/" id[1] }
+/Instructions:/   { split($2, counts, "|"); count[name] = counts[1] }
 
-function most(name, added, budget) {
+function most(what, added, budget) {
     rows++
-    printf "%-34s %9d added, budget %9d\n", name, added, budget
+    printf "%-34s %9d added, budget %9d\n", what, added, budget
     if (added > budget) { print "  over budget"; over = 1 }
 }
-function row(name) {
-    if (!(name in count)) { print "no count for " name; exit 1 }
-    return count[name]
+function row(of) {
+    if (!(of in count)) { print "no count for " of; missing = 1 }
+    return count[of]
 }
 END {
     bare = row("bare/inner")
@@ -36,5 +38,5 @@ END {
     most("wrong issuer", row("refuse/wrong_issuer") - bare, 13000)
     most("garbage", row("refuse_unread/garbage") - bare, 2700)
     most("no header", row("refuse_unread/none") - bare, 900)
-    exit over || rows != 9
-}' target/instructions.txt
+    exit over || missing || rows != 9
+}' "$counts"

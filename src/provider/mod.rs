@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Instrument as _;
 use url::Url;
 
 pub use self::builder::ProviderBuilder;
@@ -186,13 +187,16 @@ impl Provider {
     fn from_plan(plan: Plan) -> Self {
         let whereabouts = Whereabouts::new(&plan);
         let (client, limits, lifetime) = (plan.client, plan.jwks_limits, plan.lifetime);
+        let issuer = plan.issuer.clone();
         let keys = RemoteKeys::new(plan.clock.clone(), plan.pace, move || {
             let (client, whereabouts) = (client.clone(), whereabouts.clone());
-            Box::pin(async move {
+            let span = tracing::info_span!("fetch_keys", %issuer);
+            let fetching = async move {
                 let fetched = fetch_keys(&client, &whereabouts, limits, lifetime).await;
                 tell(&fetched);
                 fetched
-            })
+            };
+            Box::pin(fetching.instrument(span))
         });
         Self(Arc::new(Inner {
             issuer: plan.issuer,

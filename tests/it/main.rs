@@ -9,6 +9,7 @@ mod discovery;
 mod issuer_down;
 mod key_rotation;
 mod limits;
+mod metrics;
 mod readiness;
 mod redaction;
 mod require;

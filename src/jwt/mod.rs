@@ -1,0 +1,196 @@
+//! A compact JWT taken apart, nothing believed.
+//!
+//! Everything here is about form: three segments of strict base64url, two JSON objects in UTF-8
+//! without a member twice. What the members say is judged in `verify`.
+
+mod algorithm;
+mod object;
+
+use base64_simd::{Out, URL_SAFE_NO_PAD};
+
+pub use self::algorithm::Algorithm;
+pub(crate) use self::algorithm::AlgorithmSet;
+pub(crate) use self::object::Json;
+use self::object::{Members, ObjectError, Place, read_object};
+use crate::error::{VerifyError, VerifyErrorKind};
+
+/// JOSE headers over this size are refused before they are decoded.
+const MAX_HEADER: usize = 8 * 1024;
+
+/// The longest signature, encoded: RSA with 8192 bits.
+const MAX_SIGNATURE: usize = 1366;
+
+/// A token of three segments (RFC 7515 §7.1), not decoded yet.
+#[derive(Clone, Copy)]
+pub(crate) struct CompactJws<'a> {
+    header: &'a [u8],
+    payload: &'a [u8],
+    signature: &'a [u8],
+    signing_input: &'a [u8],
+}
+
+impl<'a> CompactJws<'a> {
+    pub(crate) fn split(token: &'a [u8]) -> Result<Self, VerifyErrorKind> {
+        let mut dots = memchr::memchr_iter(b'.', token);
+        match (dots.next(), dots.next(), dots.next()) {
+            (Some(first), Some(second), None) => Ok(Self {
+                header: &token[..first],
+                payload: &token[first + 1..second],
+                signature: &token[second + 1..],
+                signing_input: &token[..second],
+            }),
+            // Three dots seen and one left make five segments.
+            (Some(first), _, Some(_)) if dots.count() == 1 && is_jwe_header(&token[..first]) => {
+                Err(VerifyErrorKind::Encrypted)
+            }
+            _ => Err(VerifyErrorKind::Opaque),
+        }
+    }
+
+    /// Decodes header and payload and checks the signature's form, strictly: no padding, no white
+    /// space, no spare bits (RFC 7515 §2).
+    pub(crate) fn decode(&self) -> Result<DecodedJws<'a>, VerifyErrorKind> {
+        if self.header.len() > MAX_HEADER / 3 * 4 {
+            return Err(VerifyErrorKind::TooLarge);
+        }
+        let mut text = Vec::with_capacity((self.header.len() + self.payload.len()) / 4 * 3 + 6);
+        let header_length = append(&mut text, self.header)
+            .filter(|_| text.first() == Some(&b'{'))
+            // Not even the beginning of a header: the dots of an opaque token.
+            .ok_or(VerifyErrorKind::Opaque)?;
+        append(&mut text, self.payload).ok_or(VerifyErrorKind::NotAJwt)?;
+        let text = String::from_utf8(text).map_err(|_| VerifyErrorKind::NotAJwt)?;
+        // The two parts must each be UTF-8, not only their sum.
+        let is_whole = text.is_char_boundary(header_length)
+            && (1..=MAX_SIGNATURE).contains(&self.signature.len())
+            && URL_SAFE_NO_PAD.check(self.signature).is_ok();
+        if !is_whole {
+            return Err(VerifyErrorKind::NotAJwt);
+        }
+        Ok(DecodedJws {
+            signing_input: self.signing_input,
+            text,
+            header_length,
+            signature: self.signature,
+        })
+    }
+}
+
+fn append(text: &mut Vec<u8>, segment: &[u8]) -> Option<usize> {
+    URL_SAFE_NO_PAD.decode_append(segment, text).ok()?;
+    Some(text.len())
+}
+
+fn is_jwe_header(segment: &[u8]) -> bool {
+    let mut text = Vec::new();
+    segment.len() <= MAX_HEADER
+        && append(&mut text, segment).is_some()
+        && std::str::from_utf8(&text)
+            .is_ok_and(|text| JoseHeader::parse(text).is_ok_and(|header| header.enc))
+}
+
+/// Header and payload decoded, in one buffer.
+pub(crate) struct DecodedJws<'a> {
+    pub(crate) signing_input: &'a [u8],
+    text: String,
+    header_length: usize,
+    signature: &'a [u8],
+}
+
+impl DecodedJws<'_> {
+    pub(crate) fn header(&self) -> &str {
+        &self.text[..self.header_length]
+    }
+
+    pub(crate) fn payload(&self) -> &str {
+        &self.text[self.header_length..]
+    }
+
+    /// The signature, decoded only when it is needed.
+    pub(crate) fn signature(&self) -> Result<Signature, VerifyErrorKind> {
+        let mut bytes = [0; MAX_SIGNATURE];
+        let length = URL_SAFE_NO_PAD
+            .decode(self.signature, Out::from_slice(&mut bytes))
+            .map_err(|_| VerifyErrorKind::NotAJwt)?
+            .len();
+        Ok(Signature { bytes, length })
+    }
+
+    /// Gives up the buffer, and where in it the payload begins.
+    pub(crate) fn into_text(self) -> (String, usize) {
+        (self.text, self.header_length)
+    }
+}
+
+/// The bytes of a signature.
+pub(crate) struct Signature {
+    bytes: [u8; MAX_SIGNATURE],
+    length: usize,
+}
+
+impl Signature {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+macro_rules! members {
+    ($(#[$meta:meta])* $name:ident { values: $($value:ident),+; presence: $($presence:ident),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Default)]
+        pub(crate) struct $name<'a> {
+            $(pub(crate) $value: Json<'a>,)+
+            $(pub(crate) $presence: bool,)+
+        }
+
+        impl<'de> Members<'de> for $name<'de> {
+            fn place(&mut self, name: &str) -> Place<'_, 'de> {
+                match name {
+                    $(stringify!($value) => Place::Value(&mut self.$value),)+
+                    $(stringify!($presence) => Place::Presence(&mut self.$presence),)+
+                    _ => Place::Nothing,
+                }
+            }
+        }
+    };
+}
+
+members! {
+    /// The header members that decide something (RFC 7515 §4.1). `jwk`, `jku`, `x5u`, `x5c` and
+    /// `x5t` have no place here: they never select or fetch a key.
+    JoseHeader {
+        values: alg, kid, typ, cty;
+        presence: crit, enc
+    }
+}
+
+impl<'a> JoseHeader<'a> {
+    pub(crate) fn parse(text: &'a str) -> Result<Self, VerifyError> {
+        let mut header = Self::default();
+        read_object(text, &mut header).map_err(|_| VerifyError::new(VerifyErrorKind::NotAJwt))?;
+        Ok(header)
+    }
+}
+
+members! {
+    /// The claims that decide something (RFC 7519 §4.1, RFC 9068 §2.2), unverified, and those
+    /// whose presence alone tells another kind of token.
+    UnverifiedClaims {
+        values: iss, sub, aud, exp, nbf, iat, jti, client_id, azp, scope, scp, tid;
+        presence: cnf, nonce, at_hash, c_hash, events, htm, htu, token_introspection
+    }
+}
+
+impl<'a> UnverifiedClaims<'a> {
+    pub(crate) fn parse(text: &'a str) -> Result<Self, VerifyError> {
+        let mut claims = Self::default();
+        match read_object(text, &mut claims) {
+            Ok(()) => Ok(claims),
+            Err(ObjectError::NotAnObject) => Err(VerifyErrorKind::NotAJwt.into()),
+            Err(ObjectError::Duplicate) => Err(VerifyErrorKind::InvalidClaim.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

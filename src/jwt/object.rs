@@ -1,0 +1,214 @@
+//! JSON objects read as far as registered members need it, in one pass and without recursion.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// A JSON value as far as registered members need it: nothing nested but arrays of strings.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) enum Json<'a> {
+    #[default]
+    Absent,
+    Text(Cow<'a, str>),
+    Unsigned(u64),
+    Float(f64),
+    /// An array of nothing but strings.
+    Texts(Vec<Cow<'a, str>>),
+    /// Anything else: null, a truth value, a negative whole number, an object, a mixed array.
+    Other,
+}
+
+impl<'a> Json<'a> {
+    pub(crate) fn is_present(&self) -> bool {
+        !matches!(self, Self::Absent)
+    }
+
+    pub(crate) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn into_text(self) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// Reads one value. Arrays are looked into one level deep; what lies below is passed over without
+/// recursion.
+struct JsonSeed {
+    in_array: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for JsonSeed {
+    type Value = Json<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for JsonSeed {
+    type Value = Json<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Json<'de>, E> {
+        Ok(Json::Unsigned(number))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Json<'de>, E> {
+        Ok(u64::try_from(number).map_or(Json::Other, Json::Unsigned))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Json<'de>, E> {
+        Ok(Json::Float(number))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Json<'de>, E> {
+        Ok(Json::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Json<'de>, E> {
+        Ok(Json::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json<'de>, A::Error> {
+        if self.in_array {
+            while items.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(Json::Other);
+        }
+        let mut texts = Some(Vec::new());
+        while let Some(item) = items.next_element_seed(Self { in_array: true })? {
+            match (&mut texts, item) {
+                (Some(texts), Json::Text(text)) => texts.push(text),
+                _ => texts = None,
+            }
+        }
+        Ok(texts.map_or(Json::Other, Json::Texts))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json<'de>, A::Error> {
+        while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Json::Other)
+    }
+}
+
+/// What has a place for some members of an object.
+pub(super) trait Members<'de> {
+    fn place(&mut self, name: &str) -> Place<'_, 'de>;
+}
+
+/// What is kept of a member.
+pub(super) enum Place<'a, 'de> {
+    Value(&'a mut Json<'de>),
+    /// That it is there, whatever it says.
+    Presence(&'a mut bool),
+    Nothing,
+}
+
+/// Why an object could not be read.
+pub(super) enum ObjectError {
+    NotAnObject,
+    Duplicate,
+}
+
+/// Reads one JSON object into `members`, refusing a member that stands there twice, known or not.
+pub(super) fn read_object<'de>(
+    text: &'de str,
+    members: &mut impl Members<'de>,
+) -> Result<(), ObjectError> {
+    let mut object = ObjectVisitor {
+        members,
+        others: Vec::new(),
+        duplicate: false,
+    };
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    deserializer
+        .deserialize_map(&mut object)
+        .and_then(|()| deserializer.end())
+        .map_err(|_| ObjectError::NotAnObject)?;
+    let ObjectVisitor {
+        mut others,
+        mut duplicate,
+        ..
+    } = object;
+    others.sort_unstable();
+    duplicate |= others.windows(2).any(|pair| pair[0] == pair[1]);
+    if duplicate {
+        return Err(ObjectError::Duplicate);
+    }
+    Ok(())
+}
+
+struct ObjectVisitor<'a, 'de, M> {
+    members: &'a mut M,
+    others: Vec<Cow<'de, str>>,
+    duplicate: bool,
+}
+
+impl<'de, M: Members<'de>> Visitor<'de> for &mut ObjectVisitor<'_, 'de, M> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key_seed(NameSeed)? {
+            match self.members.place(&name) {
+                Place::Value(value) => {
+                    self.duplicate |= value.is_present();
+                    *value = map.next_value_seed(JsonSeed { in_array: false })?;
+                    continue;
+                }
+                Place::Presence(is_present) => *is_present = true,
+                Place::Nothing => {}
+            }
+            map.next_value::<IgnoredAny>()?;
+            self.others.push(name);
+        }
+        Ok(())
+    }
+}
+
+struct NameSeed;
+
+impl<'de> DeserializeSeed<'de> for NameSeed {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for NameSeed {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a member name")
+    }
+
+    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(name))
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(name.to_owned()))
+    }
+}

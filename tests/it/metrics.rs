@@ -1,0 +1,63 @@
+//! What can be counted from outside, and that nothing of a token is in it.
+
+use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use tower_oidc::testing::{Endpoint, Fault};
+
+use crate::support::{Api, seconds};
+
+fn counted(snapshotter: &Snapshotter) -> Vec<(String, u64)> {
+    let mut rows: Vec<_> = snapshotter
+        .snapshot()
+        .into_vec()
+        .into_iter()
+        .filter_map(|(key, _, _, value)| {
+            let key = key.key();
+            let labels: Vec<_> = key.labels().map(|label| label.value().to_owned()).collect();
+            match value {
+                DebugValue::Counter(count) => {
+                    Some((format!("{} {}", key.name(), labels.join(" ")), count))
+                }
+                _ => None,
+            }
+        })
+        .collect();
+    rows.sort();
+    rows
+}
+
+#[tokio::test]
+async fn d18_outcomes_are_counted_by_closed_words() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let api = Api::start().await;
+    for _ in 0..3 {
+        api.verdict(api.token().build()).await;
+    }
+    api.verdict(api.token().expired().build()).await;
+    api.verdict(api.idp.opaque_token()).await;
+    for n in 0..4 {
+        api.verdict(api.token().header("kid", format!("secret-{n}")).build())
+            .await;
+    }
+    api.idp.set_fault(Endpoint::Jwks, Fault::Status(500));
+    api.clock.advance(seconds(700));
+    api.verdict(api.token().build()).await;
+    let rows = counted(&snapshotter);
+    let expected = [
+        ("tower_oidc_key_fetches_total ok", 3),
+        ("tower_oidc_stale_served_total keys", 1),
+        ("tower_oidc_tokens_total accepted", 4),
+        ("tower_oidc_tokens_total expired", 1),
+        ("tower_oidc_tokens_total opaque", 1),
+        ("tower_oidc_tokens_total unknown_key", 4),
+        ("tower_oidc_unknown_kid_total fetched", 2),
+        ("tower_oidc_unknown_kid_total suppressed", 2),
+    ];
+    for (name, count) in expected {
+        assert!(
+            rows.contains(&(name.to_owned(), count)),
+            "{name} {count} in {rows:?}"
+        );
+    }
+}
