@@ -38,7 +38,7 @@ const ORDER: [&str; 22] = [
 ];
 
 /// Where a foreign crate may be named: any of them can be replaced in an afternoon.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("arc_swap", &["renew"]),
     ("aws_lc_rs", &["keys/public_key", "testing"]),
     ("axum", &["testing"]),
@@ -46,6 +46,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
     ("base64", &["keys/jwk_set", "testing"]),
     ("base64_simd", &["jwt"]),
     ("http_body_util", &["http_client", "resource_metadata"]),
+    ("flate2", &["testing"]),
     ("humantime", &["provider/builder", "env"]),
     ("jsonwebtoken", &["keys/jwk_set"]),
     ("memchr", &["jwt"]),

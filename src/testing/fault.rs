@@ -1,4 +1,8 @@
+use std::io::Write as _;
 use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 /// The addresses of the development provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,6 +48,34 @@ impl Fault {
     #[must_use]
     pub fn json(text: impl Into<String>) -> Self {
         Self::document("application/json", text)
+    }
+
+    /// Answers with the beginning of a JSON document.
+    #[must_use]
+    pub fn broken_json() -> Self {
+        Self::json("{\"issuer\":\"http")
+    }
+
+    /// Answers with a few kilobytes of gzip that unpack to eight megabytes of white space.
+    ///
+    /// # Panics
+    /// Never: writing to memory does not fail.
+    #[must_use]
+    pub fn gzip_bomb() -> Self {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder
+            .write_all(&vec![b' '; 8 << 20])
+            .expect("memory to write to");
+        let body = encoder.finish().expect("memory to write to");
+        Self::Answer {
+            headers: [
+                ("content-type", "application/json"),
+                ("content-encoding", "gzip"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+            body,
+        }
     }
 
     /// Answers with this text and media type.

@@ -1,10 +1,7 @@
 //! A provider that is away, slow, broken or hostile.
 
-use std::io::Write as _;
 use std::sync::Arc;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use http::StatusCode;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -17,22 +14,10 @@ use crate::support::{Api, seconds, until};
 
 async fn short_patience() -> Api {
     Api::start_with(
-        |provider| provider.with_call_timeout(seconds(1) / 2),
+        |provider| provider.with_call_timeout(seconds(1)),
         |verifier| verifier,
     )
     .await
-}
-
-fn gzip_bomb() -> Fault {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(&vec![b' '; 8 << 20]).unwrap();
-    Fault::Answer {
-        headers: vec![
-            ("content-type".into(), "application/json".into()),
-            ("content-encoding".into(), "gzip".into()),
-        ],
-        body: encoder.finish().unwrap(),
-    }
 }
 
 fn faults(elsewhere: &str) -> Vec<(Fault, &'static str)> {
@@ -44,7 +29,7 @@ fn faults(elsewhere: &str) -> Vec<(Fault, &'static str)> {
         (Fault::Stall, "timed_out"),
         (Fault::Drip, "timed_out"),
         (Fault::Huge(1 << 20), "too_large"),
-        (gzip_bomb(), "invalid_answer"),
+        (Fault::gzip_bomb(), "invalid_answer"),
         (Fault::document("text/html", "<html>"), "invalid_answer"),
         (
             Fault::document("text/html", "{\"keys\":[]}"),
@@ -55,7 +40,7 @@ fn faults(elsewhere: &str) -> Vec<(Fault, &'static str)> {
         (Fault::json("[]"), "invalid_answer"),
         (Fault::json("null"), "invalid_answer"),
         (Fault::json(""), "invalid_answer"),
-        (Fault::json("{\"keys\":"), "invalid_answer"),
+        (Fault::broken_json(), "invalid_answer"),
     ]
 }
 

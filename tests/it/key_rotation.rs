@@ -55,7 +55,7 @@ async fn ks_09_ten_thousand_random_names_cause_at_most_four_fetches_in_the_first
 #[tokio::test]
 async fn ks_09_attempts_are_counted_also_when_they_fail_and_good_tokens_do_not_notice() {
     let api = Api::start_with(
-        |provider| provider.with_call_timeout(seconds(1) / 5),
+        |provider| provider.with_call_timeout(seconds(1)),
         |verifier| verifier,
     )
     .await;
@@ -162,12 +162,11 @@ async fn ks_11_and_ks_13_keys_are_renewed_behind_requests_and_a_withdrawn_key_st
     api.idp.rotate_keys();
     api.idp.drop_retired_keys();
     // Due, and the provider is slow: nobody waits for it.
-    api.idp
-        .set_fault(Endpoint::Jwks, Fault::Slow(seconds(1) / 2));
+    api.idp.set_fault(Endpoint::Jwks, Fault::Slow(seconds(3)));
     api.clock.advance(seconds(590));
     let asked = std::time::Instant::now();
     assert_eq!(api.status(&old).await, StatusCode::OK);
-    assert!(asked.elapsed() < seconds(1) / 2);
+    assert!(asked.elapsed() < seconds(3));
     until(|| api.provider.readiness().keys == Phase::Fresh && api.idp.hits().jwks == 2).await;
     assert_eq!(api.status(&old).await, StatusCode::UNAUTHORIZED);
 }
@@ -280,4 +279,24 @@ async fn keys_that_moved_are_found_again() {
     until(|| api.idp.hits().discovery >= 2).await;
     api.clock.advance(seconds(60));
     assert_eq!(api.verdict(api.token().build()).await, "accepted");
+}
+
+#[tokio::test]
+async fn a_flood_of_random_names_does_not_keep_a_new_key_out() {
+    let api = Api::start().await;
+    assert_eq!(api.status(api.token().build()).await, StatusCode::OK);
+    let flood = |n: u32| api.token().header("kid", format!("random-{n}")).build();
+    for n in 0..30 {
+        assert_eq!(api.status(flood(n)).await, StatusCode::UNAUTHORIZED);
+    }
+    // The burst is spent, and now the provider changes its keys.
+    api.idp.rotate_keys();
+    let new = api.token().build();
+    let mut waited = 0;
+    while api.status(&new).await != StatusCode::OK {
+        waited += 1;
+        assert!(waited <= 31, "the flood keeps the new key out");
+        api.clock.advance(seconds(1));
+        api.status(flood(waited)).await;
+    }
 }

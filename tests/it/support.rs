@@ -223,11 +223,11 @@ pub(crate) fn seconds(seconds: u64) -> Duration {
 
 /// Lets spawned tasks run until `done`.
 pub(crate) async fn until(mut done: impl FnMut() -> bool) {
-    for _ in 0..500 {
+    for _ in 0..2_000 {
         if done() {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("it did not come about within five seconds");
+    panic!("it did not come about within twenty seconds");
 }
