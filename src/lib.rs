@@ -66,6 +66,7 @@
 //! |---|---|
 //! | `reqwest` (default) | a ready HTTP client for the calls to the provider, and [`mod@env`] |
 //! | `axum` | extractors for handlers |
+//! | `login` | sessions and their stores; the layer that signs browsers in is not among it yet |
 //! | `metrics` | counters and gauges through the `metrics` facade |
 //! | `testing` | a development provider, forged tokens, a clock moved by hand |
 //! | `full` | all of them |
@@ -95,6 +96,8 @@ mod verify;
 // Third floor: rooms.
 pub mod bearer;
 mod gate;
+#[cfg(feature = "login")]
+pub mod login;
 pub mod require;
 mod resource_metadata;
 

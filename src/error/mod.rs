@@ -3,12 +3,16 @@
 
 mod config;
 mod provider;
+#[cfg(feature = "login")]
+mod store;
 mod verify;
 
 use std::fmt;
 
 pub use self::config::ConfigError;
 pub use self::provider::{ProviderError, ProviderErrorKind};
+#[cfg(feature = "login")]
+pub use self::store::{StoreError, StoreErrorKind};
 pub use self::verify::{VerifyError, VerifyErrorKind};
 
 /// An error with all its causes, on one line, for the log.

@@ -27,10 +27,14 @@ mod fault;
 mod provider;
 mod server;
 mod signing_key;
+#[cfg(feature = "login")]
+mod store_suite;
 mod token;
 
 pub use self::clock::ManualClock;
 pub use self::fault::{Endpoint, Fault, Hits};
 pub use self::provider::{DevelopmentProvider, DevelopmentProviderBuilder};
 pub use self::signing_key::SigningKey;
+#[cfg(feature = "login")]
+pub use self::store_suite::store_suite;
 pub use self::token::TokenBuilder;

@@ -14,6 +14,7 @@ mod readiness;
 mod redaction;
 mod require;
 mod resource_metadata;
+mod session_store;
 mod several_issuers;
 mod support;
 mod tokens;

@@ -1,0 +1,24 @@
+//! Browser sessions: what a session is, where it lives, and how its refresh token is guarded.
+//!
+//! This room is being built. What is here is whole and can be relied on:
+//!
+//! 1. The browser holds a [`SessionId`], 256 random bits that do not change with the tokens; a store
+//!    knows it by its hash.
+//! 2. A [`Record`] is one session. Its tokens are sealed by a [`KeyRing`]; its refresh token is
+//!    guarded by a state machine of pure functions: lease, commit, settle.
+//! 3. A [`SessionStore`] applies these functions in single atomic steps. [`MemoryStore`] is one;
+//!    `testing::store_suite` is what every store must pass.
+//!
+//! The layer that signs browsers in is not among it yet.
+
+mod refresh;
+mod seal;
+mod session_id;
+mod store;
+
+pub use self::refresh::{
+    EndReason, Fence, FenceOutcome, LeaseOutcome, Record, RefreshState, Renewal, Settlement,
+};
+pub use self::seal::{KeyRing, Purpose, SealError};
+pub use self::session_id::{NoRandomness, SessionId, StoreKey};
+pub use self::store::{MemoryStore, Owner, SessionStore, StoreFuture, Stored};

@@ -1,0 +1,122 @@
+//! What the browser holds, and what a store knows it by.
+
+use std::fmt;
+
+use aws_lc_rs::digest::{Context, SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// The handle of a session: 256 random bits, and nothing else. It does not change when tokens do.
+///
+/// `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SessionId([u8; 32]);
+
+impl SessionId {
+    /// A new one.
+    ///
+    /// # Errors
+    /// If the system has no randomness to offer.
+    pub fn random() -> Result<Self, NoRandomness> {
+        let mut bytes = [0; 32];
+        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| NoRandomness)?;
+        Ok(Self(bytes))
+    }
+
+    /// The one a cookie holds, `None` if it holds none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// The text for a cookie.
+    #[must_use]
+    pub fn to_cookie(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+
+    /// What a store knows it by: its SHA-256, so that a dump of the store opens no session.
+    #[must_use]
+    pub fn store_key(&self) -> StoreKey {
+        StoreKey(to_array(digest(&SHA256, &self.0).as_ref()))
+    }
+}
+
+/// The system has no randomness to offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the system has no randomness to offer")]
+#[non_exhaustive]
+pub struct NoRandomness;
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SessionId(redacted)")
+    }
+}
+
+/// A key under which a store keeps something: 256 bits without a meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StoreKey([u8; 32]);
+
+impl StoreKey {
+    /// The key of a thing that is told by several texts. No two lists of texts share one.
+    #[must_use]
+    pub fn of(parts: &[&str]) -> Self {
+        let mut context = Context::new(&SHA256);
+        for part in parts {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part.as_bytes());
+        }
+        Self(to_array(context.finish().as_ref()))
+    }
+
+    /// The bits.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+fn to_array(digest: &[u8]) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sc_07_a_handle_is_random_and_the_store_does_not_know_it() {
+        let (one, two) = (SessionId::random().unwrap(), SessionId::random().unwrap());
+        assert_ne!(one, two);
+        assert_eq!(SessionId::parse(&one.to_cookie()), Some(one.clone()));
+        assert_ne!(one.store_key().as_bytes(), &one.0);
+        assert!(!format!("{one:?}").contains(&one.to_cookie()[..8]));
+    }
+
+    #[test]
+    fn sc_16_what_is_no_handle_is_none() {
+        let good = SessionId::random().unwrap().to_cookie();
+        for bad in [
+            "",
+            "x",
+            &good[1..],
+            &format!("{good}A"),
+            &format!("{good}="),
+            "é",
+            "../../etc",
+        ] {
+            assert_eq!(SessionId::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn keys_of_different_parts_differ() {
+        assert_ne!(StoreKey::of(&["ab", "c"]), StoreKey::of(&["a", "bc"]));
+        assert_ne!(StoreKey::of(&["a"]), StoreKey::of(&["a", ""]));
+        assert_eq!(StoreKey::of(&["a", "b"]), StoreKey::of(&["a", "b"]));
+    }
+}

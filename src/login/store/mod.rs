@@ -1,0 +1,89 @@
+//! Where sessions live. A store is a small seam: each operation is one atomic, linearizable step that
+//! returns what came of it, so that nobody reads again to make sure.
+
+mod memory;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+pub use self::memory::MemoryStore;
+
+use crate::clock::UnixTime;
+use crate::error::StoreError;
+use crate::login::refresh::{Fence, FenceOutcome, LeaseOutcome, Record, Renewal, Settlement};
+use crate::login::session_id::StoreKey;
+
+/// What a store's operation comes to.
+pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// A record, and the time by the store's clock at which it was so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "made by stores")]
+pub struct Stored<T> {
+    /// What the operation came to.
+    pub outcome: T,
+    /// The record as it now is.
+    pub record: Record,
+    /// The store's time.
+    pub now: UnixTime,
+}
+
+/// Whose session it is: what back-channel logout finds it by
+/// ([OpenID Connect Back-Channel Logout §2.7](https://openid.net/specs/openid-connect-backchannel-1_0.html#BCActions)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "made by whoever signs in")]
+pub struct Owner {
+    /// The key of issuer and subject.
+    pub subject: StoreKey,
+    /// The key of issuer and the provider's session, where the provider names one.
+    pub session: Option<StoreKey>,
+}
+
+/// Keeps sessions. What it must do is written down as tests: `testing::store_suite`.
+///
+/// Time is the store's own. A session that has expired is not there.
+pub trait SessionStore: Send + Sync + 'static {
+    /// Puts a new session under a key nobody has used.
+    fn create(&self, key: StoreKey, owner: Owner, record: Record) -> StoreFuture<'_, ()>;
+
+    /// The session.
+    fn load(&self, key: StoreKey) -> StoreFuture<'_, Option<Stored<()>>>;
+
+    /// [`Record::try_lease`] in one step.
+    fn try_lease(
+        &self,
+        key: StoreKey,
+        generation: u64,
+        lease: Duration,
+    ) -> StoreFuture<'_, Option<Stored<LeaseOutcome>>>;
+
+    /// [`Record::commit`] in one step.
+    fn commit(
+        &self,
+        key: StoreKey,
+        fence: Fence,
+        generation: u64,
+        renewal: Renewal,
+    ) -> StoreFuture<'_, Option<Stored<FenceOutcome>>>;
+
+    /// [`Record::settle`] in one step.
+    fn settle(
+        &self,
+        key: StoreKey,
+        fence: Fence,
+        settlement: Settlement,
+    ) -> StoreFuture<'_, Option<Stored<FenceOutcome>>>;
+
+    /// Ends the session, and returns it so that its tokens can be revoked.
+    fn delete(&self, key: StoreKey) -> StoreFuture<'_, Option<Record>>;
+
+    /// Ends every session of this subject.
+    fn delete_by_subject(&self, subject: StoreKey) -> StoreFuture<'_, Vec<(StoreKey, Record)>>;
+
+    /// Ends every session that began with this session of the provider.
+    fn delete_by_session(&self, session: StoreKey) -> StoreFuture<'_, Vec<(StoreKey, Record)>>;
+
+    /// Remembers a key for so long, and tells whether it was new.
+    fn put_if_absent(&self, key: StoreKey, lifetime: Duration) -> StoreFuture<'_, bool>;
+}
