@@ -15,7 +15,7 @@ if [ ! -d tests/idp/node_modules/oidc-provider ]; then
 fi
 
 # The examples are built first: the end-to-end tests start them as programs.
-cargo test --all-features --all-targets --no-run
+cargo build --all-features --examples
 cargo test --all-features --lib --tests -- --include-ignored
 cargo test --all-features --doc
 cargo test --no-default-features --lib --tests

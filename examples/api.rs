@@ -26,6 +26,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tower_oidc::danger::loopback_resource;
 use tower_oidc::env::ApiSettings;
 use tower_oidc::testing::DevelopmentProvider;
 use tower_oidc::{BearerLayer, Principal, ProtectedResource, Provider, RequireLayer, Verifier};
@@ -90,19 +91,19 @@ async fn serve(
     verifier: &Verifier,
     domain: Option<&str>,
 ) -> Result<(), Box<dyn Error>> {
-    let mut bearer = BearerLayer::new(verifier.clone());
-    let mut open = Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready).with_state(provider.clone()));
-    if let Some(address) = domain.map(str::to_owned).or_else(|| loopback(&listener)) {
-        match ProtectedResource::new(&address, verifier).and_then(|one| one.add_scope(SCOPE)) {
-            Ok(resource) => {
-                bearer = bearer.with_resource(&resource);
-                open = open.route_service(&resource.metadata_path(), resource.service());
-            }
-            Err(error) => tracing::warn!(%error, "no metadata is served; set DOMAIN_SERVER"),
+    let resource = match domain {
+        Some(address) if address.starts_with("https://") => {
+            ProtectedResource::new(address, verifier)?
         }
+        Some(address) => loopback_resource(address, verifier)?,
+        None => loopback_resource(&own_address(&listener)?, verifier)?,
     }
+    .add_scope(SCOPE)?;
+    let bearer = BearerLayer::new(verifier.clone()).with_resource(&resource);
+    let open = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready).with_state(provider.clone()))
+        .route_service(&resource.metadata_path(), resource.service());
     let protected = Router::new()
         .route("/me", get(me))
         .route(
@@ -156,13 +157,12 @@ async fn listen() -> Result<TcpListener, Box<dyn Error>> {
         })
 }
 
-/// How the service is called from this machine, if only this machine can call it.
-fn loopback(listener: &TcpListener) -> Option<String> {
-    let address = listener.local_addr().ok()?;
-    address
-        .ip()
-        .is_loopback()
-        .then(|| format!("http://{address}"))
+/// How the service is called from this machine. Set `DOMAIN_SERVER` if others call it too.
+fn own_address(listener: &TcpListener) -> Result<String, Box<dyn Error>> {
+    Ok(format!(
+        "http://127.0.0.1:{}",
+        listener.local_addr()?.port()
+    ))
 }
 
 fn print_curl_lines(idp: &DevelopmentProvider, address: &str) {

@@ -2,8 +2,10 @@
 //! reviewer finds it by searching for the word.
 
 use crate::claims::Transport;
+use crate::error::ConfigError;
 use crate::provider::ProviderBuilder;
-use crate::verify::VerifierBuilder;
+use crate::resource_metadata::ProtectedResource;
+use crate::verify::{Verifier, VerifierBuilder};
 
 /// Weakening choices about a provider.
 #[must_use]
@@ -26,6 +28,20 @@ impl DangerousProviderBuilder {
     pub fn allow_http_on_loopback(self) -> ProviderBuilder {
         self.0.set_transport(Transport::HttpsOrLoopback)
     }
+}
+
+/// The metadata of a resource that is reached by plain http on a loopback address, for development.
+///
+/// # Security
+/// Whoever can read this machine's loopback traffic can read the tokens sent there.
+///
+/// # Errors
+/// [`ConfigError::Invalid`] if the identifier is not a URL, or neither https nor on loopback.
+pub fn loopback_resource(
+    identifier: &str,
+    verifier: &Verifier,
+) -> Result<ProtectedResource, ConfigError> {
+    ProtectedResource::parse(identifier, verifier, Transport::HttpsOrLoopback)
 }
 
 /// Weakening choices about a verifier.

@@ -90,11 +90,11 @@ mod provider;
 mod renew;
 
 // Second floor: judgement.
-pub mod danger;
 mod verify;
 
 // Third floor: rooms.
 pub mod bearer;
+pub mod danger;
 mod gate;
 #[cfg(feature = "login")]
 pub mod login;

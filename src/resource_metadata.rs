@@ -58,13 +58,17 @@ impl ProtectedResource {
     /// verifier's providers as authorization servers.
     ///
     /// # Errors
-    /// [`ConfigError::Invalid`] unless the identifier is an https URL without fragment. Plain http
-    /// on a loopback address is allowed where the provider was allowed it.
+    /// [`ConfigError::Invalid`] unless the identifier is an https URL without fragment
+    /// ([RFC 9728 §1.2](https://www.rfc-editor.org/rfc/rfc9728#section-1.2)).
     pub fn new(identifier: &str, verifier: &Verifier) -> Result<Self, ConfigError> {
-        let transport = verifier
-            .providers()
-            .next()
-            .map_or(Transport::Https, Provider::transport);
+        Self::parse(identifier, verifier, Transport::Https)
+    }
+
+    pub(crate) fn parse(
+        identifier: &str,
+        verifier: &Verifier,
+        transport: Transport,
+    ) -> Result<Self, ConfigError> {
         Ok(Self {
             url: parse_url("resource", identifier, transport)?,
             identifier: identifier.to_owned(),

@@ -23,13 +23,13 @@ const ORDER: [&str; 23] = [
     "provider",
     // Second floor: judgement.
     "verify",
-    "danger",
     // Third floor: rooms, and what they share.
     "gate",
     "resource_metadata",
     "bearer",
     "require",
     "login",
+    "danger",
     // Roof: adapters.
     "axum",
     "env",

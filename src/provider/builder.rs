@@ -184,7 +184,6 @@ impl ProviderBuilder {
             names,
             rule: self.rule,
             source,
-            transport: self.transport,
             client,
             clock: self.clock,
             pace,

@@ -15,7 +15,7 @@ pub(crate) use self::builder::within;
 pub use self::discovery::Discovery;
 
 use self::builder::METADATA_LIFETIME;
-use crate::claims::{Issuer, Transport};
+use crate::claims::Issuer;
 use crate::clock::SharedClock;
 use crate::error::{Chain, ConfigError, ProviderError};
 use crate::http_client::{HttpClient, Limits};
@@ -48,7 +48,6 @@ struct Inner {
     issuer: Issuer,
     names: Vec<Named>,
     rule: IssuerRule,
-    transport: Transport,
     keys: RemoteKeys,
     clock: SharedClock,
 }
@@ -66,7 +65,6 @@ pub(crate) struct Plan {
     names: Vec<Named>,
     rule: IssuerRule,
     source: Source,
-    transport: Transport,
     client: HttpClient,
     clock: SharedClock,
     pace: Pace,
@@ -174,10 +172,6 @@ impl Provider {
             .collect()
     }
 
-    pub(crate) fn transport(&self) -> Transport {
-        self.0.transport
-    }
-
     /// Whether `iss` is how the provider calls itself. Only a provider that was configured by its
     /// place can turn out to have another name.
     pub(crate) fn is_called(&self, iss: &str, keys: &KeySet) -> bool {
@@ -202,7 +196,6 @@ impl Provider {
             issuer: plan.issuer,
             names: plan.names,
             rule: plan.rule,
-            transport: plan.transport,
             keys,
             clock: plan.clock,
         }))

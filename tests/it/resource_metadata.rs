@@ -100,6 +100,8 @@ fn pr_03_what_no_identifier_is() {
         let error = ProtectedResource::new(bad, &verifier).unwrap_err();
         assert_eq!(error.setting(), "resource", "{bad}");
     }
+    assert!(tower_oidc::danger::loopback_resource("http://127.0.0.1:1", &verifier).is_ok());
+    assert!(tower_oidc::danger::loopback_resource("http://a.example", &verifier).is_err());
     assert!(
         resource("https://a.example")
             .with_documentation("javascript:alert(1)")
