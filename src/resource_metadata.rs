@@ -152,12 +152,11 @@ impl ProtectedResource {
         use serde_json::{Map, Value};
         let mut document = Map::new();
         document.insert("resource".into(), self.identifier.clone().into());
-        let mut servers: Vec<String> = self
+        let servers: Vec<String> = self
             .verifier
             .providers()
             .flat_map(Provider::issuer_names)
             .collect();
-        servers.dedup();
         document.insert("authorization_servers".into(), servers.into());
         if !self.scopes.is_empty() {
             let scopes: Vec<_> = self.scopes.iter().map(Scope::as_str).collect();

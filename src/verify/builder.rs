@@ -155,6 +155,7 @@ impl VerifierBuilder {
             .collect::<Result<_, ConfigError>>()?;
         Ok(Verifier::from_inner(Inner {
             trusted: trusted(&self.providers)?,
+            providers: self.providers,
             expectation: Expectation {
                 audiences,
                 profile: self.profile,

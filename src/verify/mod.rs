@@ -58,6 +58,7 @@ pub use self::profile::TokenProfile;
 pub struct Verifier(Arc<Inner>);
 
 pub(crate) struct Inner {
+    providers: Vec<Provider>,
     trusted: Vec<Trusted>,
     expectation: Expectation,
     algorithms: AlgorithmSet,
@@ -113,9 +114,9 @@ impl Verifier {
         &self.0.expectation.audiences
     }
 
-    /// The providers trusted, at least one.
+    /// The providers trusted, at least one, each once.
     pub fn providers(&self) -> impl Iterator<Item = &Provider> {
-        self.0.trusted.iter().map(|trusted| &trusted.provider)
+        self.0.providers.iter()
     }
 
     /// Judges a token, fetching keys if there is need.

@@ -142,3 +142,20 @@ fn f13_a_template_without_a_list_and_a_list_without_a_template_do_not_build() {
         .unwrap_err();
     assert!(error.to_string().contains("contradicts"), "{error}");
 }
+
+#[test]
+fn pr_05_each_tenant_is_named_once_as_authorization_server() {
+    let template = "https://login.microsoftonline.com/{tenantid}/v2.0";
+    let provider = Provider::builder(template)
+        .with_tenants([OURS, THEIRS])
+        .build()
+        .unwrap();
+    let verifier = provider.verifier(API).unwrap();
+    assert_eq!(verifier.providers().count(), 1);
+    let metadata = tower_oidc::ProtectedResource::new(API, &verifier)
+        .unwrap()
+        .metadata();
+    let metadata: Value = serde_json::from_str(&metadata).unwrap();
+    let named = [THEIRS, OURS].map(|tenant| template.replace("{tenantid}", tenant));
+    assert_eq!(metadata["authorization_servers"], json!(named));
+}
