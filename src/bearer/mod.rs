@@ -19,7 +19,8 @@
 //! remedy, each cause at most once in ten seconds (all of them at `debug`); the client is told a
 //! standard code.
 //!
-//! Behind a proxy, see to it that the proxy passes `Authorization` on. Where several instances
+//! Browsers ask for leave (CORS preflight) without a token: put the layer that answers them outside of
+//! this one. Behind a proxy, see to it that the proxy passes `Authorization` on. Where several instances
 //! serve, each fetches the provider's keys for itself.
 //!
 //! ```
