@@ -39,7 +39,7 @@ const ORDER: [&str; 23] = [
 ];
 
 /// Where a foreign crate may be named: any of them can be replaced in an afternoon.
-const ROOMS: [(&str, &[&str]); 18] = [
+const ROOMS: [(&str, &[&str]); 19] = [
     ("arc_swap", &["renew"]),
     (
         "aws_lc_rs",
@@ -61,6 +61,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ("memchr", &["jwt"]),
     ("metrics", &["observe"]),
     ("moka", &["login/store/memory"]),
+    ("percent_encoding", &["login/return_path"]),
     ("pin_project", &["gate/future"]),
     ("reqwest", &["http_client"]),
     ("strsim", &["env"]),
@@ -73,6 +74,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
             "http_client",
             "provider",
             "resource_metadata",
+            "login/return_path",
             "env",
         ],
     ),

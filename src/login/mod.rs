@@ -8,10 +8,12 @@
 //!    guarded by a state machine of pure functions: lease, commit, settle.
 //! 3. A [`SessionStore`] applies these functions in single atomic steps. [`MemoryStore`] is one;
 //!    `testing::store_suite` is what every store must pass.
+//! 4. A [`ReturnPath`] is where a browser may be sent after signing in: this site, nowhere else.
 //!
 //! The layer that signs browsers in is not among it yet.
 
 mod refresh;
+mod return_path;
 mod seal;
 mod session_id;
 mod store;
@@ -19,6 +21,7 @@ mod store;
 pub use self::refresh::{
     EndReason, Fence, FenceOutcome, LeaseOutcome, Record, RefreshState, Renewal, Settlement,
 };
+pub use self::return_path::ReturnPath;
 pub use self::seal::{KeyRing, Purpose, SealError};
 pub use self::session_id::{NoRandomness, SessionId, StoreKey};
 pub use self::store::{MemoryStore, Owner, SessionStore, StoreFuture, Stored};
