@@ -23,7 +23,6 @@ pub struct ProviderBuilder {
     transport: Transport,
     rule: IssuerRule,
     discovery: Discovery,
-    discovery_tenant: String,
     tenants: Option<BTreeSet<String>>,
     jwks_url: Option<String>,
     key_lifetime: Duration,
@@ -41,6 +40,9 @@ const LONGEST_CALL: Duration = Duration::from_secs(60);
 /// How long metadata is fresh: it changes seldom, and a failed key fetch asks for it anew.
 pub(super) const METADATA_LIFETIME: Duration = Duration::from_secs(3600);
 
+/// Under this tenant Entra ID publishes the metadata that holds for all of them.
+const DISCOVERY_TENANT: &str = "organizations";
+
 const DISCOVERY_SIZE: usize = 256 * 1024;
 const JWKS_SIZE: usize = 512 * 1024;
 
@@ -51,7 +53,6 @@ impl ProviderBuilder {
             transport: Transport::Https,
             rule: IssuerRule::Exact,
             discovery: Discovery::default(),
-            discovery_tenant: "organizations".to_owned(),
             tenants: None,
             jwks_url: None,
             key_lifetime: Duration::from_secs(600),
@@ -258,7 +259,7 @@ impl ProviderBuilder {
     fn search(&self, issuer: &Issuer) -> Result<Search, ConfigError> {
         let location = issuer
             .as_str()
-            .replace(TENANT_PLACEHOLDER, &self.discovery_tenant);
+            .replace(TENANT_PLACEHOLDER, DISCOVERY_TENANT);
         let location: Url = parse_url("issuer", &location, self.transport)?;
         Ok(Search {
             issuer: issuer.clone(),
