@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -27,6 +27,12 @@ type Exchange =
 #[derive(Debug, thiserror::Error)]
 #[error("the answer broke off")]
 struct BodyError(#[source] BoxError);
+
+/// No connection came about: the request was surely not sent.
+#[derive(Debug, thiserror::Error)]
+#[error("no connection")]
+#[cfg_attr(not(feature = "reqwest"), expect(dead_code, reason = "other clients do not tell"))]
+struct NotConnected(#[source] BoxError);
 
 /// The HTTP client for all calls to the provider.
 ///
@@ -95,7 +101,14 @@ impl HttpClient {
                 let client = client.clone();
                 Box::pin(async move {
                     let request = reqwest::Request::try_from(request.map(reqwest::Body::from))?;
-                    let response: Response<reqwest::Body> = client.execute(request).await?.into();
+                    let response = client.execute(request).await.map_err(|error| {
+                        if error.is_connect() {
+                            BoxError::from(NotConnected(error.into()))
+                        } else {
+                            error.into()
+                        }
+                    })?;
+                    let response: Response<reqwest::Body> = response.into();
                     Ok(response
                         .map(|body| body.map_err(|error| BodyError(error.into())).boxed_unsync()))
                 })
@@ -110,42 +123,53 @@ impl HttpClient {
         url: &Url,
         limits: Limits,
     ) -> BoxFuture<Result<Document, ProviderError>> {
+        let answer = self.send(url, Call::default(), limits);
+        let url = url.clone();
+        Box::pin(async move {
+            let answer = answer.await?;
+            check_head(&url, answer.status(), answer.headers())?;
+            Ok(Document {
+                max_age: max_age(answer.headers()),
+                body: answer.into_body(),
+            })
+        })
+    }
+
+    /// Makes a call and reads the whole answer, whatever its status, of at most `limits.size`
+    /// bytes and within `limits.time`.
+    pub(crate) fn send(
+        &self,
+        url: &Url,
+        call: Call,
+        limits: Limits,
+    ) -> BoxFuture<Result<Response<Bytes>, ProviderError>> {
         let (send, url) = (Arc::clone(&self.exchange), url.clone());
+        let method = call.method();
         let late = ProviderError::new(
             ProviderErrorKind::TimedOut,
-            format!("GET {url} took longer than {:?}", limits.time),
+            format!("{method} {url} took longer than {:?}", limits.time),
         );
         let exchange = async move {
-            let mut request = Request::new(Bytes::new());
-            *request.method_mut() = Method::GET;
-            *request.uri_mut() = url.as_str().parse().map_err(|error| {
-                ProviderError::caused(
-                    ProviderErrorKind::InvalidAnswer,
-                    format!("{url} cannot be requested"),
-                    Box::new(error),
-                )
-            })?;
-            request
-                .headers_mut()
-                .insert(ACCEPT, HeaderValue::from_static("application/json"));
+            let request = call.into_request(&url)?;
+            let method = request.method().clone();
             let response = send(request).await.map_err(|error| {
                 ProviderError::caused(
-                    ProviderErrorKind::Unreachable,
-                    format!("GET {url} failed"),
+                    if error.is::<NotConnected>() {
+                        ProviderErrorKind::Unreachable
+                    } else {
+                        ProviderErrorKind::BrokenOff
+                    },
+                    format!("{method} {url} failed"),
                     error,
                 )
             })?;
             let (parts, body) = response.into_parts();
-            check_head(&url, parts.status, &parts.headers)?;
             let body = Limited::new(body, limits.size)
                 .collect()
                 .await
-                .map_err(|error| body_error(&url, limits.size, error))?
+                .map_err(|error| body_error(&method, &url, limits.size, error))?
                 .to_bytes();
-            Ok(Document {
-                body,
-                max_age: max_age(&parts.headers),
-            })
+            Ok(Response::from_parts(parts, body))
         };
         Box::pin(async move {
             tokio::time::timeout(limits.time, exchange)
@@ -169,6 +193,48 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct Limits {
     pub(crate) time: Duration,
     pub(crate) size: usize,
+}
+
+/// A request to the provider: a GET, or the POST of a form.
+#[derive(Default)]
+pub(crate) struct Call {
+    pub(crate) authorization: Option<HeaderValue>,
+    pub(crate) form: Option<String>,
+}
+
+impl Call {
+    fn method(&self) -> Method {
+        if self.form.is_some() {
+            Method::POST
+        } else {
+            Method::GET
+        }
+    }
+
+    fn into_request(self, url: &Url) -> Result<Request<Bytes>, ProviderError> {
+        let mut request = Request::new(Bytes::new());
+        *request.method_mut() = self.method();
+        *request.uri_mut() = url.as_str().parse().map_err(|error| {
+            ProviderError::caused(
+                ProviderErrorKind::InvalidAnswer,
+                format!("{url} cannot be requested"),
+                Box::new(error),
+            )
+        })?;
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        if let Some(authorization) = self.authorization {
+            headers.insert(AUTHORIZATION, authorization);
+        }
+        if let Some(form) = self.form {
+            headers.insert(
+                CONTENT_TYPE,
+                HeaderValue::from_static("application/x-www-form-urlencoded"),
+            );
+            *request.body_mut() = form.into();
+        }
+        Ok(request)
+    }
 }
 
 /// A JSON document as it came.
@@ -216,7 +282,7 @@ fn check_head(url: &Url, status: StatusCode, headers: &HeaderMap) -> Result<(), 
 }
 
 /// `application/json`, or a type that builds on JSON such as `application/jwk-set+json`.
-fn is_json(content_type: &str) -> bool {
+pub(crate) fn is_json(content_type: &str) -> bool {
     let essence = content_type
         .split(';')
         .next()
@@ -227,16 +293,16 @@ fn is_json(content_type: &str) -> bool {
         || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-fn body_error(url: &Url, limit: usize, error: BoxError) -> ProviderError {
+fn body_error(method: &Method, url: &Url, limit: usize, error: BoxError) -> ProviderError {
     if error.is::<LengthLimitError>() {
         ProviderError::new(
             ProviderErrorKind::TooLarge,
-            format!("GET {url} answered with more than {limit} bytes"),
+            format!("{method} {url} answered with more than {limit} bytes"),
         )
     } else {
         ProviderError::caused(
-            ProviderErrorKind::Unreachable,
-            format!("GET {url} broke off"),
+            ProviderErrorKind::BrokenOff,
+            format!("{method} {url} broke off"),
             error,
         )
     }

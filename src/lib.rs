@@ -81,6 +81,8 @@ mod jwt;
 mod observe;
 
 mod principal;
+#[cfg(feature = "login")]
+mod secret;
 mod token;
 
 // First floor: sources. What comes from outside and grows stale.
@@ -116,11 +118,17 @@ pub use crate::bearer::BearerLayer;
 pub use crate::claims::{Audience, Issuer, Scope, ScopeSet};
 pub use crate::clock::{Clock, SystemClock, UnixTime};
 pub use crate::error::{ConfigError, ProviderError, VerifyError, VerifyErrorKind};
+#[cfg(feature = "login")]
+pub use crate::error::{LoginError, LoginErrorKind};
 pub use crate::gate::answer::{EmptyBody, OnRefusal, Rejection, RejectionKind};
 pub use crate::gate::{Gated, ResponseFuture};
 pub use crate::http_client::HttpClient;
 pub use crate::jwt::Algorithm;
+#[cfg(feature = "login")]
+pub use crate::login::{KeyRing, LoginLayer, Session};
 pub use crate::principal::{ClaimsError, Principal};
+#[cfg(feature = "login")]
+pub use crate::provider::{Client, SecretMethod};
 pub use crate::provider::{Discovery, Phase, Provider, ProviderBuilder, Readiness};
 pub use crate::require::{Policy, RequireLayer};
 pub use crate::resource_metadata::{MetadataBody, MetadataService, ProtectedResource};

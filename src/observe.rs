@@ -36,6 +36,20 @@ pub(crate) fn stale_served(what: &'static str) {
     count("tower_oidc_stale_served_total", "what", what);
 }
 
+/// `tower_oidc_refreshes_total{outcome}`: renewals of sessions: `won`, `joined`, `handed_over`,
+/// `terminal`, `misconfigured`, `transient`, `uncertain`, `lost` or `identity_changed`.
+#[cfg(feature = "login")]
+pub(crate) fn refreshed(outcome: &'static str) {
+    count("tower_oidc_refreshes_total", "outcome", outcome);
+}
+
+/// `tower_oidc_sign_ins_total{result}`: sign-ins ended, `signed_in` or the kind of failure; loops
+/// broken are among them as `sign_in_loop`.
+#[cfg(feature = "login")]
+pub(crate) fn signed_in(result: &'static str) {
+    count("tower_oidc_sign_ins_total", "result", result);
+}
+
 /// `tower_oidc_key_set_age_seconds`: the age of the keys when readiness was last asked for.
 pub(crate) fn key_set_age(age: std::time::Duration) {
     #[cfg(feature = "metrics")]

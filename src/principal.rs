@@ -113,6 +113,12 @@ impl Principal {
         &self.0.text[self.0.claims_at..]
     }
 
+    /// The JOSE header of the token.
+    #[cfg(feature = "login")]
+    pub(crate) fn header_json(&self) -> &str {
+        &self.0.text[..self.0.claims_at]
+    }
+
     /// The claims as a type of yours; the registered ones may be among them.
     ///
     /// # Errors

@@ -40,6 +40,7 @@ impl<R> fmt::Debug for BearerGate<R> {
 
 impl<B, R: OnRefusal<B> + Clone> Gate<B> for BearerGate<R> {
     type Answer = Rejection;
+    type Kept = ();
 
     fn check(&self, parts: Parts) -> Verdict<Rejection> {
         self.settings.check(parts)
@@ -49,7 +50,7 @@ impl<B, R: OnRefusal<B> + Clone> Gate<B> for BearerGate<R> {
         rejection.into_response(&self.settings.challenges, &self.on_refusal)
     }
 
-    fn finish(&self, response: &mut Response<B>) {
+    fn finish(&self, (): (), response: &mut Response<B>) {
         // A requirement further in knows what is lacking; this layer knows how to say where to
         // get it.
         if response.status().is_client_error()
@@ -70,7 +71,7 @@ impl Settings {
         match self.verifier.decide(token) {
             Decision::Accept(principal) => {
                 parts.extensions.insert(principal);
-                Verdict::Pass(parts)
+                Verdict::Pass(parts, ())
             }
             Decision::Refuse(error) => {
                 self.log.tell(&error);
@@ -83,7 +84,7 @@ impl Settings {
                     match settings.verifier.decide_after(&token, keys).await {
                         Ok(principal) => {
                             parts.extensions.insert(principal);
-                            Verdict::Pass(parts)
+                            Verdict::Pass(parts, ())
                         }
                         Err(error) => {
                             settings.log.tell(&error);
@@ -101,6 +102,6 @@ impl Settings {
         }
         parts.extensions.remove::<Principal>();
         parts.extensions.insert(Anonymous);
-        Verdict::Pass(parts)
+        Verdict::Pass(parts, ())
     }
 }

@@ -2,6 +2,8 @@
 //! service, [`VerifyError`] and [`ProviderError`] to its log. A client never sees these texts.
 
 mod config;
+#[cfg(feature = "login")]
+mod login;
 mod provider;
 #[cfg(feature = "login")]
 mod store;
@@ -10,6 +12,8 @@ mod verify;
 use std::fmt;
 
 pub use self::config::ConfigError;
+#[cfg(feature = "login")]
+pub use self::login::{LoginError, LoginErrorKind};
 pub use self::provider::{ProviderError, ProviderErrorKind};
 #[cfg(feature = "login")]
 pub use self::store::{StoreError, StoreErrorKind};

@@ -16,8 +16,10 @@ struct ProviderFailure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProviderErrorKind {
-    /// No connection, or it broke.
+    /// No connection.
     Unreachable,
+    /// The connection broke after the request may have been sent.
+    BrokenOff,
     /// The time limit passed.
     TimedOut,
     /// A status other than the one the standard demands; redirects are not followed.
@@ -34,6 +36,13 @@ pub enum ProviderErrorKind {
     NoUsableKeys,
     /// There is no asynchronous runtime to make the call on.
     NoRuntime,
+    /// The provider does not offer what is asked of it.
+    NotOffered,
+    /// The provider does not take this client or its request (`invalid_client` and its kin,
+    /// [RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
+    RequestRefused,
+    /// The provider rejected the code or refresh token (`invalid_grant`).
+    GrantRejected,
 }
 
 impl ProviderErrorKind {
@@ -42,6 +51,7 @@ impl ProviderErrorKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unreachable => "unreachable",
+            Self::BrokenOff => "broken_off",
             Self::TimedOut => "timed_out",
             Self::Status => "status",
             Self::InvalidAnswer => "invalid_answer",
@@ -50,13 +60,22 @@ impl ProviderErrorKind {
             Self::InsecureEndpoint => "insecure_endpoint",
             Self::NoUsableKeys => "no_usable_keys",
             Self::NoRuntime => "no_runtime",
+            Self::NotOffered => "not_offered",
+            Self::RequestRefused => "request_refused",
+            Self::GrantRejected => "grant_rejected",
         }
     }
 
     /// Whether waiting cannot mend it: a setting here or at the provider must change.
     #[must_use]
     pub fn is_configuration(self) -> bool {
-        matches!(self, Self::IssuerMismatch | Self::InsecureEndpoint)
+        matches!(
+            self,
+            Self::IssuerMismatch
+                | Self::InsecureEndpoint
+                | Self::NotOffered
+                | Self::RequestRefused
+        )
     }
 }
 

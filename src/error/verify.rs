@@ -52,6 +52,9 @@ pub enum VerifyErrorKind {
     TooOld,
     /// Bound to a key or certificate (`cnf`) that a bearer layer cannot check.
     SenderConstrained,
+    /// An ID token that is not the one asked for: its `nonce`, `azp`, `at_hash`, `acr` or
+    /// `auth_time`.
+    NotAskedFor,
     /// No published key fits, even after asking again.
     UnknownKey,
     /// Several different keys claim the same name and algorithm, or too many could fit.
@@ -85,6 +88,7 @@ impl VerifyErrorKind {
             Self::NotYetValid => "not_yet_valid",
             Self::TooOld => "too_old",
             Self::SenderConstrained => "sender_constrained",
+            Self::NotAskedFor => "not_asked_for",
             Self::UnknownKey => "unknown_key",
             Self::AmbiguousKey => "ambiguous_key",
             Self::BadSignature => "bad_signature",
@@ -135,6 +139,7 @@ impl VerifyErrorKind {
             Self::NotYetValid => "the token is not valid yet",
             Self::TooOld => "the token was issued too long ago",
             Self::SenderConstrained => "the token is bound to a key this layer cannot check",
+            Self::NotAskedFor => "the ID token is not the one that was asked for",
             Self::UnknownKey => "the provider publishes no key that fits the token",
             Self::AmbiguousKey => "more than one published key fits the token",
             Self::BadSignature => "the signature is wrong",
@@ -187,6 +192,9 @@ impl VerifyErrorKind {
             Self::TooOld => "the client must fetch a fresh token",
             Self::SenderConstrained => {
                 "send an unbound token, or allow bound ones to be used as bearer tokens"
+            }
+            Self::NotAskedFor => {
+                "sign in again; if it lasts, the provider does not return what was asked for"
             }
             Self::UnknownKey => {
                 "the signing key is not in the provider's key set; if this lasts, check that \

@@ -31,15 +31,21 @@ where
     G: Gate<ResBody>,
 {
     Forward {
-        gate: G,
+        // Taken once, when the response is there.
+        held: Option<(G, G::Kept)>,
         #[pin]
         response: S::Future,
     },
     Answered(Option<Response<ResBody>>),
     Waiting {
-        verdict: BoxFuture<Verdict<G::Answer>>,
+        verdict: BoxFuture<Verdict<G::Answer, G::Kept>>,
         // Taken once, when the verdict is there.
         held: Option<(G, S, ReqBody)>,
+    },
+    #[cfg(feature = "login")]
+    Answering {
+        gate: G,
+        answer: BoxFuture<G::Answer>,
     },
 }
 
@@ -48,9 +54,20 @@ where
     S: Service<Request<ReqBody>>,
     G: Gate<ResBody>,
 {
-    pub(super) fn forward(gate: G, response: S::Future) -> Self {
+    pub(super) fn forward(gate: G, kept: G::Kept, response: S::Future) -> Self {
         Self {
-            state: State::Forward { gate, response },
+            state: State::Forward {
+                held: Some((gate, kept)),
+                response,
+            },
+        }
+    }
+
+    /// Answers in time, without the inner service.
+    #[cfg(feature = "login")]
+    pub(crate) fn answering(gate: G, answer: BoxFuture<G::Answer>) -> Self {
+        Self {
+            state: State::Answering { gate, answer },
         }
     }
 
@@ -64,7 +81,7 @@ where
         gate: G,
         inner: S,
         body: ReqBody,
-        verdict: BoxFuture<Verdict<G::Answer>>,
+        verdict: BoxFuture<Verdict<G::Answer, G::Kept>>,
     ) -> Self {
         Self {
             state: State::Waiting {
@@ -85,6 +102,8 @@ where
             State::Forward { .. } => "ResponseFuture(forward)",
             State::Answered(_) => "ResponseFuture(answered)",
             State::Waiting { .. } => "ResponseFuture(waiting)",
+            #[cfg(feature = "login")]
+            State::Answering { .. } => "ResponseFuture(answering)",
         })
     }
 }
@@ -100,9 +119,11 @@ where
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
-                StateProjection::Forward { gate, response } => {
+                StateProjection::Forward { held, response } => {
                     let mut response = ready!(response.poll(context))?;
-                    gate.finish(&mut response);
+                    if let Some((gate, kept)) = held.take() {
+                        gate.finish(kept, &mut response);
+                    }
                     return Poll::Ready(Ok(response));
                 }
                 StateProjection::Answered(response) => {
@@ -118,9 +139,9 @@ where
                         return Poll::Pending;
                     };
                     match decided {
-                        Verdict::Pass(parts) => State::Forward {
+                        Verdict::Pass(parts, kept) => State::Forward {
                             response: inner.call(Request::from_parts(parts, body)),
-                            gate,
+                            held: Some((gate, kept)),
                         },
                         Verdict::Answer(answer) => State::Answered(Some(gate.answer(answer))),
                         Verdict::Wait(verdict) => State::Waiting {
@@ -128,6 +149,11 @@ where
                             held: Some((gate, inner, body)),
                         },
                     }
+                }
+                #[cfg(feature = "login")]
+                StateProjection::Answering { gate, answer } => {
+                    let answer = ready!(answer.as_mut().poll(context));
+                    State::Answered(Some(gate.answer(answer)))
                 }
             };
             state.set(next);

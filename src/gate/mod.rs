@@ -24,9 +24,9 @@ use crate::http_client::BoxFuture;
     clippy::large_enum_variant,
     reason = "a box would be one on the hot path"
 )]
-pub enum Verdict<A> {
-    /// Go on.
-    Pass(Parts),
+pub enum Verdict<A, K = ()> {
+    /// Go on. What the room keeps comes back to it with the response.
+    Pass(Parts, K),
     /// We reply ourselves.
     Answer(A),
     /// Something must come first; then Pass or Answer. The only box on the way in.
@@ -39,14 +39,17 @@ pub trait Gate<B>: Clone {
     /// What the room can say itself.
     type Answer: Send + 'static;
 
+    /// What the room keeps of a request until its response comes.
+    type Kept: Send + 'static;
+
     /// Decides.
-    fn check(&self, parts: Parts) -> Verdict<Self::Answer>;
+    fn check(&self, parts: Parts) -> Verdict<Self::Answer, Self::Kept>;
 
     /// The answer as a response.
     fn answer(&self, answer: Self::Answer) -> Response<B>;
 
     /// A last look at the inner service's response.
-    fn finish(&self, response: &mut Response<B>);
+    fn finish(&self, kept: Self::Kept, response: &mut Response<B>);
 }
 
 /// A service behind a gate, such as [`Bearer`](crate::bearer::Bearer) or
@@ -60,6 +63,11 @@ pub struct Gated<S, G> {
 impl<S, G> Gated<S, G> {
     pub(crate) fn new(inner: S, gate: G) -> Self {
         Self { inner, gate }
+    }
+
+    #[cfg(feature = "login")]
+    pub(crate) fn gate(&self) -> &G {
+        &self.gate
     }
 }
 
@@ -79,9 +87,9 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (parts, body) = request.into_parts();
         match self.gate.check(parts) {
-            Verdict::Pass(parts) => {
+            Verdict::Pass(parts, kept) => {
                 let response = self.inner.call(Request::from_parts(parts, body));
-                ResponseFuture::forward(self.gate.clone(), response)
+                ResponseFuture::forward(self.gate.clone(), kept, response)
             }
             Verdict::Answer(answer) => ResponseFuture::answered(self.gate.answer(answer)),
             Verdict::Wait(verdict) => {

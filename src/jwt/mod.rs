@@ -12,6 +12,8 @@ pub use self::algorithm::Algorithm;
 pub(crate) use self::algorithm::AlgorithmSet;
 pub(crate) use self::object::Json;
 use self::object::{Members, ObjectError, Place, read_object};
+#[cfg(feature = "login")]
+use crate::clock::UnixTime;
 use crate::error::{VerifyError, VerifyErrorKind};
 
 /// JOSE headers over this size are refused before they are decoded.
@@ -189,6 +191,19 @@ impl<'a> UnverifiedClaims<'a> {
             Err(ObjectError::NotAnObject) => Err(VerifyErrorKind::NotAJwt.into()),
             Err(ObjectError::Duplicate) => Err(VerifyErrorKind::InvalidClaim.into()),
         }
+    }
+}
+
+/// What a JWT says of its own expiry, believed by nobody; `None` if it is no JWT or does not say.
+#[cfg(feature = "login")]
+pub(crate) fn expiry(token: &str) -> Option<UnixTime> {
+    let jws = CompactJws::split(token.as_bytes()).ok()?.decode().ok()?;
+    let claims = UnverifiedClaims::parse(jws.payload()).ok()?;
+    match claims.exp {
+        Json::Unsigned(seconds) => Some(UnixTime::from_seconds(
+            i64::try_from(seconds).unwrap_or(i64::MAX),
+        )),
+        _ => None,
     }
 }
 

@@ -12,16 +12,37 @@
 //!
 //! The layer that signs browsers in is not among it yet.
 
+mod attempt;
+mod cookie;
+mod due;
+mod flow;
+mod history;
+mod layer;
+mod page;
 mod refresh;
+mod relying_party;
+mod reply;
 mod return_path;
+mod rotation;
 mod seal;
+mod service;
+mod session;
 mod session_id;
+mod sign_out;
+mod site;
 mod store;
+mod tokens;
 
+pub use self::layer::{LoginBuilder, LoginLayer};
+pub use self::page::{OnPage, Page, PlainPages};
 pub use self::refresh::{
     EndReason, Fence, FenceOutcome, LeaseOutcome, Record, RefreshState, Renewal, Settlement,
 };
+pub use self::relying_party::PassedParameter;
 pub use self::return_path::ReturnPath;
 pub use self::seal::{KeyRing, Purpose, SealError};
-pub use self::session_id::{NoRandomness, SessionId, StoreKey};
+pub use self::service::{Login, LoginGate};
+pub use self::session::{LiveToken, Session};
+pub use self::session_id::{SessionId, StoreKey};
 pub use self::store::{MemoryStore, Owner, SessionStore, StoreFuture, Stored};
+pub use crate::secret::NoRandomness;

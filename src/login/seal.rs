@@ -20,6 +20,19 @@ pub enum Purpose {
     SessionRecord,
     /// A sign-in under way, in a cookie.
     LoginAttempt,
+    /// How the last sign-ins of a browser ended, in a cookie.
+    SignInHistory,
+    /// A sign-out under way, in a cookie.
+    SignOut,
+}
+
+impl Purpose {
+    const ALL: [(Self, &'static [u8]); 4] = [
+        (Self::SessionRecord, b"session record v1"),
+        (Self::LoginAttempt, b"login attempt v1"),
+        (Self::SignInHistory, b"sign-in history v1"),
+        (Self::SignOut, b"sign-out v1"),
+    ];
 }
 
 /// The keys that seal and open.
@@ -30,8 +43,8 @@ pub struct KeyRing(Vec<Keys>);
 struct Keys {
     /// Tells which secret sealed a value; derived, so that it says nothing of the secret.
     id: [u8; ID],
-    session_record: RandomizedNonceKey,
-    login_attempt: RandomizedNonceKey,
+    /// One for each purpose, in their order.
+    keys: [RandomizedNonceKey; Purpose::ALL.len()],
 }
 
 /// A value that does not open: changed, cut, sealed for another purpose or owner, or by a secret
@@ -137,18 +150,15 @@ impl Keys {
         };
         let mut id = [0; ID];
         secret.expand(&[b"key id v1"], Length(ID))?.fill(&mut id)?;
+        let [record, attempt, history, sign_out] = Purpose::ALL.map(|(_, label)| key(label));
         Ok(Self {
             id,
-            session_record: key(b"session record v1")?,
-            login_attempt: key(b"login attempt v1")?,
+            keys: [record?, attempt?, history?, sign_out?],
         })
     }
 
     fn of(&self, purpose: Purpose) -> &RandomizedNonceKey {
-        match purpose {
-            Purpose::SessionRecord => &self.session_record,
-            Purpose::LoginAttempt => &self.login_attempt,
-        }
+        &self.keys[purpose as usize]
     }
 
     /// The head of the value is bound as well as its owner.

@@ -6,6 +6,8 @@ use aws_lc_rs::digest::{Context, SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::secret::{NoRandomness, random_bytes};
+
 /// The handle of a session: 256 random bits, and nothing else. It does not change when tokens do.
 ///
 /// `Debug` does not show it.
@@ -18,9 +20,7 @@ impl SessionId {
     /// # Errors
     /// If the system has no randomness to offer.
     pub fn random() -> Result<Self, NoRandomness> {
-        let mut bytes = [0; 32];
-        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| NoRandomness)?;
-        Ok(Self(bytes))
+        random_bytes().map(Self)
     }
 
     /// The one a cookie holds, `None` if it holds none.
@@ -42,12 +42,6 @@ impl SessionId {
         StoreKey(to_array(digest(&SHA256, &self.0).as_ref()))
     }
 }
-
-/// The system has no randomness to offer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the system has no randomness to offer")]
-#[non_exhaustive]
-pub struct NoRandomness;
 
 impl fmt::Debug for SessionId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -12,7 +12,7 @@ use crate::http_client::{HttpClient, Limits};
 use crate::keys::jwk_set::TENANT_PLACEHOLDER;
 use crate::keys::remote::KeyLifetime;
 use crate::provider::discovery::{Discovery, IssuerRule, Search};
-use crate::provider::{Named, Plan, Provider, Source};
+use crate::provider::{Named, Plan, Provider};
 use crate::renew::Pace;
 
 /// Chooses how a [`Provider`] is found and how long what it says is kept.
@@ -69,7 +69,7 @@ impl ProviderBuilder {
         self
     }
 
-    /// Takes the keys from this https address and asks for no metadata.
+    /// Takes the keys from this https address, without asking the metadata for it.
     pub fn with_jwks_url(mut self, url: &str) -> Self {
         self.jwks_url = Some(url.to_owned());
         self
@@ -165,10 +165,12 @@ impl ProviderBuilder {
             LONGEST_CALL,
         )?;
         let names = self.names(&issuer)?;
-        let source = match &self.jwks_url {
-            Some(url) => Source::Url(parse_url("jwks url", url, self.transport)?),
-            None => Source::Search(self.search(&issuer)?),
-        };
+        let search = self.search(&issuer)?;
+        let jwks_url = self
+            .jwks_url
+            .as_deref()
+            .map(|url| parse_url("jwks url", url, self.transport))
+            .transpose()?;
         let client = match self.client {
             Some(client) => client,
             None => default_client()?,
@@ -184,7 +186,8 @@ impl ProviderBuilder {
             issuer,
             names,
             rule: self.rule,
-            source,
+            search,
+            jwks_url,
             client,
             clock: self.clock,
             pace,

@@ -9,6 +9,8 @@ use crate::error::{ProviderError, ProviderErrorKind};
 use crate::http_client::{HttpClient, Limits};
 use crate::jwt::{Algorithm, AlgorithmSet};
 use crate::keys::jwk_set::TENANT_PLACEHOLDER;
+#[cfg(feature = "login")]
+use crate::provider::endpoints::Endpoints;
 
 /// Where to look for the metadata document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -73,6 +75,8 @@ pub(crate) struct Metadata {
     pub(crate) issuer: Issuer,
     pub(crate) jwks_uri: Url,
     pub(crate) algorithms: Option<AlgorithmSet>,
+    #[cfg(feature = "login")]
+    pub(crate) endpoints: Endpoints,
 }
 
 #[derive(Deserialize)]
@@ -81,6 +85,9 @@ struct MetadataDocument {
     jwks_uri: String,
     #[serde(default)]
     id_token_signing_alg_values_supported: Value,
+    #[cfg(feature = "login")]
+    #[serde(flatten)]
+    endpoints: super::endpoints::Document,
 }
 
 /// Where to look and what to expect.
@@ -144,6 +151,8 @@ impl Search {
             issuer,
             jwks_uri,
             algorithms: listed(&document.id_token_signing_alg_values_supported),
+            #[cfg(feature = "login")]
+            endpoints: document.endpoints.check(self.transport),
         })
     }
 

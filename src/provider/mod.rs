@@ -1,7 +1,15 @@
 //! The OpenID provider: where it is, what it says of itself, and its keys.
 
 mod builder;
+#[cfg(feature = "login")]
+mod calls;
+#[cfg(feature = "login")]
+mod client;
 pub(crate) mod discovery;
+#[cfg(feature = "login")]
+mod endpoints;
+#[cfg(feature = "login")]
+pub(crate) mod token_endpoint;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,6 +20,8 @@ use url::Url;
 
 pub use self::builder::ProviderBuilder;
 pub(crate) use self::builder::within;
+#[cfg(feature = "login")]
+pub use self::client::{Client, SecretMethod};
 pub use self::discovery::Discovery;
 
 use self::builder::METADATA_LIFETIME;
@@ -25,6 +35,8 @@ use crate::observe;
 use crate::provider::discovery::{IssuerRule, Metadata, Search};
 pub use crate::renew::Phase;
 use crate::renew::{Fetched, Pace, Renew};
+#[cfg(feature = "login")]
+use crate::renew::{Refusal, Snapshot};
 
 /// An OpenID provider whose tokens are reused.
 ///
@@ -50,6 +62,10 @@ struct Inner {
     rule: IssuerRule,
     keys: RemoteKeys,
     clock: SharedClock,
+    #[cfg(feature = "login")]
+    metadata: Renew<Metadata>,
+    #[cfg(feature = "login")]
+    client: HttpClient,
 }
 
 /// A text that may stand in `iss`, and the tenant it stands for.
@@ -64,7 +80,8 @@ pub(crate) struct Plan {
     issuer: Issuer,
     names: Vec<Named>,
     rule: IssuerRule,
-    source: Source,
+    search: Search,
+    jwks_url: Option<Url>,
     client: HttpClient,
     clock: SharedClock,
     pace: Pace,
@@ -139,6 +156,16 @@ impl Provider {
         &self.0.keys
     }
 
+    #[cfg(feature = "login")]
+    pub(crate) async fn metadata(&self) -> Result<Arc<Snapshot<Metadata>>, Refusal> {
+        self.0.metadata.get().await
+    }
+
+    #[cfg(feature = "login")]
+    pub(crate) fn http_client(&self) -> &HttpClient {
+        &self.0.client
+    }
+
     pub(crate) fn clock(&self) -> &SharedClock {
         &self.0.clock
     }
@@ -179,8 +206,16 @@ impl Provider {
     }
 
     fn from_plan(plan: Plan) -> Self {
-        let whereabouts = Whereabouts::new(&plan);
-        let (client, limits, lifetime) = (plan.client, plan.jwks_limits, plan.lifetime);
+        let metadata = kept_metadata(&plan);
+        let whereabouts = match &plan.jwks_url {
+            Some(jwks_uri) => Whereabouts::Known {
+                issuer: plan.issuer.clone(),
+                jwks_uri: jwks_uri.clone(),
+            },
+            None => Whereabouts::Discovered(metadata.clone()),
+        };
+        let client = plan.client.clone();
+        let (limits, lifetime) = (plan.jwks_limits, plan.lifetime);
         let issuer = plan.issuer.clone();
         let keys = RemoteKeys::new(plan.clock.clone(), plan.pace, move || {
             let (client, whereabouts) = (client.clone(), whereabouts.clone());
@@ -198,14 +233,12 @@ impl Provider {
             rule: plan.rule,
             keys,
             clock: plan.clock,
+            #[cfg(feature = "login")]
+            metadata,
+            #[cfg(feature = "login")]
+            client: plan.client,
         }))
     }
-}
-
-/// Where keys come from.
-pub(crate) enum Source {
-    Url(Url),
-    Search(Search),
 }
 
 /// Where the keys lie, found anew where that is discovered.
@@ -215,32 +248,26 @@ enum Whereabouts {
     Discovered(Renew<Metadata>),
 }
 
-impl Whereabouts {
-    fn new(plan: &Plan) -> Self {
-        let search = match &plan.source {
-            Source::Url(url) => {
-                return Self::Known {
-                    issuer: plan.issuer.clone(),
-                    jwks_uri: url.clone(),
-                };
-            }
-            Source::Search(search) => search.clone(),
-        };
-        let (client, limits) = (plan.client.clone(), plan.discovery_limits);
-        let pace = Pace {
-            what: "metadata",
-            ..plan.pace
-        };
-        Self::Discovered(Renew::new(plan.clock.clone(), pace, move || {
-            let (client, search) = (client.clone(), search.clone());
-            Box::pin(async move {
-                Ok(Fetched {
-                    value: search.run(&client, limits).await?,
-                    fresh_for: METADATA_LIFETIME,
-                })
+/// The metadata, fetched when it is first needed and kept fresh from then on.
+fn kept_metadata(plan: &Plan) -> Renew<Metadata> {
+    let (client, limits, search) = (
+        plan.client.clone(),
+        plan.discovery_limits,
+        plan.search.clone(),
+    );
+    let pace = Pace {
+        what: "metadata",
+        ..plan.pace
+    };
+    Renew::new(plan.clock.clone(), pace, move || {
+        let (client, search) = (client.clone(), search.clone());
+        Box::pin(async move {
+            Ok(Fetched {
+                value: search.run(&client, limits).await?,
+                fresh_for: METADATA_LIFETIME,
             })
-        }))
-    }
+        })
+    })
 }
 
 async fn fetch_keys(

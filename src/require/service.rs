@@ -40,6 +40,7 @@ impl<R> fmt::Debug for RequireGate<R> {
 
 impl<B, R: OnRefusal<B> + Clone> Gate<B> for RequireGate<R> {
     type Answer = Rejection;
+    type Kept = ();
 
     fn check(&self, parts: Parts) -> Verdict<Rejection> {
         let Some(principal) = parts.extensions.get::<Principal>() else {
@@ -49,7 +50,7 @@ impl<B, R: OnRefusal<B> + Clone> Gate<B> for RequireGate<R> {
             });
         };
         match self.settings.policy.evaluate(principal) {
-            Ok(()) => Verdict::Pass(parts),
+            Ok(()) => Verdict::Pass(parts, ()),
             Err(Unmet::Audience) => Verdict::Answer(Rejection::new(RejectionKind::InvalidToken)),
             Err(Unmet::Permission) => {
                 Verdict::Answer(Rejection::insufficient_scope(&self.settings.scopes))
@@ -61,7 +62,7 @@ impl<B, R: OnRefusal<B> + Clone> Gate<B> for RequireGate<R> {
         rejection.into_response(&self.settings.challenges, &self.on_refusal)
     }
 
-    fn finish(&self, response: &mut Response<B>) {
+    fn finish(&self, (): (), response: &mut Response<B>) {
         // A requirement further in was not met: the request needs its scopes and these.
         if response.status() != http::StatusCode::FORBIDDEN {
             return;

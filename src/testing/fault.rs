@@ -14,6 +14,14 @@ pub enum Endpoint {
     Jwks,
     /// The token endpoint.
     Token,
+    /// The authorization endpoint.
+    Authorization,
+    /// UserInfo.
+    UserInfo,
+    /// Revocation.
+    Revocation,
+    /// Signing out at the provider.
+    EndSession,
 }
 
 /// A way in which an endpoint misbehaves until told otherwise.
@@ -26,6 +34,8 @@ pub enum Fault {
     Slow(Duration),
     /// Takes the request and never answers.
     Stall,
+    /// Does what was asked, and breaks off before the answer is out.
+    LoseAnswer,
     /// Sends the caller elsewhere by 302.
     Redirect(String),
     /// Answers with JSON of so many bytes.
@@ -98,6 +108,18 @@ pub struct Hits {
     pub jwks: u32,
     /// The token endpoint.
     pub token: u32,
+    /// The authorization endpoint.
+    pub authorization: u32,
+    /// UserInfo.
+    pub userinfo: u32,
+    /// Revocation.
+    pub revocation: u32,
+    /// Signing out at the provider.
+    pub end_session: u32,
+    /// Refresh tokens that were spent for new tokens.
+    pub refreshed: u32,
+    /// Refresh tokens that came again after they were spent: each revoked its whole family.
+    pub reused: u32,
     /// Anything else: attackers' addresses among them.
     pub other: u32,
 }

@@ -24,8 +24,10 @@
 
 mod clock;
 mod fault;
+mod grants;
 mod provider;
 mod server;
+mod sign_in;
 mod signing_key;
 #[cfg(feature = "login")]
 mod store_suite;

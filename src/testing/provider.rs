@@ -1,14 +1,18 @@
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use std::{fmt, io};
+
+use serde_json::{Value, json};
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::clock::{Clock, SharedClock, SystemClock};
+use crate::clock::{Clock, SharedClock, SystemClock, UnixTime};
 use crate::error::ConfigError;
 use crate::jwt::Algorithm;
 use crate::provider::{Provider, ProviderBuilder};
 use crate::testing::fault::{Endpoint, Fault, Hits};
+use crate::testing::grants::Grants;
 use crate::testing::server;
 use crate::testing::signing_key::SigningKey;
 use crate::testing::token::{self, TokenBuilder};
@@ -27,6 +31,7 @@ pub struct DevelopmentProviderBuilder {
     path: String,
     clock: SharedClock,
     port: u16,
+    user: Option<String>,
 }
 
 impl DevelopmentProviderBuilder {
@@ -45,6 +50,13 @@ impl DevelopmentProviderBuilder {
     /// The port to listen on. Default: a free one.
     pub fn with_port(mut self, port: u16) -> Self {
         self.port = port;
+        self
+    }
+
+    /// Shows a page on which whoever signs in chooses who they are. By default everybody is signed
+    /// in as `user-1`, without a page.
+    pub fn with_sign_in_page(mut self) -> Self {
+        self.user = None;
         self
     }
 
@@ -71,6 +83,10 @@ impl DevelopmentProviderBuilder {
                 hits: Hits::default(),
                 discovery: None,
                 jwks: None,
+                grants: Grants::default(),
+                user: self.user,
+                seen: Vec::new(),
+                edits: Edits::default(),
             }),
         });
         let task = tokio::spawn(server::serve(listener, Arc::clone(&state)));
@@ -93,6 +109,7 @@ impl DevelopmentProvider {
             path: String::new(),
             clock: SharedClock::new(SystemClock::new()),
             port: 0,
+            user: Some("user-1".to_owned()),
         }
     }
 
@@ -204,6 +221,88 @@ impl DevelopmentProvider {
     pub fn hits(&self) -> Hits {
         self.state.changing().hits
     }
+
+    /// The parameters of the last 100 requests to this endpoint, secrets among them, the newest
+    /// last.
+    #[must_use]
+    pub fn seen(&self, endpoint: Endpoint) -> Vec<Vec<(String, String)>> {
+        let changing = self.state.changing();
+        let seen = changing.seen.iter().filter(|(at, _)| *at == endpoint);
+        seen.map(|(_, parameters)| parameters.clone()).collect()
+    }
+
+    /// Signs everybody in as this user from now on, without a page.
+    pub fn set_user(&self, subject: &str) {
+        self.state.changing().user = Some(subject.to_owned());
+    }
+
+    /// How long access tokens live from now on. An hour unless set.
+    pub fn set_token_lifetime(&self, lifetime: Duration) {
+        self.state.changing().grants.lifetime = lifetime;
+    }
+
+    /// Whether a refresh brings a new refresh token and spends the old one. It does unless set.
+    pub fn set_rotation(&self, rotates: bool) {
+        self.state.changing().grants.rotates = rotates;
+    }
+
+    /// Changes the answers of the token endpoint from now on: told the grant and the document.
+    pub fn edit_token_answer(&self, edit: impl Fn(&str, &mut Value) + Send + Sync + 'static) {
+        self.state.changing().edits.answer = Some(Arc::new(edit));
+    }
+
+    /// Changes the ID tokens issued from now on.
+    pub fn edit_id_token(
+        &self,
+        edit: impl Fn(TokenBuilder) -> TokenBuilder + Send + Sync + 'static,
+    ) {
+        self.state.changing().edits.id_token = Some(Arc::new(edit));
+    }
+
+    /// Changes the access tokens issued from now on to browsers.
+    pub fn edit_access_token(
+        &self,
+        edit: impl Fn(TokenBuilder) -> TokenBuilder + Send + Sync + 'static,
+    ) {
+        self.state.changing().edits.access_token = Some(Arc::new(edit));
+    }
+
+    /// The refresh tokens that are still worth something.
+    #[must_use]
+    pub fn live_refresh_tokens(&self) -> Vec<String> {
+        self.state.changing().grants.live()
+    }
+
+    /// A logout token for this client, about everybody it is told about by `sub` or `sid`
+    /// ([Back-Channel Logout §2.4](https://openid.net/specs/openid-connect-backchannel-1_0.html#LogoutToken)).
+    pub fn logout_token(&self, client_id: &str) -> TokenBuilder {
+        self.token(client_id)
+            .header("typ", "logout+jwt")
+            .without_claim("client_id")
+            .without_claim("sub")
+            .expires_in(Duration::from_secs(120))
+            .claim(
+                "events",
+                json!({"http://schemas.openid.net/event/backchannel-logout": {}}),
+            )
+    }
+}
+
+/// What becomes of tokens and answers before they are sent.
+#[derive(Default, Clone)]
+pub(super) struct Edits {
+    pub(super) answer: Option<Arc<EditAnswer>>,
+    pub(super) id_token: Option<Arc<EditToken>>,
+    pub(super) access_token: Option<Arc<EditToken>>,
+}
+
+type EditAnswer = dyn Fn(&str, &mut Value) + Send + Sync;
+type EditToken = dyn Fn(TokenBuilder) -> TokenBuilder + Send + Sync;
+
+impl fmt::Debug for Edits {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Edits")
+    }
 }
 
 impl Drop for DevelopmentProvider {
@@ -230,6 +329,10 @@ pub(super) struct Changing {
     pub(super) hits: Hits,
     pub(super) discovery: Option<String>,
     pub(super) jwks: Option<String>,
+    pub(super) grants: Grants,
+    pub(super) user: Option<String>,
+    pub(super) seen: Vec<(Endpoint, Vec<(String, String)>)>,
+    pub(super) edits: Edits,
 }
 
 impl State {
@@ -244,6 +347,23 @@ impl State {
             .find(|key| key.algorithm() == algorithm)
             .map(Arc::clone)
             .expect("a key for this algorithm")
+    }
+
+    pub(super) fn now(&self) -> UnixTime {
+        self.clock.now()
+    }
+
+    /// Remembers what an endpoint was asked.
+    pub(super) fn saw(&self, endpoint: Endpoint, parameters: Vec<(String, String)>) {
+        const MOST: usize = 100;
+        let seen = &mut self.changing().seen;
+        seen.push((endpoint, parameters));
+        let same = seen.iter().filter(|(at, _)| *at == endpoint).count();
+        if same > MOST
+            && let Some(oldest) = seen.iter().position(|(at, _)| *at == endpoint)
+        {
+            seen.remove(oldest);
+        }
     }
 
     pub(super) fn token(&self, algorithm: Algorithm, audience: &str) -> TokenBuilder {

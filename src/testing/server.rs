@@ -13,19 +13,23 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body::Frame;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::jwt::Algorithm;
 use crate::testing::fault::{Endpoint, Fault, Hits};
 use crate::testing::provider::State;
+use crate::testing::{grants, sign_in};
 use crate::testing::token::{encrypted_token, opaque_token};
 
 pub(super) async fn serve(listener: TcpListener, state: Arc<State>) {
     let router = Router::new()
         .route("/jwks", get(jwks))
         .route("/token", post(token))
+        .route("/authorize", get(sign_in::authorize))
+        .route("/userinfo", get(sign_in::userinfo))
+        .route("/revoke", post(sign_in::revoke))
+        .route("/end-session", get(sign_in::end_session))
         .fallback(any(elsewhere))
         .with_state(state);
     if let Err(error) = axum::serve(listener, router).await {
@@ -33,7 +37,7 @@ pub(super) async fn serve(listener: TcpListener, state: Arc<State>) {
     }
 }
 
-type Provider = Shared<Arc<State>>;
+pub(super) type Provider = Shared<Arc<State>>;
 
 /// The metadata lies at several well-known paths, before and behind the issuer's own.
 async fn elsewhere(Shared(state): Provider, request: Request) -> Response {
@@ -48,7 +52,7 @@ async fn elsewhere(Shared(state): Provider, request: Request) -> Response {
         |hits| &mut hits.discovery,
         || {
             let own = state.changing().discovery.clone();
-            own.unwrap_or_else(|| discovery(&state).to_string())
+            (StatusCode::OK, own.unwrap_or_else(|| discovery(&state).to_string()))
         },
     )
     .await
@@ -62,8 +66,15 @@ fn discovery(state: &State) -> Value {
         "jwks_uri": at("/jwks"),
         "token_endpoint": at("/token"),
         "authorization_endpoint": at("/authorize"),
+        "userinfo_endpoint": at("/userinfo"),
+        "revocation_endpoint": at("/revoke"),
+        "end_session_endpoint": at("/end-session"),
         "response_types_supported": ["code"],
-        "grant_types_supported": ["client_credentials"],
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": true,
+        "backchannel_logout_supported": true,
+        "backchannel_logout_session_supported": true,
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": algorithms,
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
@@ -77,7 +88,7 @@ async fn jwks(Shared(state): Provider) -> Response {
         |hits| &mut hits.jwks,
         || {
             let changing = state.changing();
-            changing.jwks.clone().unwrap_or_else(|| {
+            let own = changing.jwks.clone().unwrap_or_else(|| {
                 let keys: Vec<_> = changing
                     .keys
                     .iter()
@@ -85,18 +96,19 @@ async fn jwks(Shared(state): Provider) -> Response {
                     .map(|key| key.jwk())
                     .collect();
                 json!({ "keys": keys }).to_string()
-            })
+            });
+            (StatusCode::OK, own)
         },
     )
     .await
 }
 
 /// Counts the call, and answers with the document or with the fault that is set.
-async fn answer(
+pub(super) async fn answer(
     state: &State,
     endpoint: Endpoint,
     counter: fn(&mut Hits) -> &mut u32,
-    document: impl FnOnce() -> String,
+    document: impl FnOnce() -> (StatusCode, String),
 ) -> Response {
     let fault = {
         let mut changing = state.changing();
@@ -109,13 +121,17 @@ async fn answer(
     };
     let json = [(CONTENT_TYPE, "application/json")];
     match fault {
-        None => (json, document()).into_response(),
+        None => as_json(document()),
         Some(Fault::CacheControl(value)) => {
-            (json, [(CACHE_CONTROL, value)], document()).into_response()
+            ([(CACHE_CONTROL, value)], as_json(document())).into_response()
         }
         Some(Fault::Slow(delay)) => {
             tokio::time::sleep(delay).await;
-            (json, document()).into_response()
+            as_json(document())
+        }
+        Some(Fault::LoseAnswer) => {
+            document();
+            (json, Body::new(BrokenOff)).into_response()
         }
         Some(Fault::Stall) => std::future::pending().await,
         Some(Fault::Status(code)) => StatusCode::from_u16(code)
@@ -141,6 +157,25 @@ async fn answer(
     }
 }
 
+fn as_json((status, document): (StatusCode, String)) -> Response {
+    (status, [(CONTENT_TYPE, "application/json")], document).into_response()
+}
+
+/// A body that breaks off.
+struct BrokenOff;
+
+impl http_body::Body for BrokenOff {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        std::task::Poll::Ready(Some(Err(std::io::Error::other("the answer is lost"))))
+    }
+}
+
 /// A body that never ends.
 struct Drip;
 
@@ -161,59 +196,78 @@ impl http_body::Body for Drip {
     }
 }
 
-#[derive(Deserialize)]
-struct TokenRequest {
-    #[serde(default)]
-    grant_type: String,
-    client_id: Option<String>,
-    client_secret: Option<String>,
-    audience: Option<String>,
-    resource: Option<String>,
-    scope: Option<String>,
-}
-
 const CLIENT: (&str, &str) = ("development", "development-secret");
+
+/// A client that has no secret.
+const PUBLIC_CLIENT: &str = "development-public";
+
+pub(super) type Parameters = Vec<(String, String)>;
+
+pub(super) fn parameter<'a>(parameters: &'a Parameters, name: &str) -> Option<&'a str> {
+    let found = parameters.iter().find(|(known, _)| known == name);
+    found.map(|(_, value)| value.as_str())
+}
 
 async fn token(
     Shared(state): Provider,
     headers: HeaderMap,
-    Form(request): Form<TokenRequest>,
+    Form(form): Form<Parameters>,
 ) -> Response {
-    let refuse = |status, code| (status, axum::Json(json!({"error": code}))).into_response();
-    if !is_known_client(&headers, &request) {
-        state.changing().hits.token += 1;
-        return refuse(StatusCode::UNAUTHORIZED, "invalid_client");
-    }
-    if request.grant_type != "client_credentials" {
-        state.changing().hits.token += 1;
-        return refuse(StatusCode::BAD_REQUEST, "unsupported_grant_type");
-    }
+    state.saw(Endpoint::Token, form.clone());
     answer(&state, Endpoint::Token, |hits| &mut hits.token, || {
-        let scope = request.scope.unwrap_or_default();
-        let token = match request.audience.or(request.resource) {
-            Some(audience) => state
-                .token(Algorithm::Rs256, &audience)
-                .subject(CLIENT.0)
-                .scope(&scope)
-                .build(),
-            // As Auth0 does: without an audience nobody but the provider can read it.
-            None if scope.is_empty() => opaque_token(),
-            None => encrypted_token(&state.issuer),
+        let Some(client) = known_client(&headers, &form) else {
+            return refuse(StatusCode::UNAUTHORIZED, "invalid_client");
         };
-        json!({"access_token": token, "token_type": "Bearer", "expires_in": 3600, "scope": scope})
-            .to_string()
+        match parameter(&form, "grant_type") {
+            Some("client_credentials") if client == CLIENT.0 => {
+                (StatusCode::OK, client_credentials(&state, &form))
+            }
+            Some("authorization_code") => grants::redeem_code(&state, &client, &form),
+            Some("refresh_token") => grants::refresh(&state, &client, &form),
+            _ => refuse(StatusCode::BAD_REQUEST, "unsupported_grant_type"),
+        }
     })
     .await
 }
 
-fn is_known_client(headers: &HeaderMap, request: &TokenRequest) -> bool {
+pub(super) fn refuse(status: StatusCode, code: &str) -> (StatusCode, String) {
+    (status, json!({ "error": code }).to_string())
+}
+
+fn client_credentials(state: &State, form: &Parameters) -> String {
+    let scope = parameter(form, "scope").unwrap_or_default();
+    let audience = parameter(form, "audience").or_else(|| parameter(form, "resource"));
+    let token = match audience {
+        Some(audience) => state
+            .token(Algorithm::Rs256, audience)
+            .subject(CLIENT.0)
+            .scope(scope)
+            .build(),
+        // As Auth0 does: without an audience nobody but the provider can read it.
+        None if scope.is_empty() => opaque_token(),
+        None => encrypted_token(&state.issuer),
+    };
+    json!({"access_token": token, "token_type": "Bearer", "expires_in": 3600, "scope": scope})
+        .to_string()
+}
+
+/// The client that a form comes from, if it proves it.
+pub(super) fn known_client(headers: &HeaderMap, form: &Parameters) -> Option<String> {
     let basic = headers
         .get(AUTHORIZATION)
         .and_then(|value| value.to_str().ok()?.strip_prefix("Basic "))
         .and_then(|encoded| STANDARD.decode(encoded).ok());
-    match (basic, &request.client_id, &request.client_secret) {
-        (Some(basic), _, None) => basic == format!("{}:{}", CLIENT.0, CLIENT.1).as_bytes(),
-        (None, Some(id), Some(secret)) => (id.as_str(), secret.as_str()) == CLIENT,
-        _ => false,
+    let secret = parameter(form, "client_secret");
+    match (basic, parameter(form, "client_id"), secret) {
+        (Some(basic), _, None) => {
+            (basic == format!("{}:{}", CLIENT.0, CLIENT.1).as_bytes()).then(|| CLIENT.0.to_owned())
+        }
+        (None, Some(id), Some(secret)) => ((id, secret) == CLIENT).then(|| id.to_owned()),
+        (None, Some(PUBLIC_CLIENT), None) => Some(PUBLIC_CLIENT.to_owned()),
+        _ => None,
     }
+}
+
+pub(super) fn is_client(id: &str) -> bool {
+    id == CLIENT.0 || id == PUBLIC_CLIENT
 }

@@ -6,7 +6,7 @@ use crate::claims::{Audience, Issuer, Scope};
 use crate::error::ConfigError;
 use crate::jwt::{Algorithm, AlgorithmSet};
 use crate::provider::{Provider, within};
-use crate::verify::profile::{Expectation, TokenProfile};
+use crate::verify::profile::{Expectation, TokenKind, TokenProfile};
 use crate::verify::{Inner, Trusted, Verifier};
 
 /// Chooses what a [`Verifier`] expects of a token.
@@ -158,7 +158,7 @@ impl VerifierBuilder {
             providers: self.providers,
             expectation: Expectation {
                 audiences,
-                profile: self.profile,
+                kind: TokenKind::Access(self.profile),
                 leeway: within("leeway", self.leeway, Duration::ZERO, LONGEST_LEEWAY)?,
                 max_age: self.max_age,
                 allow_sender_constrained: self.allow_sender_constrained,

@@ -13,11 +13,17 @@
 //! 5. the signature.
 
 mod builder;
+#[cfg(feature = "login")]
+pub(crate) mod id_token;
+#[cfg(feature = "login")]
+pub(crate) mod logout_token;
 pub(crate) mod profile;
 mod screened;
 
 use std::fmt;
 use std::sync::Arc;
+#[cfg(feature = "login")]
+use std::time::Duration;
 
 use crate::claims::{Audience, Scope};
 use crate::error::{ConfigError, ProviderError, VerifyError, VerifyErrorKind as Kind};
@@ -30,6 +36,8 @@ use crate::principal::Principal;
 use crate::provider::{Named, Provider};
 use crate::renew::{Flight, Reading, Refusal};
 use crate::token::is_b64token;
+#[cfg(feature = "login")]
+use crate::verify::profile::TokenKind;
 use crate::verify::profile::{Expectation, screen_header};
 use crate::verify::screened::Screened;
 
@@ -57,6 +65,7 @@ pub use self::profile::TokenProfile;
 #[derive(Clone)]
 pub struct Verifier(Arc<Inner>);
 
+#[cfg_attr(feature = "login", derive(Clone))]
 pub(crate) struct Inner {
     providers: Vec<Provider>,
     trusted: Vec<Trusted>,
@@ -69,6 +78,7 @@ pub(crate) struct Inner {
 }
 
 /// One issuer, and whose keys count for it.
+#[cfg_attr(feature = "login", derive(Clone))]
 struct Trusted {
     named: Named,
     provider: Provider,
@@ -106,6 +116,27 @@ impl Verifier {
 
     pub(crate) fn from_inner(inner: Inner) -> Self {
         Self(Arc::new(inner))
+    }
+
+    /// A verifier of another kind of JWT by the same providers, with the same algorithms, leeway
+    /// and bounds, meant for this audience alone.
+    #[cfg(feature = "login")]
+    pub(crate) fn of_kind(
+        &self,
+        kind: TokenKind,
+        audience: &str,
+        max_age: Option<Duration>,
+    ) -> Result<Self, ConfigError> {
+        let mut inner = Inner::clone(&self.0);
+        inner.expectation = Expectation {
+            audiences: vec![Audience::new(audience)?],
+            kind,
+            leeway: inner.expectation.leeway,
+            max_age,
+            // Such tokens are not presented to us by their bearer.
+            allow_sender_constrained: true,
+        };
+        Ok(Self::from_inner(inner))
     }
 
     /// The audiences accepted, at least one.
@@ -216,7 +247,7 @@ impl Verifier {
     fn screen<'a>(&'a self, jws: &'a DecodedJws<'_>) -> Result<Screened<'a>, VerifyError> {
         let inner = &*self.0;
         let header = JoseHeader::parse(jws.header())?;
-        screen_header(&header, inner.expectation.profile)?;
+        screen_header(&header, inner.expectation.kind)?;
         let algorithm = header
             .alg
             .text()

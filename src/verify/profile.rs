@@ -22,11 +22,75 @@ pub enum TokenProfile {
     Strict,
 }
 
+/// The kind of JWT that is expected (RFC 8725 §3.12): one can never pass for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TokenKind {
+    Access(TokenProfile),
+    /// [OpenID Connect Core §2](https://openid.net/specs/openid-connect-core-1_0.html#IDToken)
+    #[cfg(feature = "login")]
+    Id,
+    /// [OpenID Connect Back-Channel Logout §2.4](https://openid.net/specs/openid-connect-backchannel-1_0.html#LogoutToken)
+    #[cfg(feature = "login")]
+    Logout,
+}
+
+impl TokenKind {
+    /// Whether a `typ` says so, without its `application/`.
+    fn is_called(self, typ: &str) -> bool {
+        match self {
+            Self::Access(TokenProfile::Strict) => media_type_is(typ, "at+jwt"),
+            Self::Access(TokenProfile::Lenient) => {
+                media_type_is(typ, "at+jwt") || media_type_is(typ, "jwt")
+            }
+            #[cfg(feature = "login")]
+            Self::Id => media_type_is(typ, "jwt"),
+            #[cfg(feature = "login")]
+            Self::Logout => media_type_is(typ, "logout+jwt") || media_type_is(typ, "jwt"),
+        }
+    }
+
+    /// Whether `typ` must be there.
+    fn needs_typ(self) -> bool {
+        self == Self::Access(TokenProfile::Strict)
+    }
+
+    /// The claims that must be there beside `iss`, `aud` and `exp`.
+    fn required(self) -> &'static [&'static str] {
+        match self {
+            Self::Access(TokenProfile::Lenient) => &[],
+            Self::Access(TokenProfile::Strict) => &["sub", "client_id", "iat", "jti"],
+            #[cfg(feature = "login")]
+            Self::Id => &["sub", "iat"],
+            #[cfg(feature = "login")]
+            Self::Logout => &["iat", "jti"],
+        }
+    }
+
+    /// The claims that mark other kinds.
+    fn foreign(self) -> &'static [&'static str] {
+        match self {
+            Self::Access(_) => &[
+                "nonce",
+                "at_hash",
+                "c_hash",
+                "events",
+                "htm",
+                "htu",
+                "token_introspection",
+            ],
+            #[cfg(feature = "login")]
+            Self::Id => &["events", "htm", "htu", "token_introspection"],
+            #[cfg(feature = "login")]
+            Self::Logout => &["nonce", "at_hash", "c_hash", "htm", "htu", "token_introspection"],
+        }
+    }
+}
+
 /// What is expected of a token, whoever issued it.
 #[derive(Debug, Clone)]
 pub(crate) struct Expectation {
     pub(crate) audiences: Vec<Audience>,
-    pub(crate) profile: TokenProfile,
+    pub(crate) kind: TokenKind,
     pub(crate) leeway: Duration,
     pub(crate) max_age: Option<Duration>,
     pub(crate) allow_sender_constrained: bool,
@@ -39,7 +103,7 @@ pub(crate) struct Times {
 }
 
 /// The header: `crit`, `typ`, `cty`. Its algorithm is the caller's.
-pub(crate) fn screen_header(header: &JoseHeader, profile: TokenProfile) -> Result<(), VerifyError> {
+pub(crate) fn screen_header(header: &JoseHeader, kind: TokenKind) -> Result<(), VerifyError> {
     // No extension is understood, so none can be critical (RFC 7515 §4.1.11).
     if header.crit {
         return Err(VerifyError::claim(Kind::CriticalHeader, "crit"));
@@ -50,15 +114,12 @@ pub(crate) fn screen_header(header: &JoseHeader, profile: TokenProfile) -> Resul
         Json::Text(content) if !media_type_is(content, "jwt") => {}
         _ => return Err(VerifyError::claim(Kind::TokenType, "cty")),
     }
-    let is_access_token = match &header.typ {
-        Json::Absent => profile == TokenProfile::Lenient,
-        Json::Text(typ) => {
-            media_type_is(typ, "at+jwt")
-                || (profile == TokenProfile::Lenient && media_type_is(typ, "jwt"))
-        }
+    let is_expected = match &header.typ {
+        Json::Absent => !kind.needs_typ(),
+        Json::Text(typ) => kind.is_called(typ),
         _ => false,
     };
-    if is_access_token {
+    if is_expected {
         Ok(())
     } else {
         Err(VerifyError::claim(Kind::TokenType, "typ"))
@@ -82,7 +143,7 @@ impl Expectation {
         claims: &UnverifiedClaims,
         now: UnixTime,
     ) -> Result<Times, VerifyError> {
-        refuse_other_kinds(claims)?;
+        self.refuse_other_kinds(claims)?;
         if claims.cnf && !self.allow_sender_constrained {
             return Err(VerifyError::claim(Kind::SenderConstrained, "cnf"));
         }
@@ -94,13 +155,37 @@ impl Expectation {
             ("jti", &claims.jti),
         ] {
             match claim {
-                Json::Absent if self.profile == TokenProfile::Lenient => {}
-                Json::Absent => return Err(VerifyError::claim(Kind::MissingClaim, name)),
+                Json::Absent if self.requires(name) => {
+                    return Err(VerifyError::claim(Kind::MissingClaim, name));
+                }
+                Json::Absent => {}
                 Json::Text(text) if !text.is_empty() => {}
                 _ => return Err(VerifyError::claim(Kind::InvalidClaim, name)),
             }
         }
         Ok(times)
+    }
+
+    fn requires(&self, claim: &str) -> bool {
+        self.kind.required().contains(&claim)
+    }
+
+    fn refuse_other_kinds(&self, claims: &UnverifiedClaims) -> Result<(), VerifyError> {
+        let marks = [
+            ("nonce", claims.nonce),
+            ("at_hash", claims.at_hash),
+            ("c_hash", claims.c_hash),
+            ("events", claims.events),
+            ("htm", claims.htm),
+            ("htu", claims.htu),
+            ("token_introspection", claims.token_introspection),
+        ];
+        for (name, is_present) in marks {
+            if is_present && self.kind.foreign().contains(&name) {
+                return Err(VerifyError::claim(Kind::TokenKind, name));
+            }
+        }
+        Ok(())
     }
 
     fn screen_audience(&self, aud: &Json) -> Result<(), VerifyError> {
@@ -136,7 +221,7 @@ impl Expectation {
         if issued_at.is_some_and(|issued_at| issued_at > latest) {
             return Err(VerifyError::claim(Kind::NotYetValid, "iat"));
         }
-        let needs_iat = self.max_age.is_some() || self.profile == TokenProfile::Strict;
+        let needs_iat = self.max_age.is_some() || self.requires("iat");
         match (issued_at, self.max_age) {
             (None, _) if needs_iat => return Err(VerifyError::claim(Kind::MissingClaim, "iat")),
             (Some(issued_at), Some(max_age))
@@ -153,24 +238,6 @@ impl Expectation {
             expires_at,
             issued_at,
         })
-    }
-}
-
-/// Claims that only other kinds of JWT carry (RFC 8725 §3.12): ID tokens, logout and security
-/// event tokens, DPoP proofs, introspection answers.
-fn refuse_other_kinds(claims: &UnverifiedClaims) -> Result<(), VerifyError> {
-    let marks = [
-        ("nonce", claims.nonce),
-        ("at_hash", claims.at_hash),
-        ("c_hash", claims.c_hash),
-        ("events", claims.events),
-        ("htm", claims.htm),
-        ("htu", claims.htu),
-        ("token_introspection", claims.token_introspection),
-    ];
-    match marks.iter().find(|(_, is_present)| *is_present) {
-        Some((name, _)) => Err(VerifyError::claim(Kind::TokenKind, name)),
-        None => Ok(()),
     }
 }
 
@@ -211,7 +278,7 @@ mod tests {
                 Audience::new("api").unwrap(),
                 Audience::new("https://b/").unwrap(),
             ],
-            profile,
+            kind: TokenKind::Access(profile),
             leeway: Duration::from_secs(leeway),
             max_age: None,
             allow_sender_constrained: false,
@@ -428,7 +495,7 @@ mod tests {
     fn at_01_at_03_and_js_12_what_typ_may_say() {
         let typ = |typ: &str, profile| {
             let text = format!(r#"{{"alg":"RS256"{typ}}}"#);
-            screen_header(&JoseHeader::parse(&text).unwrap(), profile).is_ok()
+            screen_header(&JoseHeader::parse(&text).unwrap(), TokenKind::Access(profile)).is_ok()
         };
         let cases = [
             (r#","typ":"at+jwt""#, true, true),
@@ -471,13 +538,13 @@ mod tests {
         ] {
             let header = JoseHeader::parse(text).unwrap();
             assert!(
-                screen_header(&header, TokenProfile::Lenient).is_err(),
+                screen_header(&header, TokenKind::Access(TokenProfile::Lenient)).is_err(),
                 "{text}"
             );
         }
         // Without crit, b64 is just a member nobody reads (JS-09).
         let header = JoseHeader::parse(r#"{"b64":false}"#).unwrap();
-        assert!(screen_header(&header, TokenProfile::Lenient).is_ok());
+        assert!(screen_header(&header, TokenKind::Access(TokenProfile::Lenient)).is_ok());
     }
 
     #[test]

@@ -50,6 +50,10 @@ impl MemoryStore {
         Self::build(MOST_SESSIONS, SharedClock::new(clock))
     }
 
+    pub(crate) fn with_shared_clock(clock: SharedClock) -> Self {
+        Self::build(MOST_SESSIONS, clock)
+    }
+
     fn build(sessions: u64, clock: SharedClock) -> Self {
         Self {
             sessions: Cache::builder()

@@ -1,0 +1,90 @@
+//! A sign-in under way: everything the callback is held against, sealed in a cookie of the browser
+//! that began it, so that any replica can finish it and nobody else's answer fits
+//! ([RFC 6749 §10.12](https://www.rfc-editor.org/rfc/rfc6749#section-10.12)).
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::UnixTime;
+use crate::login::return_path::ReturnPath;
+use crate::login::seal::{KeyRing, Purpose, SealError};
+use crate::secret::{NoRandomness, Secret, random_text, sha256_text};
+
+/// How long a sign-in may take.
+pub(super) const LIFETIME: Duration = Duration::from_secs(600);
+
+/// How many sign-ins one browser may have under way.
+pub(super) const MOST: usize = 5;
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct LoginAttempt {
+    pub(super) state: Secret,
+    pub(super) nonce: Secret,
+    /// The PKCE verifier ([RFC 7636 §4.1](https://www.rfc-editor.org/rfc/rfc7636#section-4.1)).
+    pub(super) verifier: Secret,
+    /// From whom the answer must come.
+    pub(super) issuer: String,
+    pub(super) return_path: String,
+    pub(super) started_at: i64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) acr_values: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) max_age: Option<u64>,
+}
+
+impl LoginAttempt {
+    pub(super) fn new(
+        issuer: &str,
+        return_path: &ReturnPath,
+        now: UnixTime,
+    ) -> Result<Self, NoRandomness> {
+        let secret = || random_text().map(Secret::new);
+        Ok(Self {
+            state: secret()?,
+            nonce: secret()?,
+            verifier: secret()?,
+            issuer: issuer.to_owned(),
+            return_path: return_path.as_str().to_owned(),
+            started_at: now.as_seconds(),
+            acr_values: Vec::new(),
+            max_age: None,
+        })
+    }
+
+    pub(super) fn challenge(&self) -> String {
+        sha256_text(self.verifier.expose())
+    }
+
+    pub(super) fn is_expired(&self, now: UnixTime) -> bool {
+        let started_at = UnixTime::from_seconds(self.started_at);
+        now > started_at.saturating_add(LIFETIME)
+    }
+}
+
+/// Seals a value for a cookie of this name.
+pub(super) fn seal_cookie(
+    keys: &KeyRing,
+    purpose: Purpose,
+    name: &str,
+    value: &impl Serialize,
+) -> Result<String, SealError> {
+    let text = serde_json::to_vec(value).map_err(|_| SealError)?;
+    let sealed = keys.seal(purpose, name.as_bytes(), &text)?;
+    Ok(URL_SAFE_NO_PAD.encode(sealed))
+}
+
+/// Opens the value of a cookie of this name, `None` if it is not one of ours.
+pub(super) fn open_cookie<T: DeserializeOwned>(
+    keys: &KeyRing,
+    purpose: Purpose,
+    name: &str,
+    value: &str,
+) -> Option<T> {
+    let sealed = URL_SAFE_NO_PAD.decode(value).ok()?;
+    let text = keys.open(purpose, name.as_bytes(), &sealed).ok()?;
+    serde_json::from_slice(&text).ok()
+}

@@ -1,0 +1,193 @@
+//! Cookies: their names, how they are set, and how one is read so that nobody can toss in another
+//! ([RFC 6265bis §4.1.3](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#section-4.1.3)).
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use cookie::{Cookie, SameSite};
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderValue};
+
+use crate::error::ConfigError;
+
+/// The names of this application's cookies. `__Host-` makes browsers keep them to this very host,
+/// over https, for every path.
+#[derive(Debug, Clone)]
+pub(super) struct CookieNames {
+    is_secure: bool,
+    pub(super) session: String,
+    attempt: String,
+    pub(super) history: String,
+    pub(super) sign_out: String,
+}
+
+/// What a browser sent under one name.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Sent<'a> {
+    Nothing,
+    One(Cow<'a, str>),
+    /// One of them is not ours, and nobody can tell which.
+    Several,
+}
+
+/// How many characters of a state name its cookie.
+const ATTEMPT_NAME: usize = 8;
+
+impl CookieNames {
+    pub(super) fn new(base: &str, is_secure: bool) -> Result<Self, ConfigError> {
+        let is_name = !base.is_empty()
+            && base
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            && !base.starts_with("__");
+        if !is_name || base.len() > 32 {
+            return Err(ConfigError::invalid(
+                "cookie name",
+                base,
+                "it is not one to 32 letters, digits, hyphens and underscores",
+                "write it without prefix; __Host- is put before it where the site has https",
+            ));
+        }
+        let prefix = if is_secure { "__Host-" } else { "" };
+        Ok(Self {
+            is_secure,
+            session: format!("{prefix}{base}"),
+            attempt: format!("{prefix}{base}-login-"),
+            history: format!("{prefix}{base}-sign-ins"),
+            sign_out: format!("{prefix}{base}-sign-out"),
+        })
+    }
+
+    /// The cookie of the sign-in with this state. Each has its own, so that tabs do not collide.
+    pub(super) fn attempt(&self, state: &str) -> String {
+        let name: String = state
+            .chars()
+            .filter(|character| character.is_ascii_alphanumeric() || matches!(character, '-' | '_'))
+            .take(ATTEMPT_NAME)
+            .collect();
+        format!("{}{name}", self.attempt)
+    }
+
+    /// The sign-ins under way in this browser, by their cookies' names.
+    pub(super) fn attempts<'a>(&self, headers: &'a HeaderMap) -> Vec<(String, Cow<'a, str>)> {
+        all(headers)
+            .filter(|(name, _)| name.starts_with(&self.attempt))
+            .map(|(name, value)| (name.into_owned(), value))
+            .collect()
+    }
+
+    /// A field that sets a cookie. The value is one of ours and holds nothing to be escaped.
+    pub(super) fn set(&self, name: &str, value: &str, lifetime: Duration) -> HeaderValue {
+        let seconds = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
+        let cookie = Cookie::build((name, value))
+            .path("/")
+            .http_only(true)
+            .secure(self.is_secure)
+            // Lax: the provider's answer is a navigation from another site.
+            .same_site(SameSite::Lax)
+            .max_age(cookie::time::Duration::seconds(seconds))
+            .build();
+        let mut field = HeaderValue::try_from(cookie.to_string())
+            .unwrap_or_else(|_| HeaderValue::from_static(""));
+        field.set_sensitive(true);
+        field
+    }
+
+    pub(super) fn clear(&self, name: &str) -> HeaderValue {
+        self.set(name, "", Duration::ZERO)
+    }
+}
+
+/// What was sent under this very name. Other names are not looked at, and a second cookie of the name
+/// counts against both.
+pub(super) fn sent<'a>(headers: &'a HeaderMap, name: &str) -> Sent<'a> {
+    let mut found = all(headers).filter(|(sent, _)| sent == name);
+    match (found.next(), found.next()) {
+        (None, _) => Sent::Nothing,
+        (Some((_, value)), None) => Sent::One(value),
+        (Some(_), Some(_)) => Sent::Several,
+    }
+}
+
+fn all(headers: &HeaderMap) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    headers.get_all(COOKIE).iter().flat_map(|field| {
+        // Another application's cookie may hold anything; ours are ASCII.
+        let text = std::str::from_utf8(field.as_bytes()).unwrap_or_default();
+        Cookie::split_parse(text)
+            .filter_map(Result::ok)
+            .map(|cookie| match (cookie.name_raw(), cookie.value_raw()) {
+                (Some(name), Some(value)) => (name.into(), value.into()),
+                _ => (
+                    cookie.name().to_owned().into(),
+                    cookie.value().to_owned().into(),
+                ),
+            })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[&[u8]]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for field in fields {
+            headers.append(COOKIE, HeaderValue::from_bytes(field).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn sc_04_the_exact_name_once() {
+        let one = |value: &'static str| Sent::One(Cow::Borrowed(value));
+        let cases: [(&[&[u8]], Sent<'static>); 12] = [
+            (&[b"session=a"], one("a")),
+            (&[b"x=1; session=a; y=2"], one("a")),
+            (&[b"x=1", b"session=a"], one("a")),
+            (&[b"session="], one("")),
+            (&[b"session=a=b"], one("a=b")),
+            (&[b"session=a; session=b"], Sent::Several),
+            (&[b"session=a; session=a"], Sent::Several),
+            (&[b"session=a", b"session=b"], Sent::Several),
+            (&[b"Session=a; session2=b; xsession=c"], Sent::Nothing),
+            (&[b"session"], Sent::Nothing),
+            (&[b""], Sent::Nothing),
+            (&[], Sent::Nothing),
+        ];
+        for (fields, expected) in cases {
+            assert_eq!(sent(&headers(fields), "session"), expected, "{fields:?}");
+        }
+        // What is not text hides nothing that stands in another field.
+        let mixed = headers(&[b"x=\xff\xfe", b"session=a"]);
+        assert_eq!(sent(&mixed, "session"), one("a"));
+    }
+
+    #[test]
+    fn sc_01_to_sc_03_the_attributes_of_a_cookie() {
+        let names = CookieNames::new("session", true).unwrap();
+        let field = names.set(&names.session, "abc", Duration::from_secs(60));
+        let text = field.to_str().unwrap();
+        let mut parts: Vec<_> = text.split("; ").collect();
+        parts.sort_unstable();
+        assert_eq!(
+            parts,
+            [
+                "HttpOnly",
+                "Max-Age=60",
+                "Path=/",
+                "SameSite=Lax",
+                "Secure",
+                "__Host-session=abc"
+            ]
+        );
+        assert!(field.is_sensitive());
+        let plain = CookieNames::new("app", false).unwrap();
+        let cleared = plain.clear(&plain.session);
+        let text = cleared.to_str().unwrap();
+        assert!(text.starts_with("app=;") && text.contains("Max-Age=0"), "{text}");
+        assert!(!text.contains("Secure") && !text.contains("Domain"), "{text}");
+        for bad in ["", "a b", "a;b", "__Host-a", "é", &"a".repeat(33)] {
+            assert!(CookieNames::new(bad, true).is_err(), "{bad}");
+        }
+    }
+}

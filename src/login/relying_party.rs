@@ -1,0 +1,263 @@
+//! What every service of one layer shares: our role as a relying party
+//! ([OpenID Connect Core §1.2](https://openid.net/specs/openid-connect-core-1_0.html#Terminology)).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use url::Url;
+
+use crate::clock::UnixTime;
+use crate::error::{LoginError, LoginErrorKind as Kind, VerifyError, VerifyErrorKind};
+use crate::login::cookie::CookieNames;
+use crate::login::due::{Due, due};
+use crate::login::refresh::{EndReason, Record, RefreshState};
+use crate::login::rotation::{Flights, Outcome};
+use crate::login::seal::KeyRing;
+use crate::login::session_id::StoreKey;
+use crate::login::site::Site;
+use crate::login::store::SessionStore;
+use crate::login::tokens::{Opened, OpenedSessions, TokenSet};
+use crate::provider::{Client, Provider};
+use crate::verify::Verifier;
+use crate::verify::id_token::IdTokenVerifier;
+use crate::verify::logout_token::LogoutTokenVerifier;
+
+/// One layer's configuration, and what its services share.
+pub(super) struct RelyingParty {
+    pub(super) provider: Provider,
+    pub(super) client: Client,
+    pub(super) verifier: Verifier,
+    pub(super) id_tokens: IdTokenVerifier,
+    pub(super) logout_tokens: LogoutTokenVerifier,
+    pub(super) store: Arc<dyn SessionStore>,
+    pub(super) keys: KeyRing,
+    pub(super) site: Site,
+    pub(super) cookies: CookieNames,
+    pub(super) request: AuthorizationRequest,
+    pub(super) refresh: RefreshRequest,
+    pub(super) lifetimes: Lifetimes,
+    pub(super) offline: OfflineAccess,
+    pub(super) with_userinfo: bool,
+    pub(super) sign_out: SignOut,
+    pub(super) anonymous: bool,
+    pub(super) flights: Flights,
+    pub(super) grants: Arc<Semaphore>,
+    pub(super) opened: OpenedSessions,
+}
+
+/// What is asked of the provider when somebody signs in.
+#[derive(Debug, Clone)]
+pub(super) struct AuthorizationRequest {
+    pub(super) scope: String,
+    pub(super) audience: Option<String>,
+    pub(super) resources: Vec<String>,
+    pub(super) parameters: Vec<(String, String)>,
+    pub(super) passed_through: Vec<PassedParameter>,
+}
+
+/// What is asked of the provider when tokens are renewed.
+#[derive(Debug, Clone)]
+pub(super) struct RefreshRequest {
+    pub(super) sends_scope: bool,
+    pub(super) audience: Option<String>,
+    pub(super) resources: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lifetimes {
+    pub(super) idle: Duration,
+    pub(super) absolute: Duration,
+}
+
+/// What becomes of a sign-in that brings no refresh token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OfflineAccess {
+    Required,
+    MayBeShort,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct SignOut {
+    pub(super) at_provider: bool,
+    pub(super) back_to: Url,
+    pub(super) frontchannel: bool,
+    pub(super) revokes_offline_access: bool,
+}
+
+/// A parameter of the authorization request that whoever starts a sign-in may choose
+/// ([OpenID Connect Core §3.1.2.1](https://openid.net/specs/openid-connect-core-1_0.html#AuthRequest)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PassedParameter {
+    /// `prompt`: whether the provider asks again.
+    Prompt,
+    /// `login_hint`: who is about to sign in.
+    LoginHint,
+    /// `acr_values`: how strongly. The ID token must then have one of them as `acr`.
+    AcrValues,
+    /// `max_age`: how long ago at the most, in seconds. The ID token's `auth_time` must then fit.
+    MaxAge,
+}
+
+impl PassedParameter {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Prompt => "prompt",
+            Self::LoginHint => "login_hint",
+            Self::AcrValues => "acr_values",
+            Self::MaxAge => "max_age",
+        }
+    }
+}
+
+/// How a session stands when it is asked for.
+pub(super) enum Standing {
+    /// Its access token is live and verified.
+    Live(Arc<Opened>),
+    /// There is none, or it is over.
+    Over(Option<EndReason>),
+    /// It cannot be told, or helped by signing in again.
+    Failed(LoginError),
+}
+
+/// How fresh a token must be for its refusal not to be its age's fault.
+const FRESH: Duration = Duration::from_secs(30);
+
+/// A token that has expired so soon says that the clocks differ.
+const JUST_OBTAINED: Duration = Duration::from_secs(5);
+
+impl RelyingParty {
+    /// How the session stands, its tokens renewed where that is due. With `newer_than`, the tokens
+    /// of that generation will not do.
+    pub(super) async fn standing(
+        self: &Arc<Self>,
+        key: StoreKey,
+        newer_than: Option<u64>,
+    ) -> Standing {
+        let stored = match self.store.load(key).await {
+            Ok(Some(stored)) => stored,
+            Ok(None) => return Standing::Over(None),
+            Err(error) => return Standing::Failed(LoginError::store(error)),
+        };
+        let record = stored.record;
+        if let RefreshState::Dead(reason) = record.state {
+            return Standing::Over(Some(reason));
+        }
+        let opened = self.open(key, &record).await;
+        let can_refresh = match &opened {
+            Ok(opened) => opened.tokens.refresh_token.is_some(),
+            Err(Unopened::Sealed) => return Standing::Over(None),
+            Err(Unopened::Refused { tokens, error }) => {
+                if let Some(failed) = beyond_refresh(tokens, error, stored.now) {
+                    return Standing::Failed(failed);
+                }
+                tokens.refresh_token.is_some()
+            }
+        };
+        let is_rejected = newer_than.is_some_and(|generation| record.generation <= generation);
+        let need = match &opened {
+            Ok(_) if is_rejected => Due::First,
+            Ok(opened) => due(
+                stored.now,
+                opened.tokens.obtained_at(),
+                record.access_expires_at,
+                key.as_bytes()[0],
+            ),
+            Err(_) => Due::First,
+        };
+        let is_live = stored.now < record.access_expires_at && !is_rejected;
+        let live = opened.ok().filter(|_| is_live);
+        match (need, live) {
+            (Due::No, Some(opened)) => Standing::Live(opened),
+            (_, Some(opened)) if !can_refresh || stored.now < record.refresh_not_before => {
+                Standing::Live(opened)
+            }
+            (Due::Behind, Some(opened)) => {
+                // Whether it could start or not, the live token is used.
+                let _ = self.start_rotation(key, record.generation);
+                Standing::Live(opened)
+            }
+            (_, None) if !can_refresh => Standing::Over(None),
+            (_, live) => self.after_rotation(key, &record, live).await,
+        }
+    }
+
+    async fn after_rotation(
+        self: &Arc<Self>,
+        key: StoreKey,
+        record: &Record,
+        live: Option<Arc<Opened>>,
+    ) -> Standing {
+        let outcome = self.rotate(key, record.generation).await;
+        match (outcome, live) {
+            (Outcome::Renewed(renewed), _) => match self.open(key, &renewed).await {
+                Ok(opened) => Standing::Live(opened),
+                Err(Unopened::Sealed) => Standing::Over(None),
+                // It is as fresh as can be; asking again would bring the same.
+                Err(Unopened::Refused { error, .. }) => Standing::Failed(refused(&error)),
+            },
+            (Outcome::Kept(_) | Outcome::Misconfigured(_), Some(opened)) => Standing::Live(opened),
+            (Outcome::Kept(error), None) => Standing::Failed(error),
+            (Outcome::Misconfigured(error), None) => {
+                Standing::Failed(LoginError::provider(Kind::Misconfigured, error))
+            }
+            (Outcome::Over(reason), _) => Standing::Over(reason),
+        }
+    }
+
+    /// Opens a record and verifies its access token, unless this process has done so of late.
+    pub(super) async fn open(&self, key: StoreKey, record: &Record) -> Result<Arc<Opened>, Unopened> {
+        if let Some(opened) = self.opened.find(key, record) {
+            return Ok(opened);
+        }
+        let tokens = TokenSet::open(&self.keys, key, record).map_err(|_| Unopened::Sealed)?;
+        match self.verifier.verify(tokens.access_token.expose()).await {
+            Ok(principal) if principal.subject() == tokens.access_subject.as_deref() => {
+                let opened = Arc::new(Opened::new(tokens, record, principal));
+                self.opened.keep(key, Arc::clone(&opened));
+                Ok(opened)
+            }
+            Ok(_) => Err(Unopened::Refused {
+                error: VerifyError::claim(VerifyErrorKind::NotAskedFor, "sub"),
+                tokens: Box::new(tokens),
+            }),
+            Err(error) => Err(Unopened::Refused {
+                tokens: Box::new(tokens),
+                error,
+            }),
+        }
+    }
+}
+
+/// Why a record is of no use as it is.
+pub(super) enum Unopened {
+    /// It was sealed by a secret that is not known, or is damaged.
+    Sealed,
+    /// Its access token was refused.
+    Refused {
+        tokens: Box<TokenSet>,
+        error: VerifyError,
+    },
+}
+
+/// What a refusal comes to that no refresh can mend.
+fn beyond_refresh(tokens: &TokenSet, error: &VerifyError, now: UnixTime) -> Option<LoginError> {
+    let is_younger_than = |age| now < tokens.obtained_at().saturating_add(age);
+    let is_final = match error.kind() {
+        VerifyErrorKind::Unavailable | VerifyErrorKind::NotAskedFor => true,
+        VerifyErrorKind::Expired => is_younger_than(JUST_OBTAINED),
+        kind => kind.is_structural() || is_younger_than(FRESH),
+    };
+    is_final.then(|| refused(error))
+}
+
+/// An access token that was refused although it is fresh, told to whoever can mend it.
+pub(super) fn refused(error: &VerifyError) -> LoginError {
+    let kind = match error.kind() {
+        VerifyErrorKind::Unavailable => Kind::ProviderUnavailable,
+        kind if kind.is_structural() => Kind::UnusableToken,
+        _ => Kind::TokenRefused,
+    };
+    LoginError::verify(kind, error.clone())
+}

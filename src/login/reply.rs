@@ -1,0 +1,143 @@
+//! An answer of ours, before it is a response.
+
+use std::time::Duration;
+
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY, RETRY_AFTER,
+    SET_COOKIE, VARY, WWW_AUTHENTICATE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+
+use crate::error::LoginError;
+use crate::login::page::{OnPage, Page};
+
+/// What the layer answers itself.
+#[expect(unnameable_types, reason = "seals the gate's trait")]
+#[derive(Debug)]
+pub struct Reply {
+    content: Content,
+    location: Option<HeaderValue>,
+    cookies: Vec<HeaderValue>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+#[derive(Debug)]
+enum Content {
+    Empty(StatusCode),
+    Page(Box<Page>),
+}
+
+impl Reply {
+    pub(super) fn empty(status: StatusCode) -> Self {
+        Self {
+            content: Content::Empty(status),
+            location: None,
+            cookies: Vec::new(),
+            headers: Vec::new(),
+        }
+    }
+
+    pub(super) fn page(page: Page) -> Self {
+        let mut reply = Self::empty(page.error().kind().status());
+        if let Some(after) = page.error().retry_after() {
+            reply = reply.with_retry_after(after);
+        }
+        reply.content = Content::Page(Box::new(page));
+        reply
+    }
+
+    /// Sends the browser on by GET, whatever it came with (RFC 9110 §15.4.4).
+    pub(super) fn see_other(location: &str) -> Self {
+        let mut reply = Self::empty(StatusCode::SEE_OTHER);
+        // Every address is a parsed URL or a checked path; this is never used.
+        reply.location =
+            Some(HeaderValue::try_from(location).unwrap_or(HeaderValue::from_static("/")));
+        reply
+    }
+
+    #[must_use]
+    pub(super) fn with_cookie(mut self, cookie: HeaderValue) -> Self {
+        self.cookies.push(cookie);
+        self
+    }
+
+    #[must_use]
+    pub(super) fn with_cookies(mut self, cookies: impl IntoIterator<Item = HeaderValue>) -> Self {
+        self.cookies.extend(cookies);
+        self
+    }
+
+    #[must_use]
+    pub(super) fn allowing(self, methods: &'static str) -> Self {
+        self.with_header(ALLOW, HeaderValue::from_static(methods))
+    }
+
+    /// Lets pages of this origin, and none else, show the answer in a frame.
+    #[must_use]
+    pub(super) fn framed_by(self, origin: &str) -> Self {
+        let policy = format!("default-src 'none'; frame-ancestors {origin}");
+        match HeaderValue::try_from(policy) {
+            Ok(policy) => self.with_header(CONTENT_SECURITY_POLICY, policy),
+            Err(_) => self,
+        }
+    }
+
+    fn with_retry_after(self, after: Duration) -> Self {
+        // Whole seconds, and never "at once".
+        let seconds = after.as_secs().max(1);
+        self.with_header(RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    pub(super) fn error(&self) -> Option<&LoginError> {
+        match &self.content {
+            Content::Page(page) => Some(page.error()),
+            Content::Empty(_) => None,
+        }
+    }
+
+    /// The response. All that the standards fix is set last.
+    pub(super) fn into_response<B: Default>(self, pages: &impl OnPage<B>) -> Response<B> {
+        let (status, mut response) = match &self.content {
+            Content::Empty(status) => (*status, Response::new(B::default())),
+            Content::Page(page) => (page.error().kind().status(), pages.response(page)),
+        };
+        let error = self.error().cloned();
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        set_private(headers);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        if status == StatusCode::UNAUTHORIZED {
+            // RFC 9110 §11.6.1 wants a challenge; this one makes no browser ask for a password.
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Cookie"));
+        }
+        if let Some(location) = self.location {
+            headers.insert(LOCATION, location);
+        }
+        for cookie in self.cookies {
+            headers.append(SET_COOKIE, cookie);
+        }
+        for (name, value) in self.headers {
+            headers.insert(name, value);
+        }
+        if let Some(error) = error {
+            response.extensions_mut().insert(error);
+        }
+        response
+    }
+}
+
+/// What depends on a session is nobody else's
+/// ([RFC 9111 §7.1](https://www.rfc-editor.org/rfc/rfc9111#section-7.1)). An application that says
+/// otherwise is believed.
+pub(super) fn set_private(headers: &mut HeaderMap) {
+    headers.append(VARY, HeaderValue::from_static("Cookie"));
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}

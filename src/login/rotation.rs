@@ -1,0 +1,474 @@
+//! Rotation: one refresh token, spent once, by a task that no request owns.
+//!
+//! Requests of this process that want the same session renewed share one flight; processes that
+//! share a store are kept apart by the lease. The new tokens are stored the moment the provider's
+//! answer parses; everything else comes after.
+
+use std::collections::hash_map::Entry;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use crate::clock::UnixTime;
+use crate::error::{
+    Chain, LoginError, LoginErrorKind as Kind, ProviderError, ProviderErrorKind, VerifyErrorKind,
+};
+use crate::login::due::back_off;
+use crate::login::refresh::{
+    EndReason, Fence, FenceOutcome, LeaseOutcome, Record, RefreshState, Renewal, Settlement,
+};
+use crate::login::relying_party::{RelyingParty, Unopened};
+use crate::login::session_id::StoreKey;
+use crate::login::store::Stored;
+use crate::login::tokens::{TokenSet, token_lifetime};
+use crate::observe;
+use crate::provider::token_endpoint::{GrantFailure, TOKEN_CALL, TokenAnswer};
+use crate::secret::Secret;
+use crate::verify::id_token::Expected;
+
+/// What an attempt to renew comes to.
+#[derive(Clone)]
+pub(super) enum Outcome {
+    /// The tokens are newer now, by this task or another.
+    Renewed(Box<Record>),
+    /// They stay as they are for now.
+    Kept(LoginError),
+    /// They stay as they are until a setting changes.
+    Misconfigured(ProviderError),
+    /// The session is over.
+    Over(Option<EndReason>),
+}
+
+/// One renewal under way.
+pub(super) type Flight = watch::Receiver<Option<Outcome>>;
+
+/// The renewals under way in this process, one a session at most.
+#[derive(Default)]
+pub(super) struct Flights(Mutex<HashMap<StoreKey, Flight>>);
+
+impl Flights {
+    fn lock(&self) -> MutexGuard<'_, HashMap<StoreKey, Flight>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long one task may hold the right to spend a refresh token.
+const LEASE: Duration = Duration::from_secs(15);
+
+/// What a leader may take from its lease to the provider's answer.
+const GRANT: Duration = Duration::from_secs(12);
+const _: () = assert!(TOKEN_CALL.as_secs() < GRANT.as_secs() && GRANT.as_secs() < LEASE.as_secs());
+
+/// How long a request waits for somebody else's renewal.
+const JOINER_WAIT: Duration = Duration::from_secs(10);
+
+/// How often the store is asked while another process renews.
+const POLL: Duration = Duration::from_millis(100);
+
+/// How long tokens that a store does not take are held on to.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Until the next attempt when a setting must change first.
+const MISCONFIGURED_PAUSE: Duration = Duration::from_secs(60);
+
+impl RelyingParty {
+    /// Renews the tokens of `generation`, and waits for it.
+    pub(super) async fn rotate(self: &Arc<Self>, key: StoreKey, generation: u64) -> Outcome {
+        let Some(mut flight) = self.start_rotation(key, generation) else {
+            return Outcome::Kept(Kind::ProviderUnavailable.into());
+        };
+        let landed = tokio::time::timeout(JOINER_WAIT, flight.wait_for(Option::is_some)).await;
+        match landed {
+            Ok(Ok(outcome)) => outcome
+                .clone()
+                .unwrap_or_else(|| Outcome::Kept(Kind::ProviderUnavailable.into())),
+            // Late, or its runtime ended; the task may yet land.
+            Ok(Err(_)) | Err(_) => Outcome::Kept(Kind::ProviderUnavailable.into()),
+        }
+    }
+
+    /// Joins the renewal of this session, or starts one. `None` where there is no runtime to run it.
+    pub(super) fn start_rotation(
+        self: &Arc<Self>,
+        key: StoreKey,
+        generation: u64,
+    ) -> Option<Flight> {
+        let runtime = Handle::try_current().ok()?;
+        let mut flights = self.flights.lock();
+        let entry = match flights.entry(key) {
+            Entry::Occupied(flight) => {
+                observe::refreshed("joined");
+                return Some(flight.get().clone());
+            }
+            Entry::Vacant(entry) => entry,
+        };
+        let (landed, flight) = watch::channel(None);
+        entry.insert(flight.clone());
+        drop(flights);
+        let party = Arc::clone(self);
+        runtime.spawn(async move {
+            // Ends with the task, however it ends.
+            let _in_flight = InFlight(&party.flights, key);
+            let outcome = party.lead(key, generation).await;
+            drop(_in_flight);
+            landed.send_replace(Some(outcome));
+        });
+        Some(flight)
+    }
+
+    async fn lead(&self, key: StoreKey, generation: u64) -> Outcome {
+        // A provider is not flooded, however many sessions are due at once.
+        let Ok(_permit) = self.grants.acquire().await else {
+            return Outcome::Kept(Kind::ProviderUnavailable.into());
+        };
+        // Looked up first, so that the lease is not spent on it.
+        if let Err(refusal) = self.provider.metadata().await {
+            let error = LoginError::provider(Kind::ProviderUnavailable, refusal.error);
+            return Outcome::Kept(error.with_retry_after(refusal.retry_after));
+        }
+        let mut waited = Duration::ZERO;
+        loop {
+            let stored = match self.store.try_lease(key, generation, LEASE).await {
+                Ok(Some(stored)) => stored,
+                Ok(None) => return Outcome::Over(None),
+                Err(error) => return Outcome::Kept(LoginError::store(error)),
+            };
+            match stored.outcome {
+                LeaseOutcome::Leased(fence) => return self.spend(key, fence, stored).await,
+                LeaseOutcome::Newer => {
+                    observe::refreshed("handed_over");
+                    return Outcome::Renewed(Box::new(stored.record));
+                }
+                LeaseOutcome::Dead(reason) => return Outcome::Over(Some(reason)),
+                LeaseOutcome::Later(at) => return Outcome::Kept(until(stored.now, at)),
+                LeaseOutcome::Busy(at) if waited >= JOINER_WAIT => {
+                    return Outcome::Kept(until(stored.now, at));
+                }
+                LeaseOutcome::Busy(_) => {
+                    tokio::time::sleep(POLL).await;
+                    waited += POLL;
+                }
+            }
+        }
+    }
+
+    /// Spends the refresh token, holding the lease.
+    async fn spend(
+        &self,
+        key: StoreKey,
+        fence: Fence,
+        stored: Stored<LeaseOutcome>,
+    ) -> Outcome {
+        let Stored { record, now, .. } = stored;
+        let leased_at = self.provider.clock().monotonic();
+        let tokens = TokenSet::open(&self.keys, key, &record).ok();
+        let spendable = tokens.and_then(|tokens| Some((tokens.refresh_token.clone()?, tokens)));
+        let Some((refresh_token, tokens)) = spendable else {
+            self.settle(key, fence, Settlement::Unspent(now)).await;
+            return Outcome::Over(None);
+        };
+        let granted = tokio::time::timeout(GRANT, self.refresh_grant(&tokens, &refresh_token))
+            .await
+            .unwrap_or_else(|_| Err(GrantFailure::Uncertain(late())));
+        match granted {
+            Ok(answer) => {
+                let passed = self.provider.clock().monotonic().saturating_sub(leased_at);
+                let lease = Held { key, fence, record, now: now.saturating_add(passed) };
+                self.commit(&lease, &tokens, &refresh_token, answer).await
+            }
+            Err(failure) => self.failed(key, fence, &record, now, failure).await,
+        }
+    }
+
+    async fn refresh_grant(
+        &self,
+        tokens: &TokenSet,
+        refresh_token: &Secret,
+    ) -> Result<TokenAnswer, GrantFailure> {
+        let mut form = vec![
+            ("grant_type", "refresh_token"),
+            ("refresh_token", refresh_token.expose()),
+        ];
+        if self.refresh.sends_scope {
+            // What was granted, not what was asked for: a refresh may not widen it (RFC 6749 §6).
+            let granted = tokens.scope.as_deref().unwrap_or(&self.request.scope);
+            form.push(("scope", granted));
+        }
+        if let Some(audience) = &self.refresh.audience {
+            form.push(("audience", audience));
+        }
+        for resource in &self.refresh.resources {
+            form.push(("resource", resource));
+        }
+        self.provider.grant(&self.client, &form).await
+    }
+
+    async fn commit(
+        &self,
+        held: &Held,
+        tokens: &TokenSet,
+        spent: &Secret,
+        answer: TokenAnswer,
+    ) -> Outcome {
+        let Held { key, fence, .. } = *held;
+        let generation = held.record.generation;
+        let exp = crate::jwt::expiry(answer.access_token.expose());
+        let lifetime = token_lifetime(self.provider.clock().now(), answer.expires_in, exp);
+        let access_expires_at = held.now.saturating_add(lifetime);
+        let next = tokens.renewed(&answer, held.now);
+        let Ok(sealed) = next.seal(&self.keys, key, generation.saturating_add(1)) else {
+            return Outcome::Kept(Kind::StoreUnavailable.into());
+        };
+        let renewal = Renewal {
+            sealed,
+            access_expires_at,
+            expires_at: self.session_expiry(held.now, access_expires_at, answer.refresh_expires_in),
+        };
+        let is_rotated = next.refresh_token.as_ref() != Some(spent);
+        match self.store_commit(key, fence, generation, renewal).await {
+            Ok(Some(stored)) if stored.outcome == FenceOutcome::Done => {
+                observe::refreshed("won");
+                self.check_identity(key, tokens, &answer, stored.record).await
+            }
+            // Somebody else has begun since; a token that was not rotated is theirs as well.
+            Ok(Some(_)) => {
+                if is_rotated {
+                    self.revoke(next.refresh_token.as_ref()).await;
+                }
+                Outcome::Kept(Kind::ProviderUnavailable.into())
+            }
+            // Signed out meanwhile: what came too late is given back.
+            Ok(None) => {
+                self.revoke(next.refresh_token.as_ref()).await;
+                Outcome::Over(None)
+            }
+            Err(error) => {
+                observe::refreshed("lost");
+                tracing::error!(error = %Chain(&error), "renewed tokens could not be stored and are lost");
+                Outcome::Kept(error)
+            }
+        }
+    }
+
+    /// Stores what a grant brought, again and again: the old refresh token is not worth anything any
+    /// more.
+    async fn store_commit(
+        &self,
+        key: StoreKey,
+        fence: Fence,
+        generation: u64,
+        renewal: Renewal,
+    ) -> Result<Option<Stored<FenceOutcome>>, LoginError> {
+        let mut pause = Duration::from_millis(50);
+        let mut waited = Duration::ZERO;
+        let mut is_repeated = false;
+        loop {
+            let committed = self
+                .store
+                .commit(key, fence, generation, renewal.clone())
+                .await;
+            match committed {
+                // Our own commit, whose answer was lost.
+                Ok(Some(mut stored)) if is_repeated && stored.record.sealed == renewal.sealed => {
+                    stored.outcome = FenceOutcome::Done;
+                    return Ok(Some(stored));
+                }
+                Ok(stored) => return Ok(stored),
+                Err(error) if waited >= COMMIT_PATIENCE => return Err(LoginError::store(error)),
+                Err(_) => {
+                    is_repeated = true;
+                    tokio::time::sleep(pause).await;
+                    waited += pause;
+                    pause = (pause * 2).min(Duration::from_secs(2));
+                }
+            }
+        }
+    }
+
+    /// Holds what came against who signed in
+    /// ([OpenID Connect Core §12.2](https://openid.net/specs/openid-connect-core-1_0.html#RefreshTokenResponse)).
+    /// It is stored already: another process that reads it verifies the access token for itself.
+    async fn check_identity(
+        &self,
+        key: StoreKey,
+        tokens: &TokenSet,
+        answer: &TokenAnswer,
+        record: Record,
+    ) -> Outcome {
+        let now = self.provider.clock().now();
+        let is_other = match &answer.id_token {
+            Some(id_token) => self.is_somebody_else(tokens, answer, id_token, now).await,
+            None => false,
+        };
+        let is_other = is_other
+            || match self.open(key, &record).await {
+                Err(Unopened::Refused { error, .. }) if error.claim_name() == Some("sub") => true,
+                Err(Unopened::Refused { error, .. }) => {
+                    tracing::error!(
+                        kind = error.kind().as_str(),
+                        remedy = error.remedy(),
+                        "the provider answered a refresh with an access token that is refused here"
+                    );
+                    false
+                }
+                _ => false,
+            };
+        if !is_other {
+            return Outcome::Renewed(Box::new(record));
+        }
+        tracing::error!("the provider answered a refresh with tokens of another identity; the session ends");
+        observe::refreshed("identity_changed");
+        let reason = EndReason::IdentityChanged;
+        if let Ok(Some(stored)) = self.store.try_lease(key, record.generation, LEASE).await
+            && let LeaseOutcome::Leased(fence) = stored.outcome
+        {
+            self.settle(key, fence, Settlement::Ended(reason)).await;
+        }
+        self.opened.forget(key);
+        self.revoke(answer.refresh_token.as_ref()).await;
+        Outcome::Over(Some(reason))
+    }
+
+    async fn is_somebody_else(
+        &self,
+        tokens: &TokenSet,
+        answer: &TokenAnswer,
+        id_token: &Secret,
+        now: UnixTime,
+    ) -> bool {
+        let expected = Expected {
+            access_token: Some(answer.access_token.expose()),
+            ..Expected::default()
+        };
+        match self.id_tokens.verify(id_token.expose(), now, &expected).await {
+            Ok(id_token) => {
+                let auth_time = id_token.auth_time().map(UnixTime::as_seconds);
+                let is_newer = matches!((auth_time, tokens.auth_time), (Some(new), Some(old)) if new > old);
+                let is_other_nonce = id_token
+                    .nonce()
+                    .is_some_and(|nonce| tokens.nonce.as_deref() != Some(nonce));
+                id_token.issuer() != tokens.issuer
+                    || id_token.subject() != tokens.subject
+                    || is_newer
+                    || is_other_nonce
+            }
+            // Nobody can tell for want of keys; the access token is verified before it is used.
+            Err(error) => error.kind() != VerifyErrorKind::Unavailable,
+        }
+    }
+
+    async fn failed(
+        &self,
+        key: StoreKey,
+        fence: Fence,
+        record: &Record,
+        now: UnixTime,
+        failure: GrantFailure,
+    ) -> Outcome {
+        let error = failure.error().clone();
+        let pause = back_off(now, record.access_expires_at);
+        let (settlement, result) = match &failure {
+            GrantFailure::Rejected(_) => (Settlement::Ended(EndReason::Rejected), "terminal"),
+            GrantFailure::Misconfigured(_) => (
+                Settlement::Unspent(now.saturating_add(MISCONFIGURED_PAUSE)),
+                "misconfigured",
+            ),
+            GrantFailure::Unspent(_, asked) => (
+                Settlement::Unspent(now.saturating_add(asked.unwrap_or_default().max(pause))),
+                "transient",
+            ),
+            GrantFailure::Uncertain(_) => (Settlement::Uncertain, "uncertain"),
+        };
+        observe::refreshed(result);
+        tracing::warn!(
+            result,
+            kind = error.kind().as_str(),
+            error = %Chain(&error),
+            "a session's tokens were not renewed"
+        );
+        let settled = self.settle(key, fence, settlement).await;
+        match failure {
+            GrantFailure::Rejected(_) => match settled {
+                // The last look at the store: somebody else has renewed them after all.
+                Some(stored) if stored.record.generation > record.generation => {
+                    Outcome::Renewed(Box::new(stored.record))
+                }
+                Some(Stored { record, .. }) => match record.state {
+                    RefreshState::Dead(reason) => Outcome::Over(Some(reason)),
+                    _ => Outcome::Over(Some(EndReason::Rejected)),
+                },
+                None => Outcome::Over(None),
+            },
+            GrantFailure::Misconfigured(error) => Outcome::Misconfigured(error),
+            GrantFailure::Unspent(error, asked) => {
+                let error = LoginError::provider(Kind::ProviderUnavailable, error);
+                Outcome::Kept(error.with_retry_after(asked.unwrap_or_default().max(pause)))
+            }
+            GrantFailure::Uncertain(error) => match settled.map(|stored| stored.record.state) {
+                Some(RefreshState::Dead(reason)) => Outcome::Over(Some(reason)),
+                _ => Outcome::Kept(LoginError::provider(Kind::ProviderUnavailable, error)),
+            },
+        }
+    }
+
+    async fn settle(
+        &self,
+        key: StoreKey,
+        fence: Fence,
+        settlement: Settlement,
+    ) -> Option<Stored<FenceOutcome>> {
+        match self.store.settle(key, fence, settlement).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                // The lease ends by itself, and what follows is what follows a lost answer.
+                tracing::warn!(error = %Chain(&error), "the end of a renewal could not be stored");
+                None
+            }
+        }
+    }
+
+    /// When a session ends that nothing renews.
+    pub(super) fn session_expiry(
+        &self,
+        now: UnixTime,
+        access_expires_at: UnixTime,
+        refresh_expires_in: Option<Duration>,
+    ) -> UnixTime {
+        let idle = refresh_expires_in.unwrap_or(self.lifetimes.idle);
+        now.saturating_add(idle).max(access_expires_at)
+    }
+}
+
+/// Takes a flight off the map when its task ends, by a panic too.
+struct InFlight<'a>(&'a Flights, StoreKey);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.lock().remove(&self.1);
+    }
+}
+
+fn until(now: UnixTime, at: UnixTime) -> LoginError {
+    let seconds = at.as_seconds().saturating_sub(now.as_seconds());
+    let pause = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    LoginError::from(Kind::ProviderUnavailable).with_retry_after(pause)
+}
+
+fn late() -> ProviderError {
+    ProviderError::new(
+        ProviderErrorKind::TimedOut,
+        "the refresh took longer than its lease allows",
+    )
+}
+
+/// A lease and what it was given for.
+struct Held {
+    key: StoreKey,
+    fence: Fence,
+    record: Record,
+    /// The store's time.
+    now: UnixTime,
+}

@@ -1,0 +1,249 @@
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::header::{CONTENT_TYPE, SET_COOKIE};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::{BodyExt, Limited};
+use tower_service::Service;
+
+use crate::error::LoginErrorKind as Kind;
+use crate::gate::answer::{Rejection, RejectionKind};
+use crate::gate::{Anonymous, Gate, Gated, ResponseFuture, Verdict};
+use crate::login::cookie::{self, Sent};
+use crate::login::page::{OnPage, PlainPages};
+use crate::login::relying_party::{RelyingParty, Standing};
+use crate::login::reply::{Reply, set_private};
+use crate::login::return_path::ReturnPath;
+use crate::login::session::Session;
+use crate::login::session_id::{SessionId, StoreKey};
+use crate::login::sign_out::LONGEST_FORM;
+use crate::login::site::{Own, is_navigation, may_change_state};
+use crate::principal::Principal;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A service whose browsers are signed in. Made by [`LoginLayer`](crate::LoginLayer).
+#[derive(Debug, Clone)]
+pub struct Login<S, P = PlainPages>(Gated<S, LoginGate<P>>);
+
+/// The decision of [`LoginLayer`](crate::LoginLayer).
+#[derive(Clone)]
+pub struct LoginGate<P> {
+    party: Arc<RelyingParty>,
+    pages: P,
+}
+
+/// What is kept of a request until its response comes.
+#[expect(unnameable_types, reason = "seals the gate's trait")]
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// A cookie that is of no use.
+    clear: Option<HeaderValue>,
+    /// Where to send a browser that turns out to have to sign in.
+    sign_in: Option<String>,
+}
+
+/// How long the body of a back-channel logout may take.
+const FORM_TIME: Duration = Duration::from_secs(10);
+
+impl<S, P> Login<S, P> {
+    pub(super) fn new(inner: S, party: Arc<RelyingParty>, pages: P) -> Self {
+        Self(Gated::new(inner, LoginGate { party, pages }))
+    }
+}
+
+impl<S, P, ReqBody, ResBody> Service<Request<ReqBody>> for Login<S, P>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    ReqBody: Body + Send + 'static,
+    ReqBody::Data: Send,
+    ReqBody::Error: Into<BoxError>,
+    ResBody: Default,
+    P: OnPage<ResBody> + Clone,
+{
+    type Response = Response<ResBody>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, LoginGate<P>, ReqBody, ResBody>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let gate = self.0.gate();
+        let is_backchannel = request.method() == Method::POST
+            && gate.party.site.paths.own(request.uri().path()) == Some(Own::Backchannel);
+        if !is_backchannel {
+            return self.0.call(request);
+        }
+        // The one request whose body is read: the provider's, which has no cookie and needs none.
+        let party = Arc::clone(&gate.party);
+        let answer = async move {
+            let (parts, body) = request.into_parts();
+            let content_type = parts
+                .headers
+                .get(CONTENT_TYPE)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default();
+            let form = Limited::new(body, LONGEST_FORM).collect();
+            match tokio::time::timeout(FORM_TIME, form).await {
+                Ok(Ok(form)) => party.backchannel(content_type, &form.to_bytes()).await,
+                Ok(Err(_)) => Reply::empty(StatusCode::PAYLOAD_TOO_LARGE),
+                Err(_) => Reply::empty(StatusCode::REQUEST_TIMEOUT),
+            }
+        };
+        ResponseFuture::answering(gate.clone(), Box::pin(answer))
+    }
+}
+
+impl<P> LoginGate<P> {
+    fn check_session(&self, parts: Parts) -> Verdict<Reply, Kept> {
+        let party = &self.party;
+        if parts.extensions.get::<Principal>().is_some() {
+            // A layer further out has verified who calls, by a token of their own.
+            return Verdict::Pass(parts, Kept::default());
+        }
+        let names = &party.cookies;
+        let id = match cookie::sent(&parts.headers, &names.session) {
+            Sent::Nothing => return party.anonymous(parts, None, Kind::NotSignedIn),
+            Sent::One(value) => SessionId::parse(&value),
+            Sent::Several => None,
+        };
+        let Some(id) = id else {
+            let clear = names.clear(&names.session);
+            return party.anonymous(parts, Some(clear), Kind::NotSignedIn);
+        };
+        if may_change_state(&parts) && !party.site.is_same_origin(&parts.headers) {
+            let reply = party.tell(&parts, Kind::CrossOrigin.into(), &ReturnPath::default());
+            return Verdict::Answer(reply);
+        }
+        let party = Arc::clone(party);
+        let key = id.store_key();
+        Verdict::Wait(Box::pin(async move { party.admit(parts, key).await }))
+    }
+
+    /// What the layer answers itself.
+    fn check_own(&self, own: Own, parts: Parts) -> Verdict<Reply, Kept> {
+        let allowed = match own {
+            Own::Start | Own::Callback | Own::Frontchannel => "GET",
+            Own::Logout | Own::Backchannel => "POST",
+        };
+        let party = Arc::clone(&self.party);
+        if parts.method.as_str() != allowed {
+            let error = Kind::MethodNotAllowed.into();
+            let reply = party.tell(&parts, error, &ReturnPath::default());
+            return Verdict::Answer(reply.allowing(allowed));
+        }
+        if own == Own::Logout && !party.site.is_same_origin(&parts.headers) {
+            let reply = party.tell(&parts, Kind::CrossOrigin.into(), &ReturnPath::default());
+            return Verdict::Answer(reply);
+        }
+        Verdict::Wait(Box::pin(async move {
+            Verdict::Answer(match own {
+                Own::Start => party.start(&parts).await,
+                Own::Callback => party.callback(&parts).await,
+                Own::Logout => party.sign_out(&parts).await,
+                Own::Frontchannel => party.frontchannel(&parts).await,
+                // Its body is read where it is called.
+                Own::Backchannel => Reply::empty(StatusCode::BAD_REQUEST),
+            })
+        }))
+    }
+}
+
+impl RelyingParty {
+    async fn admit(self: Arc<Self>, mut parts: Parts, key: StoreKey) -> Verdict<Reply, Kept> {
+        match self.standing(key, None).await {
+            Standing::Live(opened) => {
+                parts.extensions.insert(opened.principal.clone());
+                parts.extensions.insert(Session::new(self, key, opened));
+                Verdict::Pass(parts, Kept::default())
+            }
+            Standing::Over(reason) => {
+                tracing::debug!(?reason, "a session is over");
+                let clear = self.cookies.clear(&self.cookies.session);
+                self.anonymous(parts, Some(clear), Kind::SessionEnded)
+            }
+            Standing::Failed(error) => {
+                let back_to = here(&parts);
+                Verdict::Answer(self.tell(&parts, error, &back_to))
+            }
+        }
+    }
+
+    /// Nobody is signed in: on without a principal where that is allowed, else to the sign-in.
+    fn anonymous(
+        &self,
+        mut parts: Parts,
+        clear: Option<HeaderValue>,
+        kind: Kind,
+    ) -> Verdict<Reply, Kept> {
+        let sign_in = is_navigation(&parts).then(|| self.sign_in_path(&here(&parts)));
+        if self.anonymous {
+            parts.extensions.insert(Anonymous);
+            return Verdict::Pass(parts, Kept { clear, sign_in });
+        }
+        let reply = match sign_in {
+            Some(sign_in) => Reply::see_other(&sign_in),
+            None => self.tell(&parts, kind.into(), &ReturnPath::default()),
+        };
+        Verdict::Answer(reply.with_cookies(clear))
+    }
+}
+
+/// The address that was asked for, as a path to come back to.
+fn here(parts: &Parts) -> ReturnPath {
+    let asked = parts.uri.path_and_query().map(http::uri::PathAndQuery::as_str);
+    asked.and_then(ReturnPath::parse).unwrap_or_default()
+}
+
+impl<B: Default, P: OnPage<B> + Clone> Gate<B> for LoginGate<P> {
+    type Answer = Reply;
+    type Kept = Kept;
+
+    fn check(&self, parts: Parts) -> Verdict<Reply, Kept> {
+        match self.party.site.paths.own(parts.uri.path()) {
+            Some(Own::Frontchannel) if !self.party.sign_out.frontchannel => {}
+            Some(own) => return self.check_own(own, parts),
+            None => {}
+        }
+        match self.party.back_from_sign_out(&parts) {
+            Some(reply) => Verdict::Answer(reply),
+            None => self.check_session(parts),
+        }
+    }
+
+    fn answer(&self, reply: Reply) -> Response<B> {
+        reply.into_response(&self.pages)
+    }
+
+    fn finish(&self, kept: Kept, response: &mut Response<B>) {
+        let wants_sign_in = response.status() == StatusCode::UNAUTHORIZED
+            && response
+                .extensions()
+                .get::<Rejection>()
+                .is_some_and(|rejection| rejection.kind() == RejectionKind::NoToken);
+        if let Some(sign_in) = kept.sign_in.filter(|_| wants_sign_in) {
+            *response = self.answer(Reply::see_other(&sign_in).with_cookies(kept.clear));
+            return;
+        }
+        set_private(response.headers_mut());
+        if let Some(clear) = kept.clear {
+            response.headers_mut().append(SET_COOKIE, clear);
+        }
+    }
+}
+
+impl<P> fmt::Debug for LoginGate<P> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("LoginGate")
+            .field("client", &self.party.client)
+            .field("origin", &self.party.site.origin)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,169 @@
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use serde::de::DeserializeOwned;
+
+use crate::clock::UnixTime;
+use crate::error::{LoginError, LoginErrorKind as Kind};
+use crate::login::relying_party::{RelyingParty, Standing};
+use crate::login::session_id::StoreKey;
+use crate::login::tokens::Opened;
+use crate::principal::Principal;
+use crate::secret::Secret;
+use crate::token::AccessToken;
+
+/// A signed-in browser. It stands in the extensions of the request beside the
+/// [`Principal`](crate::Principal), and can be kept as long as there is use for it: by a stream, a
+/// socket, a job.
+///
+/// It never hands out a token that ages: [`access_token`](Self::access_token) asks the session each
+/// time. The refresh token is not to be had at all.
+#[derive(Clone)]
+pub struct Session {
+    party: Arc<RelyingParty>,
+    key: StoreKey,
+    opened: Arc<Opened>,
+}
+
+/// An access token that is live now. Use it at once, and ask again for the next call.
+///
+/// `Debug` does not show it.
+#[derive(Clone)]
+pub struct LiveToken {
+    token: Secret,
+    generation: u64,
+    expires_at: UnixTime,
+}
+
+impl Session {
+    pub(super) fn new(party: Arc<RelyingParty>, key: StoreKey, opened: Arc<Opened>) -> Self {
+        Self { party, key, opened }
+    }
+
+    /// Whom the access token is about: what the layer put into the request, too.
+    #[must_use]
+    pub fn principal(&self) -> &Principal {
+        &self.opened.principal
+    }
+
+    /// Who signed in: the `sub` of the ID token. Unique only together with
+    /// [`issuer`](Self::issuer).
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.opened.tokens.subject
+    }
+
+    /// Who vouches for them: the `iss` of the ID token.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.opened.tokens.issuer
+    }
+
+    /// The claims of the ID token of the sign-in, as a type of yours.
+    ///
+    /// # Errors
+    /// Of `serde_json`, if they do not fit the type.
+    pub fn id_claims<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(&self.opened.tokens.id_claims)
+    }
+
+    /// The claims of UserInfo at the sign-in, as a type of yours. `None` where UserInfo is not asked.
+    ///
+    /// # Errors
+    /// Of `serde_json`, if they do not fit the type.
+    pub fn userinfo<T: DeserializeOwned>(&self) -> Result<Option<T>, serde_json::Error> {
+        let userinfo = self.opened.tokens.userinfo.as_deref();
+        userinfo.map(serde_json::from_str).transpose()
+    }
+
+    /// When they signed in.
+    #[must_use]
+    pub fn signed_in_at(&self) -> UnixTime {
+        UnixTime::from_seconds(self.opened.tokens.signed_in_at)
+    }
+
+    /// How often the tokens had been renewed when the request came.
+    #[must_use]
+    pub fn renewals(&self) -> u64 {
+        self.opened.generation
+    }
+
+    /// When the access token expires that was live when the request came.
+    #[must_use]
+    pub fn access_expires_at(&self) -> UnixTime {
+        self.opened.access_expires_at
+    }
+
+    /// An access token that is live now, renewed first if it is due.
+    ///
+    /// # Errors
+    /// [`LoginError`]: of kind [`SessionEnded`](Kind::SessionEnded) if there will be no more, of
+    /// another if there is none now.
+    pub async fn access_token(&self) -> Result<LiveToken, LoginError> {
+        self.token(None).await
+    }
+
+    /// A newer access token than this one, which somebody refused.
+    ///
+    /// # Errors
+    /// As [`access_token`](Self::access_token).
+    pub async fn access_token_after(&self, refused: &LiveToken) -> Result<LiveToken, LoginError> {
+        self.token(Some(refused.generation)).await
+    }
+
+    async fn token(&self, newer_than: Option<u64>) -> Result<LiveToken, LoginError> {
+        match self.party.standing(self.key, newer_than).await {
+            Standing::Live(opened) => Ok(LiveToken {
+                token: opened.tokens.access_token.clone(),
+                generation: opened.generation,
+                expires_at: opened.access_expires_at,
+            }),
+            Standing::Over(_) => Err(Kind::SessionEnded.into()),
+            Standing::Failed(error) => Err(error),
+        }
+    }
+}
+
+impl LiveToken {
+    /// The token.
+    #[must_use]
+    pub fn as_access_token(&self) -> AccessToken<'_> {
+        AccessToken::new(self.token.expose())
+    }
+
+    /// The value of an `Authorization` field, marked sensitive. `None` if the token cannot stand in
+    /// a header.
+    #[must_use]
+    pub fn to_authorization(&self) -> Option<HeaderValue> {
+        let mut value = HeaderValue::try_from(format!("Bearer {}", self.token.expose())).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+
+    /// When it expires.
+    #[must_use]
+    pub fn expires_at(&self) -> UnixTime {
+        self.expires_at
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Session")
+            .field("issuer", &self.issuer())
+            .field("subject", &self.subject())
+            .field("renewals", &self.renewals())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for LiveToken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("LiveToken")
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,257 @@
+//! This site as its visitors see it: its origin and its own addresses, all from the configuration and
+//! none from a request.
+
+use http::header::ORIGIN;
+use http::request::Parts;
+use http::{HeaderMap, Method};
+use url::Url;
+
+use crate::claims::{Transport, parse_url};
+use crate::error::ConfigError;
+
+#[derive(Debug, Clone)]
+pub(super) struct Site {
+    pub(super) origin: String,
+    pub(super) is_secure: bool,
+    pub(super) paths: Paths,
+}
+
+/// The addresses that the layer answers itself.
+#[derive(Debug, Clone)]
+pub(super) struct Paths {
+    pub(super) start: String,
+    pub(super) callback: String,
+    pub(super) logout: String,
+    pub(super) backchannel: String,
+    pub(super) frontchannel: String,
+}
+
+/// What a path of ours is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Own {
+    Start,
+    Callback,
+    Logout,
+    Backchannel,
+    Frontchannel,
+}
+
+impl Paths {
+    pub(super) fn below(start: &str) -> Self {
+        let below = |name: &str| format!("{start}/{name}");
+        Self {
+            start: start.to_owned(),
+            callback: below("callback"),
+            logout: below("logout"),
+            backchannel: below("backchannel-logout"),
+            frontchannel: below("frontchannel-logout"),
+        }
+    }
+
+    pub(super) fn own(&self, path: &str) -> Option<Own> {
+        [
+            (&self.start, Own::Start),
+            (&self.callback, Own::Callback),
+            (&self.logout, Own::Logout),
+            (&self.backchannel, Own::Backchannel),
+            (&self.frontchannel, Own::Frontchannel),
+        ]
+        .into_iter()
+        .find_map(|(own, what)| (own == path).then_some(what))
+    }
+}
+
+impl Site {
+    /// The site at this address, an origin without a path.
+    pub(super) fn new(address: &str, paths: Paths) -> Result<Self, ConfigError> {
+        const SETTING: &str = "address";
+        let url = parse_url(SETTING, address, Transport::HttpsOrLoopback)?;
+        if url.path() != "/" || url.query().is_some() {
+            return Err(ConfigError::invalid(
+                SETTING,
+                address,
+                "it has a path or query",
+                "write the origin alone, such as https://app.example.com",
+            ));
+        }
+        for path in [&paths.start, &paths.callback, &paths.logout] {
+            check_path(path)?;
+        }
+        let is_secure = url.scheme() == "https";
+        if !is_secure {
+            tracing::warn!(
+                address,
+                "this site is reached by plain http on a loopback address: its cookies go without \
+                 __Host- and Secure, for development only"
+            );
+        }
+        Ok(Self {
+            origin: url.origin().ascii_serialization(),
+            is_secure,
+            paths,
+        })
+    }
+
+    /// The callback, byte for byte the same in both requests
+    /// ([RFC 9700 §4.1.3](https://www.rfc-editor.org/rfc/rfc9700#section-4.1.3)).
+    pub(super) fn redirect_uri(&self) -> String {
+        format!("{}{}", self.origin, self.paths.callback)
+    }
+
+    /// Whether a request proves that it comes from a page of this origin. A cookie proves nothing:
+    /// browsers send it along with other sites' requests too.
+    pub(super) fn is_same_origin(&self, headers: &HeaderMap) -> bool {
+        match headers.get("sec-fetch-site").map(http::HeaderValue::as_bytes) {
+            // `none`: the user's own doing, such as a bookmark.
+            Some(b"same-origin" | b"none") => true,
+            Some(_) => false,
+            None => {
+                let mut origins = headers.get_all(ORIGIN).iter();
+                origins
+                    .next()
+                    .is_some_and(|origin| origin == self.origin.as_str())
+                    && origins.next().is_none()
+            }
+        }
+    }
+}
+
+fn check_path(path: &str) -> Result<(), ConfigError> {
+    let is_path = path.starts_with('/')
+        && path.len() > 1
+        && !path.ends_with('/')
+        && !path.contains("//")
+        && path
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte));
+    if is_path {
+        return Ok(());
+    }
+    Err(ConfigError::invalid(
+        "path",
+        path,
+        "it is not a plain path",
+        "write it from the root, such as /oauth/openid/callback",
+    ))
+}
+
+/// Whether a request may change something: any but the safe methods
+/// ([RFC 9110 §9.2.1](https://www.rfc-editor.org/rfc/rfc9110#section-9.2.1)), and those that open a
+/// socket to talk on.
+pub(super) fn may_change_state(parts: &Parts) -> bool {
+    let is_safe = matches!(
+        parts.method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE
+    );
+    !is_safe || parts.headers.contains_key(http::header::UPGRADE)
+}
+
+/// Whether a request is the browser's main page going somewhere, which alone can be sent to the
+/// provider and back.
+pub(super) fn is_navigation(parts: &Parts) -> bool {
+    let header = |name| parts.headers.get(name).map(http::HeaderValue::as_bytes);
+    if parts.method != Method::GET || parts.headers.contains_key("x-requested-with") {
+        return false;
+    }
+    match (header("sec-fetch-mode"), header("sec-fetch-dest")) {
+        (Some(mode), destination) => {
+            mode == b"navigate" && destination.is_none_or(|destination| destination == b"document")
+        }
+        (None, _) => wants_html(&parts.headers),
+    }
+}
+
+pub(super) fn wants_html(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(http::header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.contains("text/html"))
+}
+
+/// An address of this or another origin that a browser is sent to, from the configuration.
+pub(super) fn parse_target(setting: &'static str, text: &str) -> Result<Url, ConfigError> {
+    parse_url(setting, text, Transport::HttpsOrLoopback)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    fn parts(method: &str, fields: &[(&'static str, &str)]) -> Parts {
+        let mut request = Request::builder().method(method);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn sc_10_what_proves_the_origin() {
+        let site = Site::new("https://app.example.com", Paths::below("/login")).unwrap();
+        let cases: [(&[(&str, &str)], bool); 11] = [
+            (&[("sec-fetch-site", "same-origin")], true),
+            (&[("sec-fetch-site", "none")], true),
+            (&[("sec-fetch-site", "same-site")], false),
+            (&[("sec-fetch-site", "cross-site")], false),
+            (&[("origin", "https://app.example.com")], true),
+            (&[("origin", "https://evil.example.com")], false),
+            (&[("origin", "http://app.example.com")], false),
+            (&[("origin", "https://app.example.com:444")], false),
+            (&[("origin", "null")], false),
+            (
+                &[("origin", "https://app.example.com"), ("sec-fetch-site", "cross-site")],
+                false,
+            ),
+            (&[], false),
+        ];
+        for (fields, expected) in cases {
+            let fields: Vec<_> = fields
+                .iter()
+                .map(|(name, value)| (*name, *value))
+                .collect();
+            let mut headers = HeaderMap::new();
+            for (name, value) in &fields {
+                headers.append(*name, value.parse().unwrap());
+            }
+            assert_eq!(site.is_same_origin(&headers), expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn lg_16_only_top_level_navigations() {
+        let cases: [(&str, &[(&'static str, &str)], bool); 9] = [
+            ("GET", &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")], true),
+            ("GET", &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")], false),
+            ("GET", &[("sec-fetch-mode", "cors"), ("accept", "text/html")], false),
+            ("GET", &[("accept", "text/html,*/*;q=0.8")], true),
+            ("GET", &[("accept", "application/json")], false),
+            ("GET", &[("accept", "text/html"), ("x-requested-with", "XMLHttpRequest")], false),
+            ("GET", &[], false),
+            ("POST", &[("sec-fetch-mode", "navigate"), ("accept", "text/html")], false),
+            ("HEAD", &[("accept", "text/html")], false),
+        ];
+        for (method, fields, expected) in cases {
+            assert_eq!(is_navigation(&parts(method, fields)), expected, "{method} {fields:?}");
+        }
+        assert!(may_change_state(&parts("POST", &[])));
+        assert!(may_change_state(&parts("GET", &[("upgrade", "websocket")])));
+        assert!(!may_change_state(&parts("GET", &[])));
+    }
+
+    #[test]
+    fn sc_02_a_site_has_https_or_is_on_loopback() {
+        let site = |address| Site::new(address, Paths::below("/login"));
+        assert!(site("https://app.example.com/").unwrap().is_secure);
+        assert!(!site("http://127.0.0.1:3080").unwrap().is_secure);
+        assert!(!site("http://localhost:3080").unwrap().is_secure);
+        for bad in ["http://app.example.com", "app.example.com", "https://a.example/x", "https://a.example/?b"] {
+            let error = site(bad).unwrap_err();
+            assert_eq!(error.setting(), "address", "{bad}");
+        }
+        for bad in ["login", "/", "/a/", "//a", "/a?b", "/a#b", "/{a}"] {
+            assert!(Site::new("https://a.example", Paths::below(bad)).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The tokens of a session, as they are sealed into its record.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use moka::sync::Cache;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::UnixTime;
+use crate::login::refresh::Record;
+use crate::login::seal::{KeyRing, Purpose, SealError};
+use crate::login::session_id::StoreKey;
+use crate::principal::Principal;
+use crate::provider::token_endpoint::TokenAnswer;
+use crate::secret::Secret;
+
+/// What is known of a session beside its record.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct TokenSet {
+    pub(super) issuer: String,
+    pub(super) subject: String,
+    /// The subject of the access token, which some providers write otherwise than in the ID token.
+    pub(super) access_subject: Option<String>,
+    /// The provider's own session.
+    pub(super) sid: Option<String>,
+    pub(super) access_token: Secret,
+    pub(super) refresh_token: Option<Secret>,
+    /// The ID token of the sign-in, kept for signing out.
+    pub(super) id_token: Secret,
+    pub(super) id_claims: String,
+    pub(super) userinfo: Option<String>,
+    /// What was granted, where it is less than or other than what was asked for.
+    pub(super) scope: Option<String>,
+    pub(super) nonce: Option<String>,
+    pub(super) auth_time: Option<i64>,
+    pub(super) signed_in_at: i64,
+    pub(super) obtained_at: i64,
+}
+
+/// Before and after these, a lifetime is not believed.
+const SHORTEST_LIFETIME: i64 = 5;
+const LONGEST_LIFETIME: i64 = 10 * 365 * 24 * 3600;
+
+/// Of a token that says nothing of its lifetime.
+const USUAL_LIFETIME: i64 = 300;
+
+impl TokenSet {
+    /// The set that comes of a refresh. What the answer leaves out stays as it was
+    /// ([RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6)).
+    pub(super) fn renewed(&self, answer: &TokenAnswer, now: UnixTime) -> Self {
+        let mut next = self.clone();
+        next.access_token = answer.access_token.clone();
+        if let Some(refresh_token) = &answer.refresh_token {
+            next.refresh_token = Some(refresh_token.clone());
+        }
+        if let Some(scope) = &answer.scope {
+            next.scope = Some(scope.clone());
+        }
+        next.obtained_at = now.as_seconds();
+        next
+    }
+
+    pub(super) fn seal(
+        &self,
+        keys: &KeyRing,
+        key: StoreKey,
+        generation: u64,
+    ) -> Result<Bytes, SealError> {
+        let text = serde_json::to_vec(self).map_err(|_| SealError)?;
+        let sealed = keys.seal(Purpose::SessionRecord, &owner(key, generation), &text)?;
+        Ok(sealed.into())
+    }
+
+    pub(super) fn open(keys: &KeyRing, key: StoreKey, record: &Record) -> Result<Self, SealError> {
+        let owner = owner(key, record.generation);
+        let text = keys.open(Purpose::SessionRecord, &owner, &record.sealed)?;
+        serde_json::from_slice(&text).map_err(|_| SealError)
+    }
+
+    pub(super) fn obtained_at(&self) -> UnixTime {
+        UnixTime::from_seconds(self.obtained_at)
+    }
+}
+
+/// The session and generation that a sealed set belongs to. The key is that of one session of one
+/// subject, so that a set fits nowhere else.
+fn owner(key: StoreKey, generation: u64) -> Vec<u8> {
+    [&key.as_bytes()[..], &generation.to_be_bytes()].concat()
+}
+
+/// How long an access token is taken to live: by `expires_in`, and never longer than its own `exp`
+/// says (`None` for a token that does not).
+pub(super) fn token_lifetime(
+    now: UnixTime,
+    expires_in: Option<i64>,
+    exp: Option<UnixTime>,
+) -> Duration {
+    let own = exp.map(|exp| exp.as_seconds().saturating_sub(now.as_seconds()));
+    let said = match (expires_in, own) {
+        (Some(said), Some(own)) => said.min(own),
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) => USUAL_LIFETIME,
+    };
+    let seconds = said.clamp(SHORTEST_LIFETIME, LONGEST_LIFETIME);
+    Duration::from_secs(seconds.unsigned_abs())
+}
+
+/// A session whose tokens were opened and whose access token was verified, by this process.
+pub(super) struct Opened {
+    pub(super) tokens: TokenSet,
+    pub(super) generation: u64,
+    pub(super) access_expires_at: UnixTime,
+    pub(super) principal: Principal,
+    sealed: Bytes,
+}
+
+impl Opened {
+    pub(super) fn new(tokens: TokenSet, record: &Record, principal: Principal) -> Self {
+        Self {
+            tokens,
+            generation: record.generation,
+            access_expires_at: record.access_expires_at,
+            principal,
+            sealed: record.sealed.clone(),
+        }
+    }
+}
+
+/// Sessions opened of late, so that not every request opens and verifies anew. The store is asked
+/// all the same: an entry counts only for the very record it was made of.
+pub(super) struct OpenedSessions(Cache<StoreKey, Arc<Opened>>);
+
+const MOST_OPENED: u64 = 10_000;
+
+/// A key that the provider withdrew stops counting after this.
+const OPENED_FOR: Duration = Duration::from_secs(300);
+
+impl OpenedSessions {
+    pub(super) fn new() -> Self {
+        Self(
+            Cache::builder()
+                .max_capacity(MOST_OPENED)
+                .time_to_live(OPENED_FOR)
+                .build(),
+        )
+    }
+
+    pub(super) fn find(&self, key: StoreKey, record: &Record) -> Option<Arc<Opened>> {
+        let opened = self.0.get(&key)?;
+        let is_same = opened.generation == record.generation && opened.sealed == record.sealed;
+        is_same.then_some(opened)
+    }
+
+    pub(super) fn keep(&self, key: StoreKey, opened: Arc<Opened>) {
+        self.0.insert(key, opened);
+    }
+
+    pub(super) fn forget(&self, key: StoreKey) {
+        self.0.invalidate(&key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rt_09_what_a_provider_says_of_a_lifetime() {
+        let now = UnixTime::from_seconds(1_000);
+        let cases = [
+            (Some(60), None, 60),
+            (None, Some(90), 90),
+            (None, None, 300),
+            (Some(60), Some(90), 60),
+            (Some(3_600), Some(90), 90),
+            (Some(0), None, 5),
+            (Some(-9), Some(90), 5),
+            (Some(i64::MIN), None, 5),
+            (Some(i64::MAX), None, LONGEST_LIFETIME),
+            (Some(60), Some(-300), 5),
+        ];
+        for (expires_in, own, expected) in cases {
+            let exp = own.map(|own| UnixTime::from_seconds(1_000 + own));
+            let found = token_lifetime(now, expires_in, exp);
+            assert_eq!(found.as_secs(), expected.unsigned_abs(), "{expires_in:?} {own:?}");
+        }
+        let end = UnixTime::from_seconds(i64::MAX);
+        assert_eq!(token_lifetime(now, None, Some(end)).as_secs(), LONGEST_LIFETIME.unsigned_abs());
+    }
+}

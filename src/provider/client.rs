@@ -1,0 +1,361 @@
+//! Who we are at the provider, and how we prove it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use http::HeaderValue;
+use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
+use jsonwebtoken::{Algorithm as JwtAlgorithm, EncodingKey};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::json;
+use url::form_urlencoded::Serializer;
+
+use crate::clock::UnixTime;
+use crate::error::{ConfigError, ProviderError, ProviderErrorKind};
+use crate::http_client::Call;
+use crate::jwt::Algorithm;
+use crate::provider::endpoints::Endpoints;
+use crate::secret::{Secret, random_text};
+
+/// A client registered with the provider: its identifier, and how it authenticates.
+///
+/// `Debug` shows the identifier and the way, never a secret.
+#[derive(Clone)]
+pub struct Client {
+    id: Box<str>,
+    authentication: Authentication,
+}
+
+#[derive(Clone)]
+enum Authentication {
+    None,
+    Secret(Secret, Option<SecretMethod>),
+    PrivateKey(Arc<AssertionKey>),
+}
+
+/// How a client sends its secret
+/// ([OpenID Connect Core §9](https://openid.net/specs/openid-connect-core-1_0.html#ClientAuthentication)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SecretMethod {
+    /// `client_secret_basic`: in the `Authorization` field.
+    Basic,
+    /// `client_secret_post`: in the form.
+    Post,
+}
+
+struct AssertionKey {
+    key: EncodingKey,
+    algorithm: Algorithm,
+    kid: Option<Box<str>>,
+}
+
+/// How long an assertion lives.
+const ASSERTION_LIFETIME: Duration = Duration::from_secs(60);
+
+impl Client {
+    /// A client without a secret, such as a single-page application is registered as; PKCE alone
+    /// protects its codes.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the identifier is empty or not visible ASCII.
+    pub fn public(id: &str) -> Result<Self, ConfigError> {
+        Self::new(id, Authentication::None)
+    }
+
+    /// A client with a secret. It is sent in the `Authorization` field, unless the provider lists
+    /// only `client_secret_post` or [`with_secret_method`](Self::with_secret_method) chooses.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if identifier or secret are empty, or the identifier is not visible ASCII.
+    pub fn with_secret(id: &str, secret: &str) -> Result<Self, ConfigError> {
+        if secret.is_empty() {
+            return Err(ConfigError::missing(
+                "client secret",
+                "copy it from the provider, or use a public client",
+            ));
+        }
+        Self::new(id, Authentication::Secret(Secret::new(secret), None))
+    }
+
+    /// A client that signs an assertion with a private key of its own (`private_key_jwt`,
+    /// [RFC 7523 §3](https://www.rfc-editor.org/rfc/rfc7523#section-3)), given in PEM, PKCS #8.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the key does not fit the algorithm, or the identifier is empty or not
+    /// visible ASCII.
+    pub fn with_private_key(
+        id: &str,
+        algorithm: Algorithm,
+        kid: Option<&str>,
+        pem: &str,
+    ) -> Result<Self, ConfigError> {
+        let refuse = |_| {
+            ConfigError::invalid(
+                "client private key",
+                "(redacted)",
+                format!("it is no PEM private key for {}", algorithm.name()),
+                "hand in an unencrypted PKCS #8 key of the algorithm's kind",
+            )
+        };
+        let key = match algorithm {
+            Algorithm::Es256 | Algorithm::Es384 => EncodingKey::from_ec_pem(pem.as_bytes()),
+            Algorithm::EdDsa => EncodingKey::from_ed_pem(pem.as_bytes()),
+            _ => EncodingKey::from_rsa_pem(pem.as_bytes()),
+        }
+        .map_err(refuse)?;
+        let key = AssertionKey {
+            key,
+            algorithm,
+            kid: kid.map(Into::into),
+        };
+        // Whatever cannot sign is an error now, not when the first browser comes.
+        key.sign("probe").map_err(refuse)?;
+        Self::new(id, Authentication::PrivateKey(Arc::new(key)))
+    }
+
+    fn new(id: &str, authentication: Authentication) -> Result<Self, ConfigError> {
+        const SETTING: &str = "client id";
+        if id.is_empty() {
+            return Err(ConfigError::missing(SETTING, "copy it from the provider"));
+        }
+        if !id.bytes().all(|byte| matches!(byte, 0x20..=0x7e)) || id.trim() != id {
+            return Err(ConfigError::invalid(
+                SETTING,
+                id,
+                "it holds blanks around it, or characters that are not visible ASCII",
+                "copy it from the provider as it is",
+            ));
+        }
+        Ok(Self {
+            id: id.into(),
+            authentication,
+        })
+    }
+
+    /// Sends the secret in this way, whatever the provider lists. No effect on a client without
+    /// one.
+    #[must_use]
+    pub fn with_secret_method(mut self, method: SecretMethod) -> Self {
+        if let Authentication::Secret(_, chosen) = &mut self.authentication {
+            *chosen = Some(method);
+        }
+        self
+    }
+
+    /// The identifier.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// A form of these parameters, sent as this client. Secrets travel in the body or the
+    /// `Authorization` field, never in a URL (RFC 6749 §2.3.1).
+    pub(crate) fn call(
+        &self,
+        endpoints: &Endpoints,
+        issuer: &str,
+        now: UnixTime,
+        parameters: &[(&str, &str)],
+    ) -> Result<Call, ProviderError> {
+        let mut form = Serializer::new(String::new());
+        form.extend_pairs(parameters);
+        let mut authorization = None;
+        match &self.authentication {
+            Authentication::None => {
+                form.append_pair("client_id", &self.id);
+            }
+            Authentication::Secret(secret, method) => match self.method(*method, endpoints) {
+                SecretMethod::Basic => authorization = Some(basic(&self.id, secret)?),
+                SecretMethod::Post => {
+                    form.append_pair("client_id", &self.id);
+                    form.append_pair("client_secret", secret.expose());
+                }
+            },
+            Authentication::PrivateKey(key) => {
+                form.append_pair("client_id", &self.id);
+                form.append_pair(
+                    "client_assertion_type",
+                    "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+                );
+                form.append_pair(
+                    "client_assertion",
+                    &self.assertion(key, issuer, now)?,
+                );
+            }
+        }
+        Ok(Call {
+            authorization,
+            form: Some(form.finish()),
+        })
+    }
+
+    fn method(&self, chosen: Option<SecretMethod>, endpoints: &Endpoints) -> SecretMethod {
+        chosen.unwrap_or_else(|| {
+            let lists = |method| endpoints.lists_client_authentication(method);
+            if !lists("client_secret_basic") && lists("client_secret_post") {
+                SecretMethod::Post
+            } else {
+                SecretMethod::Basic
+            }
+        })
+    }
+
+    /// `aud` is the issuer alone, so that an assertion for one provider is worth nothing at another.
+    fn assertion(
+        &self,
+        key: &AssertionKey,
+        issuer: &str,
+        now: UnixTime,
+    ) -> Result<String, ProviderError> {
+        let mut header = json!({
+            "alg": key.algorithm.name(),
+            "typ": "client-authentication+jwt",
+        });
+        if let Some(kid) = &key.kid {
+            header["kid"] = json!(kid);
+        }
+        let claims = json!({
+            "iss": self.id,
+            "sub": self.id,
+            "aud": issuer,
+            "iat": now.as_seconds(),
+            "exp": now.saturating_add(ASSERTION_LIFETIME).as_seconds(),
+            "jti": random_text().map_err(|error| cannot_authenticate(error.into()))?,
+        });
+        let input = format!(
+            "{}.{}",
+            URL_SAFE_NO_PAD.encode(header.to_string()),
+            URL_SAFE_NO_PAD.encode(claims.to_string())
+        );
+        let signature = key
+            .sign(&input)
+            .map_err(|error| cannot_authenticate(error.into()))?;
+        Ok(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    }
+}
+
+impl AssertionKey {
+    fn sign(&self, input: &str) -> Result<Vec<u8>, jsonwebtoken::errors::Error> {
+        let algorithm: JwtAlgorithm = self.algorithm.name().parse()?;
+        let signer = (DEFAULT_PROVIDER.signer_factory)(&algorithm, &self.key)?;
+        signer.try_sign(input.as_bytes()).map_err(|_| {
+            jsonwebtoken::errors::new_error(jsonwebtoken::errors::ErrorKind::InvalidKeyFormat)
+        })
+    }
+}
+
+fn cannot_authenticate(error: Box<dyn std::error::Error + Send + Sync>) -> ProviderError {
+    ProviderError::caused(
+        ProviderErrorKind::RequestRefused,
+        "the client's assertion could not be signed",
+        error,
+    )
+}
+
+/// What stays as it is in Basic credentials: some providers do not decode them.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+fn basic(id: &str, secret: &Secret) -> Result<HeaderValue, ProviderError> {
+    let encoded = |text| utf8_percent_encode(text, ENCODED);
+    let pair = format!("{}:{}", encoded(id), encoded(secret.expose()));
+    let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair)))
+        .map_err(|error| cannot_authenticate(error.into()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let way = match &self.authentication {
+            Authentication::None => "public",
+            Authentication::Secret(..) => "client secret",
+            Authentication::PrivateKey(_) => "private_key_jwt",
+        };
+        write!(formatter, "Client({:?}, {way})", self.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    const NOW: UnixTime = UnixTime::from_seconds(1_000_000);
+
+    fn call(client: &Client) -> Call {
+        let endpoints = Endpoints::default();
+        client
+            .call(&endpoints, "https://id.example/", NOW, &[("a", "b c&d")])
+            .unwrap()
+    }
+
+    #[test]
+    fn lg_18_secrets_travel_in_the_header_or_the_form() {
+        let client = Client::with_secret("a-b.c_d~e", "p:w %/é").unwrap();
+        let basic = call(&client);
+        assert_eq!(basic.form.as_deref(), Some("a=b+c%26d"));
+        let value = basic.authorization.unwrap();
+        assert!(value.is_sensitive());
+        let encoded = value.to_str().unwrap().strip_prefix("Basic ").unwrap().to_owned();
+        assert_eq!(
+            STANDARD.decode(encoded).unwrap(),
+            b"a-b.c_d~e:p%3Aw%20%25%2F%C3%A9"
+        );
+        let post = call(&client.with_secret_method(SecretMethod::Post));
+        assert!(post.authorization.is_none());
+        assert!(post.form.unwrap().contains("client_secret=p%3Aw"));
+        let public = call(&Client::public("spa").unwrap());
+        assert_eq!(public.form.as_deref(), Some("a=b+c%26d&client_id=spa"));
+    }
+
+    #[test]
+    fn lg_22_an_assertion_names_the_issuer_alone_and_is_new_each_time() {
+        let pem = rcgen::KeyPair::generate().unwrap().serialize_pem();
+        let client = Client::with_private_key("c", Algorithm::Es256, Some("k"), &pem).unwrap();
+        let assertion = |call: Call| {
+            let form = call.form.unwrap();
+            let pairs: Vec<_> = url::form_urlencoded::parse(form.as_bytes()).collect();
+            let found = pairs.iter().find(|(name, _)| name == "client_assertion");
+            found.unwrap().1.to_string()
+        };
+        let (one, two) = (assertion(call(&client)), assertion(call(&client)));
+        let part = |text: &str, at: usize| -> Value {
+            let part = text.split('.').nth(at).unwrap();
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+        };
+        assert_eq!(
+            part(&one, 0),
+            json!({"alg": "ES256", "typ": "client-authentication+jwt", "kid": "k"})
+        );
+        let claims = part(&one, 1);
+        assert_eq!(claims["iss"], "c");
+        assert_eq!(claims["sub"], "c");
+        assert_eq!(claims["aud"], "https://id.example/");
+        assert_eq!(claims["exp"], 1_000_060);
+        assert_ne!(claims["jti"], part(&two, 1)["jti"]);
+        assert_eq!(
+            URL_SAFE_NO_PAD.decode(one.rsplit('.').next().unwrap()).unwrap().len(),
+            64
+        );
+        assert!(Client::with_private_key("c", Algorithm::Rs256, None, &pem).is_err());
+        assert!(Client::with_private_key("c", Algorithm::Es256, None, "no key").is_err());
+    }
+
+    #[test]
+    fn identifiers_and_secrets_are_checked_and_do_not_print() {
+        for bad in ["", " a", "a\n", "é"] {
+            assert!(Client::public(bad).is_err(), "{bad:?}");
+        }
+        assert!(Client::with_secret("a", "").is_err());
+        let shown = format!("{:?}", Client::with_secret("a", "hunter2").unwrap());
+        assert_eq!(shown, "Client(\"a\", client secret)");
+    }
+}

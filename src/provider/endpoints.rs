@@ -1,0 +1,125 @@
+//! What a relying party reads in the metadata: endpoints, and what they offer
+//! ([OpenID Connect Discovery §3](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata),
+//! RFC 8414 §2).
+
+use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
+
+use crate::claims::{Transport, parse_url};
+use crate::error::{Chain, ProviderError, ProviderErrorKind};
+
+/// The endpoints, as far as the provider names them and they are safe to call.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Endpoints {
+    authorization: Option<Url>,
+    token: Option<Url>,
+    pub(crate) userinfo: Option<Url>,
+    pub(crate) revocation: Option<Url>,
+    pub(crate) end_session: Option<Url>,
+    pub(crate) pushed_authorization: Option<Url>,
+    pub(crate) requires_pushed_authorization: bool,
+    /// Whether answers name their issuer
+    /// ([RFC 9207 §3](https://www.rfc-editor.org/rfc/rfc9207#section-3)).
+    pub(crate) names_issuer: bool,
+    challenge_methods: Option<Vec<String>>,
+    client_authentication: Option<Vec<String>>,
+}
+
+/// The members as they came. What has the wrong type counts as absent, so that it spoils nothing
+/// that does not need it.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct Document {
+    authorization_endpoint: Value,
+    token_endpoint: Value,
+    userinfo_endpoint: Value,
+    revocation_endpoint: Value,
+    end_session_endpoint: Value,
+    pushed_authorization_request_endpoint: Value,
+    require_pushed_authorization_requests: Value,
+    authorization_response_iss_parameter_supported: Value,
+    code_challenge_methods_supported: Value,
+    token_endpoint_auth_methods_supported: Value,
+}
+
+impl Document {
+    pub(super) fn check(&self, transport: Transport) -> Endpoints {
+        let url = |name: &'static str, value: &Value| {
+            parse_url(name, value.as_str()?, transport)
+                .inspect_err(|error| {
+                    tracing::warn!(error = %Chain(error), "an endpoint of the provider is not used");
+                })
+                .ok()
+        };
+        let is_true = |value: &Value| value.as_bool() == Some(true);
+        Endpoints {
+            authorization: url("authorization_endpoint", &self.authorization_endpoint),
+            token: url("token_endpoint", &self.token_endpoint),
+            userinfo: url("userinfo_endpoint", &self.userinfo_endpoint),
+            revocation: url("revocation_endpoint", &self.revocation_endpoint),
+            end_session: url("end_session_endpoint", &self.end_session_endpoint),
+            pushed_authorization: url(
+                "pushed_authorization_request_endpoint",
+                &self.pushed_authorization_request_endpoint,
+            ),
+            requires_pushed_authorization: is_true(&self.require_pushed_authorization_requests),
+            names_issuer: is_true(&self.authorization_response_iss_parameter_supported),
+            challenge_methods: words(&self.code_challenge_methods_supported),
+            client_authentication: words(&self.token_endpoint_auth_methods_supported),
+        }
+    }
+}
+
+fn words(value: &Value) -> Option<Vec<String>> {
+    let words = value.as_array()?.iter();
+    Some(
+        words
+            .filter_map(|word| word.as_str().map(str::to_owned))
+            .collect(),
+    )
+}
+
+impl Endpoints {
+    pub(crate) fn authorization(&self) -> Result<&Url, ProviderError> {
+        named("authorization_endpoint", self.authorization.as_ref())
+    }
+
+    pub(crate) fn token(&self) -> Result<&Url, ProviderError> {
+        named("token_endpoint", self.token.as_ref())
+    }
+
+    /// Refuses a provider that lists the ways of PKCE and `S256` not among them
+    /// ([RFC 9700 §2.1.1](https://www.rfc-editor.org/rfc/rfc9700#section-2.1.1)). One that lists
+    /// none may know it all the same.
+    pub(crate) fn check_challenge_methods(&self) -> Result<(), ProviderError> {
+        match &self.challenge_methods {
+            Some(methods) if !methods.iter().any(|method| method == "S256") => {
+                Err(ProviderError::new(
+                    ProviderErrorKind::NotOffered,
+                    "the provider lists code_challenge_methods_supported without S256, and sign-in \
+                     without it is not safe; let the provider allow PKCE with S256",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the provider lists this way for a client to authenticate. One that lists none takes
+    /// `client_secret_basic` (RFC 8414 §2).
+    pub(crate) fn lists_client_authentication(&self, method: &str) -> bool {
+        match &self.client_authentication {
+            Some(methods) => methods.iter().any(|listed| listed == method),
+            None => method == "client_secret_basic",
+        }
+    }
+}
+
+fn named<'a>(name: &str, endpoint: Option<&'a Url>) -> Result<&'a Url, ProviderError> {
+    endpoint.ok_or_else(|| {
+        ProviderError::new(
+            ProviderErrorKind::NotOffered,
+            format!("the provider's metadata names no {name} that is safe to use"),
+        )
+    })
+}

@@ -1,0 +1,180 @@
+//! Where browsers go at the development provider.
+
+use std::fmt::Write as _;
+
+use axum::extract::{Form, Query, State as Shared};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, StatusCode};
+use serde_json::json;
+use url::Url;
+
+use crate::testing::fault::Endpoint;
+use crate::testing::grants::{self, Code, Grant};
+use crate::testing::provider::State;
+use crate::testing::server::{
+    Parameters, Provider, answer, is_client, known_client, parameter, refuse,
+};
+use crate::testing::token::opaque_token;
+
+pub(super) async fn authorize(
+    Shared(state): Provider,
+    Query(query): Query<Parameters>,
+) -> Response {
+    state.changing().hits.authorization += 1;
+    state.saw(Endpoint::Authorization, query.clone());
+    let redirect_uri = parameter(&query, "redirect_uri").and_then(|uri| Url::parse(uri).ok());
+    let client = parameter(&query, "client_id").filter(|id| is_client(id));
+    let (Some(mut redirect_uri), Some(client)) = (redirect_uri, client) else {
+        let text = "unknown client_id, or no redirect_uri\n";
+        return (StatusCode::BAD_REQUEST, text).into_response();
+    };
+    let user = state.changing().user.clone();
+    let chosen = parameter(&query, "development_user").map(str::to_owned);
+    let result = match (check(&query), user.or(chosen)) {
+        (Err(error), _) => Err(error),
+        (Ok(()), Some(user)) if user.is_empty() => Err("access_denied"),
+        (Ok(()), Some(user)) => Ok(code(&state, &query, client, user)),
+        (Ok(()), None) => return sign_in_page(&query).into_response(),
+    };
+    let mut pairs = redirect_uri.query_pairs_mut();
+    match &result {
+        Ok(code) => pairs.append_pair("code", code),
+        Err(error) => pairs.append_pair("error", error),
+    };
+    if let Some(given) = parameter(&query, "state") {
+        pairs.append_pair("state", given);
+    }
+    pairs.append_pair("iss", &state.issuer);
+    drop(pairs);
+    Redirect::to(redirect_uri.as_str()).into_response()
+}
+
+fn check(query: &Parameters) -> Result<(), &'static str> {
+    let is = |name, value| parameter(query, name) == Some(value);
+    if !is("response_type", "code") {
+        return Err("unsupported_response_type");
+    }
+    if !is("code_challenge_method", "S256") || parameter(query, "code_challenge").is_none() {
+        return Err("invalid_request");
+    }
+    let scope = parameter(query, "scope").unwrap_or_default();
+    if !scope.split(' ').any(|word| word == "openid") {
+        return Err("invalid_scope");
+    }
+    Ok(())
+}
+
+fn code(state: &State, query: &Parameters, client: &str, user: String) -> String {
+    let text = |name| parameter(query, name).map(str::to_owned);
+    let code = opaque_token();
+    let grant = Grant {
+        client: client.to_owned(),
+        user,
+        scope: text("scope").unwrap_or_default(),
+        audience: text("audience").or_else(|| text("resource")),
+        nonce: text("nonce"),
+        sid: opaque_token(),
+        auth_time: state.now().as_seconds(),
+    };
+    state.changing().grants.codes.push(Code {
+        code: code.clone(),
+        redirect_uri: text("redirect_uri").unwrap_or_default(),
+        challenge: text("code_challenge").unwrap_or_default(),
+        grant,
+    });
+    code
+}
+
+/// The page on which whoever signs in says who they are.
+fn sign_in_page(query: &Parameters) -> Html<String> {
+    let escape = |text: &str| {
+        text.replace('&', "&amp;")
+            .replace('"', "&quot;")
+            .replace('<', "&lt;")
+    };
+    let mut fields = String::new();
+    for (name, value) in query {
+        let _ = write!(
+            fields,
+            "<input type=\"hidden\" name=\"{}\" value=\"{}\">",
+            escape(name),
+            escape(value)
+        );
+    }
+    let button = |user: &str, text: &str| {
+        format!("<button name=\"development_user\" value=\"{user}\">{text}</button>")
+    };
+    Html(format!(
+        "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <title>Development provider</title><style>{STYLE}</style></head><body><main>\
+         <h1>Development provider</h1><p>Who are you? Anybody you like: this provider asks for no \
+         password, and must never be reached by strangers.</p>\
+         <form action=\"authorize\">{fields}{}{}{}</form></main></body></html>",
+        button("user-1", "I am user-1"),
+        button("user-2", "I am user-2"),
+        button("", "I would rather not say"),
+    ))
+}
+
+const STYLE: &str = "body{margin:0;min-height:100vh;display:grid;place-items:center;\
+    background:#20262f;color:#e8ebf0;font:1rem/1.6 system-ui,sans-serif}\
+    main{max-width:30rem;margin:1rem}button{display:block;width:100%;margin:.5rem 0;padding:.7rem;\
+    border:0;border-radius:.4rem;background:#f2b84b;font:inherit;cursor:pointer}";
+
+pub(super) async fn userinfo(Shared(state): Provider, headers: HeaderMap) -> Response {
+    answer(&state, Endpoint::UserInfo, |hits| &mut hits.userinfo, || {
+        let token = headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        let user = token.and_then(subject_of);
+        match user {
+            Some(user) => (
+                StatusCode::OK,
+                json!({"sub": user, "nickname": format!("nick of {user}")}).to_string(),
+            ),
+            None => refuse(StatusCode::UNAUTHORIZED, "invalid_token"),
+        }
+    })
+    .await
+}
+
+/// Whom a token of this provider is about, by its claims alone.
+fn subject_of(token: &str) -> Option<String> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
+    claims.get("sub")?.as_str().map(str::to_owned)
+}
+
+pub(super) async fn revoke(
+    Shared(state): Provider,
+    headers: HeaderMap,
+    Form(form): Form<Parameters>,
+) -> Response {
+    answer(&state, Endpoint::Revocation, |hits| &mut hits.revocation, || {
+        if known_client(&headers, &form).is_none() {
+            return refuse(StatusCode::UNAUTHORIZED, "invalid_client");
+        }
+        grants::revoke(&state, &form);
+        (StatusCode::OK, String::new())
+    })
+    .await
+}
+
+pub(super) async fn end_session(
+    Shared(state): Provider,
+    Query(query): Query<Parameters>,
+) -> Response {
+    state.changing().hits.end_session += 1;
+    state.saw(Endpoint::EndSession, query.clone());
+    let back_to = parameter(&query, "post_logout_redirect_uri").and_then(|uri| Url::parse(uri).ok());
+    let Some(mut back_to) = back_to else {
+        return "signed out\n".into_response();
+    };
+    if let Some(given) = parameter(&query, "state") {
+        back_to.query_pairs_mut().append_pair("state", given);
+    }
+    Redirect::to(back_to.as_str()).into_response()
+}

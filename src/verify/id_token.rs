@@ -1,0 +1,168 @@
+//! ID tokens: who signed in, judged by the same verifier as access tokens and then held against
+//! what was asked for
+//! ([OpenID Connect Core §3.1.3.7](https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation)).
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::clock::UnixTime;
+use crate::error::{ConfigError, VerifyError, VerifyErrorKind as Kind};
+use crate::jwt::JoseHeader;
+use crate::principal::Principal;
+use crate::secret::{half_hash, is_same};
+use crate::verify::Verifier;
+use crate::verify::profile::TokenKind;
+
+/// Judges the ID tokens of one client.
+#[derive(Debug, Clone)]
+pub(crate) struct IdTokenVerifier {
+    verifier: Verifier,
+    client_id: Box<str>,
+    leeway: Duration,
+}
+
+/// What an ID token must fit.
+#[derive(Debug, Default)]
+pub(crate) struct Expected<'a> {
+    /// Must be there and the same.
+    pub(crate) nonce: Option<&'a str>,
+    /// Whose hash must fit, where the token holds one.
+    pub(crate) access_token: Option<&'a str>,
+    /// One of these must be `acr`, where there are any.
+    pub(crate) acr_values: &'a [String],
+    /// How long ago the user may have signed in; `auth_time` must then be there.
+    pub(crate) max_age: Option<Duration>,
+    /// How long ago the token may have been issued.
+    pub(crate) issued_within: Option<Duration>,
+}
+
+/// An ID token that was verified.
+#[derive(Debug, Clone)]
+pub(crate) struct IdToken {
+    claims: Principal,
+    members: Members,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Members {
+    sub: String,
+    nonce: Option<String>,
+    azp: Option<String>,
+    acr: Option<String>,
+    at_hash: Option<String>,
+    sid: Option<String>,
+    auth_time: Option<serde_json::Number>,
+}
+
+impl IdTokenVerifier {
+    pub(crate) fn new(verifier: &Verifier, client_id: &str) -> Result<Self, ConfigError> {
+        Ok(Self {
+            leeway: verifier.0.expectation.leeway,
+            verifier: verifier.of_kind(TokenKind::Id, client_id, None)?,
+            client_id: client_id.into(),
+        })
+    }
+
+    pub(crate) async fn verify(
+        &self,
+        token: &str,
+        now: UnixTime,
+        expected: &Expected<'_>,
+    ) -> Result<IdToken, VerifyError> {
+        let claims = self.verifier.verify(token).await?;
+        let members: Members = claims
+            .claims()
+            .map_err(|_| VerifyError::new(Kind::InvalidClaim))?;
+        let token = IdToken { claims, members };
+        self.check(&token, now, expected)?;
+        Ok(token)
+    }
+
+    fn check(
+        &self,
+        token: &IdToken,
+        now: UnixTime,
+        expected: &Expected<'_>,
+    ) -> Result<(), VerifyError> {
+        let members = &token.members;
+        let subject = &members.sub;
+        if !subject.is_ascii() || !(1..=255).contains(&subject.len()) {
+            return Err(VerifyError::claim(Kind::InvalidClaim, "sub"));
+        }
+        // Another audience could present the token as its own; none is trusted with that.
+        let is_only_ours = token.claims.audiences().all(|named| *named == *self.client_id);
+        if !is_only_ours {
+            return Err(VerifyError::claim(Kind::WrongAudience, "aud"));
+        }
+        let must_be = |claim, is_so: bool| {
+            if is_so {
+                Ok(())
+            } else {
+                Err(VerifyError::claim(Kind::NotAskedFor, claim))
+            }
+        };
+        let azp = members.azp.as_deref();
+        must_be("azp", azp.is_none_or(|azp| azp == &*self.client_id))?;
+        if let Some(nonce) = expected.nonce {
+            let found = members.nonce.as_deref().unwrap_or_default();
+            must_be("nonce", is_same(nonce, found))?;
+        }
+        if let (Some(hash), Some(access_token)) = (&members.at_hash, expected.access_token) {
+            let own = half_hash(hash_bits(&token.claims), access_token);
+            must_be("at_hash", is_same(hash, &own))?;
+        }
+        if !expected.acr_values.is_empty() {
+            let acr = members.acr.as_ref();
+            must_be("acr", acr.is_some_and(|acr| expected.acr_values.contains(acr)))?;
+        }
+        let is_within = |time: Option<UnixTime>, age: Duration| {
+            time.is_some_and(|time| now <= time.saturating_add(age).saturating_add(self.leeway))
+        };
+        if let Some(max_age) = expected.max_age {
+            must_be("auth_time", is_within(token.auth_time(), max_age))?;
+        }
+        if let Some(age) = expected.issued_within {
+            must_be("iat", is_within(token.claims.issued_at(), age))?;
+        }
+        Ok(())
+    }
+}
+
+/// The bits of the hash that goes with the token's algorithm.
+fn hash_bits(claims: &Principal) -> u16 {
+    let header = JoseHeader::parse(claims.header_json()).unwrap_or_default();
+    match header.alg.text() {
+        Some("EdDSA") => 512,
+        Some(name) => name.get(2..).and_then(|bits| bits.parse().ok()).unwrap_or(256),
+        None => 256,
+    }
+}
+
+impl IdToken {
+    pub(crate) fn issuer(&self) -> &str {
+        self.claims.issuer().as_str()
+    }
+
+    pub(crate) fn subject(&self) -> &str {
+        &self.members.sub
+    }
+
+    /// The provider's session.
+    pub(crate) fn session(&self) -> Option<&str> {
+        self.members.sid.as_deref()
+    }
+
+    pub(crate) fn nonce(&self) -> Option<&str> {
+        self.members.nonce.as_deref()
+    }
+
+    pub(crate) fn auth_time(&self) -> Option<UnixTime> {
+        let seconds = self.members.auth_time.as_ref()?.as_i64()?;
+        Some(UnixTime::from_seconds(seconds))
+    }
+
+    pub(crate) fn claims_json(&self) -> &str {
+        self.claims.claims_json()
+    }
+}

@@ -1,0 +1,68 @@
+//! Logout tokens: the provider's word that somebody signed out
+//! ([OpenID Connect Back-Channel Logout §2.6](https://openid.net/specs/openid-connect-backchannel-1_0.html#Validation)).
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::clock::UnixTime;
+use crate::error::{ConfigError, VerifyError, VerifyErrorKind as Kind};
+use crate::verify::Verifier;
+use crate::verify::profile::TokenKind;
+
+const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+
+/// How long ago a logout token may have been issued.
+const LONGEST_WAY: Duration = Duration::from_secs(300);
+
+/// Judges the logout tokens meant for one client.
+#[derive(Debug, Clone)]
+pub(crate) struct LogoutTokenVerifier(Verifier);
+
+/// A logout token that was verified. Whether it was seen before is for the store to say.
+#[derive(Debug)]
+pub(crate) struct LogoutToken {
+    pub(crate) issuer: String,
+    pub(crate) subject: Option<String>,
+    pub(crate) session: Option<String>,
+    pub(crate) id: String,
+    pub(crate) expires_at: UnixTime,
+}
+
+#[derive(Deserialize)]
+struct Members {
+    sub: Option<String>,
+    sid: Option<String>,
+    jti: String,
+    #[serde(default)]
+    events: Map<String, Value>,
+}
+
+impl LogoutTokenVerifier {
+    pub(crate) fn new(verifier: &Verifier, client_id: &str) -> Result<Self, ConfigError> {
+        verifier
+            .of_kind(TokenKind::Logout, client_id, Some(LONGEST_WAY))
+            .map(Self)
+    }
+
+    pub(crate) async fn verify(&self, token: &str) -> Result<LogoutToken, VerifyError> {
+        let claims = self.0.verify(token).await?;
+        let members: Members = claims
+            .claims()
+            .map_err(|_| VerifyError::new(Kind::InvalidClaim))?;
+        if !members.events.get(EVENT).is_some_and(Value::is_object) {
+            return Err(VerifyError::claim(Kind::TokenKind, "events"));
+        }
+        if members.sub.is_none() && members.sid.is_none() {
+            return Err(VerifyError::claim(Kind::MissingClaim, "sid"));
+        }
+        Ok(LogoutToken {
+            issuer: claims.issuer().as_str().to_owned(),
+            subject: members.sub,
+            session: members.sid,
+            id: members.jti,
+            expires_at: claims.expires_at(),
+        })
+    }
+}
