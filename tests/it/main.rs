@@ -4,11 +4,13 @@
 
 mod auto_traits;
 mod axum;
+mod browser;
 mod bearer;
 mod discovery;
 mod issuer_down;
 mod key_rotation;
 mod limits;
+mod login;
 mod metrics;
 mod readiness;
 mod redaction;

@@ -1,0 +1,595 @@
+//! Signing in, by the rules of standards and by every way to break one.
+
+use std::collections::BTreeSet;
+
+use http::{Method, StatusCode};
+use tower_oidc::LoginErrorKind as Kind;
+use tower_oidc::login::PassedParameter;
+use tower_oidc::testing::{Endpoint, Fault};
+
+use crate::browser::{App, Browser, SESSION, SITE, at_provider, failure, location, query, with};
+use crate::support::{API, seconds};
+
+#[tokio::test]
+async fn a_visitor_signs_in_and_comes_back_to_where_they_were() {
+    let app = App::start().await;
+    let mut browser = Browser::default();
+    let answer = browser.visit(&app, "/messages?page=2").await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    let start = location(&answer).to_owned();
+    assert_eq!(start, "/oauth/openid?return_to=%2Fmessages%3Fpage%3D2");
+    let callback = browser.reach_callback(&app, &start).await;
+    let answer = browser.visit(&app, &callback).await;
+    assert_eq!(location(&answer), "/messages?page=2");
+    let answer = browser.visit(&app, "/messages?page=2").await;
+    assert_eq!((answer.status(), answer.body().as_str()), (StatusCode::OK, "user-1"));
+    let session = app.session();
+    assert_eq!(session.subject(), "user-1");
+    assert_eq!(session.issuer(), app.idp.issuer());
+    assert_eq!(session.renewals(), 0);
+    let claims: serde_json::Value = session.id_claims().unwrap();
+    assert_eq!(claims["email"], "user-1@example.com");
+}
+
+#[tokio::test]
+async fn lg_01_lg_02_lg_05_az_07_what_the_provider_is_asked() {
+    let app = App::start().await;
+    let mut seen = BTreeSet::new();
+    for _ in 0..20 {
+        let answer = Browser::default().visit(&app, "/oauth/openid").await;
+        let url = location(&answer);
+        assert!(url.starts_with(&format!("{}/authorize?", app.idp.issuer())), "{url}");
+        let asked = query(url);
+        assert_eq!(asked["response_type"], "code");
+        assert_eq!(asked["client_id"], "development");
+        assert_eq!(asked["redirect_uri"], format!("{SITE}/oauth/openid/callback"));
+        assert_eq!(asked["scope"], "openid profile email offline_access");
+        assert_eq!(asked["audience"], API);
+        assert_eq!(asked["code_challenge_method"], "S256");
+        for once in ["state", "nonce", "code_challenge"] {
+            assert_eq!(asked[once].len(), 43, "256 bits");
+            assert!(seen.insert(asked[once].clone()), "{once} comes again");
+        }
+        assert!(!asked.contains_key("client_secret"));
+    }
+}
+
+#[tokio::test]
+async fn az_06_resources_go_with_every_request() {
+    let app = App::start_with(|login| {
+        login
+            .with_requested_audience(None)
+            .add_resource(API)
+            .add_parameter("prompt", "consent")
+    })
+    .await;
+    let mut browser = Browser::default();
+    browser.sign_in(&app).await;
+    app.hour_passes();
+    assert_eq!(browser.visit(&app, "/").await.status(), StatusCode::OK);
+    let resource = ("resource".to_owned(), API.to_owned());
+    let asked = &app.idp.seen(Endpoint::Authorization)[0];
+    assert!(asked.contains(&resource) && asked.contains(&("prompt".into(), "consent".into())));
+    assert!(!asked.iter().any(|(name, _)| name == "audience"));
+    let forms = app.idp.seen(Endpoint::Token);
+    assert_eq!(forms.len(), 2);
+    assert!(forms.iter().all(|form| form.contains(&resource)), "{forms:?}");
+}
+
+#[tokio::test]
+async fn lg_04_and_lg_20_an_answer_nobody_waits_for_is_refused_before_any_token_request() {
+    let app = App::start().await;
+    let mut browser = Browser::default();
+    let good = browser.reach_callback(&app, "/oauth/openid").await;
+    let mut stranger = Browser::default();
+    stranger.reach_callback(&app, "/oauth/openid").await;
+    let state = query(&good)["state"].clone();
+    let other = format!("{}x{}", &state[..20], &state[21..]);
+    let cases = [
+        ("missing", with(&good, "state", None), Kind::MalformedCallback),
+        ("empty", with(&good, "state", Some("")), Kind::MalformedCallback),
+        ("unknown", with(&good, "state", Some("nobody's")), Kind::UnknownAttempt),
+        ("changed", with(&good, "state", Some(&other)), Kind::UnknownAttempt),
+        ("script", with(&good, "state", Some("<script>")), Kind::UnknownAttempt),
+    ];
+    for (name, url, expected) in cases {
+        let answer = browser.clone().visit(&app, &url).await;
+        assert_eq!(failure(&answer), Some(expected), "{name}");
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{name}");
+        assert!(!answer.body().contains("<script>"), "{name}");
+    }
+    let answer = stranger.visit(&app, &good).await;
+    assert_eq!(failure(&answer), Some(Kind::UnknownAttempt), "another browser's");
+    assert!(!stranger.jar.contains_key(SESSION));
+    assert_eq!(app.idp.hits().token, 0);
+    // None of it has harmed the one who began.
+    let answer = browser.visit(&app, &good).await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn lg_04_and_lg_23_an_answer_is_taken_once() {
+    let app = App::start().await;
+    let mut browser = Browser::default();
+    let callback = browser.reach_callback(&app, "/oauth/openid").await;
+    let before = browser.clone();
+    let answers = (0..10).map(|_| {
+        let (mut browser, callback) = (before.clone(), callback.clone());
+        let (service, request) = (app.service(), browser.navigation(&callback));
+        tokio::spawn(async move { browser.send(&service, request).await })
+    });
+    let (mut signed_in, mut replayed) = (0, 0);
+    for answer in answers.collect::<Vec<_>>() {
+        match failure(&answer.await.unwrap()) {
+            None => signed_in += 1,
+            Some(Kind::AttemptReplayed) => replayed += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((signed_in, replayed, app.idp.hits().token), (1, 9, 1));
+    let answer = browser.visit(&app, &callback).await;
+    assert_eq!(failure(&answer), Some(Kind::AttemptReplayed));
+    assert!(browser.cookies_called("__Host-session-login").is_empty(), "cleared");
+}
+
+#[tokio::test]
+async fn lg_15_and_f71_a_sign_in_takes_ten_minutes_at_the_most() {
+    let app = App::start().await;
+    let mut browser = Browser::default();
+    let callback = browser.reach_callback(&app, "/oauth/openid").await;
+    app.clock.advance(seconds(601));
+    let answer = browser.visit(&app, &callback).await;
+    assert_eq!(failure(&answer), Some(Kind::AttemptExpired));
+    assert!(answer.body().contains("ten minutes"), "{}", answer.body());
+    assert_eq!(app.idp.hits().token, 0);
+}
+
+#[tokio::test]
+async fn lg_15_a_thousand_starts_leave_few_cookies_of_bounded_size() {
+    let app = App::start().await;
+    let mut browser = Browser::default();
+    let long = format!("/oauth/openid?return_to=/{}", "a".repeat(2_046));
+    for turn in 0..1_000 {
+        let path = if turn % 2 == 0 { &long } else { "/oauth/openid" };
+        let answer = browser.visit(&app, path).await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        let set: usize = answer
+            .headers()
+            .get_all("set-cookie")
+            .iter()
+            .map(|field| field.len())
+            .sum();
+        assert!(set <= 3_500, "{set} bytes of cookies in one answer");
+        assert!(browser.jar.len() <= 5, "{} cookies", browser.jar.len());
+        app.clock.advance(seconds(1));
+    }
+}
+
+#[tokio::test]
+async fn lg_15_tabs_do_not_collide() {
+    let app = App::start().await;
+    let mut browser = Browser::default();
+    let one = browser.reach_callback(&app, "/oauth/openid?return_to=/one").await;
+    let two = browser.reach_callback(&app, "/oauth/openid?return_to=/two").await;
+    assert_eq!(location(&browser.visit(&app, &one).await), "/one");
+    assert_eq!(location(&browser.visit(&app, &two).await), "/two");
+}
+
+#[tokio::test]
+async fn lg_07_and_lg_08_the_answer_says_from_whom_it_comes() {
+    let app = App::start().await;
+    let cases = [
+        ("another", Some("https://evil.example")),
+        ("with a slash", Some("SLASH")),
+        ("announced but missing", None),
+    ];
+    for (name, iss) in cases {
+        let slash = format!("{}/", app.idp.issuer());
+        let iss = iss.map(|iss| if iss == "SLASH" { slash.as_str() } else { iss });
+        for error in [None, Some("access_denied")] {
+            let mut browser = Browser::default();
+            let callback = browser.reach_callback(&app, "/oauth/openid").await;
+            let callback = with(&with(&callback, "iss", iss), "error", error);
+            let answer = browser.visit(&app, &callback).await;
+            assert_eq!(failure(&answer), Some(Kind::IssuerMismatch), "{name} {error:?}");
+        }
+    }
+    assert_eq!(app.idp.hits().token, 0);
+}
+
+#[tokio::test]
+async fn lg_07_a_provider_that_does_not_announce_iss_need_not_send_it_but_is_held_to_it() {
+    let app = App::start().await;
+    let at = |path: &str| format!("{}{path}", app.idp.issuer());
+    app.idp.set_discovery(
+        serde_json::json!({
+            "issuer": app.idp.issuer(),
+            "jwks_uri": at("/jwks"),
+            "authorization_endpoint": at("/authorize"),
+            "token_endpoint": at("/token"),
+        })
+        .to_string(),
+    );
+    for (iss, is_fine) in [(None, true), (Some("https://evil.example"), false)] {
+        let mut browser = Browser::default();
+        let callback = browser.reach_callback(&app, "/oauth/openid").await;
+        let answer = browser.visit(&app, &with(&callback, "iss", iss)).await;
+        assert_eq!(answer.status() == StatusCode::SEE_OTHER, is_fine, "{iss:?}");
+    }
+}
+
+#[tokio::test]
+async fn lg_12_a_parameter_twice_refuses_the_answer() {
+    let app = App::start().await;
+    let mut browser = Browser::default();
+    let good = browser.reach_callback(&app, "/oauth/openid").await;
+    for name in ["code", "state", "iss"] {
+        let twice = format!("{good}&{name}={}", query(&good)[name]);
+        let answer = browser.clone().visit(&app, &twice).await;
+        assert_eq!(failure(&answer), Some(Kind::MalformedCallback), "{name}");
+    }
+    let long = format!("{good}&x={}", "a".repeat(17_000));
+    assert_eq!(failure(&browser.clone().visit(&app, &long).await), Some(Kind::MalformedCallback));
+    let none = with(&good, "code", None);
+    assert_eq!(failure(&browser.visit(&app, &none).await), Some(Kind::MalformedCallback));
+    assert_eq!(app.idp.hits().token, 0);
+}
+
+#[tokio::test]
+async fn lg_13_errors_of_the_provider_are_told_in_our_own_words() {
+    let app = App::start().await;
+    let cases = [
+        ("access_denied", Kind::Denied, 403),
+        ("login_required", Kind::Denied, 403),
+        ("temporarily_unavailable", Kind::ProviderUnavailable, 503),
+        ("invalid_scope", Kind::RequestRefused, 500),
+        ("<script>alert(1)</script>", Kind::RequestRefused, 500),
+    ];
+    for (code, kind, status) in cases {
+        let mut browser = Browser::default();
+        let callback = browser.reach_callback(&app, "/oauth/openid").await;
+        let callback = with(&with(&callback, "code", None), "error", Some(code));
+        let callback = with(&callback, "error_description", Some("<img src=x onerror=y>"));
+        let answer = browser.visit(&app, &callback).await;
+        assert_eq!(failure(&answer), Some(kind), "{code}");
+        assert_eq!(answer.status(), status, "{code}");
+        let body = answer.body();
+        assert!(!body.contains("<script") && !body.contains("onerror"), "{body}");
+        let policy = answer.headers()["content-security-policy"].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+        assert!(!browser.jar.contains_key(SESSION));
+        assert!(browser.cookies_called("__Host-session-login").is_empty());
+    }
+    // Without a state nobody even looks at it.
+    let answer = Browser::default().visit(&app, "/oauth/openid/callback?error=x").await;
+    assert_eq!(failure(&answer), Some(Kind::MalformedCallback));
+}
+
+#[tokio::test]
+async fn lg_14_sc_13_the_fields_of_answers_on_these_paths() {
+    let app = App::start().await;
+    let mut browser = Browser::default();
+    let start = browser.visit(&app, "/oauth/openid").await;
+    let callback = at_provider(location(&start)).await;
+    let callback = browser.visit(&app, &callback).await;
+    let failed = browser.visit(&app, "/oauth/openid/callback").await;
+    for answer in [&start, &callback, &failed] {
+        assert_eq!(answer.headers()["cache-control"], "no-store");
+        assert_eq!(answer.headers()["referrer-policy"], "no-referrer");
+    }
+    assert_eq!(start.status(), 303);
+    assert_eq!(callback.status(), 303);
+    let page = browser.visit(&app, "/").await;
+    assert_eq!(page.headers()["cache-control"], "no-store");
+    assert_eq!(page.headers()["vary"], "Cookie");
+}
+
+#[tokio::test]
+async fn lg_09_the_callback_is_configured_and_never_taken_from_a_request() {
+    let app = App::start().await;
+    let browser = Browser::default();
+    let mut request = browser.navigation("/oauth/openid");
+    for (name, value) in [
+        ("host", "evil.example"),
+        ("x-forwarded-host", "evil.example"),
+        ("forwarded", "host=evil.example;proto=http"),
+    ] {
+        request.headers_mut().insert(name, value.parse().unwrap());
+    }
+    let answer = Browser::default().send(&app.service(), request).await;
+    assert!(!location(&answer).contains("evil"));
+    assert_eq!(query(location(&answer))["redirect_uri"], format!("{SITE}/oauth/openid/callback"));
+    assert_eq!(app.layer.redirect_uri(), format!("{SITE}/oauth/openid/callback"));
+}
+
+#[tokio::test]
+async fn lg_10_and_lg_11_nobody_is_sent_elsewhere_or_in_circles() {
+    let app = App::start().await;
+    for evil in [
+        "https://evil.example",
+        "//evil.example",
+        "/\\evil.example",
+        "/%2fevil.example",
+        "/%09/evil.example",
+        "javascript:alert(1)",
+        "/oauth/openid",
+        "/oauth/openid/callback?x=y",
+        "/oauth/openid/logout",
+        "/oauth/openid/backchannel-logout",
+        "",
+    ] {
+        let mut browser = Browser::default();
+        let start = with("/oauth/openid", "return_to", Some(evil));
+        let callback = browser.reach_callback(&app, &start).await;
+        assert_eq!(location(&browser.visit(&app, &callback).await), "/", "{evil}");
+    }
+    let mut browser = Browser::default();
+    let callback = browser.reach_callback(&app, "/oauth/openid?return_to=/a&return_to=//b").await;
+    assert_eq!(location(&browser.visit(&app, &callback).await), "/");
+}
+
+#[tokio::test]
+async fn lg_16_scripts_are_told_401_and_never_sent_to_the_provider() {
+    let app = App::start().await;
+    let mut browser = Browser::default();
+    let answer = browser.fetch(&app, "/api/me").await;
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(failure(&answer), Some(Kind::NotSignedIn));
+    assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    let problem: serde_json::Value = serde_json::from_str(answer.body()).unwrap();
+    assert_eq!(problem["status"], 401);
+    assert_eq!(problem["sign_in"], "/oauth/openid?return_to=%2F");
+    assert_eq!(browser.fetch(&app, "/oauth/openid").await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(browser.post(&app, "/messages").await.status(), StatusCode::UNAUTHORIZED);
+    let mut frame = browser.navigation("/");
+    frame.headers_mut().insert("sec-fetch-dest", "iframe".parse().unwrap());
+    assert_eq!(browser.send(&app.service(), frame).await.status(), StatusCode::UNAUTHORIZED);
+    assert!(browser.jar.is_empty());
+    for (method, path, allowed) in [
+        (Method::POST, "/oauth/openid", "GET"),
+        (Method::POST, "/oauth/openid/callback", "GET"),
+        (Method::GET, "/oauth/openid/logout", "POST"),
+        (Method::GET, "/oauth/openid/backchannel-logout", "POST"),
+    ] {
+        let request = browser.script(method, path);
+        let answer = browser.send(&app.service(), request).await;
+        assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        assert_eq!(answer.headers()["allow"], allowed);
+    }
+}
+
+#[tokio::test]
+async fn lg_17_f32_a_sign_in_makes_a_new_session_whatever_the_browser_had() {
+    let app = App::start().await;
+    let mut browser = Browser::default();
+    browser.jar.insert(SESSION.into(), "A".repeat(43));
+    browser.sign_in(&app).await;
+    let first = browser.jar[SESSION].clone();
+    assert_ne!(first, "A".repeat(43));
+    // Over an old session whose tokens have expired, too.
+    app.hour_passes();
+    browser.sign_in(&app).await;
+    assert_ne!(browser.jar[SESSION], first);
+    assert_eq!(app.idp.hits().refreshed, 0, "nothing of the old session is looked at");
+    let mut thief = Browser::default();
+    thief.jar.insert(SESSION.into(), first);
+    assert_eq!(thief.fetch(&app, "/").await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(browser.fetch(&app, "/").await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn lg_18_secrets_and_codes_stay_out_of_urls() {
+    let app = App::start().await;
+    Browser::default().sign_in(&app).await;
+    let form = &app.idp.seen(Endpoint::Token)[0];
+    let names: BTreeSet<_> = form.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        BTreeSet::from(["code", "code_verifier", "grant_type", "redirect_uri"]),
+        "the secret travels in the Authorization field"
+    );
+    for asked in app.idp.seen(Endpoint::Authorization) {
+        assert!(!asked.iter().any(|(name, _)| name == "code_verifier" || name == "client_secret"));
+    }
+}
+
+#[tokio::test]
+async fn lg_03_a_provider_that_lists_pkce_without_s256_is_refused() {
+    let app = App::start().await;
+    let at = |path: &str| format!("{}{path}", app.idp.issuer());
+    app.idp.set_discovery(
+        serde_json::json!({
+            "issuer": app.idp.issuer(),
+            "jwks_uri": at("/jwks"),
+            "authorization_endpoint": at("/authorize"),
+            "token_endpoint": at("/token"),
+            "code_challenge_methods_supported": ["plain"],
+        })
+        .to_string(),
+    );
+    let answer = Browser::default().visit(&app, "/oauth/openid").await;
+    assert_eq!(failure(&answer), Some(Kind::Misconfigured));
+}
+
+#[tokio::test]
+async fn lg_19_lg_20_a_failing_token_endpoint_leaves_no_session() {
+    let json = |text: &str| Fault::json(text);
+    let cases = [
+        (json(r#"{"access_token":"a","token_type":"mac"}"#), Kind::TokenRefused),
+        (json("[]"), Kind::TokenRefused),
+        (Fault::document("text/html", "<h1>"), Kind::TokenRefused),
+        (Fault::Status(500), Kind::ProviderUnavailable),
+        (Fault::Status(429), Kind::ProviderUnavailable),
+        (Fault::Redirect("https://evil.example".into()), Kind::ProviderUnavailable),
+        (Fault::LoseAnswer, Kind::ProviderUnavailable),
+        (Fault::Status(400), Kind::CodeRejected),
+        (Fault::Status(401), Kind::Misconfigured),
+    ];
+    for (fault, expected) in cases {
+        let app = App::start().await;
+        let mut browser = Browser::default();
+        let callback = browser.reach_callback(&app, "/oauth/openid").await;
+        app.idp.set_fault(Endpoint::Token, fault.clone());
+        let answer = browser.visit(&app, &callback).await;
+        assert_eq!(failure(&answer), Some(expected), "{fault:?}");
+        assert!(!browser.jar.contains_key(SESSION), "{fault:?}");
+        assert!(browser.cookies_called("__Host-session-login").is_empty(), "{fault:?}");
+        assert_eq!(app.idp.hits().token, 1, "{fault:?}: the code is sent once");
+        assert_eq!(app.idp.hits().other, 0, "{fault:?}");
+        if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
+            assert!(answer.headers().contains_key("retry-after"), "{fault:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn lg_20_a_provider_that_is_away_is_503_and_heals() {
+    let app = App::start().await;
+    app.idp.set_fault(Endpoint::Discovery, Fault::Status(503));
+    let mut browser = Browser::default();
+    let answer = browser.visit(&app, "/oauth/openid").await;
+    assert_eq!(failure(&answer), Some(Kind::ProviderUnavailable));
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.headers().contains_key("retry-after"));
+    app.idp.set_fault(Endpoint::Discovery, None);
+    app.clock.advance(seconds(60));
+    browser.sign_in(&app).await;
+}
+
+#[tokio::test]
+async fn id_01_to_id_08_an_id_token_that_breaks_one_rule() {
+    type Edit = fn(tower_oidc::testing::TokenBuilder) -> tower_oidc::testing::TokenBuilder;
+    let cases: [(&str, Edit); 23] = [
+        ("id_01 iss", |token| token.claim("iss", "https://evil.example")),
+        ("id_01 no iss", |token| token.without_claim("iss")),
+        ("id_02 aud", |token| token.claim("aud", "another")),
+        ("id_02 aud and another", |token| token.claim("aud", ["development", "another"])),
+        ("id_02 no aud", |token| token.without_claim("aud")),
+        ("id_03 azp", |token| token.claim("azp", "another")),
+        ("id_04 none", |token| token.header("alg", "none").signature(|_| Vec::new())),
+        ("id_04 signature", |token| {
+            token.signature(|mut signature| {
+                signature[9] ^= 1;
+                signature
+            })
+        }),
+        ("id_05 hs256", |token| token.header("alg", "HS256")),
+        ("id_06 exp", |token| token.claim("exp", 1)),
+        ("id_06 no exp", |token| token.without_claim("exp")),
+        ("id_06 no iat", |token| token.without_claim("iat")),
+        ("id_06 iat long ago", |token| token.claim("iat", 1_000)),
+        ("id_06 iat to come", |token| token.claim("iat", 9_999_999_999_u64)),
+        ("id_07 no sub", |token| token.without_claim("sub")),
+        ("id_07 empty sub", |token| token.claim("sub", "")),
+        ("id_07 long sub", |token| token.claim("sub", "a".repeat(256))),
+        ("id_07 sub", |token| token.claim("sub", "é")),
+        ("id_08 at_hash", |token| token.claim("at_hash", "AAAAAAAAAAAAAAAAAAAAAA")),
+        ("lg_05 nonce", |token| token.claim("nonce", "another")),
+        ("lg_05 no nonce", |token| token.without_claim("nonce")),
+        ("typ", |token| token.header("typ", "at+jwt")),
+        ("events", |token| token.claim("events", serde_json::json!({}))),
+    ];
+    let app = App::start().await;
+    for (name, edit) in cases {
+        app.idp.edit_id_token(edit);
+        let mut browser = Browser::default();
+        let answer = browser.try_sign_in(&app).await;
+        assert_eq!(failure(&answer), Some(Kind::IdTokenRefused), "{name}");
+        assert_eq!(answer.status(), StatusCode::BAD_GATEWAY, "{name}");
+        assert!(!browser.jar.contains_key(SESSION), "{name}");
+    }
+    app.idp.edit_id_token(|token| token.without_claim("at_hash").claim("azp", "development"));
+    Browser::default().sign_in(&app).await;
+    app.idp.edit_token_answer(|_, answer| {
+        answer.as_object_mut().unwrap().remove("id_token");
+    });
+    let answer = Browser::default().try_sign_in(&app).await;
+    assert_eq!(failure(&answer), Some(Kind::IdTokenRefused), "none at all");
+}
+
+#[tokio::test]
+async fn id_09_userinfo_is_about_the_same_subject_or_unused() {
+    let app = App::start_with(tower_oidc::login::LoginBuilder::with_userinfo).await;
+    let mut browser = Browser::default();
+    browser.sign_in(&app).await;
+    browser.visit(&app, "/").await;
+    let claims: Option<serde_json::Value> = app.session().userinfo().unwrap();
+    assert_eq!(claims.unwrap()["nickname"], "nick of user-1");
+    for fault in [
+        Fault::json(r#"{"sub":"user-2"}"#),
+        Fault::json("{}"),
+        Fault::json("[]"),
+        Fault::Status(500),
+    ] {
+        app.idp.set_fault(Endpoint::UserInfo, fault.clone());
+        let answer = Browser::default().try_sign_in(&app).await;
+        assert_eq!(failure(&answer), Some(Kind::UserInfoRefused), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn id_10_keys_that_changed_in_the_middle_of_a_sign_in() {
+    let app = App::start().await;
+    Browser::default().sign_in(&app).await;
+    app.idp.rotate_keys();
+    Browser::default().sign_in(&app).await;
+}
+
+#[tokio::test]
+async fn su_05_what_was_asked_for_is_checked_in_the_id_token() {
+    let app = App::start_with(|login| {
+        login
+            .pass_through(PassedParameter::AcrValues)
+            .pass_through(PassedParameter::MaxAge)
+            .pass_through(PassedParameter::LoginHint)
+    })
+    .await;
+    let start = "/oauth/openid?acr_values=gold+silver&max_age=60&login_hint=anna&prompt=login";
+    let mut browser = Browser::default();
+    let callback = browser.reach_callback(&app, start).await;
+    let asked = &app.idp.seen(Endpoint::Authorization)[0];
+    let has = |name: &str, value: &str| asked.contains(&(name.to_owned(), value.to_owned()));
+    assert!(has("acr_values", "gold silver") && has("max_age", "60") && has("login_hint", "anna"));
+    assert!(!asked.iter().any(|(name, _)| name == "prompt"), "not passed through");
+    let answer = browser.visit(&app, &callback).await;
+    assert_eq!(failure(&answer), Some(Kind::IdTokenRefused), "no acr");
+
+    app.idp.edit_id_token(|token| token.claim("acr", "Gold"));
+    let callback = browser.reach_callback(&app, start).await;
+    let answer = browser.visit(&app, &callback).await;
+    assert_eq!(failure(&answer), Some(Kind::IdTokenRefused), "another acr");
+
+    app.idp.edit_id_token(|token| token.claim("acr", "gold").claim("auth_time", 1_000));
+    let callback = browser.reach_callback(&app, start).await;
+    let answer = browser.visit(&app, &callback).await;
+    assert_eq!(failure(&answer), Some(Kind::IdTokenRefused), "too long ago");
+
+    app.idp.edit_id_token(|token| token.claim("acr", "gold"));
+    let callback = browser.reach_callback(&app, start).await;
+    assert_eq!(browser.visit(&app, &callback).await.status(), StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn f83_without_a_refresh_token_the_choice_is_typed() {
+    let without = |app: &App| {
+        app.idp.edit_token_answer(|_, answer| {
+            answer.as_object_mut().unwrap().remove("refresh_token");
+        });
+    };
+    let app = App::start().await;
+    without(&app);
+    let answer = Browser::default().try_sign_in(&app).await;
+    assert_eq!(failure(&answer), Some(Kind::NoRefreshToken));
+    for cause in ["offline_access", "OPENID_SCOPE", "Allow Offline Access"] {
+        assert!(answer.body().contains(cause), "{}", answer.body());
+    }
+    let app = App::start_with(tower_oidc::login::LoginBuilder::allow_short_session).await;
+    without(&app);
+    let mut browser = Browser::default();
+    browser.sign_in(&app).await;
+    app.clock.advance(seconds(3_599));
+    assert_eq!(browser.fetch(&app, "/").await.status(), StatusCode::OK);
+    app.clock.advance(seconds(1));
+    assert_eq!(browser.fetch(&app, "/").await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(app.idp.hits().token, 1, "there is nothing to refresh with");
+}
