@@ -14,8 +14,9 @@
 //! Do not copy: the development provider. Whoever reaches it gets any token.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
+mod support;
+
 use std::error::Error;
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use axum::extract::State;
@@ -25,7 +26,6 @@ use axum::{Json, Router};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tower_oidc::danger::loopback_resource;
 use tower_oidc::env::ApiSettings;
 use tower_oidc::testing::DevelopmentProvider;
@@ -36,33 +36,18 @@ const EMBEDDED_AUDIENCE: &str = "https://api.example.com";
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("api cannot start: {error}");
-            let mut cause = error.source();
-            while let Some(error) = cause {
-                eprintln!("  because: {error}");
-                cause = error.source();
-            }
-            ExitCode::FAILURE
-        }
-    }
+    support::ended("api", run().await)
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {
-    let is_configured = std::env::vars_os()
-        .any(|(name, value)| name.to_string_lossy().starts_with("OPENID_") && !value.is_empty());
-    let debug = std::env::var("DEBUG_OPENID_REQUESTS").is_ok_and(|value| value == "true");
-    start_log(debug);
-    let listener = listen().await?;
-    if is_configured {
+    support::start_log();
+    let listener = support::listen().await?;
+    if support::is_configured() {
         let settings = ApiSettings::from_env()?;
         println!("{settings}");
-        let provider = settings.provider()?;
-        ask_once(&provider).await?;
-        let verifier = settings.verifier(&provider)?;
-        serve(listener, &provider, &verifier, settings.domain_server()).await
+        let (provider, verifier) = (settings.provider(), settings.verifier());
+        support::ask_once(provider).await?;
+        serve(listener, provider, verifier, settings.domain_server()).await
     } else {
         let idp = DevelopmentProvider::start().await?;
         let provider = idp.provider()?;
@@ -73,15 +58,6 @@ async fn run() -> Result<(), Box<dyn Error>> {
         );
         print_curl_lines(&idp, &format!("http://{}", listener.local_addr()?));
         serve(listener, &provider, &verifier, None).await
-    }
-}
-
-/// A provider that is away is no reason not to start; one that is somebody else is.
-async fn ask_once(provider: &Provider) -> Result<(), Box<dyn Error>> {
-    match provider.ready().await {
-        Err(error) if error.kind().is_configuration() => Err(error.into()),
-        // The log has said it already; requests are answered 503 until the provider is back.
-        Err(_) | Ok(()) => Ok(()),
     }
 }
 
@@ -114,7 +90,7 @@ async fn serve(
     let app = open.merge(protected);
     println!("listening on http://{}", listener.local_addr()?);
     axum::serve(listener, app)
-        .with_graceful_shutdown(asked_to_stop())
+        .with_graceful_shutdown(support::asked_to_stop())
         .await?;
     Ok(())
 }
@@ -143,20 +119,6 @@ async fn ready(State(provider): State<Provider>) -> impl IntoResponse {
     (status, format!("keys: {:?}\n", readiness.keys))
 }
 
-async fn listen() -> Result<TcpListener, Box<dyn Error>> {
-    let host = std::env::var("HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
-    let port = std::env::var("PORT").unwrap_or_else(|_| "3080".to_owned());
-    let port: u16 = port
-        .parse()
-        .map_err(|_| format!("PORT = {port:?} is not a port; write a number from 0 to 65535"))?;
-    TcpListener::bind((host.as_str(), port))
-        .await
-        .map_err(|error| {
-            format!("HOST:PORT = {host}:{port} cannot be listened on: {error}; choose another PORT")
-                .into()
-        })
-}
-
 /// How the service is called from this machine. Set `DOMAIN_SERVER` if others call it too.
 fn own_address(listener: &TcpListener) -> Result<String, Box<dyn Error>> {
     Ok(format!(
@@ -178,32 +140,4 @@ fn print_curl_lines(idp: &DevelopmentProvider, address: &str) {
         println!("\n# {what}\ncurl -i -H 'Authorization: Bearer {token}' {address}/messages");
     }
     println!();
-}
-
-fn start_log(debug: bool) {
-    use tracing_subscriber::EnvFilter;
-    let default = if debug {
-        "info,tower_oidc=debug"
-    } else {
-        "info"
-    };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
-}
-
-async fn asked_to_stop() {
-    let terminate = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => terminate.recv().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = terminate => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
 }

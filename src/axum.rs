@@ -1,7 +1,8 @@
-//! Extractors for axum handlers: [`Principal`], `Option<Principal>` and [`Claims`].
+//! Extractors for axum handlers: [`Principal`], `Option<Principal>` and [`Claims`]; with the feature
+//! `login` also `Session` and `Option<Session>`.
 //!
-//! A route without [`BearerLayer`](crate::BearerLayer) around it answers 500 and says so, rather than
-//! letting a forgotten layer pass for an anonymous caller.
+//! A route without [`BearerLayer`](crate::BearerLayer) or `LoginLayer` around it answers 500 and says
+//! so, rather than letting a forgotten layer pass for an anonymous caller.
 
 use std::ops::Deref;
 
@@ -14,6 +15,8 @@ use serde::de::DeserializeOwned;
 use crate::gate::Anonymous;
 use crate::gate::answer::{EmptyBody, Rejection, RejectionKind};
 use crate::gate::challenge::{Challenges, Terms};
+#[cfg(feature = "login")]
+use crate::login::Session;
 use crate::principal::Principal;
 
 /// The verified claims as a type of yours.
@@ -96,6 +99,41 @@ impl<S: Sync> OptionalFromRequestParts<S> for Principal {
         _: &S,
     ) -> Result<Option<Self>, ExtractRejection> {
         principal(parts)
+    }
+}
+
+#[cfg(feature = "login")]
+fn session(parts: &Parts) -> Result<Option<Session>, ExtractRejection> {
+    match parts.extensions.get::<Session>() {
+        Some(session) => Ok(Some(session.clone())),
+        // An API client, or nobody.
+        None if parts.extensions.get::<Principal>().is_some()
+            || parts.extensions.get::<Anonymous>().is_some() =>
+        {
+            Ok(None)
+        }
+        None => Err(ExtractRejection(Rejection::missing_layer("LoginLayer"))),
+    }
+}
+
+#[cfg(feature = "login")]
+impl<S: Sync> FromRequestParts<S> for Session {
+    type Rejection = ExtractRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ExtractRejection> {
+        session(parts)?.ok_or(ExtractRejection(Rejection::new(RejectionKind::NoToken)))
+    }
+}
+
+#[cfg(feature = "login")]
+impl<S: Sync> OptionalFromRequestParts<S> for Session {
+    type Rejection = ExtractRejection;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        _: &S,
+    ) -> Result<Option<Self>, ExtractRejection> {
+        session(parts)
     }
 }
 

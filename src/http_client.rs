@@ -31,7 +31,10 @@ struct BodyError(#[source] BoxError);
 /// No connection came about: the request was surely not sent.
 #[derive(Debug, thiserror::Error)]
 #[error("no connection")]
-#[cfg_attr(not(feature = "reqwest"), expect(dead_code, reason = "other clients do not tell"))]
+#[cfg_attr(
+    not(feature = "reqwest"),
+    expect(dead_code, reason = "other clients do not tell")
+)]
 struct NotConnected(#[source] BoxError);
 
 /// The HTTP client for all calls to the provider.

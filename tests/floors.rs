@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// The modules from the ground up; each may use those before it.
-const ORDER: [&str; 23] = [
+const ORDER: [&str; 24] = [
     // Ground: words.
     "error",
     "observe",
@@ -16,6 +16,7 @@ const ORDER: [&str; 23] = [
     "token",
     "jwt",
     "principal",
+    "secret",
     // First floor: sources.
     "http_client",
     "renew",
@@ -39,12 +40,13 @@ const ORDER: [&str; 23] = [
 ];
 
 /// Where a foreign crate may be named: any of them can be replaced in an afternoon.
-const ROOMS: [(&str, &[&str]); 19] = [
+const ROOMS: [(&str, &[&str]); 21] = [
     ("arc_swap", &["renew"]),
     (
         "aws_lc_rs",
         &[
             "keys/public_key",
+            "secret",
             "login/seal",
             "login/session_id",
             "testing",
@@ -52,20 +54,51 @@ const ROOMS: [(&str, &[&str]); 19] = [
     ),
     ("axum", &["testing"]),
     ("axum_core", &["axum"]),
-    ("base64", &["keys/jwk_set", "login/session_id", "testing"]),
+    (
+        "base64",
+        &[
+            "keys/jwk_set",
+            "secret",
+            "provider/client",
+            "login/attempt",
+            "login/page",
+            "login/session_id",
+            "testing",
+        ],
+    ),
     ("base64_simd", &["jwt"]),
-    ("http_body_util", &["http_client", "resource_metadata"]),
+    (
+        "http_body_util",
+        &["http_client", "resource_metadata", "login/service"],
+    ),
+    ("cookie", &["login/cookie"]),
     ("flate2", &["testing"]),
     ("humantime", &["provider/builder", "env"]),
-    ("jsonwebtoken", &["keys/jwk_set"]),
+    ("jsonwebtoken", &["keys/jwk_set", "provider/client"]),
     ("memchr", &["jwt"]),
     ("metrics", &["observe"]),
-    ("moka", &["login/store/memory"]),
-    ("percent_encoding", &["login/return_path"]),
+    ("moka", &["login/store/memory", "login/tokens"]),
+    (
+        "percent_encoding",
+        &["login/return_path", "provider/client"],
+    ),
     ("pin_project", &["gate/future"]),
     ("reqwest", &["http_client"]),
     ("strsim", &["env"]),
-    ("tokio", &["http_client", "renew", "testing"]),
+    ("zeroize", &["secret"]),
+    (
+        "tokio",
+        &[
+            "http_client",
+            "renew",
+            "login/layer",
+            "login/relying_party",
+            "login/rotation",
+            "login/service",
+            "login/sign_out",
+            "testing",
+        ],
+    ),
     (
         "url",
         &[
@@ -74,7 +107,13 @@ const ROOMS: [(&str, &[&str]); 19] = [
             "http_client",
             "provider",
             "resource_metadata",
+            "login/flow",
+            "login/layer",
+            "login/relying_party",
             "login/return_path",
+            "login/sign_out",
+            "login/site",
+            "testing/sign_in",
             "env",
         ],
     ),

@@ -23,6 +23,15 @@ impl Variables {
         Self(variables)
     }
 
+    pub(super) fn from_pairs<N, V>(pairs: impl IntoIterator<Item = (N, V)>) -> Self
+    where
+        N: Into<String>,
+        V: Into<String>,
+    {
+        let pairs = pairs.into_iter();
+        Self::new(pairs.map(|(name, value)| (name.into(), value.into())))
+    }
+
     pub(super) fn from_env() -> Result<Self, ConfigError> {
         let mut pairs = Vec::new();
         for (name, value) in std::env::vars_os() {

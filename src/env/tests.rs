@@ -1,5 +1,6 @@
 use super::*;
 use crate::claims::Audience;
+use crate::error::ConfigError;
 
 const GOOD: [(&str, &str); 2] = [
     ("OPENID_ISSUER", "https://dev-abc123.us.auth0.com"),
@@ -54,10 +55,16 @@ fn d17_the_issuer_may_be_the_address_of_the_metadata() {
         ("OPENID_AUDIENCE", "a, b,,"),
     ])
     .unwrap();
-    let provider = settings.provider().unwrap();
-    assert_eq!(provider.issuer().as_str(), "https://id.example/a");
-    let verifier = settings.verifier(&provider).unwrap();
-    let audiences: Vec<_> = verifier.audiences().iter().map(Audience::as_str).collect();
+    assert_eq!(
+        settings.provider().issuer().as_str(),
+        "https://id.example/a"
+    );
+    let audiences: Vec<_> = settings
+        .verifier()
+        .audiences()
+        .iter()
+        .map(Audience::as_str)
+        .collect();
     assert_eq!(audiences, ["a", "b"]);
 }
 
@@ -82,7 +89,7 @@ fn d17_names_of_the_other_application_are_ignored_and_listed() {
     ])
     .unwrap();
     assert_eq!(
-        settings.ignored,
+        settings.common.ignored(),
         ["OPENID_REQUIRED_ROLE", "OPENID_USERNAME_CLAIM"]
     );
 }
@@ -145,5 +152,192 @@ fn values_at_their_bounds_are_taken() {
         ("OPENID_ISSUER", "http://localhost:3000/realm"),
     ] {
         assert!(with(&[(name, value)]).is_ok(), "{name}={value}");
+    }
+}
+
+#[cfg(feature = "login")]
+mod login {
+    use super::*;
+
+    const GUIDE: [(&str, &str); 10] = [
+        ("OPENID_ISSUER", "https://dev-abc123.us.auth0.com"),
+        ("OPENID_CLIENT_ID", "your_long_alphanumeric_client_id"),
+        (
+            "OPENID_CLIENT_SECRET",
+            "your_client_secret_from_basic_information",
+        ),
+        ("OPENID_CALLBACK_URL", "/oauth/openid/callback"),
+        ("OPENID_REUSE_TOKENS", "true"),
+        ("OPENID_SCOPE", "openid profile email offline_access"),
+        ("OPENID_AUDIENCE", "https://api.librechat.ai"),
+        ("OPENID_USE_PKCE", "true"),
+        (
+            "OPENID_SESSION_SECRET",
+            "your-secure-session-secret-32-chars-or-more",
+        ),
+        ("OPENID_BUTTON_LABEL", "Continue with Auth0"),
+    ];
+
+    fn with(more: &[(&'static str, &'static str)]) -> Result<LoginSettings, ConfigError> {
+        LoginSettings::from_pairs(GUIDE.iter().chain(more).copied())
+    }
+
+    #[test]
+    fn d17_the_env_of_the_auth0_guide_is_read_unchanged() {
+        let settings = with(&[]).unwrap();
+        assert_eq!(settings.button_label(), "Continue with Auth0");
+        let shown = format!("{settings}{settings:?}");
+        for part in [
+            "OPENID_CLIENT_SECRET = (redacted)",
+            "OPENID_SESSION_SECRET = (redacted, 1)",
+        ] {
+            assert!(shown.contains(part), "{shown}");
+        }
+        for secret in ["your_client_secret", "your-secure-session"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+        let error = settings.builder().unwrap_err();
+        assert_eq!(error.setting(), "DOMAIN_SERVER");
+        let layer = settings
+            .with_default_address("http://127.0.0.1:3080")
+            .builder()
+            .unwrap()
+            .build()
+            .unwrap();
+        assert_eq!(
+            layer.redirect_uri(),
+            "http://127.0.0.1:3080/oauth/openid/callback"
+        );
+    }
+
+    #[test]
+    fn where_the_site_is() {
+        let redirect_uri = |more: &[(&'static str, &'static str)]| {
+            with(more)
+                .unwrap()
+                .builder()
+                .unwrap()
+                .build()
+                .unwrap()
+                .redirect_uri()
+        };
+        let site = ("DOMAIN_SERVER", "https://your-domain.ngrok.io");
+        let client = ("DOMAIN_CLIENT", "https://your-domain.ngrok.io/");
+        assert_eq!(
+            redirect_uri(&[site]),
+            "https://your-domain.ngrok.io/oauth/openid/callback"
+        );
+        assert_eq!(
+            redirect_uri(&[client]),
+            "https://your-domain.ngrok.io/oauth/openid/callback"
+        );
+        assert_eq!(
+            redirect_uri(&[
+                site,
+                ("OPENID_CALLBACK_URL", "https://your-domain.ngrok.io/cb")
+            ]),
+            "https://your-domain.ngrok.io/cb"
+        );
+        assert_eq!(
+            redirect_uri(&[("OPENID_CALLBACK_URL", "https://a.example/cb")]),
+            "https://a.example/cb"
+        );
+    }
+
+    #[test]
+    fn every_bad_value_names_its_variable_and_a_remedy() {
+        let cases = [
+            ("OPENID_CLIENT_ID", "", "copy it"),
+            ("OPENID_CLIENT_ID", "a\u{e9}", "visible ASCII"),
+            ("OPENID_CLIENT_SECRET_FILE", "/tmp/x", "contradicts"),
+            ("OPENID_SESSION_SECRET", "", "openssl rand"),
+            ("OPENID_SESSION_SECRET", "short", "32 characters"),
+            (
+                "OPENID_SESSION_SECRET",
+                "your-secure-session-secret-32-chars-or-more,short",
+                "32",
+            ),
+            ("OPENID_SCOPE", "openid profile", "offline_access"),
+            ("OPENID_SCOPE", "profile offline_access", "openid"),
+            ("OPENID_CALLBACK_URL", "callback", "plain path"),
+            ("OPENID_CALLBACK_URL", "http://app.example/cb", "only https"),
+            ("OPENID_CALLBACK_URL", "https://app.example/cb?a=b", "query"),
+            ("DOMAIN_SERVER", "http://app.example", "only https"),
+            ("DOMAIN_SERVER", "https://app.example/chat", "origin alone"),
+            ("DOMAIN_CLIENT", "nowhere", "absolute URL"),
+            (
+                "OPENID_POST_LOGOUT_REDIRECT_URI",
+                "http://app.example",
+                "only https",
+            ),
+            ("OPENID_RESOURCE", "orders", "absolute URI"),
+            ("OPENID_USE_PKCE", "false", "true or remove"),
+            ("OPENID_REUSE_TOKENS", "false", "true or remove"),
+            (
+                "OPENID_USE_END_SESSION_ENDPOINT",
+                "perhaps",
+                "true or false",
+            ),
+            ("REDIS_URL", "redis://:hunter2@localhost", "no Redis store"),
+            (
+                "OPENID_CLIENT_SECRT",
+                "x",
+                "did you mean OPENID_CLIENT_SECRET?",
+            ),
+        ];
+        for (name, value, part) in cases {
+            let error = with(&[(name, value)]).unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains(part), "{name}={value}: {text}");
+            assert!(
+                text.contains(name) || text.contains("OPENID_CLIENT_SECRET"),
+                "{text}"
+            );
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+        let elsewhere = [
+            ("DOMAIN_SERVER", "https://a.example"),
+            ("OPENID_CALLBACK_URL", "https://b.example/cb"),
+        ];
+        assert!(
+            with(&elsewhere)
+                .unwrap_err()
+                .to_string()
+                .contains("on the site")
+        );
+    }
+
+    #[test]
+    fn a_secret_can_lie_in_a_file_and_an_audience_can_be_left_out() {
+        let path = std::env::temp_dir().join(format!("tower-oidc-secret-{}", std::process::id()));
+        std::fs::write(&path, "hunter2\n").unwrap();
+        let file = path.to_str().unwrap().to_owned();
+        let pairs = GUIDE
+            .iter()
+            .map(|(name, value)| match *name {
+                "OPENID_CLIENT_SECRET" => ("OPENID_CLIENT_SECRET_FILE".to_owned(), file.clone()),
+                "OPENID_AUDIENCE" => ((*name).to_owned(), String::new()),
+                _ => ((*name).to_owned(), (*value).to_owned()),
+            })
+            .collect::<Vec<_>>();
+        let settings = LoginSettings::from_pairs(pairs).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(
+            settings
+                .to_string()
+                .contains("OPENID_CLIENT_SECRET = (redacted)")
+        );
+        let audiences: Vec<_> = settings
+            .verifier()
+            .audiences()
+            .iter()
+            .map(Audience::as_str)
+            .collect();
+        assert_eq!(audiences, ["your_long_alphanumeric_client_id"]);
+        assert!(
+            settings
+                .to_string()
+                .contains("OPENID_REQUEST_AUDIENCE = (default)")
+        );
     }
 }

@@ -71,10 +71,7 @@ impl ProviderErrorKind {
     pub fn is_configuration(self) -> bool {
         matches!(
             self,
-            Self::IssuerMismatch
-                | Self::InsecureEndpoint
-                | Self::NotOffered
-                | Self::RequestRefused
+            Self::IssuerMismatch | Self::InsecureEndpoint | Self::NotOffered | Self::RequestRefused
         )
     }
 }

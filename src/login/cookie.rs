@@ -184,8 +184,14 @@ mod tests {
         let plain = CookieNames::new("app", false).unwrap();
         let cleared = plain.clear(&plain.session);
         let text = cleared.to_str().unwrap();
-        assert!(text.starts_with("app=;") && text.contains("Max-Age=0"), "{text}");
-        assert!(!text.contains("Secure") && !text.contains("Domain"), "{text}");
+        assert!(
+            text.starts_with("app=;") && text.contains("Max-Age=0"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("Secure") && !text.contains("Domain"),
+            "{text}"
+        );
         for bad in ["", "a b", "a;b", "__Host-a", "é", &"a".repeat(33)] {
             assert!(CookieNames::new(bad, true).is_err(), "{bad}");
         }

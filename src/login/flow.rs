@@ -54,7 +54,10 @@ impl RelyingParty {
         }
         let now = self.provider.clock().now();
         if let Some(end) = self.history(parts).loops(now) {
-            tracing::error!(end, "a browser signs in again and again with the same end; it is not sent to the provider");
+            tracing::error!(
+                end,
+                "a browser signs in again and again with the same end; it is not sent to the provider"
+            );
             return Err(Kind::SignInLoop.into());
         }
         let metadata = self.provider.metadata().await.map_err(|refusal| {
@@ -209,12 +212,9 @@ impl RelyingParty {
         let Sent::One(value) = cookie::sent(&parts.headers, &name) else {
             return Err(Kind::UnknownAttempt.into());
         };
-        let attempt: LoginAttempt =
-            open_cookie(&self.keys, Purpose::LoginAttempt, &name, &value)
-                .filter(|attempt: &LoginAttempt| {
-                    crate::secret::is_same(attempt.state.expose(), &state)
-                })
-                .ok_or(Kind::UnknownAttempt)?;
+        let attempt: LoginAttempt = open_cookie(&self.keys, Purpose::LoginAttempt, &name, &value)
+            .filter(|attempt: &LoginAttempt| crate::secret::is_same(attempt.state.expose(), &state))
+            .ok_or(Kind::UnknownAttempt)?;
         Ok((name, attempt))
     }
 
@@ -252,9 +252,11 @@ impl RelyingParty {
         let fits = match single(parts, "iss") {
             Some(iss) => {
                 *iss == *attempt.issuer
-                    || self.provider.names().iter().any(|named| {
-                        named.tenant.is_some() && named.issuer.as_str() == iss
-                    })
+                    || self
+                        .provider
+                        .names()
+                        .iter()
+                        .any(|named| named.tenant.is_some() && named.issuer.as_str() == iss)
             }
             None => !metadata.value.endpoints.names_issuer,
         };
@@ -289,8 +291,9 @@ impl RelyingParty {
                 GrantFailure::Misconfigured(error) => {
                     LoginError::provider(Kind::Misconfigured, error)
                 }
-                GrantFailure::Unspent(error, after) => provider_failed(error)
-                    .with_retry_after(after.unwrap_or(Duration::from_secs(1))),
+                GrantFailure::Unspent(error, after) => {
+                    provider_failed(error).with_retry_after(after.unwrap_or(Duration::from_secs(1)))
+                }
                 GrantFailure::Uncertain(error) => provider_failed(error),
             })
     }
@@ -372,7 +375,10 @@ impl RelyingParty {
             max_age: attempt.max_age.map(Duration::from_secs),
             issued_within: Some(attempt::LIFETIME),
         };
-        let judged = self.id_tokens.verify(id_token.expose(), now, &expected).await;
+        let judged = self
+            .id_tokens
+            .verify(id_token.expose(), now, &expected)
+            .await;
         judged.map_err(|error| match error.kind() {
             crate::error::VerifyErrorKind::Unavailable => {
                 LoginError::verify(Kind::ProviderUnavailable, error)
@@ -441,7 +447,10 @@ impl RelyingParty {
 fn owner(tokens: &TokenSet) -> Owner {
     Owner {
         subject: subject_key(&tokens.issuer, &tokens.subject),
-        session: tokens.sid.as_ref().map(|sid| session_key(&tokens.issuer, sid)),
+        session: tokens
+            .sid
+            .as_ref()
+            .map(|sid| session_key(&tokens.issuer, sid)),
     }
 }
 

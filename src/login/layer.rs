@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 use tower_layer::Layer;
 
 use crate::claims::{Audience, Scope};
-use crate::error::ConfigError;
+use crate::error::{ConfigError, StoreError};
 use crate::login::cookie::CookieNames;
 use crate::login::page::PlainPages;
 use crate::login::relying_party::{
@@ -16,10 +16,11 @@ use crate::login::relying_party::{
 use crate::login::rotation::Flights;
 use crate::login::seal::KeyRing;
 use crate::login::service::Login;
+use crate::login::session_id::StoreKey;
 use crate::login::site::{Paths, Site, parse_target};
 use crate::login::store::{MemoryStore, SessionStore};
 use crate::login::tokens::OpenedSessions;
-use crate::provider::{Client, Provider, within};
+use crate::provider::{Client, Provider, Readiness, within};
 use crate::verify::Verifier;
 use crate::verify::id_token::IdTokenVerifier;
 use crate::verify::logout_token::LogoutTokenVerifier;
@@ -32,8 +33,27 @@ pub struct LoginLayer<P = PlainPages> {
     pages: P,
 }
 
+/// How provider and store stand.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LoginReadiness {
+    /// The provider's keys.
+    pub provider: Readiness,
+    /// Whether the store answers, and why not.
+    pub store: Result<(), StoreError>,
+}
+
+impl LoginReadiness {
+    /// Whether browsers can be served now.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.provider.is_ready() && self.store.is_ok()
+    }
+}
+
 /// Chooses how browsers are signed in. Made by [`LoginLayer::builder`].
 #[must_use]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct LoginBuilder {
     verifier: Verifier,
     client: Client,
@@ -152,6 +172,15 @@ impl<P> LoginLayer<P> {
     #[must_use]
     pub fn sign_out_path(&self) -> &str {
         &self.party.site.paths.logout
+    }
+
+    /// How provider and store stand, for a readiness probe. Asks the store, and the provider not.
+    pub async fn readiness(&self) -> LoginReadiness {
+        let nobody = StoreKey::of(&["readiness"]);
+        LoginReadiness {
+            provider: self.party.provider.readiness(),
+            store: self.party.store.load(nobody).await.map(|_| ()),
+        }
     }
 
     /// The address to register with the provider for its answers.

@@ -33,7 +33,7 @@ mod site;
 mod store;
 mod tokens;
 
-pub use self::layer::{LoginBuilder, LoginLayer};
+pub use self::layer::{LoginBuilder, LoginLayer, LoginReadiness};
 pub use self::page::{OnPage, Page, PlainPages};
 pub use self::refresh::{
     EndReason, Fence, FenceOutcome, LeaseOutcome, Record, RefreshState, Renewal, Settlement,

@@ -125,6 +125,10 @@ impl Page {
             "remedy": self.remedy(),
             "kind": self.error.kind().as_str(),
         });
+        if self.error.kind() == Kind::LogoutTokenRefused {
+            // OpenID Connect Back-Channel Logout §2.8.
+            problem["error"] = json!("invalid_request");
+        }
         if let Some(sign_in) = &self.sign_in {
             problem["sign_in"] = json!(sign_in);
         }

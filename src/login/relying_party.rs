@@ -207,7 +207,11 @@ impl RelyingParty {
     }
 
     /// Opens a record and verifies its access token, unless this process has done so of late.
-    pub(super) async fn open(&self, key: StoreKey, record: &Record) -> Result<Arc<Opened>, Unopened> {
+    pub(super) async fn open(
+        &self,
+        key: StoreKey,
+        record: &Record,
+    ) -> Result<Arc<Opened>, Unopened> {
         if let Some(opened) = self.opened.find(key, record) {
             return Ok(opened);
         }

@@ -4,8 +4,8 @@
 //! share a store are kept apart by the lease. The new tokens are stored the moment the provider's
 //! answer parses; everything else comes after.
 
-use std::collections::hash_map::Entry;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -111,9 +111,9 @@ impl RelyingParty {
         let party = Arc::clone(self);
         runtime.spawn(async move {
             // Ends with the task, however it ends.
-            let _in_flight = InFlight(&party.flights, key);
+            let in_flight = InFlight(&party.flights, key);
             let outcome = party.lead(key, generation).await;
-            drop(_in_flight);
+            drop(in_flight);
             landed.send_replace(Some(outcome));
         });
         Some(flight)
@@ -156,12 +156,7 @@ impl RelyingParty {
     }
 
     /// Spends the refresh token, holding the lease.
-    async fn spend(
-        &self,
-        key: StoreKey,
-        fence: Fence,
-        stored: Stored<LeaseOutcome>,
-    ) -> Outcome {
+    async fn spend(&self, key: StoreKey, fence: Fence, stored: Stored<LeaseOutcome>) -> Outcome {
         let Stored { record, now, .. } = stored;
         let leased_at = self.provider.clock().monotonic();
         let tokens = TokenSet::open(&self.keys, key, &record).ok();
@@ -176,7 +171,12 @@ impl RelyingParty {
         match granted {
             Ok(answer) => {
                 let passed = self.provider.clock().monotonic().saturating_sub(leased_at);
-                let lease = Held { key, fence, record, now: now.saturating_add(passed) };
+                let lease = Held {
+                    key,
+                    fence,
+                    record,
+                    now: now.saturating_add(passed),
+                };
                 self.commit(&lease, &tokens, &refresh_token, answer).await
             }
             Err(failure) => self.failed(key, fence, &record, now, failure).await,
@@ -231,7 +231,8 @@ impl RelyingParty {
         match self.store_commit(key, fence, generation, renewal).await {
             Ok(Some(stored)) if stored.outcome == FenceOutcome::Done => {
                 observe::refreshed("won");
-                self.check_identity(key, tokens, &answer, stored.record).await
+                self.check_identity(key, tokens, &answer, stored.record)
+                    .await
             }
             // Somebody else has begun since; a token that was not rotated is theirs as well.
             Ok(Some(_)) => {
@@ -319,7 +320,9 @@ impl RelyingParty {
         if !is_other {
             return Outcome::Renewed(Box::new(record));
         }
-        tracing::error!("the provider answered a refresh with tokens of another identity; the session ends");
+        tracing::error!(
+            "the provider answered a refresh with tokens of another identity; the session ends"
+        );
         observe::refreshed("identity_changed");
         let reason = EndReason::IdentityChanged;
         if let Ok(Some(stored)) = self.store.try_lease(key, record.generation, LEASE).await
@@ -343,10 +346,15 @@ impl RelyingParty {
             access_token: Some(answer.access_token.expose()),
             ..Expected::default()
         };
-        match self.id_tokens.verify(id_token.expose(), now, &expected).await {
+        match self
+            .id_tokens
+            .verify(id_token.expose(), now, &expected)
+            .await
+        {
             Ok(id_token) => {
                 let auth_time = id_token.auth_time().map(UnixTime::as_seconds);
-                let is_newer = matches!((auth_time, tokens.auth_time), (Some(new), Some(old)) if new > old);
+                let is_newer =
+                    matches!((auth_time, tokens.auth_time), (Some(new), Some(old)) if new > old);
                 let is_other_nonce = id_token
                     .nonce()
                     .is_some_and(|nonce| tokens.nonce.as_deref() != Some(nonce));

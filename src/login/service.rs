@@ -83,8 +83,8 @@ where
         // The one request whose body is read: the provider's, which has no cookie and needs none.
         let party = Arc::clone(&gate.party);
         let answer = async move {
-            let (parts, body) = request.into_parts();
-            let content_type = parts
+            let (head, body) = request.into_parts();
+            let content_type = head
                 .headers
                 .get(CONTENT_TYPE)
                 .and_then(|value| value.to_str().ok())
@@ -101,53 +101,53 @@ where
 }
 
 impl<P> LoginGate<P> {
-    fn check_session(&self, parts: Parts) -> Verdict<Reply, Kept> {
+    fn check_session(&self, head: Parts) -> Verdict<Reply, Kept> {
         let party = &self.party;
-        if parts.extensions.get::<Principal>().is_some() {
+        if head.extensions.get::<Principal>().is_some() {
             // A layer further out has verified who calls, by a token of their own.
-            return Verdict::Pass(parts, Kept::default());
+            return Verdict::Pass(head, Kept::default());
         }
         let names = &party.cookies;
-        let id = match cookie::sent(&parts.headers, &names.session) {
-            Sent::Nothing => return party.anonymous(parts, None, Kind::NotSignedIn),
+        let id = match cookie::sent(&head.headers, &names.session) {
+            Sent::Nothing => return party.anonymous(head, None, Kind::NotSignedIn),
             Sent::One(value) => SessionId::parse(&value),
             Sent::Several => None,
         };
         let Some(id) = id else {
             let clear = names.clear(&names.session);
-            return party.anonymous(parts, Some(clear), Kind::NotSignedIn);
+            return party.anonymous(head, Some(clear), Kind::NotSignedIn);
         };
-        if may_change_state(&parts) && !party.site.is_same_origin(&parts.headers) {
-            let reply = party.tell(&parts, Kind::CrossOrigin.into(), &ReturnPath::default());
+        if may_change_state(&head) && !party.site.is_same_origin(&head.headers) {
+            let reply = party.tell(&head, Kind::CrossOrigin.into(), &ReturnPath::default());
             return Verdict::Answer(reply);
         }
         let party = Arc::clone(party);
         let key = id.store_key();
-        Verdict::Wait(Box::pin(async move { party.admit(parts, key).await }))
+        Verdict::Wait(Box::pin(async move { party.admit(head, key).await }))
     }
 
     /// What the layer answers itself.
-    fn check_own(&self, own: Own, parts: Parts) -> Verdict<Reply, Kept> {
+    fn check_own(&self, own: Own, head: Parts) -> Verdict<Reply, Kept> {
         let allowed = match own {
             Own::Start | Own::Callback | Own::Frontchannel => "GET",
             Own::Logout | Own::Backchannel => "POST",
         };
         let party = Arc::clone(&self.party);
-        if parts.method.as_str() != allowed {
+        if head.method.as_str() != allowed {
             let error = Kind::MethodNotAllowed.into();
-            let reply = party.tell(&parts, error, &ReturnPath::default());
+            let reply = party.tell(&head, error, &ReturnPath::default());
             return Verdict::Answer(reply.allowing(allowed));
         }
-        if own == Own::Logout && !party.site.is_same_origin(&parts.headers) {
-            let reply = party.tell(&parts, Kind::CrossOrigin.into(), &ReturnPath::default());
+        if own == Own::Logout && !party.site.is_same_origin(&head.headers) {
+            let reply = party.tell(&head, Kind::CrossOrigin.into(), &ReturnPath::default());
             return Verdict::Answer(reply);
         }
         Verdict::Wait(Box::pin(async move {
             Verdict::Answer(match own {
-                Own::Start => party.start(&parts).await,
-                Own::Callback => party.callback(&parts).await,
-                Own::Logout => party.sign_out(&parts).await,
-                Own::Frontchannel => party.frontchannel(&parts).await,
+                Own::Start => party.start(&head).await,
+                Own::Callback => party.callback(&head).await,
+                Own::Logout => party.sign_out(&head).await,
+                Own::Frontchannel => party.frontchannel(&head).await,
                 // Its body is read where it is called.
                 Own::Backchannel => Reply::empty(StatusCode::BAD_REQUEST),
             })
@@ -156,21 +156,21 @@ impl<P> LoginGate<P> {
 }
 
 impl RelyingParty {
-    async fn admit(self: Arc<Self>, mut parts: Parts, key: StoreKey) -> Verdict<Reply, Kept> {
+    async fn admit(self: Arc<Self>, mut head: Parts, key: StoreKey) -> Verdict<Reply, Kept> {
         match self.standing(key, None).await {
             Standing::Live(opened) => {
-                parts.extensions.insert(opened.principal.clone());
-                parts.extensions.insert(Session::new(self, key, opened));
-                Verdict::Pass(parts, Kept::default())
+                head.extensions.insert(opened.principal.clone());
+                head.extensions.insert(Session::new(self, key, opened));
+                Verdict::Pass(head, Kept::default())
             }
             Standing::Over(reason) => {
                 tracing::debug!(?reason, "a session is over");
                 let clear = self.cookies.clear(&self.cookies.session);
-                self.anonymous(parts, Some(clear), Kind::SessionEnded)
+                self.anonymous(head, Some(clear), Kind::SessionEnded)
             }
             Standing::Failed(error) => {
-                let back_to = here(&parts);
-                Verdict::Answer(self.tell(&parts, error, &back_to))
+                let back_to = here(&head);
+                Verdict::Answer(self.tell(&head, error, &back_to))
             }
         }
     }
@@ -178,26 +178,29 @@ impl RelyingParty {
     /// Nobody is signed in: on without a principal where that is allowed, else to the sign-in.
     fn anonymous(
         &self,
-        mut parts: Parts,
+        mut head: Parts,
         clear: Option<HeaderValue>,
         kind: Kind,
     ) -> Verdict<Reply, Kept> {
-        let sign_in = is_navigation(&parts).then(|| self.sign_in_path(&here(&parts)));
+        let sign_in = is_navigation(&head).then(|| self.sign_in_path(&here(&head)));
         if self.anonymous {
-            parts.extensions.insert(Anonymous);
-            return Verdict::Pass(parts, Kept { clear, sign_in });
+            head.extensions.insert(Anonymous);
+            return Verdict::Pass(head, Kept { clear, sign_in });
         }
         let reply = match sign_in {
             Some(sign_in) => Reply::see_other(&sign_in),
-            None => self.tell(&parts, kind.into(), &ReturnPath::default()),
+            None => self.tell(&head, kind.into(), &ReturnPath::default()),
         };
         Verdict::Answer(reply.with_cookies(clear))
     }
 }
 
 /// The address that was asked for, as a path to come back to.
-fn here(parts: &Parts) -> ReturnPath {
-    let asked = parts.uri.path_and_query().map(http::uri::PathAndQuery::as_str);
+fn here(head: &Parts) -> ReturnPath {
+    let asked = head
+        .uri
+        .path_and_query()
+        .map(http::uri::PathAndQuery::as_str);
     asked.and_then(ReturnPath::parse).unwrap_or_default()
 }
 
@@ -205,15 +208,15 @@ impl<B: Default, P: OnPage<B> + Clone> Gate<B> for LoginGate<P> {
     type Answer = Reply;
     type Kept = Kept;
 
-    fn check(&self, parts: Parts) -> Verdict<Reply, Kept> {
-        match self.party.site.paths.own(parts.uri.path()) {
+    fn check(&self, head: Parts) -> Verdict<Reply, Kept> {
+        match self.party.site.paths.own(head.uri.path()) {
             Some(Own::Frontchannel) if !self.party.sign_out.frontchannel => {}
-            Some(own) => return self.check_own(own, parts),
+            Some(own) => return self.check_own(own, head),
             None => {}
         }
-        match self.party.back_from_sign_out(&parts) {
+        match self.party.back_from_sign_out(&head) {
             Some(reply) => Verdict::Answer(reply),
-            None => self.check_session(parts),
+            None => self.check_session(head),
         }
     }
 

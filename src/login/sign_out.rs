@@ -175,16 +175,21 @@ impl RelyingParty {
         let (Some((_, token)), None) = (tokens.next(), tokens.next()) else {
             return Err(refuse());
         };
-        let token = self
-            .logout_tokens
-            .verify(&token)
-            .await
-            .map_err(|error| match error.kind() {
-                VerifyErrorKind::Unavailable => LoginError::verify(Kind::ProviderUnavailable, error),
-                _ => LoginError::verify(Kind::LogoutTokenRefused, error),
-            })?;
+        let token =
+            self.logout_tokens
+                .verify(&token)
+                .await
+                .map_err(|error| match error.kind() {
+                    VerifyErrorKind::Unavailable => {
+                        LoginError::verify(Kind::ProviderUnavailable, error)
+                    }
+                    _ => LoginError::verify(Kind::LogoutTokenRefused, error),
+                })?;
         let now = self.provider.clock().now();
-        let left = token.expires_at.as_seconds().saturating_sub(now.as_seconds());
+        let left = token
+            .expires_at
+            .as_seconds()
+            .saturating_sub(now.as_seconds());
         // A little longer than it can be valid, leeway included.
         let remembered = Duration::from_secs(left.max(0).unsigned_abs().saturating_add(600));
         let seen = StoreKey::of(&["logout token", &token.issuer, &token.id]);
@@ -193,9 +198,15 @@ impl RelyingParty {
             return Err(refuse());
         }
         let ended = match (&token.session, &token.subject) {
-            (Some(sid), _) => self.store.delete_by_session(session_key(&token.issuer, sid)).await,
+            (Some(sid), _) => {
+                self.store
+                    .delete_by_session(session_key(&token.issuer, sid))
+                    .await
+            }
             (None, Some(subject)) => {
-                self.store.delete_by_subject(subject_key(&token.issuer, subject)).await
+                self.store
+                    .delete_by_subject(subject_key(&token.issuer, subject))
+                    .await
             }
             (None, None) => Ok(Vec::new()),
         }
@@ -207,8 +218,10 @@ impl RelyingParty {
     pub(super) async fn frontchannel(self: &Arc<Self>, parts: &Parts) -> Reply {
         let reply = match self.provider.metadata().await {
             Ok(metadata) => {
-                let framer = Url::parse(metadata.value.issuer.as_str())
-                    .map_or_else(|_| "'none'".to_owned(), |url| url.origin().ascii_serialization());
+                let framer = Url::parse(metadata.value.issuer.as_str()).map_or_else(
+                    |_| "'none'".to_owned(),
+                    |url| url.origin().ascii_serialization(),
+                );
                 Reply::empty(StatusCode::OK).framed_by(&framer)
             }
             Err(_) => return Reply::empty(StatusCode::SERVICE_UNAVAILABLE),

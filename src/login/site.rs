@@ -101,7 +101,10 @@ impl Site {
     /// Whether a request proves that it comes from a page of this origin. A cookie proves nothing:
     /// browsers send it along with other sites' requests too.
     pub(super) fn is_same_origin(&self, headers: &HeaderMap) -> bool {
-        match headers.get("sec-fetch-site").map(http::HeaderValue::as_bytes) {
+        match headers
+            .get("sec-fetch-site")
+            .map(http::HeaderValue::as_bytes)
+        {
             // `none`: the user's own doing, such as a bookmark.
             Some(b"same-origin" | b"none") => true,
             Some(_) => false,
@@ -201,16 +204,16 @@ mod tests {
             (&[("origin", "https://app.example.com:444")], false),
             (&[("origin", "null")], false),
             (
-                &[("origin", "https://app.example.com"), ("sec-fetch-site", "cross-site")],
+                &[
+                    ("origin", "https://app.example.com"),
+                    ("sec-fetch-site", "cross-site"),
+                ],
                 false,
             ),
             (&[], false),
         ];
         for (fields, expected) in cases {
-            let fields: Vec<_> = fields
-                .iter()
-                .map(|(name, value)| (*name, *value))
-                .collect();
+            let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, *value)).collect();
             let mut headers = HeaderMap::new();
             for (name, value) in &fields {
                 headers.append(*name, value.parse().unwrap());
@@ -221,19 +224,50 @@ mod tests {
 
     #[test]
     fn lg_16_only_top_level_navigations() {
-        let cases: [(&str, &[(&'static str, &str)], bool); 9] = [
-            ("GET", &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")], true),
-            ("GET", &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")], false),
-            ("GET", &[("sec-fetch-mode", "cors"), ("accept", "text/html")], false),
+        type Fields = &'static [(&'static str, &'static str)];
+        let cases: [(&str, Fields, bool); 9] = [
+            (
+                "GET",
+                &[
+                    ("sec-fetch-mode", "navigate"),
+                    ("sec-fetch-dest", "document"),
+                ],
+                true,
+            ),
+            (
+                "GET",
+                &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")],
+                false,
+            ),
+            (
+                "GET",
+                &[("sec-fetch-mode", "cors"), ("accept", "text/html")],
+                false,
+            ),
             ("GET", &[("accept", "text/html,*/*;q=0.8")], true),
             ("GET", &[("accept", "application/json")], false),
-            ("GET", &[("accept", "text/html"), ("x-requested-with", "XMLHttpRequest")], false),
+            (
+                "GET",
+                &[
+                    ("accept", "text/html"),
+                    ("x-requested-with", "XMLHttpRequest"),
+                ],
+                false,
+            ),
             ("GET", &[], false),
-            ("POST", &[("sec-fetch-mode", "navigate"), ("accept", "text/html")], false),
+            (
+                "POST",
+                &[("sec-fetch-mode", "navigate"), ("accept", "text/html")],
+                false,
+            ),
             ("HEAD", &[("accept", "text/html")], false),
         ];
         for (method, fields, expected) in cases {
-            assert_eq!(is_navigation(&parts(method, fields)), expected, "{method} {fields:?}");
+            assert_eq!(
+                is_navigation(&parts(method, fields)),
+                expected,
+                "{method} {fields:?}"
+            );
         }
         assert!(may_change_state(&parts("POST", &[])));
         assert!(may_change_state(&parts("GET", &[("upgrade", "websocket")])));
@@ -246,12 +280,20 @@ mod tests {
         assert!(site("https://app.example.com/").unwrap().is_secure);
         assert!(!site("http://127.0.0.1:3080").unwrap().is_secure);
         assert!(!site("http://localhost:3080").unwrap().is_secure);
-        for bad in ["http://app.example.com", "app.example.com", "https://a.example/x", "https://a.example/?b"] {
+        for bad in [
+            "http://app.example.com",
+            "app.example.com",
+            "https://a.example/x",
+            "https://a.example/?b",
+        ] {
             let error = site(bad).unwrap_err();
             assert_eq!(error.setting(), "address", "{bad}");
         }
         for bad in ["login", "/", "/a/", "//a", "/a?b", "/a#b", "/{a}"] {
-            assert!(Site::new("https://a.example", Paths::below(bad)).is_err(), "{bad}");
+            assert!(
+                Site::new("https://a.example", Paths::below(bad)).is_err(),
+                "{bad}"
+            );
         }
     }
 }

@@ -183,9 +183,16 @@ mod tests {
         for (expires_in, own, expected) in cases {
             let exp = own.map(|own| UnixTime::from_seconds(1_000 + own));
             let found = token_lifetime(now, expires_in, exp);
-            assert_eq!(found.as_secs(), expected.unsigned_abs(), "{expires_in:?} {own:?}");
+            assert_eq!(
+                found.as_secs(),
+                expected.unsigned_abs(),
+                "{expires_in:?} {own:?}"
+            );
         }
         let end = UnixTime::from_seconds(i64::MAX);
-        assert_eq!(token_lifetime(now, None, Some(end)).as_secs(), LONGEST_LIFETIME.unsigned_abs());
+        assert_eq!(
+            token_lifetime(now, None, Some(end)).as_secs(),
+            LONGEST_LIFETIME.unsigned_abs()
+        );
     }
 }

@@ -152,6 +152,15 @@ impl Client {
         &self.id
     }
 
+    /// What may be shown of the secret.
+    #[cfg(feature = "reqwest")]
+    pub(crate) fn secret_for_people(&self) -> &'static str {
+        match self.authentication {
+            Authentication::None => "(none: a public client)",
+            Authentication::Secret(..) | Authentication::PrivateKey(_) => "(redacted)",
+        }
+    }
+
     /// A form of these parameters, sent as this client. Secrets travel in the body or the
     /// `Authorization` field, never in a URL (RFC 6749 §2.3.1).
     pub(crate) fn call(
@@ -168,7 +177,7 @@ impl Client {
             Authentication::None => {
                 form.append_pair("client_id", &self.id);
             }
-            Authentication::Secret(secret, method) => match self.method(*method, endpoints) {
+            Authentication::Secret(secret, method) => match secret_method(*method, endpoints) {
                 SecretMethod::Basic => authorization = Some(basic(&self.id, secret)?),
                 SecretMethod::Post => {
                     form.append_pair("client_id", &self.id);
@@ -181,26 +190,12 @@ impl Client {
                     "client_assertion_type",
                     "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
                 );
-                form.append_pair(
-                    "client_assertion",
-                    &self.assertion(key, issuer, now)?,
-                );
+                form.append_pair("client_assertion", &self.assertion(key, issuer, now)?);
             }
         }
         Ok(Call {
             authorization,
             form: Some(form.finish()),
-        })
-    }
-
-    fn method(&self, chosen: Option<SecretMethod>, endpoints: &Endpoints) -> SecretMethod {
-        chosen.unwrap_or_else(|| {
-            let lists = |method| endpoints.lists_client_authentication(method);
-            if !lists("client_secret_basic") && lists("client_secret_post") {
-                SecretMethod::Post
-            } else {
-                SecretMethod::Basic
-            }
         })
     }
 
@@ -246,6 +241,17 @@ impl AssertionKey {
             jsonwebtoken::errors::new_error(jsonwebtoken::errors::ErrorKind::InvalidKeyFormat)
         })
     }
+}
+
+fn secret_method(chosen: Option<SecretMethod>, endpoints: &Endpoints) -> SecretMethod {
+    chosen.unwrap_or_else(|| {
+        let lists = |method| endpoints.lists_client_authentication(method);
+        if !lists("client_secret_basic") && lists("client_secret_post") {
+            SecretMethod::Post
+        } else {
+            SecretMethod::Basic
+        }
+    })
 }
 
 fn cannot_authenticate(error: Box<dyn std::error::Error + Send + Sync>) -> ProviderError {
@@ -304,7 +310,12 @@ mod tests {
         assert_eq!(basic.form.as_deref(), Some("a=b+c%26d"));
         let value = basic.authorization.unwrap();
         assert!(value.is_sensitive());
-        let encoded = value.to_str().unwrap().strip_prefix("Basic ").unwrap().to_owned();
+        let encoded = value
+            .to_str()
+            .unwrap()
+            .strip_prefix("Basic ")
+            .unwrap()
+            .to_owned();
         assert_eq!(
             STANDARD.decode(encoded).unwrap(),
             b"a-b.c_d~e:p%3Aw%20%25%2F%C3%A9"
@@ -342,7 +353,10 @@ mod tests {
         assert_eq!(claims["exp"], 1_000_060);
         assert_ne!(claims["jti"], part(&two, 1)["jti"]);
         assert_eq!(
-            URL_SAFE_NO_PAD.decode(one.rsplit('.').next().unwrap()).unwrap().len(),
+            URL_SAFE_NO_PAD
+                .decode(one.rsplit('.').next().unwrap())
+                .unwrap()
+                .len(),
             64
         );
         assert!(Client::with_private_key("c", Algorithm::Rs256, None, &pem).is_err());

@@ -178,9 +178,7 @@ fn classify(
             ProviderErrorKind::RequestRefused,
             "; the provider does not grant these scopes to this client (OPENID_SCOPE)",
         )),
-        (_, Some(_)) => {
-            GrantFailure::Misconfigured(error(ProviderErrorKind::RequestRefused, ""))
-        }
+        (_, Some(_)) => GrantFailure::Misconfigured(error(ProviderErrorKind::RequestRefused, "")),
         // A page of a gateway or a wall, not the provider's word.
         (_, None) => GrantFailure::Unspent(error(ProviderErrorKind::Status, ""), retry_after),
     }
@@ -272,7 +270,12 @@ mod tests {
             (200, "text/html", "<h1>".to_owned(), "uncertain"),
             (200, JSON, "[]".to_owned(), "uncertain"),
             (200, JSON, "{".to_owned(), "uncertain"),
-            (200, JSON, r#"{"token_type":"Bearer"}"#.to_owned(), "uncertain"),
+            (
+                200,
+                JSON,
+                r#"{"token_type":"Bearer"}"#.to_owned(),
+                "uncertain",
+            ),
         ];
         for (status, kind, body, expected) in cases {
             let failure = answer(status, kind, &body).unwrap_err();

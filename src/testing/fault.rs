@@ -42,8 +42,10 @@ pub enum Fault {
     Huge(usize),
     /// Sends white space for ever, a little at a time.
     Drip,
-    /// Answers with status 200, these header fields and this body.
+    /// Answers with this status, these header fields and this body.
     Answer {
+        /// The status.
+        status: u16,
         /// Names and values of header fields.
         headers: Vec<(String, String)>,
         /// The body.
@@ -78,6 +80,7 @@ impl Fault {
             .expect("memory to write to");
         let body = encoder.finish().expect("memory to write to");
         Self::Answer {
+            status: 200,
             headers: [
                 ("content-type", "application/json"),
                 ("content-encoding", "gzip"),
@@ -88,10 +91,34 @@ impl Fault {
         }
     }
 
+    /// Answers with this status and OAuth error code
+    /// ([RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
+    #[must_use]
+    pub fn error(status: u16, code: &str) -> Self {
+        Self::Answer {
+            status,
+            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            body: serde_json::json!({ "error": code })
+                .to_string()
+                .into_bytes(),
+        }
+    }
+
+    /// Answers 503 and asks to wait so many seconds.
+    #[must_use]
+    pub fn busy(seconds: u32) -> Self {
+        Self::Answer {
+            status: 503,
+            headers: vec![("retry-after".to_owned(), seconds.to_string())],
+            body: Vec::new(),
+        }
+    }
+
     /// Answers with this text and media type.
     #[must_use]
     pub fn document(content_type: &str, text: impl Into<String>) -> Self {
         Self::Answer {
+            status: 200,
             headers: vec![("content-type".to_owned(), content_type.to_owned())],
             body: text.into().into_bytes(),
         }

@@ -29,7 +29,7 @@ pub(super) struct Grant {
 
 #[derive(Debug)]
 pub(super) struct Code {
-    pub(super) code: String,
+    pub(super) text: String,
     pub(super) redirect_uri: String,
     pub(super) challenge: String,
     pub(super) grant: Grant,
@@ -79,7 +79,12 @@ pub(super) fn redeem_code(state: &State, client: &str, form: &Parameters) -> (St
     let invalid = || refuse(StatusCode::BAD_REQUEST, "invalid_grant");
     let code = parameter(form, "code").unwrap_or_default();
     let mut changing = state.changing();
-    let Some(at) = changing.grants.codes.iter().position(|one| one.code == code) else {
+    let Some(at) = changing
+        .grants
+        .codes
+        .iter()
+        .position(|one| one.text == code)
+    else {
         return invalid();
     };
     // Gone, whatever else is wrong with the request.
@@ -91,7 +96,11 @@ pub(super) fn redeem_code(state: &State, client: &str, form: &Parameters) -> (St
     if !is_right {
         return invalid();
     }
-    let is_offline = code.grant.scope.split(' ').any(|word| word == "offline_access");
+    let is_offline = code
+        .grant
+        .scope
+        .split(' ')
+        .any(|word| word == "offline_access");
     let refresh_token = is_offline.then(opaque_token);
     if let Some(token) = &refresh_token {
         changing.grants.families.push(Family {
@@ -102,7 +111,10 @@ pub(super) fn redeem_code(state: &State, client: &str, form: &Parameters) -> (St
     }
     drop(changing);
     let grant = code.grant;
-    (StatusCode::OK, tokens(state, "authorization_code", &grant, refresh_token))
+    (
+        StatusCode::OK,
+        tokens(state, "authorization_code", &grant, refresh_token),
+    )
 }
 
 pub(super) fn refresh(state: &State, client: &str, form: &Parameters) -> (StatusCode, String) {
@@ -144,12 +156,7 @@ pub(super) fn refresh(state: &State, client: &str, form: &Parameters) -> (Status
     (StatusCode::OK, tokens(state, "refresh_token", &grant, next))
 }
 
-fn tokens(
-    state: &State,
-    grant_type: &str,
-    grant: &Grant,
-    refresh_token: Option<String>,
-) -> String {
+fn tokens(state: &State, grant_type: &str, grant: &Grant, refresh_token: Option<String>) -> String {
     let (edits, lifetime) = {
         let changing = state.changing();
         (changing.edits.clone(), changing.grants.lifetime)

@@ -13,7 +13,7 @@ use crate::jwt::Algorithm;
 use crate::provider::{Provider, ProviderBuilder};
 use crate::testing::fault::{Endpoint, Fault, Hits};
 use crate::testing::grants::Grants;
-use crate::testing::server;
+use crate::testing::server::{self, Parameters};
 use crate::testing::signing_key::SigningKey;
 use crate::testing::token::{self, TokenBuilder};
 
@@ -85,6 +85,7 @@ impl DevelopmentProviderBuilder {
                 jwks: None,
                 grants: Grants::default(),
                 user: self.user,
+                pushed: None,
                 seen: Vec::new(),
                 edits: Edits::default(),
             }),
@@ -236,6 +237,12 @@ impl DevelopmentProvider {
         self.state.changing().user = Some(subject.to_owned());
     }
 
+    /// Demands that authorization requests are pushed ahead
+    /// ([RFC 9126 §5](https://www.rfc-editor.org/rfc/rfc9126#section-5)).
+    pub fn require_pushed_authorization(&self) {
+        self.state.changing().pushed = Some(Vec::new());
+    }
+
     /// How long access tokens live from now on. An hour unless set.
     pub fn set_token_lifetime(&self, lifetime: Duration) {
         self.state.changing().grants.lifetime = lifetime;
@@ -331,7 +338,9 @@ pub(super) struct Changing {
     pub(super) jwks: Option<String>,
     pub(super) grants: Grants,
     pub(super) user: Option<String>,
-    pub(super) seen: Vec<(Endpoint, Vec<(String, String)>)>,
+    /// Authorization requests pushed ahead, where that is demanded.
+    pub(super) pushed: Option<Vec<(String, Parameters)>>,
+    pub(super) seen: Vec<(Endpoint, Parameters)>,
     pub(super) edits: Edits,
 }
 

@@ -19,14 +19,15 @@ use tokio::net::TcpListener;
 use crate::jwt::Algorithm;
 use crate::testing::fault::{Endpoint, Fault, Hits};
 use crate::testing::provider::State;
-use crate::testing::{grants, sign_in};
 use crate::testing::token::{encrypted_token, opaque_token};
+use crate::testing::{grants, sign_in};
 
 pub(super) async fn serve(listener: TcpListener, state: Arc<State>) {
     let router = Router::new()
         .route("/jwks", get(jwks))
         .route("/token", post(token))
         .route("/authorize", get(sign_in::authorize))
+        .route("/par", post(sign_in::push))
         .route("/userinfo", get(sign_in::userinfo))
         .route("/revoke", post(sign_in::revoke))
         .route("/end-session", get(sign_in::end_session))
@@ -52,7 +53,10 @@ async fn elsewhere(Shared(state): Provider, request: Request) -> Response {
         |hits| &mut hits.discovery,
         || {
             let own = state.changing().discovery.clone();
-            (StatusCode::OK, own.unwrap_or_else(|| discovery(&state).to_string()))
+            (
+                StatusCode::OK,
+                own.unwrap_or_else(|| discovery(&state).to_string()),
+            )
         },
     )
     .await
@@ -66,6 +70,8 @@ fn discovery(state: &State) -> Value {
         "jwks_uri": at("/jwks"),
         "token_endpoint": at("/token"),
         "authorization_endpoint": at("/authorize"),
+        "pushed_authorization_request_endpoint": at("/par"),
+        "require_pushed_authorization_requests": state.changing().pushed.is_some(),
         "userinfo_endpoint": at("/userinfo"),
         "revocation_endpoint": at("/revoke"),
         "end_session_endpoint": at("/end-session"),
@@ -143,8 +149,13 @@ pub(super) async fn answer(
             (json, format!("{{{filler}}}")).into_response()
         }
         Some(Fault::Drip) => (json, Body::new(Drip)).into_response(),
-        Some(Fault::Answer { headers, body }) => {
+        Some(Fault::Answer {
+            status,
+            headers,
+            body,
+        }) => {
             let mut response = Response::new(Body::from(body));
+            *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
             for (name, value) in headers {
                 if let (Ok(name), Ok(value)) =
                     (HeaderName::try_from(name), HeaderValue::try_from(value))
@@ -214,19 +225,24 @@ async fn token(
     Form(form): Form<Parameters>,
 ) -> Response {
     state.saw(Endpoint::Token, form.clone());
-    answer(&state, Endpoint::Token, |hits| &mut hits.token, || {
-        let Some(client) = known_client(&headers, &form) else {
-            return refuse(StatusCode::UNAUTHORIZED, "invalid_client");
-        };
-        match parameter(&form, "grant_type") {
-            Some("client_credentials") if client == CLIENT.0 => {
-                (StatusCode::OK, client_credentials(&state, &form))
+    answer(
+        &state,
+        Endpoint::Token,
+        |hits| &mut hits.token,
+        || {
+            let Some(client) = known_client(&headers, &form) else {
+                return refuse(StatusCode::UNAUTHORIZED, "invalid_client");
+            };
+            match parameter(&form, "grant_type") {
+                Some("client_credentials") if client == CLIENT.0 => {
+                    (StatusCode::OK, client_credentials(&state, &form))
+                }
+                Some("authorization_code") => grants::redeem_code(&state, &client, &form),
+                Some("refresh_token") => grants::refresh(&state, &client, &form),
+                _ => refuse(StatusCode::BAD_REQUEST, "unsupported_grant_type"),
             }
-            Some("authorization_code") => grants::redeem_code(&state, &client, &form),
-            Some("refresh_token") => grants::refresh(&state, &client, &form),
-            _ => refuse(StatusCode::BAD_REQUEST, "unsupported_grant_type"),
-        }
-    })
+        },
+    )
     .await
 }
 

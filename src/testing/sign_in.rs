@@ -23,6 +23,10 @@ pub(super) async fn authorize(
 ) -> Response {
     state.changing().hits.authorization += 1;
     state.saw(Endpoint::Authorization, query.clone());
+    let Some(query) = pushed(&state, query) else {
+        let text = "unknown request_uri, or none where one is demanded\n";
+        return (StatusCode::BAD_REQUEST, text).into_response();
+    };
     let redirect_uri = parameter(&query, "redirect_uri").and_then(|uri| Url::parse(uri).ok());
     let client = parameter(&query, "client_id").filter(|id| is_client(id));
     let (Some(mut redirect_uri), Some(client)) = (redirect_uri, client) else {
@@ -48,6 +52,36 @@ pub(super) async fn authorize(
     pairs.append_pair("iss", &state.issuer);
     drop(pairs);
     Redirect::to(redirect_uri.as_str()).into_response()
+}
+
+/// The request that was pushed ahead, once.
+fn pushed(state: &State, query: Parameters) -> Option<Parameters> {
+    let mut changing = state.changing();
+    let Some(pushed) = &mut changing.pushed else {
+        return Some(query);
+    };
+    let request_uri = parameter(&query, "request_uri")?;
+    let at = pushed.iter().position(|(known, _)| known == request_uri)?;
+    let (_, parameters) = pushed.remove(at);
+    Some(parameters)
+}
+
+pub(super) async fn push(
+    Shared(state): Provider,
+    headers: HeaderMap,
+    Form(mut form): Form<Parameters>,
+) -> Response {
+    let Some(client) = known_client(&headers, &form) else {
+        return refuse(StatusCode::UNAUTHORIZED, "invalid_client").into_response();
+    };
+    let request_uri = format!("urn:ietf:params:oauth:request_uri:{}", opaque_token());
+    form.retain(|(name, _)| name != "client_id" && name != "client_secret");
+    form.push(("client_id".to_owned(), client));
+    if let Some(pushed) = &mut state.changing().pushed {
+        pushed.push((request_uri.clone(), form));
+    }
+    let answer = json!({"request_uri": request_uri, "expires_in": 60});
+    (StatusCode::CREATED, axum::Json(answer)).into_response()
 }
 
 fn check(query: &Parameters) -> Result<(), &'static str> {
@@ -78,7 +112,7 @@ fn code(state: &State, query: &Parameters, client: &str, user: String) -> String
         auth_time: state.now().as_seconds(),
     };
     state.changing().grants.codes.push(Code {
-        code: code.clone(),
+        text: code.clone(),
         redirect_uri: text("redirect_uri").unwrap_or_default(),
         challenge: text("code_challenge").unwrap_or_default(),
         grant,
@@ -123,19 +157,24 @@ const STYLE: &str = "body{margin:0;min-height:100vh;display:grid;place-items:cen
     border:0;border-radius:.4rem;background:#f2b84b;font:inherit;cursor:pointer}";
 
 pub(super) async fn userinfo(Shared(state): Provider, headers: HeaderMap) -> Response {
-    answer(&state, Endpoint::UserInfo, |hits| &mut hits.userinfo, || {
-        let token = headers
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-        let user = token.and_then(subject_of);
-        match user {
-            Some(user) => (
-                StatusCode::OK,
-                json!({"sub": user, "nickname": format!("nick of {user}")}).to_string(),
-            ),
-            None => refuse(StatusCode::UNAUTHORIZED, "invalid_token"),
-        }
-    })
+    answer(
+        &state,
+        Endpoint::UserInfo,
+        |hits| &mut hits.userinfo,
+        || {
+            let token = headers
+                .get(AUTHORIZATION)
+                .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+            let user = token.and_then(subject_of);
+            match user {
+                Some(user) => (
+                    StatusCode::OK,
+                    json!({"sub": user, "nickname": format!("nick of {user}")}).to_string(),
+                ),
+                None => refuse(StatusCode::UNAUTHORIZED, "invalid_token"),
+            }
+        },
+    )
     .await
 }
 
@@ -153,13 +192,18 @@ pub(super) async fn revoke(
     headers: HeaderMap,
     Form(form): Form<Parameters>,
 ) -> Response {
-    answer(&state, Endpoint::Revocation, |hits| &mut hits.revocation, || {
-        if known_client(&headers, &form).is_none() {
-            return refuse(StatusCode::UNAUTHORIZED, "invalid_client");
-        }
-        grants::revoke(&state, &form);
-        (StatusCode::OK, String::new())
-    })
+    answer(
+        &state,
+        Endpoint::Revocation,
+        |hits| &mut hits.revocation,
+        || {
+            if known_client(&headers, &form).is_none() {
+                return refuse(StatusCode::UNAUTHORIZED, "invalid_client");
+            }
+            grants::revoke(&state, &form);
+            (StatusCode::OK, String::new())
+        },
+    )
     .await
 }
 
@@ -169,7 +213,8 @@ pub(super) async fn end_session(
 ) -> Response {
     state.changing().hits.end_session += 1;
     state.saw(Endpoint::EndSession, query.clone());
-    let back_to = parameter(&query, "post_logout_redirect_uri").and_then(|uri| Url::parse(uri).ok());
+    let back_to =
+        parameter(&query, "post_logout_redirect_uri").and_then(|uri| Url::parse(uri).ok());
     let Some(mut back_to) = back_to else {
         return "signed out\n".into_response();
     };

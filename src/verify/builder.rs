@@ -30,7 +30,7 @@ pub struct VerifierBuilder {
 
 const LONGEST_LEEWAY: Duration = Duration::from_secs(300);
 const SMALLEST_TOKEN_LIMIT: usize = 256;
-const LARGEST_TOKEN_LIMIT: usize = 1024 * 1024;
+pub(super) const LARGEST_TOKEN_LIMIT: usize = 1024 * 1024;
 
 impl VerifierBuilder {
     pub(super) fn new(provider: &Provider, audience: String) -> Self {

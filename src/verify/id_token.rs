@@ -91,7 +91,10 @@ impl IdTokenVerifier {
             return Err(VerifyError::claim(Kind::InvalidClaim, "sub"));
         }
         // Another audience could present the token as its own; none is trusted with that.
-        let is_only_ours = token.claims.audiences().all(|named| *named == *self.client_id);
+        let is_only_ours = token
+            .claims
+            .audiences()
+            .all(|named| *named == *self.client_id);
         if !is_only_ours {
             return Err(VerifyError::claim(Kind::WrongAudience, "aud"));
         }
@@ -114,7 +117,10 @@ impl IdTokenVerifier {
         }
         if !expected.acr_values.is_empty() {
             let acr = members.acr.as_ref();
-            must_be("acr", acr.is_some_and(|acr| expected.acr_values.contains(acr)))?;
+            must_be(
+                "acr",
+                acr.is_some_and(|acr| expected.acr_values.contains(acr)),
+            )?;
         }
         let is_within = |time: Option<UnixTime>, age: Duration| {
             time.is_some_and(|time| now <= time.saturating_add(age).saturating_add(self.leeway))
@@ -134,7 +140,10 @@ fn hash_bits(claims: &Principal) -> u16 {
     let header = JoseHeader::parse(claims.header_json()).unwrap_or_default();
     match header.alg.text() {
         Some("EdDSA") => 512,
-        Some(name) => name.get(2..).and_then(|bits| bits.parse().ok()).unwrap_or(256),
+        Some(name) => name
+            .get(2..)
+            .and_then(|bits| bits.parse().ok())
+            .unwrap_or(256),
         None => 256,
     }
 }

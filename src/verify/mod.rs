@@ -136,6 +136,8 @@ impl Verifier {
             // Such tokens are not presented to us by their bearer.
             allow_sender_constrained: true,
         };
+        // They come from the provider, and name every group somebody is in.
+        inner.max_token_size = builder::LARGEST_TOKEN_LIMIT;
         Ok(Self::from_inner(inner))
     }
 

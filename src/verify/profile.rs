@@ -81,7 +81,14 @@ impl TokenKind {
             #[cfg(feature = "login")]
             Self::Id => &["events", "htm", "htu", "token_introspection"],
             #[cfg(feature = "login")]
-            Self::Logout => &["nonce", "at_hash", "c_hash", "htm", "htu", "token_introspection"],
+            Self::Logout => &[
+                "nonce",
+                "at_hash",
+                "c_hash",
+                "htm",
+                "htu",
+                "token_introspection",
+            ],
         }
     }
 }
@@ -495,7 +502,11 @@ mod tests {
     fn at_01_at_03_and_js_12_what_typ_may_say() {
         let typ = |typ: &str, profile| {
             let text = format!(r#"{{"alg":"RS256"{typ}}}"#);
-            screen_header(&JoseHeader::parse(&text).unwrap(), TokenKind::Access(profile)).is_ok()
+            screen_header(
+                &JoseHeader::parse(&text).unwrap(),
+                TokenKind::Access(profile),
+            )
+            .is_ok()
         };
         let cases = [
             (r#","typ":"at+jwt""#, true, true),

@@ -1,11 +1,12 @@
 //! What can be shared and sent, so that it stays so.
 
 use tower_oidc::bearer::Bearer;
+use tower_oidc::login::{LiveToken, Login};
 use tower_oidc::require::Require;
 use tower_oidc::{
-    BearerLayer, ConfigError, HttpClient, Policy, Principal, ProtectedResource, Provider,
-    ProviderBuilder, ProviderError, Rejection, RequireLayer, Verifier, VerifierBuilder,
-    VerifyError,
+    BearerLayer, Client, ConfigError, HttpClient, KeyRing, LoginError, LoginLayer, Policy,
+    Principal, ProtectedResource, Provider, ProviderBuilder, ProviderError, Rejection,
+    RequireLayer, Session, Verifier, VerifierBuilder, VerifyError,
 };
 
 use crate::support::Inner;
@@ -38,6 +39,20 @@ fn everything_can_be_shared_between_threads() {
     error::<ConfigError>();
     error::<VerifyError>();
     error::<ProviderError>();
+    shared::<Client>();
+    shared::<KeyRing>();
+    shared::<LoginLayer>();
+    shared::<Login<Inner>>();
+    shared::<Session>();
+    shared::<LiveToken>();
+    shared::<LoginError>();
+    cloned::<Client>();
+    cloned::<LoginLayer>();
+    cloned::<Login<Inner>>();
+    cloned::<Session>();
+    cloned::<LiveToken>();
+    cloned::<LoginError>();
+    error::<LoginError>();
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub(crate) struct App {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) layer: LoginLayer,
     pub(crate) inner: Inner,
-    last: Arc<Mutex<Option<Session>>>,
+    pub(crate) last: Arc<Mutex<Option<Session>>>,
 }
 
 impl App {
@@ -261,5 +261,8 @@ pub(crate) fn with(url: &str, name: &str, value: Option<&str>) -> String {
 }
 
 pub(crate) fn failure(answer: &Answer) -> Option<LoginErrorKind> {
-    answer.extensions().get::<LoginError>().map(LoginError::kind)
+    answer
+        .extensions()
+        .get::<LoginError>()
+        .map(LoginError::kind)
 }

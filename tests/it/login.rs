@@ -22,7 +22,10 @@ async fn a_visitor_signs_in_and_comes_back_to_where_they_were() {
     let answer = browser.visit(&app, &callback).await;
     assert_eq!(location(&answer), "/messages?page=2");
     let answer = browser.visit(&app, "/messages?page=2").await;
-    assert_eq!((answer.status(), answer.body().as_str()), (StatusCode::OK, "user-1"));
+    assert_eq!(
+        (answer.status(), answer.body().as_str()),
+        (StatusCode::OK, "user-1")
+    );
     let session = app.session();
     assert_eq!(session.subject(), "user-1");
     assert_eq!(session.issuer(), app.idp.issuer());
@@ -38,11 +41,17 @@ async fn lg_01_lg_02_lg_05_az_07_what_the_provider_is_asked() {
     for _ in 0..20 {
         let answer = Browser::default().visit(&app, "/oauth/openid").await;
         let url = location(&answer);
-        assert!(url.starts_with(&format!("{}/authorize?", app.idp.issuer())), "{url}");
+        assert!(
+            url.starts_with(&format!("{}/authorize?", app.idp.issuer())),
+            "{url}"
+        );
         let asked = query(url);
         assert_eq!(asked["response_type"], "code");
         assert_eq!(asked["client_id"], "development");
-        assert_eq!(asked["redirect_uri"], format!("{SITE}/oauth/openid/callback"));
+        assert_eq!(
+            asked["redirect_uri"],
+            format!("{SITE}/oauth/openid/callback")
+        );
         assert_eq!(asked["scope"], "openid profile email offline_access");
         assert_eq!(asked["audience"], API);
         assert_eq!(asked["code_challenge_method"], "S256");
@@ -73,7 +82,10 @@ async fn az_06_resources_go_with_every_request() {
     assert!(!asked.iter().any(|(name, _)| name == "audience"));
     let forms = app.idp.seen(Endpoint::Token);
     assert_eq!(forms.len(), 2);
-    assert!(forms.iter().all(|form| form.contains(&resource)), "{forms:?}");
+    assert!(
+        forms.iter().all(|form| form.contains(&resource)),
+        "{forms:?}"
+    );
 }
 
 #[tokio::test]
@@ -84,13 +96,34 @@ async fn lg_04_and_lg_20_an_answer_nobody_waits_for_is_refused_before_any_token_
     let mut stranger = Browser::default();
     stranger.reach_callback(&app, "/oauth/openid").await;
     let state = query(&good)["state"].clone();
-    let other = format!("{}x{}", &state[..20], &state[21..]);
+    let flipped = if &state[20..21] == "x" { "y" } else { "x" };
+    let other = format!("{}{flipped}{}", &state[..20], &state[21..]);
     let cases = [
-        ("missing", with(&good, "state", None), Kind::MalformedCallback),
-        ("empty", with(&good, "state", Some("")), Kind::MalformedCallback),
-        ("unknown", with(&good, "state", Some("nobody's")), Kind::UnknownAttempt),
-        ("changed", with(&good, "state", Some(&other)), Kind::UnknownAttempt),
-        ("script", with(&good, "state", Some("<script>")), Kind::UnknownAttempt),
+        (
+            "missing",
+            with(&good, "state", None),
+            Kind::MalformedCallback,
+        ),
+        (
+            "empty",
+            with(&good, "state", Some("")),
+            Kind::MalformedCallback,
+        ),
+        (
+            "unknown",
+            with(&good, "state", Some("nobody's")),
+            Kind::UnknownAttempt,
+        ),
+        (
+            "changed",
+            with(&good, "state", Some(&other)),
+            Kind::UnknownAttempt,
+        ),
+        (
+            "script",
+            with(&good, "state", Some("<script>")),
+            Kind::UnknownAttempt,
+        ),
     ];
     for (name, url, expected) in cases {
         let answer = browser.clone().visit(&app, &url).await;
@@ -99,7 +132,11 @@ async fn lg_04_and_lg_20_an_answer_nobody_waits_for_is_refused_before_any_token_
         assert!(!answer.body().contains("<script>"), "{name}");
     }
     let answer = stranger.visit(&app, &good).await;
-    assert_eq!(failure(&answer), Some(Kind::UnknownAttempt), "another browser's");
+    assert_eq!(
+        failure(&answer),
+        Some(Kind::UnknownAttempt),
+        "another browser's"
+    );
     assert!(!stranger.jar.contains_key(SESSION));
     assert_eq!(app.idp.hits().token, 0);
     // None of it has harmed the one who began.
@@ -129,7 +166,10 @@ async fn lg_04_and_lg_23_an_answer_is_taken_once() {
     assert_eq!((signed_in, replayed, app.idp.hits().token), (1, 9, 1));
     let answer = browser.visit(&app, &callback).await;
     assert_eq!(failure(&answer), Some(Kind::AttemptReplayed));
-    assert!(browser.cookies_called("__Host-session-login").is_empty(), "cleared");
+    assert!(
+        browser.cookies_called("__Host-session-login").is_empty(),
+        "cleared"
+    );
 }
 
 #[tokio::test]
@@ -150,14 +190,18 @@ async fn lg_15_a_thousand_starts_leave_few_cookies_of_bounded_size() {
     let mut browser = Browser::default();
     let long = format!("/oauth/openid?return_to=/{}", "a".repeat(2_046));
     for turn in 0..1_000 {
-        let path = if turn % 2 == 0 { &long } else { "/oauth/openid" };
+        let path = if turn % 2 == 0 {
+            &long
+        } else {
+            "/oauth/openid"
+        };
         let answer = browser.visit(&app, path).await;
         assert_eq!(answer.status(), StatusCode::SEE_OTHER);
         let set: usize = answer
             .headers()
             .get_all("set-cookie")
             .iter()
-            .map(|field| field.len())
+            .map(http::HeaderValue::len)
             .sum();
         assert!(set <= 3_500, "{set} bytes of cookies in one answer");
         assert!(browser.jar.len() <= 5, "{} cookies", browser.jar.len());
@@ -169,8 +213,12 @@ async fn lg_15_a_thousand_starts_leave_few_cookies_of_bounded_size() {
 async fn lg_15_tabs_do_not_collide() {
     let app = App::start().await;
     let mut browser = Browser::default();
-    let one = browser.reach_callback(&app, "/oauth/openid?return_to=/one").await;
-    let two = browser.reach_callback(&app, "/oauth/openid?return_to=/two").await;
+    let one = browser
+        .reach_callback(&app, "/oauth/openid?return_to=/one")
+        .await;
+    let two = browser
+        .reach_callback(&app, "/oauth/openid?return_to=/two")
+        .await;
     assert_eq!(location(&browser.visit(&app, &one).await), "/one");
     assert_eq!(location(&browser.visit(&app, &two).await), "/two");
 }
@@ -191,7 +239,11 @@ async fn lg_07_and_lg_08_the_answer_says_from_whom_it_comes() {
             let callback = browser.reach_callback(&app, "/oauth/openid").await;
             let callback = with(&with(&callback, "iss", iss), "error", error);
             let answer = browser.visit(&app, &callback).await;
-            assert_eq!(failure(&answer), Some(Kind::IssuerMismatch), "{name} {error:?}");
+            assert_eq!(
+                failure(&answer),
+                Some(Kind::IssuerMismatch),
+                "{name} {error:?}"
+            );
         }
     }
     assert_eq!(app.idp.hits().token, 0);
@@ -229,9 +281,15 @@ async fn lg_12_a_parameter_twice_refuses_the_answer() {
         assert_eq!(failure(&answer), Some(Kind::MalformedCallback), "{name}");
     }
     let long = format!("{good}&x={}", "a".repeat(17_000));
-    assert_eq!(failure(&browser.clone().visit(&app, &long).await), Some(Kind::MalformedCallback));
+    assert_eq!(
+        failure(&browser.clone().visit(&app, &long).await),
+        Some(Kind::MalformedCallback)
+    );
     let none = with(&good, "code", None);
-    assert_eq!(failure(&browser.visit(&app, &none).await), Some(Kind::MalformedCallback));
+    assert_eq!(
+        failure(&browser.visit(&app, &none).await),
+        Some(Kind::MalformedCallback)
+    );
     assert_eq!(app.idp.hits().token, 0);
 }
 
@@ -249,19 +307,33 @@ async fn lg_13_errors_of_the_provider_are_told_in_our_own_words() {
         let mut browser = Browser::default();
         let callback = browser.reach_callback(&app, "/oauth/openid").await;
         let callback = with(&with(&callback, "code", None), "error", Some(code));
-        let callback = with(&callback, "error_description", Some("<img src=x onerror=y>"));
+        let callback = with(
+            &callback,
+            "error_description",
+            Some("<img src=x onerror=y>"),
+        );
         let answer = browser.visit(&app, &callback).await;
         assert_eq!(failure(&answer), Some(kind), "{code}");
         assert_eq!(answer.status(), status, "{code}");
         let body = answer.body();
-        assert!(!body.contains("<script") && !body.contains("onerror"), "{body}");
-        let policy = answer.headers()["content-security-policy"].to_str().unwrap();
-        assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+        assert!(
+            !body.contains("<script") && !body.contains("onerror"),
+            "{body}"
+        );
+        let policy = answer.headers()["content-security-policy"]
+            .to_str()
+            .unwrap();
+        assert!(
+            policy.starts_with("default-src 'none'; style-src 'sha256-"),
+            "{policy}"
+        );
         assert!(!browser.jar.contains_key(SESSION));
         assert!(browser.cookies_called("__Host-session-login").is_empty());
     }
     // Without a state nobody even looks at it.
-    let answer = Browser::default().visit(&app, "/oauth/openid/callback?error=x").await;
+    let answer = Browser::default()
+        .visit(&app, "/oauth/openid/callback?error=x")
+        .await;
     assert_eq!(failure(&answer), Some(Kind::MalformedCallback));
 }
 
@@ -298,8 +370,14 @@ async fn lg_09_the_callback_is_configured_and_never_taken_from_a_request() {
     }
     let answer = Browser::default().send(&app.service(), request).await;
     assert!(!location(&answer).contains("evil"));
-    assert_eq!(query(location(&answer))["redirect_uri"], format!("{SITE}/oauth/openid/callback"));
-    assert_eq!(app.layer.redirect_uri(), format!("{SITE}/oauth/openid/callback"));
+    assert_eq!(
+        query(location(&answer))["redirect_uri"],
+        format!("{SITE}/oauth/openid/callback")
+    );
+    assert_eq!(
+        app.layer.redirect_uri(),
+        format!("{SITE}/oauth/openid/callback")
+    );
 }
 
 #[tokio::test]
@@ -321,10 +399,16 @@ async fn lg_10_and_lg_11_nobody_is_sent_elsewhere_or_in_circles() {
         let mut browser = Browser::default();
         let start = with("/oauth/openid", "return_to", Some(evil));
         let callback = browser.reach_callback(&app, &start).await;
-        assert_eq!(location(&browser.visit(&app, &callback).await), "/", "{evil}");
+        assert_eq!(
+            location(&browser.visit(&app, &callback).await),
+            "/",
+            "{evil}"
+        );
     }
     let mut browser = Browser::default();
-    let callback = browser.reach_callback(&app, "/oauth/openid?return_to=/a&return_to=//b").await;
+    let callback = browser
+        .reach_callback(&app, "/oauth/openid?return_to=/a&return_to=//b")
+        .await;
     assert_eq!(location(&browser.visit(&app, &callback).await), "/");
 }
 
@@ -339,11 +423,22 @@ async fn lg_16_scripts_are_told_401_and_never_sent_to_the_provider() {
     let problem: serde_json::Value = serde_json::from_str(answer.body()).unwrap();
     assert_eq!(problem["status"], 401);
     assert_eq!(problem["sign_in"], "/oauth/openid?return_to=%2F");
-    assert_eq!(browser.fetch(&app, "/oauth/openid").await.status(), StatusCode::UNAUTHORIZED);
-    assert_eq!(browser.post(&app, "/messages").await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        browser.fetch(&app, "/oauth/openid").await.status(),
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(
+        browser.post(&app, "/messages").await.status(),
+        StatusCode::UNAUTHORIZED
+    );
     let mut frame = browser.navigation("/");
-    frame.headers_mut().insert("sec-fetch-dest", "iframe".parse().unwrap());
-    assert_eq!(browser.send(&app.service(), frame).await.status(), StatusCode::UNAUTHORIZED);
+    frame
+        .headers_mut()
+        .insert("sec-fetch-dest", "iframe".parse().unwrap());
+    assert_eq!(
+        browser.send(&app.service(), frame).await.status(),
+        StatusCode::UNAUTHORIZED
+    );
     assert!(browser.jar.is_empty());
     for (method, path, allowed) in [
         (Method::POST, "/oauth/openid", "GET"),
@@ -370,10 +465,17 @@ async fn lg_17_f32_a_sign_in_makes_a_new_session_whatever_the_browser_had() {
     app.hour_passes();
     browser.sign_in(&app).await;
     assert_ne!(browser.jar[SESSION], first);
-    assert_eq!(app.idp.hits().refreshed, 0, "nothing of the old session is looked at");
+    assert_eq!(
+        app.idp.hits().refreshed,
+        0,
+        "nothing of the old session is looked at"
+    );
     let mut thief = Browser::default();
     thief.jar.insert(SESSION.into(), first);
-    assert_eq!(thief.fetch(&app, "/").await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        thief.fetch(&app, "/").await.status(),
+        StatusCode::UNAUTHORIZED
+    );
     assert_eq!(browser.fetch(&app, "/").await.status(), StatusCode::OK);
 }
 
@@ -389,7 +491,11 @@ async fn lg_18_secrets_and_codes_stay_out_of_urls() {
         "the secret travels in the Authorization field"
     );
     for asked in app.idp.seen(Endpoint::Authorization) {
-        assert!(!asked.iter().any(|(name, _)| name == "code_verifier" || name == "client_secret"));
+        assert!(
+            !asked
+                .iter()
+                .any(|(name, _)| name == "code_verifier" || name == "client_secret")
+        );
     }
 }
 
@@ -415,12 +521,18 @@ async fn lg_03_a_provider_that_lists_pkce_without_s256_is_refused() {
 async fn lg_19_lg_20_a_failing_token_endpoint_leaves_no_session() {
     let json = |text: &str| Fault::json(text);
     let cases = [
-        (json(r#"{"access_token":"a","token_type":"mac"}"#), Kind::TokenRefused),
+        (
+            json(r#"{"access_token":"a","token_type":"mac"}"#),
+            Kind::TokenRefused,
+        ),
         (json("[]"), Kind::TokenRefused),
         (Fault::document("text/html", "<h1>"), Kind::TokenRefused),
         (Fault::Status(500), Kind::ProviderUnavailable),
         (Fault::Status(429), Kind::ProviderUnavailable),
-        (Fault::Redirect("https://evil.example".into()), Kind::ProviderUnavailable),
+        (
+            Fault::Redirect("https://evil.example".into()),
+            Kind::ProviderUnavailable,
+        ),
         (Fault::LoseAnswer, Kind::ProviderUnavailable),
         (Fault::Status(400), Kind::CodeRejected),
         (Fault::Status(401), Kind::Misconfigured),
@@ -433,7 +545,10 @@ async fn lg_19_lg_20_a_failing_token_endpoint_leaves_no_session() {
         let answer = browser.visit(&app, &callback).await;
         assert_eq!(failure(&answer), Some(expected), "{fault:?}");
         assert!(!browser.jar.contains_key(SESSION), "{fault:?}");
-        assert!(browser.cookies_called("__Host-session-login").is_empty(), "{fault:?}");
+        assert!(
+            browser.cookies_called("__Host-session-login").is_empty(),
+            "{fault:?}"
+        );
         assert_eq!(app.idp.hits().token, 1, "{fault:?}: the code is sent once");
         assert_eq!(app.idp.hits().other, 0, "{fault:?}");
         if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
@@ -460,13 +575,19 @@ async fn lg_20_a_provider_that_is_away_is_503_and_heals() {
 async fn id_01_to_id_08_an_id_token_that_breaks_one_rule() {
     type Edit = fn(tower_oidc::testing::TokenBuilder) -> tower_oidc::testing::TokenBuilder;
     let cases: [(&str, Edit); 23] = [
-        ("id_01 iss", |token| token.claim("iss", "https://evil.example")),
+        ("id_01 iss", |token| {
+            token.claim("iss", "https://evil.example")
+        }),
         ("id_01 no iss", |token| token.without_claim("iss")),
         ("id_02 aud", |token| token.claim("aud", "another")),
-        ("id_02 aud and another", |token| token.claim("aud", ["development", "another"])),
+        ("id_02 aud and another", |token| {
+            token.claim("aud", ["development", "another"])
+        }),
         ("id_02 no aud", |token| token.without_claim("aud")),
         ("id_03 azp", |token| token.claim("azp", "another")),
-        ("id_04 none", |token| token.header("alg", "none").signature(|_| Vec::new())),
+        ("id_04 none", |token| {
+            token.header("alg", "none").signature(|_| Vec::new())
+        }),
         ("id_04 signature", |token| {
             token.signature(|mut signature| {
                 signature[9] ^= 1;
@@ -478,16 +599,24 @@ async fn id_01_to_id_08_an_id_token_that_breaks_one_rule() {
         ("id_06 no exp", |token| token.without_claim("exp")),
         ("id_06 no iat", |token| token.without_claim("iat")),
         ("id_06 iat long ago", |token| token.claim("iat", 1_000)),
-        ("id_06 iat to come", |token| token.claim("iat", 9_999_999_999_u64)),
+        ("id_06 iat to come", |token| {
+            token.claim("iat", 9_999_999_999_u64)
+        }),
         ("id_07 no sub", |token| token.without_claim("sub")),
         ("id_07 empty sub", |token| token.claim("sub", "")),
-        ("id_07 long sub", |token| token.claim("sub", "a".repeat(256))),
+        ("id_07 long sub", |token| {
+            token.claim("sub", "a".repeat(256))
+        }),
         ("id_07 sub", |token| token.claim("sub", "é")),
-        ("id_08 at_hash", |token| token.claim("at_hash", "AAAAAAAAAAAAAAAAAAAAAA")),
+        ("id_08 at_hash", |token| {
+            token.claim("at_hash", "AAAAAAAAAAAAAAAAAAAAAA")
+        }),
         ("lg_05 nonce", |token| token.claim("nonce", "another")),
         ("lg_05 no nonce", |token| token.without_claim("nonce")),
         ("typ", |token| token.header("typ", "at+jwt")),
-        ("events", |token| token.claim("events", serde_json::json!({}))),
+        ("events", |token| {
+            token.claim("events", serde_json::json!({}))
+        }),
     ];
     let app = App::start().await;
     for (name, edit) in cases {
@@ -498,7 +627,8 @@ async fn id_01_to_id_08_an_id_token_that_breaks_one_rule() {
         assert_eq!(answer.status(), StatusCode::BAD_GATEWAY, "{name}");
         assert!(!browser.jar.contains_key(SESSION), "{name}");
     }
-    app.idp.edit_id_token(|token| token.without_claim("at_hash").claim("azp", "development"));
+    app.idp
+        .edit_id_token(|token| token.without_claim("at_hash").claim("azp", "development"));
     Browser::default().sign_in(&app).await;
     app.idp.edit_token_answer(|_, answer| {
         answer.as_object_mut().unwrap().remove("id_token");
@@ -550,7 +680,10 @@ async fn su_05_what_was_asked_for_is_checked_in_the_id_token() {
     let asked = &app.idp.seen(Endpoint::Authorization)[0];
     let has = |name: &str, value: &str| asked.contains(&(name.to_owned(), value.to_owned()));
     assert!(has("acr_values", "gold silver") && has("max_age", "60") && has("login_hint", "anna"));
-    assert!(!asked.iter().any(|(name, _)| name == "prompt"), "not passed through");
+    assert!(
+        !asked.iter().any(|(name, _)| name == "prompt"),
+        "not passed through"
+    );
     let answer = browser.visit(&app, &callback).await;
     assert_eq!(failure(&answer), Some(Kind::IdTokenRefused), "no acr");
 
@@ -559,14 +692,18 @@ async fn su_05_what_was_asked_for_is_checked_in_the_id_token() {
     let answer = browser.visit(&app, &callback).await;
     assert_eq!(failure(&answer), Some(Kind::IdTokenRefused), "another acr");
 
-    app.idp.edit_id_token(|token| token.claim("acr", "gold").claim("auth_time", 1_000));
+    app.idp
+        .edit_id_token(|token| token.claim("acr", "gold").claim("auth_time", 1_000));
     let callback = browser.reach_callback(&app, start).await;
     let answer = browser.visit(&app, &callback).await;
     assert_eq!(failure(&answer), Some(Kind::IdTokenRefused), "too long ago");
 
     app.idp.edit_id_token(|token| token.claim("acr", "gold"));
     let callback = browser.reach_callback(&app, start).await;
-    assert_eq!(browser.visit(&app, &callback).await.status(), StatusCode::SEE_OTHER);
+    assert_eq!(
+        browser.visit(&app, &callback).await.status(),
+        StatusCode::SEE_OTHER
+    );
 }
 
 #[tokio::test]
@@ -590,6 +727,46 @@ async fn f83_without_a_refresh_token_the_choice_is_typed() {
     app.clock.advance(seconds(3_599));
     assert_eq!(browser.fetch(&app, "/").await.status(), StatusCode::OK);
     app.clock.advance(seconds(1));
-    assert_eq!(browser.fetch(&app, "/").await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        browser.fetch(&app, "/").await.status(),
+        StatusCode::UNAUTHORIZED
+    );
     assert_eq!(app.idp.hits().token, 1, "there is nothing to refresh with");
+}
+
+#[tokio::test]
+async fn lg_21_the_request_is_pushed_ahead_where_the_provider_demands_it() {
+    let app = App::start().await;
+    app.idp.require_pushed_authorization();
+    let mut browser = Browser::default();
+    let callback = browser.reach_callback(&app, "/oauth/openid").await;
+    let asked = &app.idp.seen(Endpoint::Authorization)[0];
+    let names: BTreeSet<_> = asked.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        BTreeSet::from(["client_id", "request_uri"]),
+        "nothing else in front"
+    );
+    assert_eq!(
+        browser.visit(&app, &callback).await.status(),
+        StatusCode::SEE_OTHER
+    );
+}
+
+#[tokio::test]
+async fn public_clients_sign_in_by_pkce_alone() {
+    let app = App::start().await;
+    let keys = tower_oidc::KeyRing::new([crate::browser::SECRET]).unwrap();
+    let client = tower_oidc::Client::public("development-public").unwrap();
+    let app = App {
+        layer: tower_oidc::LoginLayer::builder(app.verifier.clone(), client, SITE, keys)
+            .build()
+            .unwrap(),
+        ..app
+    };
+    let mut browser = Browser::default();
+    browser.sign_in(&app).await;
+    app.hour_passes();
+    assert_eq!(browser.fetch(&app, "/").await.status(), StatusCode::OK);
+    assert_eq!(app.idp.hits().refreshed, 1);
 }

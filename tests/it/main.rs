@@ -4,19 +4,23 @@
 
 mod auto_traits;
 mod axum;
-mod browser;
 mod bearer;
+mod browser;
 mod discovery;
+mod faulty_store;
 mod issuer_down;
 mod key_rotation;
 mod limits;
 mod login;
+mod logout;
 mod metrics;
 mod readiness;
 mod redaction;
+mod refresh_rotation;
 mod require;
 mod resource_metadata;
 mod session_store;
+mod sessions;
 mod several_issuers;
 mod support;
 mod tokens;

@@ -3,6 +3,7 @@
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use tower_oidc::testing::{Endpoint, Fault};
 
+use crate::browser::{App, Browser};
 use crate::support::{Api, seconds};
 
 fn counted(snapshotter: &Snapshotter) -> Vec<(String, u64)> {
@@ -55,6 +56,39 @@ async fn d18_outcomes_are_counted_by_closed_words() {
         ("tower_oidc_unknown_kid_total suppressed", 2),
     ];
     for (name, count) in expected {
+        assert!(
+            rows.contains(&(name.to_owned(), count)),
+            "{name} {count} in {rows:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn d18_renewals_and_sign_ins_are_counted_by_closed_words() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let app = App::start().await;
+    let mut browser = Browser::default();
+    browser.sign_in(&app).await;
+    app.hour_passes();
+    browser.fetch(&app, "/").await;
+    app.hour_passes();
+    app.idp.set_fault(Endpoint::Token, Fault::Status(500));
+    browser.fetch(&app, "/").await;
+    app.clock.advance(seconds(100));
+    app.idp
+        .set_fault(Endpoint::Token, Fault::error(400, "invalid_grant"));
+    browser.fetch(&app, "/").await;
+    browser.try_sign_in(&app).await;
+    let rows = counted(&snapshotter);
+    for (name, count) in [
+        ("tower_oidc_refreshes_total won", 1),
+        ("tower_oidc_refreshes_total transient", 1),
+        ("tower_oidc_refreshes_total terminal", 1),
+        ("tower_oidc_sign_ins_total signed_in", 1),
+        ("tower_oidc_sign_ins_total code_rejected", 1),
+    ] {
         assert!(
             rows.contains(&(name.to_owned(), count)),
             "{name} {count} in {rows:?}"

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use tower_oidc::testing::{Endpoint, Fault};
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::browser::{App, Browser, SECRET};
 use crate::support::{Api, bearing, seconds};
 
 #[derive(Clone, Default)]
@@ -167,4 +168,91 @@ async fn provider_trouble_is_told_with_its_cause() {
     api.status(api.token().build()).await;
     drop(guard);
     assert!(log.text().contains("418"), "{}", log.text());
+}
+
+#[tokio::test]
+async fn f81_no_token_code_secret_verifier_or_cookie_is_ever_shown() {
+    let log = Log::default();
+    let guard = log.capture();
+    let app = App::start().await;
+    let mut browser = Browser::default();
+    let mut shown = String::new();
+    let mut secrets = vec![SECRET.to_owned(), "development-secret".to_owned()];
+    let callback = browser.reach_callback(&app, "/oauth/openid").await;
+    secrets.extend(browser.jar.values().cloned());
+    let answer = browser.visit(&app, &callback).await;
+    // Set-Cookie is where a cookie belongs.
+    let without_cookies = |answer: &crate::support::Answer| {
+        let mut headers = answer.headers().clone();
+        headers.remove("set-cookie");
+        headers.remove("location");
+        format!("{headers:?}{:?}", answer.body())
+    };
+    write!(shown, "{}", without_cookies(&answer)).unwrap();
+    browser.visit(&app, "/").await;
+    for fault in [
+        Fault::Status(500),
+        Fault::LoseAnswer,
+        Fault::error(401, "invalid_client"),
+        Fault::json(
+            "{\"access_token\":\"sixteen-characters-of-access-token\",\"token_type\":\"x\"}",
+        ),
+    ] {
+        app.idp.set_fault(Endpoint::Token, fault);
+        app.hour_passes();
+        let answer = browser.clone().visit(&app, "/").await;
+        write!(shown, "{}", without_cookies(&answer)).unwrap();
+        write!(
+            shown,
+            "{:?}",
+            answer.extensions().get::<tower_oidc::LoginError>()
+        )
+        .unwrap();
+    }
+    let answer = browser.try_sign_in(&app).await;
+    write!(shown, "{}", without_cookies(&answer)).unwrap();
+    app.idp.set_fault(Endpoint::Token, None);
+    browser.sign_in(&app).await;
+    browser.visit(&app, "/").await;
+    let session = app.session();
+    let token = session.access_token().await.unwrap();
+    write!(
+        shown,
+        "{session:?}{token:?}{:?}{:?}",
+        app.layer,
+        crate::browser::client()
+    )
+    .unwrap();
+    secrets.push(token.as_access_token().as_str().to_owned());
+    secrets.extend(app.idp.live_refresh_tokens());
+    secrets.extend(browser.jar.values().cloned());
+    for form in app.idp.seen(Endpoint::Token) {
+        let names = ["code", "code_verifier", "refresh_token", "client_secret"];
+        let hidden = form
+            .into_iter()
+            .filter(|(name, _)| names.contains(&name.as_str()));
+        secrets.extend(hidden.map(|(_, value)| value));
+    }
+    for asked in app.idp.seen(Endpoint::Authorization) {
+        let hidden = asked
+            .into_iter()
+            .filter(|(name, _)| name == "state" || name == "nonce");
+        secrets.extend(hidden.map(|(_, value)| value));
+    }
+    browser.post(&app, "/oauth/openid/logout").await;
+    drop(guard);
+    let log = log.text();
+    assert!(
+        log.contains("were not renewed") && log.contains("sign-in"),
+        "captured: {log}"
+    );
+    assert!(secrets.len() > 12);
+    for secret in secrets
+        .iter()
+        .map(String::as_str)
+        .chain(["sixteen-characters-of-access-token"])
+    {
+        assert!(!leaks(&log, secret), "{secret} in the log:\n{log}");
+        assert!(!leaks(&shown, secret), "{secret} is shown:\n{shown}");
+    }
 }

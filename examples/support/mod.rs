@@ -1,0 +1,85 @@
+//! What the example programs share: where they listen, what they log, how they end.
+#![allow(dead_code, reason = "no program uses all of it")]
+
+use std::error::Error;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tower_oidc::Provider;
+
+/// Errors go to stderr with their causes, each on a line.
+pub(crate) fn ended(program: &str, result: Result<(), Box<dyn Error>>) -> ExitCode {
+    let Err(error) = result else {
+        return ExitCode::SUCCESS;
+    };
+    eprintln!("{program} cannot start: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        eprintln!("  because: {error}");
+        cause = error.source();
+    }
+    ExitCode::FAILURE
+}
+
+/// Whether any setting of a provider is there.
+pub(crate) fn is_configured() -> bool {
+    std::env::vars_os()
+        .any(|(name, value)| name.to_string_lossy().starts_with("OPENID_") && !value.is_empty())
+}
+
+/// A provider that is away is no reason not to start; one that is somebody else is.
+pub(crate) async fn ask_once(provider: &Provider) -> Result<(), Box<dyn Error>> {
+    match provider.ready().await {
+        Err(error) if error.kind().is_configuration() => Err(error.into()),
+        // The log has said it already; requests are answered 503 until the provider is back.
+        Err(_) | Ok(()) => Ok(()),
+    }
+}
+
+/// `HOST` and `PORT`, 127.0.0.1:3080 by default.
+pub(crate) async fn listen() -> Result<TcpListener, Box<dyn Error>> {
+    let host = std::env::var("HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
+    let port = std::env::var("PORT").unwrap_or_else(|_| "3080".to_owned());
+    let port: u16 = port
+        .parse()
+        .map_err(|_| format!("PORT = {port:?} is not a port; write a number from 0 to 65535"))?;
+    TcpListener::bind((host.as_str(), port))
+        .await
+        .map_err(|error| {
+            format!("HOST:PORT = {host}:{port} cannot be listened on: {error}; choose another PORT")
+                .into()
+        })
+}
+
+/// `RUST_LOG`, or more of this crate where `DEBUG_OPENID_REQUESTS` is true.
+pub(crate) fn start_log() {
+    use tracing_subscriber::EnvFilter;
+    let debug = std::env::var("DEBUG_OPENID_REQUESTS").is_ok_and(|value| value == "true");
+    let default = if debug {
+        "info,tower_oidc=debug"
+    } else {
+        "info"
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+/// SIGTERM or Ctrl-C.
+pub(crate) async fn asked_to_stop() {
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => terminate.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = terminate => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

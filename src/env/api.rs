@@ -1,0 +1,102 @@
+use std::fmt;
+
+use crate::bearer::BearerLayer;
+use crate::claims::{Transport, parse_url};
+use crate::env::common::{CommonSettings, line};
+use crate::env::read::Variables;
+use crate::error::ConfigError;
+use crate::provider::Provider;
+use crate::verify::Verifier;
+
+/// The settings of an API, read and checked. `Display` shows the effective values.
+#[derive(Debug, Clone)]
+pub struct ApiSettings {
+    pub(super) common: CommonSettings,
+    domain_server: Option<String>,
+}
+
+impl ApiSettings {
+    /// Reads the process's environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the variable and the remedy.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::read(&Variables::from_env()?)
+    }
+
+    /// Reads these names and values, as from a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the variable and the remedy.
+    pub fn from_pairs<N, V>(pairs: impl IntoIterator<Item = (N, V)>) -> Result<Self, ConfigError>
+    where
+        N: Into<String>,
+        V: Into<String>,
+    {
+        Self::read(&Variables::from_pairs(pairs))
+    }
+
+    fn read(variables: &Variables) -> Result<Self, ConfigError> {
+        variables.check_names()?;
+        variables.required(
+            "OPENID_ISSUER",
+            "name the provider, such as https://tenant.us.auth0.com/",
+        )?;
+        let audiences = variables.list("OPENID_AUDIENCE").ok_or_else(|| {
+            ConfigError::missing(
+                "OPENID_AUDIENCE",
+                "without it tokens for any other service would pass; name this API as the \
+                 provider knows it (Auth0: the API identifier)",
+            )
+        })?;
+        let domain_server = variables.text("DOMAIN_SERVER");
+        if let Some(domain) = &domain_server {
+            parse_url("DOMAIN_SERVER", domain, Transport::HttpsOrLoopback)?;
+        }
+        Ok(Self {
+            common: CommonSettings::read(variables, audiences)?,
+            domain_server,
+        })
+    }
+
+    /// The provider.
+    #[must_use]
+    pub fn provider(&self) -> &Provider {
+        &self.common.provider
+    }
+
+    /// The verifier of its tokens.
+    #[must_use]
+    pub fn verifier(&self) -> &Verifier {
+        &self.common.verifier
+    }
+
+    /// The public address of the service (`DOMAIN_SERVER`).
+    #[must_use]
+    pub fn domain_server(&self) -> Option<&str> {
+        self.domain_server.as_deref()
+    }
+
+    /// Whether more is to be logged (`DEBUG_OPENID_REQUESTS`).
+    #[must_use]
+    pub fn debug_requests(&self) -> bool {
+        self.common.debug_requests
+    }
+}
+
+impl BearerLayer {
+    /// Verifies tokens as the environment says. See [`env`](crate::env) for the names.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the variable and the remedy.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Ok(Self::new(ApiSettings::from_env()?.verifier().clone()))
+    }
+}
+
+impl fmt::Display for ApiSettings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.common.fmt(formatter)?;
+        line(formatter, "DOMAIN_SERVER", self.domain_server())
+    }
+}

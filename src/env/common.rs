@@ -1,0 +1,177 @@
+//! What an API and a site that signs in have in common: the provider, and what its tokens must be.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::claims::{Issuer, Transport, is_loopback};
+use crate::env::read::Variables;
+use crate::error::ConfigError;
+use crate::jwt::Algorithm;
+use crate::provider::{Provider, ProviderBuilder};
+use crate::verify::{TokenProfile, Verifier};
+
+#[derive(Debug, Clone)]
+pub(super) struct CommonSettings {
+    issuer: String,
+    audiences: Vec<String>,
+    jwks_url: Option<String>,
+    key_lifetime: Option<Duration>,
+    algorithms: Option<Vec<Algorithm>>,
+    profile: TokenProfile,
+    leeway: Option<Duration>,
+    pub(super) debug_requests: bool,
+    /// Names that are another application's.
+    ignored: Vec<String>,
+    pub(super) provider: Provider,
+    pub(super) verifier: Verifier,
+}
+
+impl CommonSettings {
+    /// Reads what is common, and builds what comes of it: whatever does not build is an error now,
+    /// not when the first request comes.
+    pub(super) fn read(variables: &Variables, audiences: Vec<String>) -> Result<Self, ConfigError> {
+        let ignored = variables.check_names()?;
+        for name in ["OPENID_REUSE_TOKENS", "OPENID_USE_PKCE"] {
+            variables.must_be_true(name)?;
+        }
+        let issuer = variables.required(
+            "OPENID_ISSUER",
+            "name the provider, such as https://tenant.us.auth0.com/",
+        )?;
+        let issuer = issuer
+            .strip_suffix("/.well-known/openid-configuration")
+            .unwrap_or(&issuer)
+            .to_owned();
+        let transport = transport(&issuer)?;
+        let jwks_url = variables.text("OPENID_JWKS_URL");
+        let key_lifetime = variables.duration("OPENID_JWKS_URL_CACHE_TIME")?;
+        let mut builder: ProviderBuilder = Provider::builder(&issuer)
+            .set_transport(transport)
+            .allow_final_slash();
+        if let Some(url) = &jwks_url {
+            builder = builder.with_jwks_url(url);
+        }
+        if let Some(lifetime) = key_lifetime {
+            builder = builder.with_key_lifetime(lifetime);
+        }
+        let provider = builder.build().map_err(in_environment)?;
+        let algorithms = variables.algorithms("OPENID_ALGORITHMS")?;
+        let profile = variables.profile("OPENID_TOKEN_PROFILE")?;
+        let leeway = variables.seconds("OPENID_CLOCK_TOLERANCE")?;
+        let (first, others) = audiences
+            .split_first()
+            .map_or(("", &[][..]), |(first, others)| (first, others));
+        let mut builder = Verifier::builder(&provider, first).with_profile(profile);
+        for audience in others {
+            builder = builder.add_audience(audience);
+        }
+        if let Some(algorithms) = &algorithms {
+            builder = builder.with_algorithms(algorithms.iter().copied());
+        }
+        if let Some(leeway) = leeway {
+            builder = builder.with_leeway(leeway);
+        }
+        let verifier = builder.build().map_err(in_environment)?;
+        let debug_requests = variables.truth("DEBUG_OPENID_REQUESTS")?.unwrap_or(false);
+        let settings = Self {
+            issuer,
+            audiences,
+            jwks_url,
+            key_lifetime,
+            algorithms,
+            profile,
+            leeway,
+            debug_requests,
+            ignored,
+            provider,
+            verifier,
+        };
+        settings.tell(transport);
+        Ok(settings)
+    }
+
+    /// What an operator should know of settings that are taken.
+    fn tell(&self, transport: Transport) {
+        if transport == Transport::HttpsOrLoopback {
+            tracing::warn!(
+                issuer = self.issuer,
+                "the provider is reached by plain http on a loopback address: for development only"
+            );
+        }
+        if !self.ignored.is_empty() {
+            tracing::info!(names = ?self.ignored, "these settings are another application's and are ignored");
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn ignored(&self) -> &[String] {
+        &self.ignored
+    }
+}
+
+/// Plain http is for loopback addresses only.
+fn transport(issuer: &str) -> Result<Transport, ConfigError> {
+    let issuer = Issuer::parse(issuer, Transport::HttpsOrLoopback)
+        .map_err(|error| error.renamed("OPENID_ISSUER"))?;
+    let is_plain = url::Url::parse(issuer.as_str())
+        .is_ok_and(|url| url.scheme() == "http" && is_loopback(&url));
+    Ok(if is_plain {
+        Transport::HttpsOrLoopback
+    } else {
+        Transport::Https
+    })
+}
+
+/// The name by which the operator knows a setting.
+pub(super) fn in_environment(error: ConfigError) -> ConfigError {
+    let name = match error.setting() {
+        "issuer" | "tenants" => "OPENID_ISSUER",
+        "audience" => "OPENID_AUDIENCE",
+        "jwks url" => "OPENID_JWKS_URL",
+        "key lifetime" => "OPENID_JWKS_URL_CACHE_TIME",
+        "leeway" => "OPENID_CLOCK_TOLERANCE",
+        "algorithms" => "OPENID_ALGORITHMS",
+        "client id" => "OPENID_CLIENT_ID",
+        "client secret" => "OPENID_CLIENT_SECRET",
+        "session secret" => "OPENID_SESSION_SECRET",
+        "address" => "DOMAIN_SERVER",
+        "path" => "OPENID_CALLBACK_URL",
+        "scope" => "OPENID_SCOPE",
+        "resource" => "OPENID_RESOURCE",
+        "post logout redirect" => "OPENID_POST_LOGOUT_REDIRECT_URI",
+        _ => return error,
+    };
+    error.renamed(name)
+}
+
+/// One line of the effective settings.
+pub(super) fn line(
+    formatter: &mut fmt::Formatter<'_>,
+    name: &str,
+    value: Option<&str>,
+) -> fmt::Result {
+    writeln!(formatter, "{name} = {}", value.unwrap_or("(default)"))
+}
+
+impl fmt::Display for CommonSettings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = |duration: Duration| humantime::format_duration(duration).to_string();
+        let algorithms = self.algorithms.as_ref().map(|algorithms| {
+            let names: Vec<_> = algorithms.iter().map(|one| one.name()).collect();
+            names.join(",")
+        });
+        let profile = format!("{:?}", self.profile).to_lowercase();
+        for (name, value) in [
+            ("OPENID_ISSUER", Some(self.issuer.clone())),
+            ("OPENID_AUDIENCE", Some(self.audiences.join(","))),
+            ("OPENID_JWKS_URL", self.jwks_url.clone()),
+            ("OPENID_JWKS_URL_CACHE_TIME", self.key_lifetime.map(time)),
+            ("OPENID_ALGORITHMS", algorithms),
+            ("OPENID_TOKEN_PROFILE", Some(profile)),
+            ("OPENID_CLOCK_TOLERANCE", self.leeway.map(time)),
+        ] {
+            line(formatter, name, value.as_deref())?;
+        }
+        Ok(())
+    }
+}

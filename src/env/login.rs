@@ -1,0 +1,332 @@
+use std::fmt;
+use std::fs;
+
+use url::Url;
+
+use crate::claims::{Transport, parse_url};
+use crate::env::common::{CommonSettings, in_environment, line};
+use crate::env::read::Variables;
+use crate::error::ConfigError;
+use crate::login::{KeyRing, LoginBuilder, LoginLayer};
+use crate::provider::{Client, Provider};
+use crate::secret::Secret;
+use crate::verify::Verifier;
+
+/// The settings of browser sign-in, read and checked. `Display` shows the effective values, secrets
+/// redacted.
+#[derive(Debug, Clone)]
+pub struct LoginSettings {
+    common: CommonSettings,
+    client: Client,
+    secrets: Vec<Secret>,
+    address: Option<String>,
+    callback: String,
+    scope: Option<String>,
+    requested_audience: Option<String>,
+    refresh_audience: Option<String>,
+    resources: Vec<String>,
+    signs_out_at_provider: bool,
+    back_to: Option<String>,
+    button_label: Option<String>,
+    image_url: Option<String>,
+}
+
+const CALLBACK: &str = "/oauth/openid/callback";
+const BUTTON_LABEL: &str = "Continue with OpenID";
+
+impl LoginSettings {
+    /// Reads the process's environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the variable and the remedy.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::read(&Variables::from_env()?)
+    }
+
+    /// Reads these names and values, as from a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the variable and the remedy.
+    pub fn from_pairs<N, V>(pairs: impl IntoIterator<Item = (N, V)>) -> Result<Self, ConfigError>
+    where
+        N: Into<String>,
+        V: Into<String>,
+    {
+        Self::read(&Variables::from_pairs(pairs))
+    }
+
+    fn read(variables: &Variables) -> Result<Self, ConfigError> {
+        variables.check_names()?;
+        if variables.text("REDIS_URL").is_some() {
+            return Err(ConfigError::invalid(
+                "REDIS_URL",
+                "(redacted)",
+                "there is no Redis store in this version",
+                "remove it: sessions live in the memory of this process",
+            ));
+        }
+        variables.required(
+            "OPENID_ISSUER",
+            "name the provider, such as https://tenant.us.auth0.com/",
+        )?;
+        let client_id = variables.required("OPENID_CLIENT_ID", "copy it from the provider")?;
+        let audiences = variables.list("OPENID_AUDIENCE");
+        if audiences.is_none() {
+            tracing::warn!(
+                "OPENID_AUDIENCE is not set: only access tokens for the client itself are accepted; \
+                 providers such as Auth0 answer with tokens that cannot be verified"
+            );
+        }
+        let requested_audience = variables
+            .text("OPENID_REQUEST_AUDIENCE")
+            .or_else(|| audiences.as_ref()?.first().cloned());
+        let common = CommonSettings::read(
+            variables,
+            audiences.unwrap_or_else(|| vec![client_id.clone()]),
+        )?;
+        let (address, callback) = place(variables)?;
+        let settings = Self {
+            client: client(variables, &client_id)?,
+            secrets: variables
+                .list("OPENID_SESSION_SECRET")
+                .ok_or_else(|| {
+                    ConfigError::missing(
+                        "OPENID_SESSION_SECRET",
+                        "make one by `openssl rand -base64 48`; it must be the same in every replica",
+                    )
+                })?
+                .into_iter()
+                .map(Secret::new)
+                .collect(),
+            address,
+            callback,
+            scope: variables.text("OPENID_SCOPE"),
+            requested_audience,
+            refresh_audience: variables.text("OPENID_REFRESH_AUDIENCE"),
+            resources: variables.list("OPENID_RESOURCE").unwrap_or_default(),
+            signs_out_at_provider: variables
+                .truth("OPENID_USE_END_SESSION_ENDPOINT")?
+                .unwrap_or(true),
+            back_to: back_to(variables)?,
+            button_label: variables.text("OPENID_BUTTON_LABEL"),
+            image_url: variables.text("OPENID_IMAGE_URL"),
+            common,
+        };
+        // Whatever does not build is an error now, whatever the address will be.
+        let probe = settings
+            .clone()
+            .with_default_address("https://app.example.com");
+        let _layer = probe.builder()?.build().map_err(in_environment)?;
+        Ok(settings)
+    }
+
+    /// The address of the site where neither `DOMAIN_SERVER` nor its kin say.
+    #[must_use]
+    pub fn with_default_address(mut self, address: &str) -> Self {
+        self.address.get_or_insert_with(|| address.to_owned());
+        self
+    }
+
+    /// A builder of the layer, for what the environment does not say: a store, anonymous visitors.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the variable and the remedy.
+    pub fn builder(&self) -> Result<LoginBuilder, ConfigError> {
+        let address = self.address.as_deref().ok_or_else(|| {
+            ConfigError::missing(
+                "DOMAIN_SERVER",
+                "name the public origin of this site, such as https://app.example.com",
+            )
+        })?;
+        let keys = KeyRing::new(self.secrets.iter().map(Secret::expose)).map_err(in_environment)?;
+        let mut builder =
+            LoginLayer::builder(self.verifier().clone(), self.client.clone(), address, keys)
+                .with_callback_path(&self.callback)
+                .with_requested_audience(self.requested_audience.as_deref());
+        if let Some(scope) = &self.scope {
+            builder = builder.with_scope(scope);
+        }
+        if let Some(audience) = &self.refresh_audience {
+            builder = builder.with_refresh_audience(audience);
+        }
+        for resource in &self.resources {
+            builder = builder.add_resource(resource);
+        }
+        if let Some(url) = &self.back_to {
+            builder = builder.with_post_logout_redirect(url);
+        }
+        if !self.signs_out_at_provider {
+            builder = builder.without_provider_sign_out();
+        }
+        Ok(builder)
+    }
+
+    /// The provider.
+    #[must_use]
+    pub fn provider(&self) -> &Provider {
+        &self.common.provider
+    }
+
+    /// The verifier of its access tokens, for a bearer layer on the same routes.
+    #[must_use]
+    pub fn verifier(&self) -> &Verifier {
+        &self.common.verifier
+    }
+
+    /// What a sign-in button says (`OPENID_BUTTON_LABEL`). Default: `Continue with OpenID`.
+    #[must_use]
+    pub fn button_label(&self) -> &str {
+        self.button_label.as_deref().unwrap_or(BUTTON_LABEL)
+    }
+
+    /// The image on a sign-in button (`OPENID_IMAGE_URL`).
+    #[must_use]
+    pub fn image_url(&self) -> Option<&str> {
+        self.image_url.as_deref()
+    }
+
+    /// Whether more is to be logged (`DEBUG_OPENID_REQUESTS`).
+    #[must_use]
+    pub fn debug_requests(&self) -> bool {
+        self.common.debug_requests
+    }
+}
+
+impl LoginLayer {
+    /// Signs browsers in as the environment says. See [`env`](crate::env) for the names.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the variable and the remedy.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        LoginSettings::from_env()?
+            .builder()?
+            .build()
+            .map_err(in_environment)
+    }
+}
+
+fn client(variables: &Variables, id: &str) -> Result<Client, ConfigError> {
+    const FILE: &str = "OPENID_CLIENT_SECRET_FILE";
+    let secret = match (variables.text("OPENID_CLIENT_SECRET"), variables.text(FILE)) {
+        (Some(_), Some(_)) => {
+            return Err(ConfigError::Contradiction {
+                setting: "OPENID_CLIENT_SECRET".into(),
+                other: FILE.into(),
+                remedy: "set one of them".into(),
+            });
+        }
+        (Some(secret), None) => Some(secret),
+        (None, Some(path)) => {
+            let text = fs::read_to_string(&path).map_err(|error| {
+                ConfigError::invalid(
+                    FILE,
+                    &path,
+                    format!("it cannot be read: {error}"),
+                    "name a file that holds the client secret and nothing else",
+                )
+            })?;
+            Some(text.trim_end().to_owned())
+        }
+        (None, None) => None,
+    };
+    match secret {
+        Some(secret) => Client::with_secret(id, &secret),
+        None => Client::public(id),
+    }
+    .map_err(in_environment)
+}
+
+/// The site's address, where anything says, and the path of the callback.
+fn place(variables: &Variables) -> Result<(Option<String>, String), ConfigError> {
+    const NAME: &str = "OPENID_CALLBACK_URL";
+    let origin = |name| -> Result<Option<Url>, ConfigError> {
+        let Some(text) = variables.text(name) else {
+            return Ok(None);
+        };
+        let url = parse_url(name, &text, Transport::HttpsOrLoopback)?;
+        if url.path() != "/" || url.query().is_some() {
+            return Err(ConfigError::invalid(
+                name,
+                text,
+                "it has a path or query",
+                "write the origin alone, such as https://app.example.com",
+            ));
+        }
+        Ok(Some(url))
+    };
+    let configured = match origin("DOMAIN_SERVER")? {
+        Some(url) => Some(url),
+        None => origin("DOMAIN_CLIENT")?,
+    };
+    let text = |url: &Url| url.origin().ascii_serialization();
+    let callback = variables.text(NAME).unwrap_or_else(|| CALLBACK.to_owned());
+    if !callback.contains("://") {
+        return Ok((configured.as_ref().map(text), callback));
+    }
+    let url = parse_url(NAME, &callback, Transport::HttpsOrLoopback)?;
+    if url.query().is_some() {
+        return Err(ConfigError::invalid(
+            NAME,
+            callback,
+            "it has a query",
+            "remove everything from the question mark on",
+        ));
+    }
+    if configured.is_some_and(|configured| configured.origin() != url.origin()) {
+        return Err(ConfigError::Contradiction {
+            setting: NAME.into(),
+            other: "DOMAIN_SERVER".into(),
+            remedy: "the callback must lie on the site: write a path, such as \
+                     /oauth/openid/callback"
+                .into(),
+        });
+    }
+    Ok((Some(text(&url)), url.path().to_owned()))
+}
+
+/// Where browsers go after signing out at the provider.
+fn back_to(variables: &Variables) -> Result<Option<String>, ConfigError> {
+    for name in ["OPENID_POST_LOGOUT_REDIRECT_URI", "DOMAIN_CLIENT"] {
+        if let Some(url) = variables.text(name) {
+            parse_url(name, &url, Transport::HttpsOrLoopback)?;
+            return Ok(Some(url));
+        }
+    }
+    Ok(None)
+}
+
+impl fmt::Display for LoginSettings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.common.fmt(formatter)?;
+        let secrets = format!("(redacted, {})", self.secrets.len());
+        let at_provider = self.signs_out_at_provider.to_string();
+        let resources = self.resources.join(",");
+        for (name, value) in [
+            ("OPENID_CLIENT_ID", Some(self.client.id())),
+            (
+                "OPENID_CLIENT_SECRET",
+                Some(self.client.secret_for_people()),
+            ),
+            ("OPENID_SESSION_SECRET", Some(&*secrets)),
+            ("DOMAIN_SERVER", self.address.as_deref()),
+            ("OPENID_CALLBACK_URL", Some(&*self.callback)),
+            ("OPENID_SCOPE", self.scope.as_deref()),
+            (
+                "OPENID_REQUEST_AUDIENCE",
+                self.requested_audience.as_deref(),
+            ),
+            (
+                "OPENID_RESOURCE",
+                Some(&*resources).filter(|text| !text.is_empty()),
+            ),
+            ("OPENID_REFRESH_AUDIENCE", self.refresh_audience.as_deref()),
+            ("OPENID_USE_END_SESSION_ENDPOINT", Some(&*at_provider)),
+            ("OPENID_POST_LOGOUT_REDIRECT_URI", self.back_to.as_deref()),
+            ("OPENID_BUTTON_LABEL", Some(self.button_label())),
+            ("OPENID_IMAGE_URL", self.image_url()),
+        ] {
+            line(formatter, name, value)?;
+        }
+        Ok(())
+    }
+}

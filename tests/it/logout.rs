@@ -1,0 +1,415 @@
+//! Signing out: here, at the provider, and at the provider's word.
+
+use http::{Method, Request, StatusCode};
+use tower::{Layer, ServiceExt};
+use tower_oidc::LoginErrorKind as Kind;
+use tower_oidc::login::LoginBuilder;
+use tower_oidc::testing::{Endpoint, Fault, TokenBuilder};
+
+use crate::browser::{App, Browser, SESSION, SITE, builder, failure, location, query};
+use crate::support::{Answer, seconds, until};
+
+const LOGOUT: &str = "/oauth/openid/logout";
+const BACKCHANNEL: &str = "/oauth/openid/backchannel-logout";
+
+async fn signed_in() -> (App, Browser) {
+    let app = App::start().await;
+    let mut browser = Browser::default();
+    browser.sign_in(&app).await;
+    (app, browser)
+}
+
+async fn is_signed_in(app: &App, browser: &Browser) -> bool {
+    browser.clone().fetch(app, "/").await.status() == StatusCode::OK
+}
+
+/// The `sid` of the session, as the ID token has it.
+async fn sid(app: &App, browser: &Browser) -> String {
+    browser.clone().fetch(app, "/").await;
+    let claims: serde_json::Value = app.session().id_claims().unwrap();
+    claims["sid"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn lo_01_lo_18_in_08_here_first_then_revoked_then_at_the_provider() {
+    let (app, mut browser) = signed_in().await;
+    let refresh_token = app.idp.live_refresh_tokens().remove(0);
+    let replayed = browser.clone();
+    let answer = browser.post(&app, LOGOUT).await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    assert!(!browser.jar.contains_key(SESSION));
+    assert!(
+        !is_signed_in(&app, &replayed).await,
+        "sc_09: the old cookie is worth nothing"
+    );
+    let asked = query(location(&answer));
+    assert!(location(&answer).starts_with(&format!("{}/end-session?", app.idp.issuer())));
+    assert!(asked["id_token_hint"].starts_with("eyJ"));
+    assert_eq!(asked["client_id"], "development");
+    assert_eq!(asked["post_logout_redirect_uri"], format!("{SITE}/"));
+    assert_eq!(asked["state"].len(), 43);
+    until(|| app.idp.live_refresh_tokens().is_empty()).await;
+    let form = app.idp.seen(Endpoint::Revocation).remove(0);
+    assert!(form.contains(&("token".to_owned(), refresh_token)));
+    assert!(form.contains(&("token_type_hint".to_owned(), "refresh_token".to_owned())));
+    // Once more does no harm.
+    let answer = browser.post(&app, LOGOUT).await;
+    assert_eq!(location(&answer), "/");
+}
+
+#[tokio::test]
+async fn lo_02_f73_a_long_hint_stays_out_of_the_url() {
+    let app = App::start().await;
+    app.idp
+        .edit_id_token(|token| token.claim("groups", "g".repeat(3_000)));
+    let mut browser = Browser::default();
+    browser.sign_in(&app).await;
+    let answer = browser.post(&app, LOGOUT).await;
+    let asked = query(location(&answer));
+    assert!(!asked.contains_key("id_token_hint"));
+    assert_eq!(asked["logout_hint"], "user-1");
+    assert_eq!(asked["client_id"], "development");
+    assert!(location(&answer).len() < 500);
+}
+
+#[tokio::test]
+async fn f72_the_hint_is_kept_when_a_refresh_brings_none() {
+    let (app, mut browser) = signed_in().await;
+    app.idp.edit_token_answer(|_, answer| {
+        answer.as_object_mut().unwrap().remove("id_token");
+    });
+    app.hour_passes();
+    browser.fetch(&app, "/").await;
+    assert_eq!(app.session().renewals(), 1);
+    let answer = browser.post(&app, LOGOUT).await;
+    assert!(query(location(&answer)).contains_key("id_token_hint"));
+}
+
+#[tokio::test]
+async fn lo_03_the_way_back_is_checked_by_state_and_leads_nowhere_else() {
+    let (app, mut browser) = signed_in().await;
+    let answer = browser
+        .post(&app, &format!("{LOGOUT}?return_to=/bye"))
+        .await;
+    let state = query(location(&answer))["state"].clone();
+    let forged = browser.clone().visit(&app, "/?state=forged").await;
+    assert_ne!(forged.headers().get("location").unwrap(), "/bye");
+    let back = browser.visit(&app, &format!("/?state={state}")).await;
+    assert_eq!(location(&back), "/bye");
+    let again = browser.visit(&app, &format!("/?state={state}")).await;
+    assert_ne!(again.headers().get("location").unwrap(), "/bye", "once");
+
+    let (app, mut browser) = signed_in().await;
+    let answer = browser
+        .post(&app, &format!("{LOGOUT}?return_to=//evil.example"))
+        .await;
+    let state = query(location(&answer))["state"].clone();
+    let back = browser.visit(&app, &format!("/?state={state}")).await;
+    assert!(!location(&back).contains("evil"));
+}
+
+#[tokio::test]
+async fn lo_04_without_the_providers_part_one_is_signed_out_all_the_same() {
+    let app = App::start_with(LoginBuilder::without_provider_sign_out).await;
+    let mut browser = Browser::default();
+    browser.sign_in(&app).await;
+    let answer = browser.post(&app, LOGOUT).await;
+    assert_eq!(location(&answer), "/");
+    assert_eq!(app.idp.hits().end_session, 0);
+
+    for fault in [
+        Fault::Status(500),
+        Fault::Status(400),
+        Fault::busy(3_600),
+        Fault::Stall,
+    ] {
+        let (app, mut browser) = signed_in().await;
+        app.idp.set_fault(Endpoint::Revocation, fault.clone());
+        let replayed = browser.clone();
+        let answer = browser.post(&app, LOGOUT).await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER, "in_08 {fault:?}");
+        assert!(!is_signed_in(&app, &replayed).await, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn in_08_revoking_is_tried_again_a_few_times() {
+    let (app, mut browser) = signed_in().await;
+    app.idp.set_fault(Endpoint::Revocation, Fault::busy(0));
+    browser.post(&app, LOGOUT).await;
+    until(|| app.idp.hits().revocation == 3).await;
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert_eq!(app.idp.hits().revocation, 3);
+}
+
+async fn backchannel(app: &App, content_type: &str, body: String) -> Answer {
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(BACKCHANNEL)
+        .header("content-type", content_type)
+        .body(body)
+        .unwrap();
+    app.service().oneshot(request).await.unwrap()
+}
+
+async fn told(app: &App, token: TokenBuilder) -> Answer {
+    let form = format!("x=y&logout_token={}", token.build());
+    backchannel(app, "application/x-www-form-urlencoded", form).await
+}
+
+#[tokio::test]
+async fn lo_12_lo_13_lo_14_the_provider_ends_one_session_or_all_of_somebody() {
+    let app = App::start().await;
+    let mut browsers = [Browser::default(), Browser::default(), Browser::default()];
+    for browser in &mut browsers {
+        browser.sign_in(&app).await;
+    }
+    let mut stranger = Browser::default();
+    app.idp.set_user("user-2");
+    stranger.sign_in(&app).await;
+
+    let token = app
+        .idp
+        .logout_token("development")
+        .claim("sid", sid(&app, &browsers[0]).await);
+    let answer = told(&app, token).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(answer.headers()["cache-control"], "no-store");
+    assert!(!is_signed_in(&app, &browsers[0]).await);
+    assert!(is_signed_in(&app, &browsers[1]).await);
+
+    // Both: the session alone.
+    let token = app
+        .idp
+        .logout_token("development")
+        .subject("user-1")
+        .claim("sid", sid(&app, &browsers[1]).await);
+    assert_eq!(told(&app, token).await.status(), StatusCode::OK);
+    assert!(!is_signed_in(&app, &browsers[1]).await);
+    assert!(is_signed_in(&app, &browsers[2]).await);
+
+    let token = app.idp.logout_token("development").subject("user-1");
+    assert_eq!(told(&app, token).await.status(), StatusCode::OK);
+    assert!(!is_signed_in(&app, &browsers[2]).await);
+    assert!(is_signed_in(&app, &stranger).await, "others stay");
+
+    let token = app.idp.logout_token("development").subject("nobody");
+    assert_eq!(
+        told(&app, token).await.status(),
+        StatusCode::OK,
+        "nobody was signed in"
+    );
+    // Tokens for offline access are left to the provider (lo_15).
+    assert_eq!(app.idp.hits().revocation, 0);
+}
+
+#[tokio::test]
+async fn lo_15_tokens_are_revoked_where_that_is_chosen() {
+    let app = App::start_with(LoginBuilder::revoke_offline_access).await;
+    Browser::default().sign_in(&app).await;
+    let token = app.idp.logout_token("development").subject("user-1");
+    assert_eq!(told(&app, token).await.status(), StatusCode::OK);
+    until(|| app.idp.live_refresh_tokens().is_empty()).await;
+}
+
+#[tokio::test]
+async fn lo_05_to_lo_10_a_logout_token_that_breaks_one_rule() {
+    type Edit = fn(TokenBuilder) -> TokenBuilder;
+    let edits: [(&str, Edit); 19] = [
+        ("lo_06 signature", |token| token.signature(|_| vec![7; 256])),
+        ("lo_06 none", |token| {
+            token.header("alg", "none").signature(|_| Vec::new())
+        }),
+        ("lo_06 iss", |token| {
+            token.claim("iss", "https://evil.example")
+        }),
+        ("lo_06 aud", |token| token.claim("aud", "another")),
+        ("lo_06 exp", |token| token.claim("exp", 1)),
+        ("lo_06 no exp", |token| token.without_claim("exp")),
+        ("lo_06 no iat", |token| token.without_claim("iat")),
+        ("lo_07 neither", |token| token.without_claim("sub")),
+        ("lo_08 no events", |token| token.without_claim("events")),
+        ("lo_08 other event", |token| {
+            token.claim("events", serde_json::json!({"x": {}}))
+        }),
+        ("lo_08 text", |token| {
+            token.claim(
+                "events",
+                "http://schemas.openid.net/event/backchannel-logout",
+            )
+        }),
+        ("lo_08 array", |token| {
+            token.claim(
+                "events",
+                ["http://schemas.openid.net/event/backchannel-logout"],
+            )
+        }),
+        ("lo_08 no object", |token| {
+            token.claim(
+                "events",
+                serde_json::json!({"http://schemas.openid.net/event/backchannel-logout": true}),
+            )
+        }),
+        ("lo_09 nonce", |token| token.claim("nonce", "x")),
+        ("lo_10 at+jwt", |token| token.header("typ", "at+jwt")),
+        ("lo_10 other", |token| token.header("typ", "secevent+jwt")),
+        ("lo_11 iat long ago", |token| token.claim("iat", 1_000)),
+        ("lo_11 no jti", |token| token.without_claim("jti")),
+        ("sub of another type", |token| token.claim("sub", 7)),
+    ];
+    let (app, browser) = signed_in().await;
+    for (name, edit) in edits {
+        let token = app.idp.logout_token("development").subject("user-1");
+        let answer = told(&app, edit(token)).await;
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{name}");
+        assert_eq!(failure(&answer), Some(Kind::LogoutTokenRefused), "{name}");
+        let problem: serde_json::Value = serde_json::from_str(answer.body()).unwrap();
+        assert_eq!(problem["error"], "invalid_request", "{name}");
+        assert_eq!(answer.headers()["cache-control"], "no-store");
+    }
+    assert!(
+        is_signed_in(&app, &browser).await,
+        "none of it had any effect"
+    );
+    // Types that are tolerated (lo_10).
+    for edit in [
+        |token: TokenBuilder| token.header("typ", "JWT"),
+        |token: TokenBuilder| token.without_header("typ"),
+        |token: TokenBuilder| {
+            token
+                .header("typ", "Logout+JWT")
+                .claim("events", event_value())
+        },
+    ] {
+        let token = edit(app.idp.logout_token("development").subject("user-9"));
+        assert_eq!(told(&app, token).await.status(), StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn lo_05_what_is_no_form_with_one_logout_token_has_no_effect() {
+    let (app, browser) = signed_in().await;
+    // An ID token or access token sent here.
+    let id_token = app
+        .idp
+        .token("development")
+        .header("typ", "JWT")
+        .claim("nonce", "x");
+    assert_eq!(told(&app, id_token).await.status(), StatusCode::BAD_REQUEST);
+    let good = || {
+        app.idp
+            .logout_token("development")
+            .subject("user-1")
+            .build()
+    };
+    for (name, content_type, body) in [
+        (
+            "json",
+            "application/json",
+            format!("{{\"logout_token\":\"{}\"}}", good()),
+        ),
+        (
+            "json as form",
+            "application/json",
+            format!("logout_token={}", good()),
+        ),
+        ("no type", "", format!("logout_token={}", good())),
+        ("none", "application/x-www-form-urlencoded", String::new()),
+        (
+            "twice",
+            "application/x-www-form-urlencoded",
+            format!("logout_token={}&logout_token={}", good(), good()),
+        ),
+    ] {
+        let answer = backchannel(&app, content_type, body).await;
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "lo_05 {name}");
+    }
+    let huge = format!("logout_token={}", "a".repeat(65 * 1024));
+    let answer = backchannel(&app, "application/x-www-form-urlencoded", huge).await;
+    assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(
+        is_signed_in(&app, &browser).await,
+        "none of it had any effect"
+    );
+}
+
+fn event_value() -> serde_json::Value {
+    serde_json::json!({"http://schemas.openid.net/event/backchannel-logout": {"more": 1}})
+}
+
+#[tokio::test]
+async fn lo_11_a_logout_token_counts_once() {
+    let (app, _) = signed_in().await;
+    let token = app
+        .idp
+        .logout_token("development")
+        .subject("user-1")
+        .build();
+    let form = format!("logout_token={token}");
+    let kind = "application/x-www-form-urlencoded";
+    assert_eq!(
+        backchannel(&app, kind, form.clone()).await.status(),
+        StatusCode::OK
+    );
+    let mut browser = Browser::default();
+    browser.sign_in(&app).await;
+    app.clock.advance(seconds(100));
+    assert_eq!(
+        backchannel(&app, kind, form).await.status(),
+        StatusCode::BAD_REQUEST,
+        "replayed"
+    );
+    assert!(is_signed_in(&app, &browser).await);
+}
+
+#[tokio::test]
+async fn lo_17_front_channel_ends_the_session_it_names_and_nothing_else() {
+    let path = "/oauth/openid/frontchannel-logout";
+    let (app, browser) = signed_in().await;
+    let sid = sid(&app, &browser).await;
+    let layer = builder(&app.verifier)
+        .with_shared_store(app.store.clone())
+        .allow_frontchannel_logout()
+        .build()
+        .unwrap();
+    let service = layer.layer(app.inner.clone());
+    let frame = |query: String| {
+        let request = Request::builder()
+            .uri(format!("{path}?{query}"))
+            .header("sec-fetch-dest", "iframe")
+            .body(String::new())
+            .unwrap();
+        service.clone().oneshot(request)
+    };
+    let encode =
+        |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let iss = encode(app.idp.issuer());
+    for query in [
+        String::new(),
+        format!("sid={sid}"),
+        format!("iss={iss}"),
+        format!("iss={iss}&sid=another"),
+        format!("iss={}&sid={sid}", encode("https://evil.example")),
+        format!("iss={iss}&sid={sid}&sid={sid}"),
+    ] {
+        let answer = frame(query.clone()).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert!(is_signed_in(&app, &browser).await, "{query}");
+    }
+    let answer = frame(format!("iss={iss}&sid={sid}")).await.unwrap();
+    assert_eq!(answer.headers()["cache-control"], "no-store");
+    let policy = answer.headers()["content-security-policy"]
+        .to_str()
+        .unwrap();
+    assert_eq!(
+        policy,
+        format!("default-src 'none'; frame-ancestors {}", app.idp.issuer())
+    );
+    assert!(!is_signed_in(&app, &browser).await);
+    // Where it is not offered it is nobody's address.
+    let (app, mut browser) = signed_in().await;
+    let answer = browser
+        .visit(&app, &format!("{path}?iss={iss}&sid={sid}"))
+        .await;
+    assert_eq!(answer.body(), "user-1");
+}
