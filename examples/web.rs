@@ -107,16 +107,18 @@ async fn serve(
             "/app.js",
             get(|| async { file("text/javascript", include_str!("web/app.js")) }),
         );
-    // Browsers bring a cookie and API clients a token; the handlers need not care.
+    // Browsers bring a cookie and API clients a token; the handlers need not care. The layers come
+    // last, around everything: the paths of the sign-in are nobody's route.
     let site = Router::new()
         .route("/", get(home))
         .route("/api/me", get(me))
         .layer(Extension(Arc::new(button)))
         .layer(Extension(login.clone()))
+        .merge(open)
         .layer(login)
         .layer(BearerLayer::new(verifier.clone()).allow_anonymous());
     println!("listening on http://{}", listener.local_addr()?);
-    axum::serve(listener, site.merge(open))
+    axum::serve(listener, site)
         .with_graceful_shutdown(support::asked_to_stop())
         .await?;
     Ok(())

@@ -40,16 +40,17 @@ pub(super) fn due(now: UnixTime, obtained_at: UnixTime, expires_at: UnixTime, ji
     }
 }
 
-/// How long to wait after an attempt that came to nothing: as long again as it has been due, within
-/// bounds, so that an outage brings fewer attempts the longer it lasts.
-pub(super) fn back_off(now: UnixTime, expires_at: UnixTime) -> Duration {
-    const SHORTEST: u64 = 5;
-    const LONGEST: u64 = 60;
-    let since_due = now
-        .as_seconds()
-        .saturating_sub(expires_at.as_seconds().saturating_sub(BEHIND));
-    let pause = u64::try_from(since_due).unwrap_or(0);
-    Duration::from_secs(pause.clamp(SHORTEST, LONGEST))
+/// How long to wait after an attempt that came to nothing: a moment after the first since the tokens
+/// were obtained, longer after the next, so that an outage brings few attempts.
+pub(super) fn back_off(obtained_at: UnixTime, refresh_not_before: UnixTime) -> Duration {
+    const FIRST_PAUSE: Duration = Duration::from_secs(5);
+    const LATER_PAUSE: Duration = Duration::from_secs(15);
+    // A commit leaves the time it was made, a failure that and its pause at least.
+    if refresh_not_before < obtained_at.saturating_add(FIRST_PAUSE) {
+        FIRST_PAUSE
+    } else {
+        LATER_PAUSE
+    }
 }
 
 #[cfg(test)]
@@ -95,7 +96,7 @@ mod tests {
             lifetime in 1_i64..100_000, age in 0_i64..100_000,
         ) {
             let _ = at(now, obtained, expires, jitter);
-            let _ = back_off(UnixTime::from_seconds(now), UnixTime::from_seconds(expires));
+            let _ = back_off(UnixTime::from_seconds(obtained), UnixTime::from_seconds(now));
             if age * 2 < lifetime {
                 prop_assert_eq!(at(age, 0, lifetime, jitter), Due::No);
             }
@@ -103,11 +104,12 @@ mod tests {
     }
 
     #[test]
-    fn rt_08_the_pause_grows_with_the_outage() {
-        let pause = |now| back_off(UnixTime::from_seconds(now), UnixTime::from_seconds(1_060));
-        assert_eq!(pause(1_000), Duration::from_secs(5));
-        assert_eq!(pause(1_020), Duration::from_secs(20));
-        assert_eq!(pause(9_000), Duration::from_secs(60));
-        assert_eq!(pause(0), Duration::from_secs(5));
+    fn rt_08_the_first_pause_is_short_however_long_nobody_came() {
+        let time = UnixTime::from_seconds;
+        let pause = |not_before| back_off(time(1_000), time(not_before)).as_secs();
+        assert_eq!(pause(i64::MIN), 5, "a new session");
+        assert_eq!(pause(1_001), 5, "renewed once, and now the first failure");
+        assert_eq!(pause(1_005), 15);
+        assert_eq!(pause(9_000), 15);
     }
 }

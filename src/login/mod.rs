@@ -13,10 +13,12 @@
 //! The layer that signs browsers in is not among it yet.
 
 mod attempt;
+mod callback;
 mod cookie;
 mod due;
 mod flow;
 mod history;
+mod identity;
 mod layer;
 mod page;
 mod refresh;

@@ -13,21 +13,18 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::clock::UnixTime;
-use crate::error::{
-    Chain, LoginError, LoginErrorKind as Kind, ProviderError, ProviderErrorKind, VerifyErrorKind,
-};
+use crate::error::{Chain, LoginError, LoginErrorKind as Kind, ProviderError, ProviderErrorKind};
 use crate::login::due::back_off;
 use crate::login::refresh::{
     EndReason, Fence, FenceOutcome, LeaseOutcome, Record, RefreshState, Renewal, Settlement,
 };
-use crate::login::relying_party::{RelyingParty, Unopened};
+use crate::login::relying_party::RelyingParty;
 use crate::login::session_id::StoreKey;
 use crate::login::store::Stored;
 use crate::login::tokens::{TokenSet, token_lifetime};
 use crate::observe;
 use crate::provider::token_endpoint::{GrantFailure, TOKEN_CALL, TokenAnswer};
 use crate::secret::Secret;
-use crate::verify::id_token::Expected;
 
 /// What an attempt to renew comes to.
 #[derive(Clone)]
@@ -56,7 +53,7 @@ impl Flights {
 }
 
 /// How long one task may hold the right to spend a refresh token.
-const LEASE: Duration = Duration::from_secs(15);
+pub(super) const LEASE: Duration = Duration::from_secs(15);
 
 /// What a leader may take from its lease to the provider's answer.
 const GRANT: Duration = Duration::from_secs(12);
@@ -179,7 +176,16 @@ impl RelyingParty {
                 };
                 self.commit(&lease, &tokens, &refresh_token, answer).await
             }
-            Err(failure) => self.failed(key, fence, &record, now, failure).await,
+            Err(failure) => {
+                let pause = back_off(tokens.obtained_at(), record.refresh_not_before);
+                let held = Held {
+                    key,
+                    fence,
+                    record,
+                    now,
+                };
+                self.failed(&held, pause, failure).await
+            }
         }
     }
 
@@ -289,95 +295,8 @@ impl RelyingParty {
         }
     }
 
-    /// Holds what came against who signed in
-    /// ([OpenID Connect Core §12.2](https://openid.net/specs/openid-connect-core-1_0.html#RefreshTokenResponse)).
-    /// It is stored already: another process that reads it verifies the access token for itself.
-    async fn check_identity(
-        &self,
-        key: StoreKey,
-        tokens: &TokenSet,
-        answer: &TokenAnswer,
-        record: Record,
-    ) -> Outcome {
-        let now = self.provider.clock().now();
-        let is_other = match &answer.id_token {
-            Some(id_token) => self.is_somebody_else(tokens, answer, id_token, now).await,
-            None => false,
-        };
-        let is_other = is_other
-            || match self.open(key, &record).await {
-                Err(Unopened::Refused { error, .. }) if error.claim_name() == Some("sub") => true,
-                Err(Unopened::Refused { error, .. }) => {
-                    tracing::error!(
-                        kind = error.kind().as_str(),
-                        remedy = error.remedy(),
-                        "the provider answered a refresh with an access token that is refused here"
-                    );
-                    false
-                }
-                _ => false,
-            };
-        if !is_other {
-            return Outcome::Renewed(Box::new(record));
-        }
-        tracing::error!(
-            "the provider answered a refresh with tokens of another identity; the session ends"
-        );
-        observe::refreshed("identity_changed");
-        let reason = EndReason::IdentityChanged;
-        if let Ok(Some(stored)) = self.store.try_lease(key, record.generation, LEASE).await
-            && let LeaseOutcome::Leased(fence) = stored.outcome
-        {
-            self.settle(key, fence, Settlement::Ended(reason)).await;
-        }
-        self.opened.forget(key);
-        self.revoke(answer.refresh_token.as_ref()).await;
-        Outcome::Over(Some(reason))
-    }
-
-    async fn is_somebody_else(
-        &self,
-        tokens: &TokenSet,
-        answer: &TokenAnswer,
-        id_token: &Secret,
-        now: UnixTime,
-    ) -> bool {
-        let expected = Expected {
-            access_token: Some(answer.access_token.expose()),
-            ..Expected::default()
-        };
-        match self
-            .id_tokens
-            .verify(id_token.expose(), now, &expected)
-            .await
-        {
-            Ok(id_token) => {
-                let auth_time = id_token.auth_time().map(UnixTime::as_seconds);
-                let is_newer =
-                    matches!((auth_time, tokens.auth_time), (Some(new), Some(old)) if new > old);
-                let is_other_nonce = id_token
-                    .nonce()
-                    .is_some_and(|nonce| tokens.nonce.as_deref() != Some(nonce));
-                id_token.issuer() != tokens.issuer
-                    || id_token.subject() != tokens.subject
-                    || is_newer
-                    || is_other_nonce
-            }
-            // Nobody can tell for want of keys; the access token is verified before it is used.
-            Err(error) => error.kind() != VerifyErrorKind::Unavailable,
-        }
-    }
-
-    async fn failed(
-        &self,
-        key: StoreKey,
-        fence: Fence,
-        record: &Record,
-        now: UnixTime,
-        failure: GrantFailure,
-    ) -> Outcome {
-        let error = failure.error().clone();
-        let pause = back_off(now, record.access_expires_at);
+    async fn failed(&self, held: &Held, pause: Duration, failure: GrantFailure) -> Outcome {
+        let (now, error) = (held.now, failure.error().clone());
         let (settlement, result) = match &failure {
             GrantFailure::Rejected(_) => (Settlement::Ended(EndReason::Rejected), "terminal"),
             GrantFailure::Misconfigured(_) => (
@@ -397,11 +316,11 @@ impl RelyingParty {
             error = %Chain(&error),
             "a session's tokens were not renewed"
         );
-        let settled = self.settle(key, fence, settlement).await;
+        let settled = self.settle(held.key, held.fence, settlement).await;
         match failure {
             GrantFailure::Rejected(_) => match settled {
                 // The last look at the store: somebody else has renewed them after all.
-                Some(stored) if stored.record.generation > record.generation => {
+                Some(stored) if stored.record.generation > held.record.generation => {
                     Outcome::Renewed(Box::new(stored.record))
                 }
                 Some(Stored { record, .. }) => match record.state {
@@ -422,7 +341,7 @@ impl RelyingParty {
         }
     }
 
-    async fn settle(
+    pub(super) async fn settle(
         &self,
         key: StoreKey,
         fence: Fence,

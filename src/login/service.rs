@@ -13,7 +13,7 @@ use tower_service::Service;
 use crate::error::LoginErrorKind as Kind;
 use crate::gate::answer::{Rejection, RejectionKind};
 use crate::gate::{Anonymous, Gate, Gated, ResponseFuture, Verdict};
-use crate::login::cookie::{self, Sent};
+use crate::login::cookie::{Sent, sent};
 use crate::login::page::{OnPage, PlainPages};
 use crate::login::relying_party::{RelyingParty, Standing};
 use crate::login::reply::{Reply, set_private};
@@ -108,7 +108,7 @@ impl<P> LoginGate<P> {
             return Verdict::Pass(head, Kept::default());
         }
         let names = &party.cookies;
-        let id = match cookie::sent(&head.headers, &names.session) {
+        let id = match sent(&head.headers, &names.session) {
             Sent::Nothing => return party.anonymous(head, None, Kind::NotSignedIn),
             Sent::One(value) => SessionId::parse(&value),
             Sent::Several => None,

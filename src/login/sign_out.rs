@@ -17,8 +17,9 @@ use crate::error::{
     Chain, LoginError, LoginErrorKind as Kind, ProviderErrorKind, StoreError, VerifyErrorKind,
 };
 use crate::login::attempt::{open_cookie, seal_cookie};
-use crate::login::cookie::{self, Sent};
-use crate::login::flow::{session_key, single, subject_key};
+use crate::login::callback::{session_key, subject_key};
+use crate::login::cookie::{Sent, sent};
+use crate::login::flow::single;
 use crate::login::page::Page;
 use crate::login::refresh::Record;
 use crate::login::relying_party::RelyingParty;
@@ -56,7 +57,7 @@ impl RelyingParty {
             .and_then(|text| ReturnPath::parse(&text))
             .filter(|path| self.site.paths.own(path.path()).is_none());
         let clear = self.cookies.clear(&self.cookies.session);
-        let ended = match cookie::sent(&parts.headers, &self.cookies.session) {
+        let ended = match sent(&parts.headers, &self.cookies.session) {
             Sent::One(value) => match SessionId::parse(&value) {
                 Some(id) => self.end(id.store_key()).await,
                 None => Ok(None),
@@ -136,7 +137,7 @@ impl RelyingParty {
             && self.sign_out.back_to.origin().ascii_serialization() == self.site.origin;
         let state = single(parts, "state").filter(|_| is_here)?;
         let name = &self.cookies.sign_out;
-        let Sent::One(value) = cookie::sent(&parts.headers, name) else {
+        let Sent::One(value) = sent(&parts.headers, name) else {
             return None;
         };
         let signing_out: SigningOut = open_cookie(&self.keys, Purpose::SignOut, name, &value)?;

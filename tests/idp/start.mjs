@@ -1,37 +1,94 @@
 // Starts oidc-provider on a free loopback port and prints its issuer on one line when it is ready.
-// Tokens for the resource below are JWTs; tokens for no resource are opaque.
+// Tokens for the resource below are JWTs; tokens for no resource are opaque. Whoever comes to sign
+// in is user-1, without a page. Arguments are a JSON object: `lifetime` of access tokens in seconds,
+// `origin` of the site whose clients sign in, `publicKey` (JWK) of the client that signs assertions.
+//
+// Beside the provider's own: GET /test/counts, POST /test/fault?mode=500|429|html|stall|slow|none for the
+// token endpoint.
 import { generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
 
 import Provider, { errors } from 'oidc-provider';
 
-const RESOURCE = 'https://api.example.com';
+import { Adapter, counts } from './adapter.mjs';
 
-function signingKey(kid, type, options, alg) {
-  const { privateKey } = generateKeyPairSync(type, options);
+const RESOURCE = 'https://api.example.com';
+const options = { lifetime: 300, origin: 'http://127.0.0.1', ...JSON.parse(process.argv[2] ?? '{}') };
+
+function signingKey(kid, type, settings, alg) {
+  const { privateKey } = generateKeyPairSync(type, settings);
   return { ...privateKey.export({ format: 'jwk' }), kid, alg, use: 'sig' };
 }
+
+function browserClient(client_id, authentication) {
+  return {
+    client_id,
+    grant_types: ['authorization_code', 'refresh_token'],
+    response_types: ['code'],
+    redirect_uris: [`${options.origin}/oauth/openid/callback`],
+    post_logout_redirect_uris: [`${options.origin}/`],
+    ...authentication,
+  };
+}
+
+const clients = [
+  {
+    client_id: 'service',
+    client_secret: 'service-secret',
+    grant_types: ['client_credentials'],
+    redirect_uris: [],
+    response_types: [],
+  },
+  browserClient('web', { client_secret: 'web-secret' }),
+  browserClient('web-post', {
+    client_secret: 'web-secret',
+    token_endpoint_auth_method: 'client_secret_post',
+  }),
+  browserClient('web-public', { token_endpoint_auth_method: 'none' }),
+];
+if (options.publicKey) {
+  clients.push(
+    browserClient('web-assertion', {
+      token_endpoint_auth_method: 'private_key_jwt',
+      token_endpoint_auth_signing_alg: 'ES256',
+      jwks: { keys: [options.publicKey] },
+    }),
+  );
+}
+
+let fault = 'none';
 
 const server = createServer();
 server.listen(0, '127.0.0.1', () => {
   const issuer = `http://127.0.0.1:${server.address().port}`;
   const provider = new Provider(issuer, {
-    clients: [
-      {
-        client_id: 'service',
-        client_secret: 'service-secret',
-        grant_types: ['client_credentials'],
-        redirect_uris: [],
-        response_types: [],
-      },
-    ],
+    adapter: Adapter,
+    clients,
+    claims: { openid: ['sub'], profile: ['name'], email: ['email'] },
     clockTolerance: 0,
+    conformIdTokenClaims: false,
+    findAccount: (_context, id) => ({
+      accountId: id,
+      claims: () => ({ sub: id, name: `The certified ${id}`, email: `${id}@example.com` }),
+    }),
     features: {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
+      revocation: { enabled: true },
+      rpInitiatedLogout: {
+        enabled: true,
+        // Asks nobody: the page sends itself.
+        logoutSource(context, form) {
+          context.body = `<!DOCTYPE html><body onload="document.forms[0].submit()">${form.replace(
+            '</form>',
+            '<input type="hidden" name="logout" value="yes"></form>',
+          )}</body>`;
+        },
+      },
       resourceIndicators: {
         enabled: true,
         defaultResource: () => undefined,
+        useGrantedResource: () => true,
         getResourceServerInfo(_context, resource) {
           if (!resource.startsWith(RESOURCE)) {
             throw new errors.InvalidTarget();
@@ -39,7 +96,7 @@ server.listen(0, '127.0.0.1', () => {
           const algorithm = new URL(resource).searchParams.get('alg') ?? 'RS256';
           return {
             accessTokenFormat: 'jwt',
-            accessTokenTTL: 300,
+            accessTokenTTL: options.lifetime,
             audience: RESOURCE,
             jwt: { sign: { alg: algorithm } },
             scope: 'read:messages write:messages',
@@ -47,6 +104,8 @@ server.listen(0, '127.0.0.1', () => {
         },
       },
     },
+    interactions: { url: (_context, interaction) => `/interaction/${interaction.uid}` },
+    issueRefreshToken: async () => true,
     jwks: {
       keys: [
         signingKey('rsa', 'rsa', { modulusLength: 2048 }, 'RS256'),
@@ -54,8 +113,67 @@ server.listen(0, '127.0.0.1', () => {
         signingKey('ed', 'ed25519', {}, 'EdDSA'),
       ],
     },
-    ttl: { ClientCredentials: 300 },
+    pkce: { required: () => true },
+    rotateRefreshToken: true,
+    scopes: ['openid', 'offline_access', 'profile', 'email'],
+    ttl: {
+      AccessToken: options.lifetime,
+      ClientCredentials: 300,
+      Grant: 3600,
+      IdToken: 300,
+      Interaction: 600,
+      RefreshToken: 3600,
+      Session: 3600,
+    },
   });
-  server.on('request', provider.callback());
+  provider.on('server_error', (_context, error) => console.error(error));
+  const serve = provider.callback();
+
+  // Each authorization gets a grant of its own: else reuse in one sign-in ends all of them.
+  async function interact(request, response) {
+    const { params } = await provider.interactionDetails(request, response);
+    const grant = new provider.Grant({ accountId: 'user-1', clientId: params.client_id });
+    grant.addOIDCScope('openid offline_access profile email');
+    for (const resource of [params.resource ?? []].flat()) {
+      grant.addResourceScope(resource, 'read:messages write:messages');
+    }
+    const grantId = await grant.save();
+    const result = { login: { accountId: 'user-1' }, consent: { grantId } };
+    await provider.interactionFinished(request, response, result);
+  }
+
+  function ail(response) {
+    switch (fault) {
+      case 'stall':
+        return;
+      case 'html':
+        response.writeHead(403, { 'content-type': 'text/html' }).end('<h1>blocked</h1>');
+        return;
+      default:
+        response.writeHead(Number(fault), { 'retry-after': '1' }).end();
+    }
+  }
+
+  server.on('request', (request, response) => {
+    const url = new URL(request.url, issuer);
+    if (url.pathname === '/test/counts') {
+      response.setHeader('content-type', 'application/json');
+      response.end(JSON.stringify(counts));
+    } else if (url.pathname === '/test/fault') {
+      fault = url.searchParams.get('mode');
+      response.end();
+    } else if (url.pathname.startsWith('/interaction/')) {
+      interact(request, response).catch((error) => {
+        console.error(error);
+        response.writeHead(500).end();
+      });
+    } else if (url.pathname === '/token' && fault === 'slow') {
+      setTimeout(() => serve(request, response), 500);
+    } else if (url.pathname === '/token' && fault !== 'none') {
+      ail(response);
+    } else {
+      serve(request, response);
+    }
+  });
   console.log(`ready ${issuer}`);
 });

@@ -1,108 +1,12 @@
-//! The `api` example as a program, against a certified provider as another. Needs Node and
-//! `npm install` in `tests/idp`: the full test run brings both.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! The `api` example as a program, against a certified provider as another.
 
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// A program that is ended when the test is.
-struct Program {
-    child: Child,
-    line: String,
-}
-
-impl Program {
-    /// Starts it and waits for the line it prints when it is ready.
-    fn start(command: &mut Command, marker: &str) -> Self {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find(|line| line.contains(marker));
-        let Some(line) = line else {
-            let mut text = String::new();
-            child
-                .stderr
-                .take()
-                .unwrap()
-                .read_to_string(&mut text)
-                .unwrap();
-            panic!("it ended before it was ready: {text}");
-        };
-        // Whatever it prints later must not stop it.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, line }
-    }
-
-    fn address(&self) -> String {
-        let (_, rest) = self.line.split_once("http://").unwrap();
-        format!("http://{}", rest.trim())
-    }
-
-    /// Asks it to stop, and returns how it ended and what stood in its log.
-    fn stop(mut self) -> (Option<i32>, String) {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-        let mut log = String::new();
-        self.child
-            .stderr
-            .take()
-            .unwrap()
-            .read_to_string(&mut log)
-            .unwrap();
-        (self.child.wait().unwrap().code(), log)
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn provider() -> Program {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/idp");
-    assert!(
-        folder.join("node_modules/oidc-provider").exists(),
-        "run `npm install --no-package-lock` in tests/idp first"
-    );
-    Program::start(
-        Command::new("node").arg("start.mjs").current_dir(folder),
-        "ready ",
-    )
-}
-
-/// Cargo builds the examples along with the tests, into a folder beside theirs.
-fn api(environment: &[(&str, &str)]) -> Command {
-    let tests = std::env::current_exe().unwrap();
-    let program: PathBuf = tests.ancestors().nth(2).unwrap().join("examples/api");
-    assert!(
-        program.exists(),
-        "run `cargo build --example api --all-features` first"
-    );
-    let mut command = Command::new(program);
-    command
-        .env_clear()
-        .env("PORT", "0")
-        .envs(environment.iter().copied());
-    command
-}
+use crate::programs::{Program, example, provider};
 
 async fn token(issuer: &str, parameters: &[(&str, &str)]) -> String {
     let mut form: Vec<_> = parameters.to_vec();
@@ -145,14 +49,17 @@ const RESOURCE: &str = "https://api.example.com";
 #[tokio::test]
 #[ignore = "needs Node and oidc-provider; the full test run brings them"]
 async fn a_certified_providers_tokens_are_accepted_and_its_opaque_ones_explained() {
-    let idp = provider();
+    let idp = provider("{}");
     let issuer = idp.address();
     let api = Program::start(
-        &mut api(&[
-            ("OPENID_ISSUER", &issuer),
-            ("OPENID_AUDIENCE", RESOURCE),
-            ("RUST_LOG", "trace"),
-        ]),
+        &mut example(
+            "api",
+            &[
+                ("OPENID_ISSUER", &issuer),
+                ("OPENID_AUDIENCE", RESOURCE),
+                ("RUST_LOG", "trace"),
+            ],
+        ),
         "listening on ",
     );
     let at = |path: &str| format!("{}{path}", api.address());
@@ -229,7 +136,7 @@ async fn a_certified_providers_tokens_are_accepted_and_its_opaque_ones_explained
 #[tokio::test]
 #[ignore = "starts the example as a program; the full test run builds it first"]
 async fn without_settings_three_ready_lines_are_accepted_and_refused() {
-    let mut command = api(&[]);
+    let mut command = example("api", &[]);
     let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -264,7 +171,7 @@ async fn without_settings_three_ready_lines_are_accepted_and_refused() {
 #[test]
 #[ignore = "starts the example as a program; the full test run builds it first"]
 fn errors_at_the_start_name_the_setting_and_the_remedy() {
-    let idp = provider();
+    let idp = provider("{}");
     let issuer = idp.address();
     let slash = format!("{issuer}/");
     let good = [("OPENID_ISSUER", &*issuer), ("OPENID_AUDIENCE", RESOURCE)];
@@ -287,7 +194,7 @@ fn errors_at_the_start_name_the_setting_and_the_remedy() {
         (&[good[0], good[1], ("PORT", "http")], "PORT"),
     ];
     for (environment, expected) in cases {
-        let output = api(environment).output().unwrap();
+        let output = example("api", environment).output().unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{error}");
         assert!(error.contains(expected), "{expected}: {error}");

@@ -1,0 +1,87 @@
+//! A real browser before the `web` example: by itself, with a certified provider, and behind a proxy
+//! that brings https. What it saw lies in `target/screenshots`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::programs::{Program, example, folder, provider};
+use crate::web::{free_port, settings};
+
+fn browse(name: &str, url: &str, embedded: bool, waits: bool) {
+    let screenshots: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("target/screenshots")
+        .join(name);
+    std::fs::create_dir_all(&screenshots).unwrap();
+    let options = json!({
+        "url": url,
+        "folder": screenshots,
+        "embedded": embedded,
+        "waits": waits,
+    });
+    let output = Command::new("node")
+        .args(["web.mjs", &options.to_string()])
+        .current_dir(folder("browser"))
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert!(
+        output.status.success() && stdout.contains("ok"),
+        "{stdout}\n{stderr}"
+    );
+}
+
+#[test]
+#[ignore = "needs Node, playwright-core and Chromium; the full test run brings them"]
+fn with_nothing_set_one_signs_in_at_the_development_provider() {
+    let web = Program::start(&mut example("web", &[]), "listening on ");
+    browse("embedded", &web.address(), true, false);
+    assert_eq!(web.stop().0, Some(0));
+}
+
+#[test]
+#[ignore = "needs Node, oidc-provider, playwright-core and Chromium; the full test run brings them"]
+fn a_certified_provider_and_tokens_that_renew_themselves_while_the_page_polls() {
+    let port = free_port().to_string();
+    let origin = format!("http://127.0.0.1:{port}");
+    let idp = provider(&json!({"lifetime": 5, "origin": origin}).to_string());
+    let issuer = idp.address();
+    let mut environment = settings(&issuer, &origin);
+    environment.push(("PORT", &port));
+    environment.push(("OPENID_BUTTON_LABEL", "Continue with <Auth0>"));
+    let _web = Program::start(&mut example("web", &environment), "listening on ");
+    browse("certified", &origin, false, true);
+}
+
+#[test]
+#[ignore = "needs Node, oidc-provider, playwright-core, Chromium and Caddy; the full test run brings them"]
+fn behind_a_proxy_that_brings_https_cookies_are_kept_to_the_host() {
+    let (port, https) = (free_port().to_string(), free_port());
+    let origin = format!("https://localhost:{https}");
+    let idp = provider(&json!({"lifetime": 5, "origin": origin}).to_string());
+    let issuer = idp.address();
+    let mut environment = settings(&issuer, &origin);
+    environment.push(("PORT", &port));
+    let _web = Program::start(&mut example("web", &environment), "listening on ");
+    let home = std::env::temp_dir().join(format!("tower-oidc-caddy-{}", std::process::id()));
+    std::fs::create_dir_all(&home).unwrap();
+    let configuration = format!(
+        "{{\n admin off\n skip_install_trust\n auto_https disable_redirects\n \
+         storage file_system {home}\n}}\n\
+         {origin} {{\n tls internal\n reverse_proxy 127.0.0.1:{port}\n}}\n",
+        home = home.display()
+    );
+    let file = home.join("Caddyfile");
+    std::fs::write(&file, configuration).unwrap();
+    let mut command = Command::new("caddy");
+    command
+        .args(["run", "--adapter", "caddyfile", "--config"])
+        .arg(&file)
+        .env("HOME", &home);
+    let caddy = Program::start_silent(&mut command, https);
+    browse("https", &origin, false, true);
+    drop(caddy);
+    std::fs::remove_dir_all(&home).unwrap();
+}

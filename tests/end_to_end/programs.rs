@@ -1,0 +1,135 @@
+//! Programs that are started for a test, and end with it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// A program that is ended when the test is.
+pub(crate) struct Program {
+    child: Child,
+    line: String,
+    log: Option<JoinHandle<String>>,
+}
+
+impl Program {
+    /// Starts it and waits for the line it prints when it is ready.
+    pub(crate) fn start(command: &mut Command, marker: &str) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        // Read all along, so that a full pipe does not stop the program.
+        let log = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            let _ = stderr.read_to_end(&mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find(|line| line.contains(marker));
+        let Some(line) = line else {
+            panic!("it ended before it was ready: {}", log.join().unwrap());
+        };
+        // Whatever it prints later must not stop it.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self {
+            child,
+            line,
+            log: Some(log),
+        }
+    }
+
+    /// Starts one that says nothing, and waits until it listens.
+    pub(crate) fn start_silent(command: &mut Command, port: u16) -> Self {
+        let child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let program = Self {
+            child,
+            line: String::new(),
+            log: None,
+        };
+        for _ in 0..200 {
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return program;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("nothing listens on port {port}");
+    }
+
+    pub(crate) fn address(&self) -> String {
+        let (_, rest) = self.line.split_once("http://").unwrap();
+        format!("http://{}", rest.trim())
+    }
+
+    /// Asks it to stop, and returns how it ended and what stood in its log.
+    pub(crate) fn stop(mut self) -> (Option<i32>, String) {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+        let code = self.child.wait().unwrap().code();
+        let log = self.log.take().map(|log| log.join().unwrap());
+        (code, log.unwrap_or_default())
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests")
+        .join(name)
+}
+
+/// The certified provider, with the options of `start.mjs`.
+pub(crate) fn provider(options: &str) -> Program {
+    let folder = folder("idp");
+    assert!(
+        folder.join("node_modules/oidc-provider").exists(),
+        "run `npm install --no-package-lock` in tests/idp first"
+    );
+    let mut command = Command::new("node");
+    command.args(["start.mjs", options]).current_dir(folder);
+    Program::start(&mut command, "ready ")
+}
+
+/// An example. Cargo builds them along with the tests, into a folder beside theirs.
+pub(crate) fn example(name: &str, environment: &[(&str, &str)]) -> Command {
+    let tests = std::env::current_exe().unwrap();
+    let program = tests
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .join("examples")
+        .join(name);
+    assert!(
+        program.exists(),
+        "run `cargo build --examples --all-features` first"
+    );
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .env("PORT", "0")
+        .envs(environment.iter().copied());
+    command
+}

@@ -1,0 +1,343 @@
+//! The `web` example as a program, and its layer with every kind of client, against a certified
+//! provider that rotates refresh tokens and detects their reuse.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use axum::routing::get;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use tower_oidc::{Algorithm, Client, KeyRing, LoginLayer, Principal, Provider, SecretMethod};
+
+use crate::programs::{Program, example, provider};
+
+pub(crate) const RESOURCE: &str = "https://api.example.com";
+const SECRET: &str = "a session secret of more than 32 characters";
+
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// The site, its provider, and a browser of a kind.
+struct Site {
+    idp: Program,
+    web: Program,
+    origin: String,
+    browser: reqwest::Client,
+}
+
+pub(crate) fn settings<'a>(issuer: &'a str, origin: &'a str) -> Vec<(&'a str, &'a str)> {
+    vec![
+        ("OPENID_ISSUER", issuer),
+        ("OPENID_CLIENT_ID", "web"),
+        ("OPENID_CLIENT_SECRET", "web-secret"),
+        ("OPENID_AUDIENCE", RESOURCE),
+        ("OPENID_RESOURCE", RESOURCE),
+        ("OPENID_SESSION_SECRET", SECRET),
+        ("OPENID_REUSE_TOKENS", "true"),
+        ("OPENID_CLOCK_TOLERANCE", "0"),
+        ("DOMAIN_SERVER", origin),
+        ("RUST_LOG", "trace"),
+    ]
+}
+
+impl Site {
+    /// With access tokens that live five seconds.
+    fn start(change: impl FnOnce(&mut Vec<(&str, &str)>)) -> Self {
+        let port = free_port();
+        let origin = format!("http://127.0.0.1:{port}");
+        let idp = provider(&json!({"lifetime": 5, "origin": origin}).to_string());
+        let (issuer, port) = (idp.address(), port.to_string());
+        let mut environment = settings(&issuer, &origin);
+        environment.push(("PORT", &port));
+        change(&mut environment);
+        let web = Program::start(&mut example("web", &environment), "listening on ");
+        Self {
+            browser: browser(),
+            origin,
+            idp,
+            web,
+        }
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.origin)
+    }
+
+    async fn visit(&self, path: &str) -> reqwest::Response {
+        visit(&self.browser, &self.at(path)).await
+    }
+
+    async fn me(&self) -> reqwest::Response {
+        self.browser.get(self.at("/api/me")).send().await.unwrap()
+    }
+
+    async fn sign_in(&self) {
+        let page = self.visit("/oauth/openid?return_to=/").await;
+        assert_eq!(page.url().as_str(), self.at("/"));
+        let text = page.text().await.unwrap();
+        assert!(text.contains("Hello, The certified user-1"), "{text}");
+    }
+
+    async fn counts(&self) -> (u64, u64) {
+        let url = format!("{}/test/counts", self.idp.address());
+        let counts: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+        (
+            counts["refreshes"].as_u64().unwrap(),
+            counts["reuses"].as_u64().unwrap(),
+        )
+    }
+
+    async fn set_fault(&self, mode: &str) {
+        let url = format!("{}/test/fault?mode={mode}", self.idp.address());
+        self.browser.post(url).send().await.unwrap();
+    }
+}
+
+fn browser() -> reqwest::Client {
+    reqwest::Client::builder()
+        .cookie_store(true)
+        .timeout(Duration::from_secs(30))
+        .build()
+        .unwrap()
+}
+
+async fn visit(browser: &reqwest::Client, url: &str) -> reqwest::Response {
+    let request = browser.get(url).header("accept", "text/html");
+    request.send().await.unwrap()
+}
+
+async fn seconds(seconds: f32) {
+    tokio::time::sleep(Duration::from_secs_f32(seconds)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Node and oidc-provider; the full test run brings them"]
+async fn two_hundred_requests_at_expiry_are_one_grant() {
+    let site = Site::start(|_| {});
+    site.sign_in().await;
+    let me: Value = site.me().await.json().await.unwrap();
+    assert_eq!(
+        (&me["sub"], &me["via"]),
+        (&json!("user-1"), &json!("session"))
+    );
+    assert_eq!(
+        (&me["iss"], &me["aud"]),
+        (&json!(site.idp.address()), &json!(RESOURCE))
+    );
+    assert!(me["exp"].is_u64() && me["scope"].is_string());
+    for round in 1..=3 {
+        seconds(6.0).await;
+        let requests: Vec<_> = (0..200)
+            .map(|_| tokio::spawn(site.browser.get(site.at("/api/me")).send()))
+            .collect();
+        for request in requests {
+            let answer = request.await.unwrap().unwrap();
+            assert_eq!(answer.status(), StatusCode::OK);
+            let me: Value = answer.json().await.unwrap();
+            assert_eq!(me["renewals"], round);
+        }
+        assert_eq!(site.counts().await, (round, 0), "one grant, no reuse");
+    }
+    let cookies = site.browser.get(site.at("/healthz")).send().await.unwrap();
+    assert_eq!(cookies.text().await.unwrap(), "ok\n");
+    assert_eq!(site.visit("/readyz").await.status(), StatusCode::OK);
+    // Even at trace the log holds no secret.
+    let (status, log) = site.web.stop();
+    assert_eq!(status, Some(0), "it stops cleanly");
+    assert!(
+        log.contains("TRACE") && log.contains("tower_oidc"),
+        "the log was captured"
+    );
+    for secret in [
+        "eyJhbGciOi",
+        "web-secret",
+        &SECRET[..16],
+        "session=",
+        "code_verifier",
+    ] {
+        assert!(!log.contains(secret), "{secret} in the log");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Node and oidc-provider; the full test run brings them"]
+async fn a_client_that_leaves_in_the_middle_of_a_refresh_loses_nothing() {
+    let site = Site::start(|_| {});
+    site.sign_in().await;
+    site.set_fault("slow").await;
+    for round in 1..=2 {
+        seconds(6.0).await;
+        let leaving = site.browser.get(site.at("/api/me")).send();
+        let left = tokio::time::timeout(Duration::from_millis(200), leaving).await;
+        assert!(left.is_err(), "it left before the answer");
+        assert_eq!(site.me().await.status(), StatusCode::OK);
+        assert_eq!(site.counts().await, (round, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Node and oidc-provider; the full test run brings them"]
+async fn an_ailing_provider_signs_nobody_out() {
+    let site = Site::start(|_| {});
+    site.sign_in().await;
+    let mut refreshes = 0;
+    for mode in ["500", "429", "html", "stall"] {
+        site.set_fault(mode).await;
+        seconds(6.0).await;
+        let answer = site.me().await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{mode}");
+        assert!(answer.headers().contains_key("retry-after"), "{mode}");
+        let page = site.visit("/").await;
+        assert_eq!(
+            page.status(),
+            StatusCode::SERVICE_UNAVAILABLE,
+            "{mode}: nobody is sent away"
+        );
+        site.set_fault("none").await;
+        // Until the pause after the failure is over.
+        for _ in 0..40 {
+            if site.me().await.status() == StatusCode::OK {
+                break;
+            }
+            seconds(0.5).await;
+        }
+        assert_eq!(site.me().await.status(), StatusCode::OK, "{mode}: it heals");
+        let (now, reuses) = site.counts().await;
+        assert!(
+            now > refreshes && reuses == 0,
+            "{mode}: {now} refreshes, {reuses} reuses"
+        );
+        refreshes = now;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Node and oidc-provider; the full test run brings them"]
+async fn opaque_tokens_end_in_a_page_that_names_the_setting_and_not_in_a_loop() {
+    // As with Auth0: no audience, no resource, and the provider answers with an opaque token.
+    let site = Site::start(|environment| {
+        environment.retain(|(name, _)| *name != "OPENID_AUDIENCE" && *name != "OPENID_RESOURCE");
+    });
+    let page = site.visit("/oauth/openid").await;
+    assert_eq!(page.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let text = page.text().await.unwrap();
+    assert!(
+        text.contains("opaque") && text.contains("OPENID_AUDIENCE"),
+        "{text}"
+    );
+    assert_eq!(site.counts().await, (0, 0));
+    assert_eq!(site.me().await.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Node and oidc-provider; the full test run brings them"]
+async fn signing_out_ends_the_session_here_and_goes_on_to_the_provider() {
+    let site = Site::start(|_| {});
+    site.sign_in().await;
+    let refused = site
+        .browser
+        .post(site.at("/oauth/openid/logout"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        refused.status(),
+        StatusCode::FORBIDDEN,
+        "without proof of the origin"
+    );
+    let answer = site
+        .browser
+        .post(site.at("/oauth/openid/logout"))
+        .header("origin", &site.origin)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let url = answer.url().clone();
+    assert!(
+        url.as_str()
+            .starts_with(&format!("{}/session/end?", site.idp.address()))
+    );
+    assert!(url.query_pairs().any(|(name, _)| name == "id_token_hint"));
+    assert_eq!(site.me().await.status(), StatusCode::UNAUTHORIZED);
+    let home = site.visit("/").await.text().await.unwrap();
+    assert!(home.contains("Nobody is signed in"), "{home}");
+    assert!(home.contains("Continue with OpenID"), "{home}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Node and oidc-provider; the full test run brings them"]
+async fn every_kind_of_client_signs_in_and_is_renewed() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let pair = rcgen::KeyPair::generate().unwrap();
+    // An uncompressed point: one byte, then x and y of 32 bytes each.
+    let point = pair.public_key_raw();
+    let public = json!({
+        "kty": "EC",
+        "crv": "P-256",
+        "alg": "ES256",
+        "x": URL_SAFE_NO_PAD.encode(&point[1..33]),
+        "y": URL_SAFE_NO_PAD.encode(&point[33..]),
+    });
+    let options = json!({"lifetime": 5, "origin": origin, "publicKey": public});
+    let idp = provider(&options.to_string());
+    let oidc = Provider::builder(&idp.address())
+        .danger()
+        .allow_http_on_loopback()
+        .build()
+        .unwrap();
+    let clients = [
+        Client::with_secret("web", "web-secret").unwrap(),
+        Client::with_secret("web-post", "web-secret")
+            .unwrap()
+            .with_secret_method(SecretMethod::Post),
+        Client::public("web-public").unwrap(),
+        Client::with_private_key(
+            "web-assertion",
+            Algorithm::Es256,
+            None,
+            &pair.serialize_pem(),
+        )
+        .unwrap(),
+    ];
+    // One listener, whose redirect URI is registered, serves them one after the other.
+    let current = std::sync::Arc::new(std::sync::Mutex::new(axum::Router::new()));
+    let shared = std::sync::Arc::clone(&current);
+    let server = tower::service_fn(move |request: axum::extract::Request| {
+        let router = shared.lock().unwrap().clone();
+        tower::ServiceExt::oneshot(router, request)
+    });
+    tokio::spawn(async move {
+        axum::serve(listener, tower::make::Shared::new(server))
+            .await
+            .unwrap();
+    });
+    for client in clients {
+        let name = client.id().to_owned();
+        let keys = KeyRing::new([SECRET]).unwrap();
+        let login = LoginLayer::builder(oidc.verifier(RESOURCE).unwrap(), client, &origin, keys)
+            .add_resource(RESOURCE)
+            .build()
+            .unwrap();
+        let handler = |principal: Principal| async move {
+            format!(
+                "{} by {}",
+                principal.subject().unwrap(),
+                principal.client_id().unwrap()
+            )
+        };
+        *current.lock().unwrap() = axum::Router::new().route("/", get(handler)).layer(login);
+        let browser = browser();
+        let expected = format!("user-1 by {name}");
+        let page = visit(&browser, &origin).await;
+        assert_eq!(page.text().await.unwrap(), expected);
+        seconds(6.0).await;
+        let page = visit(&browser, &origin).await;
+        assert_eq!(page.text().await.unwrap(), expected, "renewed");
+    }
+}
