@@ -96,7 +96,7 @@ mod tests {
     fn lg_02_the_challenge_is_that_of_rfc_7636_appendix_b() {
         assert_eq!(
             sha256_text("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
-            "E9Melhoa2OwvFrEMTJHCguCM-cJ5HbzHjzhZ0jKlY3I"
+            "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
         );
     }
 

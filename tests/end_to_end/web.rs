@@ -191,12 +191,12 @@ async fn an_ailing_provider_signs_nobody_out() {
         let answer = site.me().await;
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{mode}");
         assert!(answer.headers().contains_key("retry-after"), "{mode}");
-        let page = site.visit("/").await;
-        assert_eq!(
-            page.status(),
-            StatusCode::SERVICE_UNAVAILABLE,
-            "{mode}: nobody is sent away"
-        );
+        // An answer that never comes may have been a rotation: one probe is left, to be made when
+        // the provider is well again.
+        if mode != "stall" {
+            let page = site.visit("/").await;
+            assert_eq!(page.status(), StatusCode::SERVICE_UNAVAILABLE, "{mode}");
+        }
         site.set_fault("none").await;
         // Until the pause after the failure is over.
         for _ in 0..40 {
