@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs every test, and fetches first what they need: Node's packages for the certified provider.
-# Needs Rust, a C compiler, Node 20 or later and npm.
+# Runs every test, and fetches first what they need: Node's packages for the certified provider and
+# the browser's driver, Chromium and Caddy. Needs Rust, a C compiler, Node 20 or later and npm.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -10,8 +10,24 @@ for program in cargo node npm cc; do
         exit 1
     fi
 done
-if [ ! -d tests/idp/node_modules/oidc-provider ]; then
-    npm install --prefix tests/idp --no-package-lock --no-audit --no-fund
+for part in idp/node_modules/oidc-provider browser/node_modules/playwright-core; do
+    if [ ! -d "tests/$part" ]; then
+        npm install --prefix "tests/${part%%/*}" --no-package-lock --no-audit --no-fund
+    fi
+done
+missing=()
+for program in chromium caddy; do
+    command -v "$program" >/dev/null || missing+=("$program")
+done
+if [ "${#missing[@]}" -gt 0 ]; then
+    as_root=()
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+    if ! command -v apt-get >/dev/null; then
+        echo "test.sh needs ${missing[*]}: install them and run this again" >&2
+        exit 1
+    fi
+    "${as_root[@]}" apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"
 fi
 
 # The examples are built first: the end-to-end tests start them as programs.

@@ -12,7 +12,7 @@ fi
 
 counts=$(mktemp)
 trap 'rm -f "$counts"' EXIT
-cargo bench --bench instructions --features testing | tee "$counts"
+cargo bench --bench instructions --features login,testing | tee "$counts"
 
 awk '
 /^instructions::/ { split($1, path, "::"); split($2, id, ":"); name = path[3] "/" id[1] }
@@ -38,5 +38,8 @@ END {
     most("wrong issuer", row("refuse/wrong_issuer") - bare, 13000)
     most("garbage", row("refuse_unread/garbage") - bare, 2700)
     most("no header", row("refuse_unread/none") - bare, 900)
-    exit over || missing || rows != 9
+    page = row("bare_page/inner")
+    most("session in memory, nothing due", row("session/nothing_due") - page, 9000)
+    most("callback, without the provider", row("sign_in/callback") - page, 3 * row("signature_alone/rs256"))
+    exit over || missing || rows != 11
 }' "$counts"

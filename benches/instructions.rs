@@ -1,7 +1,7 @@
 //! Instruction counts by callgrind: they repeat, so that a change shows. Each row stands beside the
 //! bare inner service, and the accepted ones beside the raw signature.
 //!
-//! `cargo bench --bench instructions --features testing` needs valgrind and `gungraun-runner`.
+//! `cargo bench --bench instructions --features login,testing` needs valgrind and `gungraun-runner`.
 
 #![expect(missing_docs, reason = "made by the macros of gungraun")]
 
@@ -14,9 +14,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gungraun::{library_benchmark, library_benchmark_group, main};
 use http::{Request, Response};
+use support::session::{Page, Site, again};
 use support::{Fixture, Inner, call, request};
 use tower_oidc::Algorithm;
 use tower_oidc::bearer::Bearer;
+use tower_oidc::login::Login;
 
 struct Warm {
     service: Bearer<Inner>,
@@ -169,6 +171,65 @@ fn signature_alone(raw: Raw) -> Raw {
     raw
 }
 
+struct Visit {
+    service: Login<Page>,
+    request: Request<String>,
+    site: Site,
+}
+
+fn visit(make: impl Fn(&Site) -> Request<String>) -> Visit {
+    let site = Site::new();
+    let (service, request) = {
+        let _runtime = site.enter();
+        // What is done once is done now: a session is opened, a key set up for its first use.
+        let mut service = site.service();
+        let _ = call(&mut service, make(&site));
+        let request = make(&site);
+        if request.uri().path() == "/" {
+            let _ = call(&mut service, again(&request));
+        }
+        (service, request)
+    };
+    Visit {
+        service,
+        request,
+        site,
+    }
+}
+
+fn signed_in() -> Visit {
+    visit(Site::signed_in)
+}
+
+fn callback() -> Visit {
+    visit(Site::callback)
+}
+
+#[library_benchmark(setup = signed_in)]
+#[bench::nothing_due()]
+fn session(mut visit: Visit) -> (Response<String>, Login<Page>, Site) {
+    let response = black_box(call(&mut visit.service, visit.request));
+    (response, visit.service, visit.site)
+}
+
+#[library_benchmark(setup = signed_in)]
+#[bench::inner()]
+fn bare_page(visit: Visit) -> (Response<String>, Login<Page>, Site) {
+    let response = black_box(call(&mut Page, visit.request));
+    (response, visit.service, visit.site)
+}
+
+#[library_benchmark(setup = callback)]
+#[bench::callback()]
+fn sign_in(mut visit: Visit) -> (Response<String>, Login<Page>, Site) {
+    let runtime = visit.site.enter();
+    let response = black_box(call(&mut visit.service, visit.request));
+    drop(runtime);
+    (response, visit.service, visit.site)
+}
+
+library_benchmark_group!(name = login, benchmarks = [bare_page, session, sign_in]);
+
 library_benchmark_group!(
     name = bearer,
     benchmarks = [
@@ -181,4 +242,4 @@ library_benchmark_group!(
     ]
 );
 
-main!(library_benchmark_groups = bearer);
+main!(library_benchmark_groups = bearer, login);

@@ -29,13 +29,19 @@ type Exchange =
 struct BodyError(#[source] BoxError);
 
 /// No connection came about: the request was surely not sent.
+///
+/// A client handed in to [`HttpClient::new`] wraps its errors in this where it knows; what was not
+/// sent can be sent again, while of anything else nobody knows whether a refresh token was spent.
 #[derive(Debug, thiserror::Error)]
 #[error("no connection")]
-#[cfg_attr(
-    not(feature = "reqwest"),
-    expect(dead_code, reason = "other clients do not tell")
-)]
-struct NotConnected(#[source] BoxError);
+pub struct NotConnected(#[source] BoxError);
+
+impl NotConnected {
+    /// With its cause.
+    pub fn new(cause: impl Into<BoxError>) -> Self {
+        Self(cause.into())
+    }
+}
 
 /// The HTTP client for all calls to the provider.
 ///
@@ -106,7 +112,7 @@ impl HttpClient {
                     let request = reqwest::Request::try_from(request.map(reqwest::Body::from))?;
                     let response = client.execute(request).await.map_err(|error| {
                         if error.is_connect() {
-                            BoxError::from(NotConnected(error.into()))
+                            BoxError::from(NotConnected::new(error))
                         } else {
                             error.into()
                         }

@@ -1,17 +1,16 @@
 //! Composable [tower](https://docs.rs/tower) layers that let any hyper-based service **reuse the
-//! tokens of an OpenID provider**: verify access tokens against cached keys, and enforce issuer,
-//! audience, scope and claims.
+//! tokens of an OpenID provider**: verify access tokens against cached keys and enforce issuer,
+//! audience, scope and claims; sign browsers in and keep them signed in.
 //!
 //! ```text
-//!  Authorization: Bearer …
-//!         │
-//!      bearer                 who is calling?
-//!         │
-//!     Principal               the waist: one type, in the request's extensions
-//!         │
-//!      require                may they?
-//!         │
-//!      handler
+//!  Authorization: Bearer …            Cookie: __Host-session=…
+//!         │                                  │
+//!      bearer                              login            who is calling?
+//!         └──────────►  Principal  ◄─────────┘              the waist: one type, in the request's extensions
+//!                           │
+//!                       require                             may they?
+//!                           │
+//!                        handler
 //! ```
 //!
 //! The first lines of an API on axum (feature `axum`):
@@ -37,6 +36,26 @@
 //! # fn main() {}
 //! ```
 //!
+//! A site that signs browsers in, from the environment (features `axum` and `login`):
+//!
+//! ```no_run
+//! # #[cfg(all(feature = "axum", feature = "login", feature = "reqwest"))]
+//! # fn main() -> Result<(), tower_oidc::ConfigError> {
+//! # use axum::{Router, routing::get};
+//! use tower_oidc::{LoginLayer, Principal};
+//!
+//! let login = LoginLayer::from_env()?;
+//! let app: Router = Router::new().route("/me", get(me)).layer(login);
+//!
+//! async fn me(principal: Principal) -> String {
+//!     principal.subject().unwrap_or("nobody").to_owned()
+//! }
+//! # Ok(())
+//! # }
+//! # #[cfg(not(all(feature = "axum", feature = "login", feature = "reqwest")))]
+//! # fn main() {}
+//! ```
+//!
 //! With a plain `tower::ServiceBuilder` layers read from top to bottom: `BearerLayer` first, then
 //! `RequireLayer`. An axum `Router` applies them the other way round.
 //!
@@ -55,7 +74,7 @@
 //!
 //! # Where to read on
 //!
-//! [`bearer`] and [`require`] for the rules of the two rooms, [`Provider`] for where keys come from,
+//! [`bearer`], [`mod@login`] and [`require`] for the rules of the three rooms, [`Provider`] for where keys come from,
 //! [`Verifier`] for what is checked, [`mod@env`] for settings from the environment,
 //! [`testing`] for testing your own service, [`manual`] for the reason of every
 //! default.
@@ -66,7 +85,7 @@
 //! |---|---|
 //! | `reqwest` (default) | a ready HTTP client for the calls to the provider, and [`mod@env`] |
 //! | `axum` | extractors for handlers |
-//! | `login` | sessions and their stores; the layer that signs browsers in is not among it yet |
+//! | `login` | browser sign-in with transparent refresh-token rotation |
 //! | `metrics` | counters and gauges through the `metrics` facade |
 //! | `testing` | a development provider, forged tokens, a clock moved by hand |
 //! | `full` | all of them |
@@ -122,7 +141,7 @@ pub use crate::error::{ConfigError, ProviderError, VerifyError, VerifyErrorKind}
 pub use crate::error::{LoginError, LoginErrorKind};
 pub use crate::gate::answer::{EmptyBody, OnRefusal, Rejection, RejectionKind};
 pub use crate::gate::{Gated, ResponseFuture};
-pub use crate::http_client::HttpClient;
+pub use crate::http_client::{HttpClient, NotConnected};
 pub use crate::jwt::Algorithm;
 #[cfg(feature = "login")]
 pub use crate::login::{KeyRing, LoginLayer, Session};

@@ -20,6 +20,27 @@
 //! | tokens bound by `cnf` | refused | [`danger`](crate::danger) | the binding cannot be checked here, and a stolen one must stay worthless |
 //! | anonymous requests | refused | [`allow_anonymous`](crate::BearerLayer::allow_anonymous) | forgetting a layer must not open a route |
 //!
+//! For browsers (feature `login`):
+//!
+//! | what | default | bounds | why |
+//! |---|---|---|---|
+//! | renewal behind requests, and before them | 60 and 10 seconds before the end, a fifth of the lifetime at the most | | nobody waits, and short-lived tokens are not renewed without end |
+//! | a token's lifetime that is not told | its `exp`, else 5 minutes; from 5 seconds up | | what a provider writes there is not always a number |
+//! | a lease on a refresh token; a grant within it | 15 seconds; 12 | | whoever holds the lease is done, or gives up, before it ends |
+//! | waiting for somebody else's renewal | 10 seconds | | then the live token, or 503 |
+//! | refresh grants at once | 64 a process | | a provider is not flooded when many sessions are due |
+//! | pause after a failed renewal | 5 seconds, then 15, or the provider's `Retry-After` up to 10 minutes; 60 where a setting must change | | an outage brings few attempts |
+//! | a session that nothing renews; its end | 8 hours, or the refresh token's lifetime where it is told; 24 hours | 1 minute to 400 days | never shorter than its access token |
+//! | refresh token | required | [`allow_short_session`](crate::login::LoginBuilder::allow_short_session) | a session without one ends in an hour, which should be a choice |
+//! | a sign-in | 10 minutes, 5 a browser | | tabs do not collide, and cookies stay few |
+//! | sign-ins with the same end | 3 in 30 seconds | | more is a loop, and a page says so |
+//! | cookies set by one answer | 3 500 bytes | | default nginx answers 502 beyond |
+//! | sessions in memory | 100 000 | [`MemoryStore::with_capacity`](crate::login::MemoryStore::with_capacity) | the one not used for longest gives way |
+//!
+//! Of an answer that never came nobody knows whether the refresh token was spent. The live access
+//! token is then used to its end, and one probe is made; if that is rejected or lost as well, the
+//! session is over. A second copy of a rotated token would make the provider revoke them all.
+//!
 //! # When the provider is away
 //!
 //! Before the first keys have come, requests with a token are answered 503 with `Retry-After`: the

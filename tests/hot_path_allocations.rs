@@ -5,6 +5,7 @@
 mod support;
 
 use http::{Request, StatusCode};
+use support::session::{Page, Site, again};
 use support::{Fixture, call, request};
 use tower_oidc::Algorithm;
 
@@ -16,9 +17,9 @@ fn allocations(fixture: &Fixture, token: Option<&str>, status: StatusCode) -> u6
     count(&mut service, request(token), status) - bare
 }
 
-fn count<S>(service: &mut S, request: Request<()>, status: StatusCode) -> u64
+fn count<S, B>(service: &mut S, request: Request<B>, status: StatusCode) -> u64
 where
-    S: tower::Service<Request<()>, Response = http::Response<()>, Error = std::convert::Infallible>,
+    S: tower::Service<Request<B>, Response = http::Response<B>, Error = std::convert::Infallible>,
 {
     let mut request = Some(request);
     let mut answer = None;
@@ -71,4 +72,17 @@ fn budgets_of_the_warm_path() {
             "{name}: {measured} allocations, budget {budget}"
         );
     }
+}
+
+#[test]
+fn budget_of_a_session_with_nothing_due() {
+    let site = Site::new();
+    let _runtime = site.enter();
+    let request = site.signed_in();
+    let mut service = site.service();
+    let bare = count(&mut Page, again(&request), StatusCode::IM_A_TEAPOT);
+    count(&mut service, again(&request), StatusCode::OK);
+    let measured = count(&mut service, again(&request), StatusCode::OK) - bare;
+    eprintln!("session in memory: {measured} allocations, budget 8");
+    assert!(measured <= 8, "{measured} allocations, budget 8");
 }

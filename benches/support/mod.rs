@@ -1,4 +1,7 @@
 //! The bare inner service, and the same behind a bearer layer whose keys are at hand.
+#![allow(dead_code, reason = "no program uses all of it")]
+
+pub(crate) mod session;
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -129,9 +132,9 @@ pub(crate) fn request(token: Option<&str>) -> Request<()> {
 }
 
 /// Calls a service that answers at the first poll.
-pub(crate) fn call<S>(service: &mut S, request: Request<()>) -> Response<()>
+pub(crate) fn call<S, B>(service: &mut S, request: Request<B>) -> Response<B>
 where
-    S: Service<Request<()>, Response = Response<()>, Error = Infallible>,
+    S: Service<Request<B>, Response = Response<B>, Error = Infallible>,
 {
     let mut context = Context::from_waker(Waker::noop());
     let _ = service.poll_ready(&mut context);

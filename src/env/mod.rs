@@ -7,7 +7,7 @@
 //! | `OPENID_JWKS_URL` | where the keys are, instead of asking the metadata | from the metadata |
 //! | `OPENID_JWKS_URL_CACHE_TIME` | how long keys are fresh: milliseconds, or `10m` | 10 minutes |
 //! | `OPENID_ALGORITHMS` | the signature algorithms accepted, delimited by commas | RS256, PS256, ES256, ES384, EdDSA as far as the provider lists them |
-//! | `OPENID_TOKEN_PROFILE` | `lenient` or `strict` ([`TokenProfile`]) | `lenient` |
+//! | `OPENID_TOKEN_PROFILE` | `lenient` or `strict` ([`TokenProfile`](crate::TokenProfile)) | `lenient` |
 //! | `OPENID_CLOCK_TOLERANCE` | the leeway in seconds, up to 300 | 60 |
 //! | `OPENID_REUSE_TOKENS` | must be `true` where it is set: it is what this crate does | `true` |
 //! | `DEBUG_OPENID_REQUESTS` | whether to log more | `false` |

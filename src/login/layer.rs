@@ -361,6 +361,14 @@ impl LoginBuilder {
             .store
             .unwrap_or_else(|| Arc::new(MemoryStore::with_shared_clock(provider.clock().clone())));
         let limit = |setting, limit| within(setting, limit, SHORTEST_LIMIT, LONGEST_LIMIT);
+        let sign_out = SignOut {
+            at_provider: self.sign_out_at_provider,
+            path_back: (back_to.origin().ascii_serialization() == site.origin)
+                .then(|| back_to.path().to_owned()),
+            back_to,
+            frontchannel: self.frontchannel,
+            revokes_offline_access: self.revokes_offline_access,
+        };
         let party = RelyingParty {
             id_tokens: IdTokenVerifier::new(&self.verifier, self.client.id())?,
             logout_tokens: LogoutTokenVerifier::new(&self.verifier, self.client.id())?,
@@ -389,12 +397,7 @@ impl LoginBuilder {
             },
             offline: self.offline,
             with_userinfo: self.with_userinfo,
-            sign_out: SignOut {
-                at_provider: self.sign_out_at_provider,
-                back_to,
-                frontchannel: self.frontchannel,
-                revokes_offline_access: self.revokes_offline_access,
-            },
+            sign_out,
             anonymous: self.anonymous,
             flights: Flights::default(),
             grants: Arc::new(Semaphore::new(MOST_GRANTS)),

@@ -1,16 +1,80 @@
-//! Browser sessions: what a session is, where it lives, and how its refresh token is guarded.
+//! Who is calling, in a browser? [`LoginLayer`] signs people in at the provider, keeps their tokens
+//! on the server, renews them without anybody noticing, and signs out.
 //!
-//! This room is being built. What is here is whole and can be relied on:
+//! The rule:
+//! 1. Five paths are the layer's own, `/oauth/openid` and those below it: start (GET), `callback`
+//!    (GET), `logout` (POST from a page of this site), `backchannel-logout` (POST by the provider),
+//!    and `frontchannel-logout` where it is allowed.
+//! 2. A request that already has a [`Principal`](crate::Principal), by a
+//!    [`BearerLayer`](crate::BearerLayer) further out, passes: browsers and API clients may use the
+//!    same routes.
+//! 3. No session: a top-level navigation is sent to the start path and comes back; anything else is
+//!    answered 401. With [`allow_anonymous`](LoginBuilder::allow_anonymous) it passes without a
+//!    principal, and a navigation that [`require`](crate::require) refuses is sent to sign in.
+//! 4. A session and a request that may change something (any method but GET, HEAD, OPTIONS and TRACE,
+//!    and upgrades): 403 unless `Sec-Fetch-Site` or `Origin` proves that it comes from this origin.
+//! 5. A session whose access token is due is renewed: from a minute before its end behind the
+//!    requests, from ten seconds before it first; never in the first four fifths of its life. One
+//!    task per session does it, whoever leaves, in one process or in many that share a store.
+//! 6. Passed: the [`Principal`](crate::Principal) of the access token, verified as a bearer token is,
+//!    and the [`Session`] stand in the request's extensions.
+//! 7. The provider rejected the refresh token, or its answer was lost for good: the session is over,
+//!    the cookie cleared, and 3 holds. The provider is away, or does not take this client: nobody is
+//!    signed out; live tokens are used on, and after their end the answer is 503 with `Retry-After`,
+//!    or 500 naming the setting.
+//! 8. An access token that can never be verified here (opaque, encrypted, for another audience) makes
+//!    no session. It is not refreshed and nobody is sent round in circles: a page says what came and
+//!    which setting cures it.
 //!
-//! 1. The browser holds a [`SessionId`], 256 random bits that do not change with the tokens; a store
-//!    knows it by its hash.
-//! 2. A [`Record`] is one session. Its tokens are sealed by a [`KeyRing`]; its refresh token is
-//!    guarded by a state machine of pure functions: lease, commit, settle.
-//! 3. A [`SessionStore`] applies these functions in single atomic steps. [`MemoryStore`] is one;
-//!    `testing::store_suite` is what every store must pass.
-//! 4. A [`ReturnPath`] is where a browser may be sent after signing in: this site, nowhere else.
+//! What the browser holds is a random handle that never changes with the tokens, in a `__Host-`
+//! cookie. What it reads when something is wrong is a [`Page`], as HTML for people and
+//! `application/problem+json` for programs; the [`LoginError`](crate::LoginError) stands in the
+//! response's extensions.
 //!
-//! The layer that signs browsers in is not among it yet.
+//! # Deployment
+//! The site's address is configured, never read from `Host` or forwarded fields. Add the layer last,
+//! around the outermost router: with axum, a router that is merged into another brings its routes
+//! along but not its fallback, and the layer's own paths are nobody's route. Several replicas need one
+//! store and one set of secrets; [`MemoryStore`] is for one replica. Answers carry `Vary: Cookie` and,
+//! unless the application says otherwise, `Cache-Control: no-store`.
+//!
+//! ```
+//! use tower::{Service, ServiceBuilder, ServiceExt};
+//! use tower_oidc::{Client, KeyRing, LoginLayer, Provider};
+//! # use http::{Request, Response, StatusCode};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! # async fn handler(_: Request<String>) -> Result<Response<String>, std::convert::Infallible> {
+//! #     Ok(Response::new("welcome".to_owned()))
+//! # }
+//! let verifier = Provider::discover("https://id.example")?.verifier("https://api.example.com")?;
+//! let client = Client::with_secret("a-client", "its secret")?;
+//! let secrets = || KeyRing::new(["thirty-two characters or more of secret"]);
+//! let address = "https://app.example.com";
+//!
+//! let login = LoginLayer::builder(verifier.clone(), client.clone(), address, secrets()?).build()?;
+//! assert_eq!(login.redirect_uri(), "https://app.example.com/oauth/openid/callback");
+//! let mut service = ServiceBuilder::new().layer(login).service_fn(handler);
+//! let page = Request::get("/inbox").header("accept", "text/html").body(String::new())?;
+//! let response = service.ready().await?.call(page).await?;
+//! assert_eq!(response.status(), StatusCode::SEE_OTHER);
+//! assert_eq!(response.headers()["location"], "/oauth/openid?return_to=%2Finbox");
+//!
+//! // Configured: visitors may look around.
+//! let login = LoginLayer::builder(verifier, client, address, secrets()?)
+//!     .allow_anonymous()
+//!     .build()?;
+//! let mut service = ServiceBuilder::new().layer(login).service_fn(handler);
+//! let page = Request::get("/inbox").header("accept", "text/html").body(String::new())?;
+//! assert_eq!(service.ready().await?.call(page).await?.body(), "welcome");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How a refresh token is guarded
+//! A [`Record`] is one session; its tokens are sealed by a [`KeyRing`], its refresh token is guarded by
+//! a state machine of pure functions: lease, commit, settle. A [`SessionStore`] applies them in single
+//! atomic steps; `testing::store_suite` is what every store must pass.
 
 mod attempt;
 mod callback;

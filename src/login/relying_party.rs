@@ -81,6 +81,8 @@ pub(super) enum OfflineAccess {
 pub(super) struct SignOut {
     pub(super) at_provider: bool,
     pub(super) back_to: Url,
+    /// Its path, where it lies on this site.
+    pub(super) path_back: Option<String>,
     pub(super) frontchannel: bool,
     pub(super) revokes_offline_access: bool,
 }

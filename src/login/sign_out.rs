@@ -133,9 +133,8 @@ impl RelyingParty {
     /// Where a browser goes that comes back from the provider's sign-out with the state it took
     /// along. Any other request is none of our business.
     pub(super) fn back_from_sign_out(&self, parts: &Parts) -> Option<Reply> {
-        let is_here = parts.uri.path() == self.sign_out.back_to.path()
-            && self.sign_out.back_to.origin().ascii_serialization() == self.site.origin;
-        let state = single(parts, "state").filter(|_| is_here)?;
+        let is_here = self.sign_out.path_back.as_deref() == Some(parts.uri.path());
+        let state = is_here.then(|| single(parts, "state")).flatten()?;
         let name = &self.cookies.sign_out;
         let Sent::One(value) = sent(&parts.headers, name) else {
             return None;

@@ -62,7 +62,10 @@ struct Inner {
     rule: IssuerRule,
     keys: RemoteKeys,
     clock: SharedClock,
-    #[cfg(feature = "login")]
+    #[cfg_attr(
+        not(feature = "login"),
+        expect(dead_code, reason = "keys have their own")
+    )]
     metadata: Renew<Metadata>,
     #[cfg(feature = "login")]
     client: HttpClient,
@@ -233,7 +236,6 @@ impl Provider {
             rule: plan.rule,
             keys,
             clock: plan.clock,
-            #[cfg(feature = "login")]
             metadata,
             #[cfg(feature = "login")]
             client: plan.client,

@@ -1,0 +1,207 @@
+//! A site behind a login layer whose provider lives in memory, and a browser that is signed in.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::header::{COOKIE, LOCATION, SET_COOKIE};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::Full;
+use serde_json::{Value, json};
+use tower::{Layer, Service};
+use tower_oidc::login::Login;
+use tower_oidc::testing::SigningKey;
+use tower_oidc::{
+    Algorithm, Client, Clock, HttpClient, KeyRing, LoginLayer, Principal, Provider, SystemClock,
+};
+
+use crate::support::{AUDIENCE, ISSUER, call};
+
+/// Does nothing, at once, for whoever is signed in.
+#[derive(Clone)]
+pub(crate) struct Page;
+
+impl Service<Request<String>> for Page {
+    type Response = Response<String>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<String>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<String>) -> Self::Future {
+        let is_known = request.extensions().get::<Principal>().is_some();
+        let mut response = Response::new(String::new());
+        if !is_known {
+            *response.status_mut() = StatusCode::IM_A_TEAPOT;
+        }
+        ready(Ok(response))
+    }
+}
+
+pub(crate) struct Site {
+    pub(crate) layer: LoginLayer,
+    key: SigningKey,
+    answer: Arc<Mutex<String>>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Site {
+    pub(crate) fn new() -> Self {
+        let key = SigningKey::generate("RS256", Algorithm::Rs256);
+        let jwks = format!("{{\"keys\":[{}]}}", key.public_jwk());
+        let metadata = json!({
+            "issuer": ISSUER,
+            "jwks_uri": format!("{ISSUER}jwks"),
+            "authorization_endpoint": format!("{ISSUER}authorize"),
+            "token_endpoint": format!("{ISSUER}oauth/token"),
+        })
+        .to_string();
+        let answer = Arc::new(Mutex::new(String::new()));
+        let told = Arc::clone(&answer);
+        let client = HttpClient::new(tower::service_fn(move |request: Request<Bytes>| {
+            let path = request.uri().path();
+            let body = if path.contains("/.well-known/") {
+                metadata.clone()
+            } else if path.ends_with("/token") {
+                told.lock().expect("no panic").clone()
+            } else {
+                jwks.clone()
+            };
+            let response = Response::builder()
+                .header("content-type", "application/json")
+                .body(Full::new(Bytes::from(body)));
+            async { response }
+        }));
+        let provider = Provider::builder(ISSUER)
+            .with_http_client(client)
+            .build()
+            .expect("a provider");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(provider.ready()).expect("keys");
+        let layer = LoginLayer::builder(
+            provider.verifier(AUDIENCE).expect("a verifier"),
+            Client::with_secret("site", "a secret").expect("a client"),
+            "https://app.example.com",
+            KeyRing::new(["a session secret of more than 32 characters"]).expect("a ring"),
+        )
+        .build()
+        .expect("a layer");
+        Self {
+            layer,
+            key,
+            answer,
+            runtime,
+        }
+    }
+
+    pub(crate) fn enter(&self) -> tokio::runtime::EnterGuard<'_> {
+        self.runtime.enter()
+    }
+
+    pub(crate) fn service(&self) -> Login<Page> {
+        self.layer.layer(Page)
+    }
+
+    /// A callback whose answer from the token endpoint is at hand.
+    pub(crate) fn callback(&self) -> Request<String> {
+        let start = call(&mut self.service(), get("/oauth/openid", ""));
+        let location = start.headers()[LOCATION].to_str().expect("text");
+        let asked = url::Url::parse(location).expect("a URL");
+        let value = |name: &str| {
+            let found = asked.query_pairs().find(|(known, _)| known == name);
+            found.expect("a parameter").1.into_owned()
+        };
+        *self.answer.lock().expect("no panic") = self.tokens(&value("nonce"));
+        let path = format!("/oauth/openid/callback?code=c&state={}", value("state"));
+        get(&path, &cookies(&start))
+    }
+
+    /// A request of a browser that is signed in and has nothing due.
+    pub(crate) fn signed_in(&self) -> Request<String> {
+        let answer = call(&mut self.service(), self.callback());
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{}", answer.body());
+        get("/", &cookies(&answer))
+    }
+
+    /// The tokens that a provider answers with: an access token of 929 bytes among them.
+    fn tokens(&self, nonce: &str) -> String {
+        let now = SystemClock::new().now().as_seconds();
+        let common = json!({"iss": ISSUER, "sub": "auth0|66f3c1d2e4b5a60789abcdef", "iat": now});
+        let with = |more: Value| {
+            let mut claims = common.clone();
+            for (name, value) in more.as_object().expect("an object") {
+                claims[name] = value.clone();
+            }
+            self.sign(&claims)
+        };
+        let access_token = with(json!({
+            "aud": [AUDIENCE, format!("{ISSUER}userinfo")],
+            "exp": 4_102_444_800_u64,
+            "scope": "openid profile email offline_access read:messages",
+            "azp": "site",
+            "permissions": ["read:messages"],
+        }));
+        let id_token = with(json!({
+            "aud": "site",
+            "exp": now + 36_000,
+            "nonce": nonce,
+            "sid": "a-session-of-the-provider",
+            "name": "Somebody",
+            "email": "somebody@example.com",
+        }));
+        json!({
+            "access_token": access_token,
+            "id_token": id_token,
+            "refresh_token": "v1.MZ0CJPPGFAKE-refresh-token-of-forty-characters",
+            "token_type": "Bearer",
+            "expires_in": 3600,
+        })
+        .to_string()
+    }
+
+    fn sign(&self, claims: &Value) -> String {
+        let header = json!({"alg": "RS256", "typ": "JWT", "kid": "RS256"});
+        let input = format!(
+            "{}.{}",
+            URL_SAFE_NO_PAD.encode(header.to_string()),
+            URL_SAFE_NO_PAD.encode(claims.to_string())
+        );
+        let signature = URL_SAFE_NO_PAD.encode(self.key.sign(input.as_bytes()));
+        format!("{input}.{signature}")
+    }
+}
+
+/// The same request once more.
+pub(crate) fn again(request: &Request<String>) -> Request<String> {
+    let mut copy = Request::new(String::new());
+    request.uri().clone_into(copy.uri_mut());
+    request.headers().clone_into(copy.headers_mut());
+    copy
+}
+
+fn get(path: &str, cookies: &str) -> Request<String> {
+    let mut request = Request::new(String::new());
+    *request.uri_mut() = path.parse().expect("a path");
+    let value = HeaderValue::try_from(cookies).expect("a header value");
+    request.headers_mut().insert(COOKIE, value);
+    request
+}
+
+fn cookies(answer: &Response<String>) -> String {
+    let fields = answer.headers().get_all(SET_COOKIE).iter();
+    let pairs: Vec<_> = fields
+        .map(|field| field.to_str().expect("text"))
+        .filter(|field| !field.contains("Max-Age=0"))
+        .map(|field| field.split(';').next().unwrap_or_default())
+        .collect();
+    pairs.join("; ")
+}
