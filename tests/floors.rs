@@ -41,7 +41,7 @@ const ORDER: [&str; 24] = [
 
 /// Where a foreign crate may be named: any of them can be replaced in an afternoon.
 const ROOMS: [(&str, &[&str]); 21] = [
-    ("arc_swap", &["renew"]),
+    ("arc_swap", &["renew", "login/opened"]),
     (
         "aws_lc_rs",
         &[
@@ -77,7 +77,7 @@ const ROOMS: [(&str, &[&str]); 21] = [
     ("jsonwebtoken", &["keys/jwk_set", "provider/client"]),
     ("memchr", &["jwt"]),
     ("metrics", &["observe"]),
-    ("moka", &["login/store/memory", "login/tokens"]),
+    ("moka", &["login/store/memory"]),
     (
         "percent_encoding",
         &["login/return_path", "provider/client"],

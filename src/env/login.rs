@@ -106,7 +106,7 @@ impl LoginSettings {
             resources: variables.list("OPENID_RESOURCE").unwrap_or_default(),
             signs_out_at_provider: variables
                 .truth("OPENID_USE_END_SESSION_ENDPOINT")?
-                .unwrap_or(true),
+                .unwrap_or(false),
             back_to: back_to(variables)?,
             button_label: variables.text("OPENID_BUTTON_LABEL"),
             image_url: variables.text("OPENID_IMAGE_URL"),

@@ -28,7 +28,7 @@
 //! | `OPENID_RESOURCE` | the resources asked for (RFC 8707), delimited by commas | none |
 //! | `OPENID_REFRESH_AUDIENCE` | the audience sent when tokens are renewed | none |
 //! | `OPENID_USE_PKCE` | must be `true` where it is set | `true` |
-//! | `OPENID_USE_END_SESSION_ENDPOINT` | whether signing out goes on to the provider | `true` |
+//! | `OPENID_USE_END_SESSION_ENDPOINT` | whether signing out goes on to the provider, where the address it returns to must then be registered | `false` |
 //! | `OPENID_POST_LOGOUT_REDIRECT_URI` | where the provider sends browsers afterwards | `DOMAIN_CLIENT` |
 //! | `OPENID_BUTTON_LABEL`, `OPENID_IMAGE_URL` | what a sign-in button shows | `Continue with OpenID`, no image |
 //! | `REDIS_URL` | refused: sessions live in memory so far | none |

@@ -222,6 +222,7 @@ impl RelyingParty {
             .await
             .map_err(LoginError::store)?;
         self.forget_former(parts).await;
+        tracing::info!(issuer = tokens.issuer, "somebody signed in");
         let lifetime = ends_at.as_seconds().saturating_sub(now.as_seconds());
         Ok((id, Duration::from_secs(lifetime.unsigned_abs())))
     }

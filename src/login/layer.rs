@@ -8,6 +8,7 @@ use tower_layer::Layer;
 use crate::claims::{Audience, Scope};
 use crate::error::{ConfigError, StoreError};
 use crate::login::cookie::CookieNames;
+use crate::login::opened::OpenedSessions;
 use crate::login::page::PlainPages;
 use crate::login::relying_party::{
     AuthorizationRequest, Lifetimes, OfflineAccess, PassedParameter, RefreshRequest, RelyingParty,
@@ -19,7 +20,6 @@ use crate::login::service::Login;
 use crate::login::session_id::StoreKey;
 use crate::login::site::{Paths, Site, parse_target};
 use crate::login::store::{MemoryStore, SessionStore};
-use crate::login::tokens::OpenedSessions;
 use crate::provider::{Client, Provider, Readiness, within};
 use crate::verify::Verifier;
 use crate::verify::id_token::IdTokenVerifier;
@@ -357,9 +357,14 @@ impl LoginBuilder {
             Some(url) => parse_target("post logout redirect", url)?,
             None => parse_target("address", &site.origin)?,
         };
-        let store = self
-            .store
-            .unwrap_or_else(|| Arc::new(MemoryStore::with_shared_clock(provider.clock().clone())));
+        let store = self.store.unwrap_or_else(|| {
+            if site.is_secure {
+                tracing::warn!(
+                    "sessions live in the memory of this process: for one replica, and gone when it ends"
+                );
+            }
+            Arc::new(MemoryStore::with_shared_clock(provider.clock().clone()))
+        });
         let limit = |setting, limit| within(setting, limit, SHORTEST_LIMIT, LONGEST_LIMIT);
         let sign_out = SignOut {
             at_provider: self.sign_out_at_provider,
@@ -372,6 +377,7 @@ impl LoginBuilder {
         let party = RelyingParty {
             id_tokens: IdTokenVerifier::new(&self.verifier, self.client.id())?,
             logout_tokens: LogoutTokenVerifier::new(&self.verifier, self.client.id())?,
+            opened: OpenedSessions::new(provider.clock().clone()),
             provider,
             client: self.client,
             verifier: self.verifier,
@@ -401,7 +407,6 @@ impl LoginBuilder {
             anonymous: self.anonymous,
             flights: Flights::default(),
             grants: Arc::new(Semaphore::new(MOST_GRANTS)),
-            opened: OpenedSessions::new(),
         };
         Ok(LoginLayer {
             party: Arc::new(party),

@@ -84,6 +84,7 @@ mod flow;
 mod history;
 mod identity;
 mod layer;
+mod opened;
 mod page;
 mod refresh;
 mod relying_party;

@@ -11,13 +11,14 @@ use crate::clock::UnixTime;
 use crate::error::{LoginError, LoginErrorKind as Kind, VerifyError, VerifyErrorKind};
 use crate::login::cookie::CookieNames;
 use crate::login::due::{Due, due};
+use crate::login::opened::{Opened, OpenedSessions};
 use crate::login::refresh::{EndReason, Record, RefreshState};
 use crate::login::rotation::{Flights, Outcome};
 use crate::login::seal::KeyRing;
 use crate::login::session_id::StoreKey;
 use crate::login::site::Site;
 use crate::login::store::SessionStore;
-use crate::login::tokens::{Opened, OpenedSessions, TokenSet};
+use crate::login::tokens::TokenSet;
 use crate::provider::{Client, Provider};
 use crate::verify::Verifier;
 use crate::verify::id_token::IdTokenVerifier;
@@ -181,7 +182,8 @@ impl RelyingParty {
                 Standing::Live(opened)
             }
             (_, None) if !can_refresh => Standing::Over(None),
-            (_, live) => self.after_rotation(key, &record, live).await,
+            // Seldom, and large: not a part of the future that every request brings.
+            (_, live) => Box::pin(self.after_rotation(key, &record, live)).await,
         }
     }
 
@@ -214,15 +216,17 @@ impl RelyingParty {
         key: StoreKey,
         record: &Record,
     ) -> Result<Arc<Opened>, Unopened> {
-        if let Some(opened) = self.opened.find(key, record) {
-            return Ok(opened);
+        match self.opened.find(key, record) {
+            Some(opened) => Ok(opened),
+            None => Box::pin(self.open_anew(key, record)).await,
         }
+    }
+
+    async fn open_anew(&self, key: StoreKey, record: &Record) -> Result<Arc<Opened>, Unopened> {
         let tokens = TokenSet::open(&self.keys, key, record).map_err(|_| Unopened::Sealed)?;
         match self.verifier.verify(tokens.access_token.expose()).await {
             Ok(principal) if principal.subject() == tokens.access_subject.as_deref() => {
-                let opened = Arc::new(Opened::new(tokens, record, principal));
-                self.opened.keep(key, Arc::clone(&opened));
-                Ok(opened)
+                Ok(self.opened.keep(key, record, tokens, principal))
             }
             Ok(_) => Err(Unopened::Refused {
                 error: VerifyError::claim(VerifyErrorKind::NotAskedFor, "sub"),

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 use crate::clock::UnixTime;
 use crate::error::{Chain, LoginError, LoginErrorKind as Kind, ProviderError, ProviderErrorKind};
@@ -106,13 +107,15 @@ impl RelyingParty {
         entry.insert(flight.clone());
         drop(flights);
         let party = Arc::clone(self);
-        runtime.spawn(async move {
+        let span = tracing::info_span!("refresh", generation);
+        let leading = async move {
             // Ends with the task, however it ends.
             let in_flight = InFlight(&party.flights, key);
             let outcome = party.lead(key, generation).await;
             drop(in_flight);
             landed.send_replace(Some(outcome));
-        });
+        };
+        runtime.spawn(leading.instrument(span));
         Some(flight)
     }
 
@@ -237,6 +240,7 @@ impl RelyingParty {
         match self.store_commit(key, fence, generation, renewal).await {
             Ok(Some(stored)) if stored.outcome == FenceOutcome::Done => {
                 observe::refreshed("won");
+                tracing::debug!(?lifetime, "a session's tokens were renewed");
                 self.check_identity(key, tokens, &answer, stored.record)
                     .await
             }

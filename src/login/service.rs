@@ -123,7 +123,7 @@ impl<P> LoginGate<P> {
         }
         let party = Arc::clone(party);
         let key = id.store_key();
-        Verdict::Wait(Box::pin(async move { party.admit(head, key).await }))
+        Verdict::Wait(Box::pin(party.admit(head, key)))
     }
 
     /// What the layer answers itself.

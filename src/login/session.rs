@@ -6,9 +6,9 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::UnixTime;
 use crate::error::{LoginError, LoginErrorKind as Kind};
+use crate::login::opened::Opened;
 use crate::login::relying_party::{RelyingParty, Standing};
 use crate::login::session_id::StoreKey;
-use crate::login::tokens::Opened;
 use crate::principal::Principal;
 use crate::secret::Secret;
 use crate::token::AccessToken;

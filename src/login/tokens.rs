@@ -1,17 +1,14 @@
 //! The tokens of a session, as they are sealed into its record.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
 use crate::login::refresh::Record;
 use crate::login::seal::{KeyRing, Purpose, SealError};
 use crate::login::session_id::StoreKey;
-use crate::principal::Principal;
 use crate::provider::token_endpoint::TokenAnswer;
 use crate::secret::Secret;
 
@@ -104,61 +101,6 @@ pub(super) fn token_lifetime(
     };
     let seconds = said.clamp(SHORTEST_LIFETIME, LONGEST_LIFETIME);
     Duration::from_secs(seconds.unsigned_abs())
-}
-
-/// A session whose tokens were opened and whose access token was verified, by this process.
-pub(super) struct Opened {
-    pub(super) tokens: TokenSet,
-    pub(super) generation: u64,
-    pub(super) access_expires_at: UnixTime,
-    pub(super) principal: Principal,
-    sealed: Bytes,
-}
-
-impl Opened {
-    pub(super) fn new(tokens: TokenSet, record: &Record, principal: Principal) -> Self {
-        Self {
-            tokens,
-            generation: record.generation,
-            access_expires_at: record.access_expires_at,
-            principal,
-            sealed: record.sealed.clone(),
-        }
-    }
-}
-
-/// Sessions opened of late, so that not every request opens and verifies anew. The store is asked
-/// all the same: an entry counts only for the very record it was made of.
-pub(super) struct OpenedSessions(Cache<StoreKey, Arc<Opened>>);
-
-const MOST_OPENED: u64 = 10_000;
-
-/// A key that the provider withdrew stops counting after this.
-const OPENED_FOR: Duration = Duration::from_secs(300);
-
-impl OpenedSessions {
-    pub(super) fn new() -> Self {
-        Self(
-            Cache::builder()
-                .max_capacity(MOST_OPENED)
-                .time_to_live(OPENED_FOR)
-                .build(),
-        )
-    }
-
-    pub(super) fn find(&self, key: StoreKey, record: &Record) -> Option<Arc<Opened>> {
-        let opened = self.0.get(&key)?;
-        let is_same = opened.generation == record.generation && opened.sealed == record.sealed;
-        is_same.then_some(opened)
-    }
-
-    pub(super) fn keep(&self, key: StoreKey, opened: Arc<Opened>) {
-        self.0.insert(key, opened);
-    }
-
-    pub(super) fn forget(&self, key: StoreKey) {
-        self.0.invalidate(&key);
-    }
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ pub(crate) fn settings<'a>(issuer: &'a str, origin: &'a str) -> Vec<(&'a str, &'
         ("OPENID_SESSION_SECRET", SECRET),
         ("OPENID_REUSE_TOKENS", "true"),
         ("OPENID_CLOCK_TOLERANCE", "0"),
+        ("OPENID_USE_END_SESSION_ENDPOINT", "true"),
         ("DOMAIN_SERVER", origin),
         ("RUST_LOG", "trace"),
     ]

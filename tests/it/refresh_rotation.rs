@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use tower::{Layer, ServiceExt};
-use tower_oidc::LoginErrorKind as Kind;
 use tower_oidc::login::{Login, LoginBuilder};
 use tower_oidc::testing::{Endpoint, Fault};
+use tower_oidc::{Clock, LoginErrorKind as Kind, UnixTime};
 
 use crate::browser::{App, Browser, failure};
 use crate::support::{API, Answer, Inner, seconds, until};
@@ -593,4 +593,76 @@ async fn f46_many_sessions_due_at_once_do_not_flood_the_provider() {
     }
     let hits = app.idp.hits();
     assert_eq!((hits.refreshed, hits.reused), (SESSIONS, 0));
+}
+
+#[tokio::test]
+async fn lessons_5_4_a_lease_that_passes_brings_no_second_grant_and_its_late_commit_lands() {
+    let app = App::start().await;
+    let mut browser = Browser::default();
+    browser.sign_in(&app).await;
+    app.clock.advance(seconds(3_545));
+    app.idp
+        .set_fault(Endpoint::Token, Fault::Slow(Duration::from_millis(300)));
+    // Behind this request a grant is under way; its process pauses for longer than its lease.
+    assert_eq!(browser.fetch(&app, "/").await.status(), StatusCode::OK);
+    until(|| app.idp.hits().token == 2).await;
+    app.clock.advance(seconds(16));
+    let other = app.replica().layer(app.inner.clone());
+    all_signed_in(&at_once(&browser, &[other], 20).await);
+    until(|| app.idp.hits().refreshed == 1).await;
+    for _ in 0..100 {
+        browser.fetch(&app, "/").await;
+        if app.session().renewals() == 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(app.session().renewals(), 1, "the late commit landed");
+    let hits = app.idp.hits();
+    assert_eq!((hits.refreshed, hits.reused, hits.token), (1, 0, 2));
+}
+
+#[tokio::test]
+async fn lessons_5_14_clocks_that_differ_by_four_minutes() {
+    for ahead in [-240, 240] {
+        let app = App::start().await;
+        // This replica's clock differs from the provider's and the store's.
+        let here = tower_oidc::testing::ManualClock::new();
+        here.set(UnixTime::from_seconds(app.clock.now().as_seconds() + ahead));
+        let provider = app
+            .idp
+            .provider_builder()
+            .with_clock(here.clone())
+            .build()
+            .unwrap();
+        let verifier = tower_oidc::Verifier::builder(&provider, API)
+            .with_leeway(seconds(300))
+            .build()
+            .unwrap();
+        let layer = crate::browser::builder(&verifier)
+            .with_shared_store(app.store.clone())
+            .build()
+            .unwrap();
+        let app = App { layer, ..app };
+        let mut browser = Browser::default();
+        browser.sign_in(&app).await;
+        for turn in 1..=3 {
+            for _ in 0..20 {
+                assert_eq!(
+                    browser.fetch(&app, "/").await.status(),
+                    StatusCode::OK,
+                    "{ahead}"
+                );
+            }
+            app.clock.advance(seconds(3_600));
+            here.advance(seconds(3_600));
+            assert_eq!(
+                browser.fetch(&app, "/").await.status(),
+                StatusCode::OK,
+                "{ahead}"
+            );
+            assert_eq!(app.idp.hits().refreshed, turn, "{ahead}: one an hour");
+        }
+        assert_eq!(app.idp.hits().reused, 0);
+    }
 }

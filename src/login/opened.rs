@@ -1,0 +1,112 @@
+//! Sessions opened of late, so that not every request opens and verifies anew.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+
+use crate::clock::{SharedClock, UnixTime};
+use crate::login::refresh::Record;
+use crate::login::session_id::StoreKey;
+use crate::login::tokens::TokenSet;
+use crate::principal::Principal;
+
+/// A session whose tokens were opened and whose access token was verified, by this process.
+pub(super) struct Opened {
+    pub(super) tokens: TokenSet,
+    pub(super) generation: u64,
+    pub(super) access_expires_at: UnixTime,
+    pub(super) principal: Principal,
+    key: StoreKey,
+    sealed: Bytes,
+    /// In monotonic time.
+    opened_at: Duration,
+}
+
+/// A bounded number of them, each in one of two places that its key names. The store is asked all the
+/// same: an entry counts only for the very record it was made of.
+pub(super) struct OpenedSessions {
+    places: Box<[ArcSwapOption<Opened>]>,
+    clock: SharedClock,
+}
+
+const PLACES: usize = 16_384;
+
+/// A key that the provider withdrew stops counting after this.
+const OPENED_FOR: Duration = Duration::from_secs(300);
+
+impl OpenedSessions {
+    pub(super) fn new(clock: SharedClock) -> Self {
+        Self {
+            places: (0..PLACES).map(|_| ArcSwapOption::empty()).collect(),
+            clock,
+        }
+    }
+
+    pub(super) fn find(&self, key: StoreKey, record: &Record) -> Option<Arc<Opened>> {
+        let now = self.clock.monotonic();
+        self.places_of(key).into_iter().find_map(|place| {
+            let opened = place.load();
+            let opened = opened.as_ref()?;
+            let is_it = opened.key == key
+                && opened.generation == record.generation
+                && now < opened.opened_at.saturating_add(OPENED_FOR)
+                && is_same(&opened.sealed, &record.sealed);
+            is_it.then(|| Arc::clone(opened))
+        })
+    }
+
+    pub(super) fn keep(
+        &self,
+        key: StoreKey,
+        record: &Record,
+        tokens: TokenSet,
+        principal: Principal,
+    ) -> Arc<Opened> {
+        let opened = Arc::new(Opened {
+            tokens,
+            generation: record.generation,
+            access_expires_at: record.access_expires_at,
+            principal,
+            key,
+            sealed: record.sealed.clone(),
+            opened_at: self.clock.monotonic(),
+        });
+        let [one, other] = self.places_of(key);
+        let is_free = |place: &ArcSwapOption<Opened>| {
+            place.load().as_ref().is_none_or(|there| there.key == key)
+        };
+        let place = if is_free(one) || !is_free(other) {
+            one
+        } else {
+            other
+        };
+        place.store(Some(Arc::clone(&opened)));
+        opened
+    }
+
+    pub(super) fn forget(&self, key: StoreKey) {
+        for place in self.places_of(key) {
+            if place.load().as_ref().is_some_and(|there| there.key == key) {
+                place.store(None);
+            }
+        }
+    }
+
+    /// The key is a hash, so that any of its bits spread well.
+    fn places_of(&self, key: StoreKey) -> [&ArcSwapOption<Opened>; 2] {
+        let bytes = key.as_bytes();
+        let place = |at: usize| {
+            let number =
+                u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+            &self.places[number as usize % PLACES]
+        };
+        [place(8), place(12)]
+    }
+}
+
+/// A store in memory hands out the very bytes each time.
+fn is_same(one: &Bytes, other: &Bytes) -> bool {
+    (one.as_ptr() == other.as_ptr() && one.len() == other.len()) || one == other
+}
