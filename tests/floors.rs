@@ -66,7 +66,7 @@ const ROOMS: [(&str, &[&str]); 21] = [
             "testing",
         ],
     ),
-    ("base64_simd", &["jwt"]),
+    ("base64_simd", &["jwt", "login/session_id"]),
     (
         "http_body_util",
         &["http_client", "resource_metadata", "login/service"],
@@ -75,7 +75,7 @@ const ROOMS: [(&str, &[&str]); 21] = [
     ("flate2", &["testing"]),
     ("humantime", &["provider/builder", "env"]),
     ("jsonwebtoken", &["keys/jwk_set", "provider/client"]),
-    ("memchr", &["jwt"]),
+    ("memchr", &["jwt", "login/cookie"]),
     ("metrics", &["observe"]),
     ("moka", &["login/store/memory"]),
     (

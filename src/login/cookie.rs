@@ -70,7 +70,7 @@ impl CookieNames {
 
     /// The sign-ins under way in this browser, by their cookies' names.
     pub(super) fn attempts<'a>(&'a self, headers: &'a HeaderMap) -> Vec<(String, Cow<'a, str>)> {
-        beginning_with(headers, &self.attempt)
+        beginning_with(headers, &self.attempt, |_| true)
             .map(|(name, value)| (name.into_owned(), value))
             .collect()
     }
@@ -100,7 +100,8 @@ impl CookieNames {
 /// What was sent under this very name. Other names are not looked at, and a second cookie of the name
 /// counts against both.
 pub(super) fn sent<'a>(headers: &'a HeaderMap, name: &'a str) -> Sent<'a> {
-    let mut found = beginning_with(headers, name).filter(|(sent, _)| sent == name);
+    let mut found = beginning_with(headers, name, |after| matches!(after, b'=' | b' ' | b'\t'))
+        .filter(|(sent, _)| sent == name);
     match (found.next(), found.next()) {
         (None, _) => Sent::Nothing,
         (Some((_, value)), None) => Sent::One(value),
@@ -108,17 +109,28 @@ pub(super) fn sent<'a>(headers: &'a HeaderMap, name: &'a str) -> Sent<'a> {
     }
 }
 
-/// The cookies whose names begin like this. The others, which most are, are not even taken apart.
+/// The cookies whose names begin like this, and go on as told. The others, which most are, are not
+/// even taken apart.
 fn beginning_with<'a>(
     headers: &'a HeaderMap,
-    name: &'a str,
+    beginning: &'a str,
+    goes_on: impl Fn(u8) -> bool,
 ) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
-    let pieces = headers
-        .get_all(COOKIE)
-        .iter()
-        .flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
+    let pieces = headers.get_all(COOKIE).iter().flat_map(|field| {
+        let text = field.as_bytes();
+        let ends = memchr::memchr_iter(b';', text).chain([text.len()]);
+        ends.scan(0, move |start, end| {
+            let piece = &text[*start..end];
+            *start = end + 1;
+            Some(piece)
+        })
+    });
     pieces
-        .filter(move |piece| piece.trim_ascii_start().starts_with(name.as_bytes()))
+        .filter(move |piece| {
+            let rest = piece.trim_ascii_start().strip_prefix(beginning.as_bytes());
+            rest.and_then(<[u8]>::first)
+                .is_some_and(|after| goes_on(*after))
+        })
         // Ours are ASCII.
         .filter_map(|piece| Cookie::parse(std::str::from_utf8(piece).ok()?).ok())
         .map(|cookie| match (cookie.name_raw(), cookie.value_raw()) {

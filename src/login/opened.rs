@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::clock::{SharedClock, UnixTime};
 use crate::login::refresh::Record;
-use crate::login::session_id::StoreKey;
+use crate::login::session_id::{SessionId, StoreKey};
 use crate::login::tokens::TokenSet;
 use crate::principal::Principal;
 
@@ -28,7 +28,14 @@ pub(super) struct Opened {
 /// same: an entry counts only for the very record it was made of.
 pub(super) struct OpenedSessions {
     places: Box<[ArcSwapOption<Opened>]>,
+    handles: Box<[ArcSwapOption<Handle>]>,
     clock: SharedClock,
+}
+
+/// What the hash of a handle is, which costs more to find out than all the rest.
+struct Handle {
+    id: SessionId,
+    key: StoreKey,
 }
 
 const PLACES: usize = 16_384;
@@ -40,7 +47,26 @@ impl OpenedSessions {
     pub(super) fn new(clock: SharedClock) -> Self {
         Self {
             places: (0..PLACES).map(|_| ArcSwapOption::empty()).collect(),
+            handles: (0..PLACES).map(|_| ArcSwapOption::empty()).collect(),
             clock,
+        }
+    }
+
+    /// The key of a handle, known or made.
+    pub(super) fn key_of(&self, id: &SessionId) -> StoreKey {
+        let known = self.handles[place(id.as_bytes(), 0)].load();
+        match known.as_ref() {
+            Some(known) if known.id.is(id) => known.key,
+            _ => id.store_key(),
+        }
+    }
+
+    /// Remembers the key of a handle that has a session.
+    pub(super) fn remember(&self, id: &SessionId, key: StoreKey) {
+        let there = &self.handles[place(id.as_bytes(), 0)];
+        if !there.load().as_ref().is_some_and(|known| known.key == key) {
+            let id = id.clone();
+            there.store(Some(Arc::new(Handle { id, key })));
         }
     }
 
@@ -94,16 +120,15 @@ impl OpenedSessions {
         }
     }
 
-    /// The key is a hash, so that any of its bits spread well.
     fn places_of(&self, key: StoreKey) -> [&ArcSwapOption<Opened>; 2] {
-        let bytes = key.as_bytes();
-        let place = |at: usize| {
-            let number =
-                u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-            &self.places[number as usize % PLACES]
-        };
-        [place(8), place(12)]
+        [0, 4].map(|at| &self.places[place(key.as_bytes(), at)])
     }
+}
+
+/// Handles and keys are random or a hash, so that any of their bits spread well.
+fn place(bytes: &[u8; 32], at: usize) -> usize {
+    let number = u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    number as usize % PLACES
 }
 
 /// A store in memory hands out the very bytes each time.

@@ -122,8 +122,8 @@ impl<P> LoginGate<P> {
             return Verdict::Answer(reply);
         }
         let party = Arc::clone(party);
-        let key = id.store_key();
-        Verdict::Wait(Box::pin(party.admit(head, key)))
+        let key = party.opened.key_of(&id);
+        Verdict::Wait(Box::pin(party.admit(head, id, key)))
     }
 
     /// What the layer answers itself.
@@ -156,9 +156,15 @@ impl<P> LoginGate<P> {
 }
 
 impl RelyingParty {
-    async fn admit(self: Arc<Self>, mut head: Parts, key: StoreKey) -> Verdict<Reply, Kept> {
+    async fn admit(
+        self: Arc<Self>,
+        mut head: Parts,
+        id: SessionId,
+        key: StoreKey,
+    ) -> Verdict<Reply, Kept> {
         match self.standing(key, None).await {
             Standing::Live(opened) => {
+                self.opened.remember(&id, key);
                 head.extensions.insert(opened.principal.clone());
                 head.extensions.insert(Session::new(self, key, opened));
                 Verdict::Pass(head, Kept::default())
