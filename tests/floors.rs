@@ -91,7 +91,7 @@ const ROOMS: [(&str, &[&str]); 21] = [
         &[
             "http_client",
             "renew",
-            "login/layer",
+            "login/builder",
             "login/relying_party",
             "login/rotation",
             "login/service",
@@ -108,7 +108,7 @@ const ROOMS: [(&str, &[&str]); 21] = [
             "provider",
             "resource_metadata",
             "login/flow",
-            "login/layer",
+            "login/builder",
             "login/relying_party",
             "login/return_path",
             "login/sign_out",

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
 use crate::login::return_path::ReturnPath;
-use crate::login::seal::{KeyRing, Purpose, SealError};
+use crate::login::seal::{Purpose, SealError, Sealing};
 use crate::secret::{NoRandomness, Secret, random_text, sha256_text};
 
 /// How long a sign-in may take.
@@ -26,8 +26,9 @@ pub(super) struct LoginAttempt {
     pub(super) nonce: Secret,
     /// The PKCE verifier ([RFC 7636 §4.1](https://www.rfc-editor.org/rfc/rfc7636#section-4.1)).
     pub(super) verifier: Secret,
-    /// From whom the answer must come.
+    /// From whom the answer must come, and where to.
     pub(super) issuer: String,
+    pub(super) redirect_uri: String,
     pub(super) return_path: String,
     pub(super) started_at: i64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -39,6 +40,7 @@ pub(super) struct LoginAttempt {
 impl LoginAttempt {
     pub(super) fn new(
         issuer: &str,
+        redirect_uri: &str,
         return_path: &ReturnPath,
         now: UnixTime,
     ) -> Result<Self, NoRandomness> {
@@ -48,6 +50,7 @@ impl LoginAttempt {
             nonce: secret()?,
             verifier: secret()?,
             issuer: issuer.to_owned(),
+            redirect_uri: redirect_uri.to_owned(),
             return_path: return_path.as_str().to_owned(),
             started_at: now.as_seconds(),
             acr_values: Vec::new(),
@@ -67,24 +70,24 @@ impl LoginAttempt {
 
 /// Seals a value for a cookie of this name.
 pub(super) fn seal_cookie(
-    keys: &KeyRing,
+    sealing: &Sealing<'_>,
     purpose: Purpose,
     name: &str,
     value: &impl Serialize,
 ) -> Result<String, SealError> {
     let text = serde_json::to_vec(value).map_err(|_| SealError)?;
-    let sealed = keys.seal(purpose, name.as_bytes(), &text)?;
+    let sealed = sealing.seal(purpose, name.as_bytes(), &text)?;
     Ok(URL_SAFE_NO_PAD.encode(sealed))
 }
 
 /// Opens the value of a cookie of this name, `None` if it is not one of ours.
 pub(super) fn open_cookie<T: DeserializeOwned>(
-    keys: &KeyRing,
+    sealing: &Sealing<'_>,
     purpose: Purpose,
     name: &str,
     value: &str,
 ) -> Option<T> {
     let sealed = URL_SAFE_NO_PAD.decode(value).ok()?;
-    let text = keys.open(purpose, name.as_bytes(), &sealed).ok()?;
+    let text = sealing.open(purpose, name.as_bytes(), &sealed).ok()?;
     serde_json::from_slice(&text).ok()
 }

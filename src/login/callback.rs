@@ -56,8 +56,12 @@ impl RelyingParty {
             Err(error) => self.tell(parts, error, &return_path),
         };
         let history_name = &self.cookies.history;
-        if let Ok(sealed) = seal_cookie(&self.keys, Purpose::SignInHistory, history_name, &history)
-        {
+        if let Ok(sealed) = seal_cookie(
+            &self.sealing(),
+            Purpose::SignInHistory,
+            history_name,
+            &history,
+        ) {
             let lifetime = Duration::from_secs(history::WITHIN);
             reply = reply.with_cookie(self.cookies.set(history_name, &sealed, lifetime));
         }
@@ -79,9 +83,10 @@ impl RelyingParty {
         let Sent::One(value) = sent(&parts.headers, &name) else {
             return Err(Kind::UnknownAttempt.into());
         };
-        let attempt: LoginAttempt = open_cookie(&self.keys, Purpose::LoginAttempt, &name, &value)
-            .filter(|attempt: &LoginAttempt| is_same(attempt.state.expose(), &state))
-            .ok_or(Kind::UnknownAttempt)?;
+        let attempt: LoginAttempt =
+            open_cookie(&self.sealing(), Purpose::LoginAttempt, &name, &value)
+                .filter(|attempt: &LoginAttempt| is_same(attempt.state.expose(), &state))
+                .ok_or(Kind::UnknownAttempt)?;
         Ok((name, attempt))
     }
 
@@ -127,7 +132,10 @@ impl RelyingParty {
             }
             None => !metadata.value.endpoints.names_issuer,
         };
-        if fits {
+        // Begun at this provider and for this address, not at another layer's of the same site.
+        let is_ours = attempt.issuer == metadata.value.issuer.as_str()
+            && attempt.redirect_uri == self.site.redirect_uri();
+        if fits && is_ours {
             Ok(())
         } else {
             Err(Kind::IssuerMismatch.into())
@@ -140,11 +148,10 @@ impl RelyingParty {
         code: &str,
         attempt: &LoginAttempt,
     ) -> Result<TokenAnswer, LoginError> {
-        let redirect_uri = self.site.redirect_uri();
         let mut form = vec![
             ("grant_type", "authorization_code"),
             ("code", code),
-            ("redirect_uri", &redirect_uri),
+            ("redirect_uri", &attempt.redirect_uri),
             ("code_verifier", attempt.verifier.expose()),
         ];
         for resource in &self.request.resources {
@@ -210,7 +217,7 @@ impl RelyingParty {
         let id = SessionId::random().map_err(no_randomness)?;
         let key = id.store_key();
         let sealed = tokens
-            .seal(&self.keys, key, 0)
+            .seal(&self.sealing(), key, 0)
             .map_err(|_| LoginError::from(Kind::Misconfigured))?;
         let renewal = Renewal {
             sealed,

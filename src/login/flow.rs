@@ -54,9 +54,11 @@ impl RelyingParty {
             provider_failed(refusal.error).with_retry_after(refusal.retry_after)
         })?;
         let issuer = metadata.value.issuer.as_str();
-        let mut attempt = LoginAttempt::new(issuer, return_path, now).map_err(no_randomness)?;
+        let redirect_uri = self.site.redirect_uri();
+        let mut attempt =
+            LoginAttempt::new(issuer, &redirect_uri, return_path, now).map_err(no_randomness)?;
         let passed = self.passed_through(parts, &mut attempt);
-        let (challenge, redirect_uri) = (attempt.challenge(), self.site.redirect_uri());
+        let challenge = attempt.challenge();
         let mut parameters = vec![
             ("response_type", "code"),
             ("redirect_uri", &redirect_uri),
@@ -81,7 +83,7 @@ impl RelyingParty {
             .await
             .map_err(provider_failed)?;
         let name = self.cookies.attempt(attempt.state.expose());
-        let sealed = seal_cookie(&self.keys, Purpose::LoginAttempt, &name, &attempt)
+        let sealed = seal_cookie(&self.sealing(), Purpose::LoginAttempt, &name, &attempt)
             .map_err(|_| LoginError::from(Kind::Misconfigured))?;
         Ok(Reply::see_other(url.as_str())
             .with_cookie(self.cookies.set(&name, &sealed, attempt::LIFETIME))
@@ -126,7 +128,7 @@ impl RelyingParty {
         let mut surplus = Vec::new();
         for (name, value) in self.cookies.attempts(&parts.headers) {
             let attempt: Option<LoginAttempt> =
-                open_cookie(&self.keys, Purpose::LoginAttempt, &name, &value);
+                open_cookie(&self.sealing(), Purpose::LoginAttempt, &name, &value);
             match attempt {
                 Some(attempt) if !attempt.is_expired(now) => {
                     running.push((attempt.started_at, name));
@@ -155,7 +157,7 @@ impl RelyingParty {
     pub(super) fn history(&self, parts: &Parts) -> SignInHistory {
         let name = &self.cookies.history;
         match sent(&parts.headers, name) {
-            Sent::One(value) => open_cookie(&self.keys, Purpose::SignInHistory, name, &value),
+            Sent::One(value) => open_cookie(&self.sealing(), Purpose::SignInHistory, name, &value),
             _ => None,
         }
         .unwrap_or_default()

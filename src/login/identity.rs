@@ -1,5 +1,7 @@
 //! Whether renewed tokens are still about whoever signed in.
 
+use std::sync::Arc;
+
 use crate::clock::UnixTime;
 use crate::error::VerifyErrorKind;
 use crate::login::refresh::{EndReason, LeaseOutcome, Record, Settlement};
@@ -17,7 +19,7 @@ impl RelyingParty {
     /// ([OpenID Connect Core §12.2](https://openid.net/specs/openid-connect-core-1_0.html#RefreshTokenResponse)).
     /// It is stored already: another process that reads it verifies the access token for itself.
     pub(super) async fn check_identity(
-        &self,
+        self: &Arc<Self>,
         key: StoreKey,
         tokens: &TokenSet,
         answer: &TokenAnswer,
@@ -55,7 +57,7 @@ impl RelyingParty {
             self.settle(key, fence, Settlement::Ended(reason)).await;
         }
         self.opened.forget(key);
-        self.revoke(answer.refresh_token.as_ref()).await;
+        self.revoke_behind(answer.refresh_token.clone());
         Outcome::Over(Some(reason))
     }
 

@@ -77,6 +77,7 @@
 //! atomic steps; `testing::store_suite` is what every store must pass.
 
 mod attempt;
+mod builder;
 mod callback;
 mod cookie;
 mod due;
@@ -100,7 +101,8 @@ mod site;
 mod store;
 mod tokens;
 
-pub use self::layer::{LoginBuilder, LoginLayer, LoginReadiness};
+pub use self::builder::LoginBuilder;
+pub use self::layer::{LoginLayer, LoginReadiness};
 pub use self::page::{OnPage, Page, PlainPages};
 pub use self::refresh::{
     EndReason, Fence, FenceOutcome, LeaseOutcome, Record, RefreshState, Renewal, Settlement,

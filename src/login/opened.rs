@@ -21,7 +21,7 @@ pub(super) struct Opened {
     key: StoreKey,
     sealed: Bytes,
     /// In monotonic time.
-    opened_at: Duration,
+    since: Duration,
 }
 
 /// A bounded number of them, each in one of two places that its key names. The store is asked all the
@@ -64,7 +64,7 @@ impl OpenedSessions {
     /// Remembers the key of a handle that has a session.
     pub(super) fn remember(&self, id: &SessionId, key: StoreKey) {
         let there = &self.handles[place(id.as_bytes(), 0)];
-        if !there.load().as_ref().is_some_and(|known| known.key == key) {
+        if there.load().as_ref().is_none_or(|known| known.key != key) {
             let id = id.clone();
             there.store(Some(Arc::new(Handle { id, key })));
         }
@@ -77,7 +77,7 @@ impl OpenedSessions {
             let opened = opened.as_ref()?;
             let is_it = opened.key == key
                 && opened.generation == record.generation
-                && now < opened.opened_at.saturating_add(OPENED_FOR)
+                && now < opened.since.saturating_add(OPENED_FOR)
                 && is_same(&opened.sealed, &record.sealed);
             is_it.then(|| Arc::clone(opened))
         })
@@ -97,7 +97,7 @@ impl OpenedSessions {
             principal,
             key,
             sealed: record.sealed.clone(),
-            opened_at: self.clock.monotonic(),
+            since: self.clock.monotonic(),
         });
         let [one, other] = self.places_of(key);
         let is_free = |place: &ArcSwapOption<Opened>| {

@@ -14,7 +14,7 @@ use crate::login::due::{Due, due};
 use crate::login::opened::{Opened, OpenedSessions};
 use crate::login::refresh::{EndReason, Record, RefreshState};
 use crate::login::rotation::{Flights, Outcome};
-use crate::login::seal::KeyRing;
+use crate::login::seal::{KeyRing, Sealing};
 use crate::login::session_id::StoreKey;
 use crate::login::site::Site;
 use crate::login::store::SessionStore;
@@ -33,6 +33,8 @@ pub(super) struct RelyingParty {
     pub(super) logout_tokens: LogoutTokenVerifier,
     pub(super) store: Arc<dyn SessionStore>,
     pub(super) keys: KeyRing,
+    /// Issuer and client: what is sealed here opens for no other, though it had the same keys.
+    pub(super) binding: StoreKey,
     pub(super) site: Site,
     pub(super) cookies: CookieNames,
     pub(super) request: AuthorizationRequest,
@@ -187,13 +189,25 @@ impl RelyingParty {
         }
     }
 
+    pub(super) fn sealing(&self) -> Sealing<'_> {
+        Sealing {
+            keys: &self.keys,
+            binding: self.binding,
+        }
+    }
+
     async fn after_rotation(
         self: &Arc<Self>,
         key: StoreKey,
         record: &Record,
         live: Option<Arc<Opened>>,
     ) -> Standing {
-        let outcome = self.rotate(key, record.generation).await;
+        let mut outcome = self.rotate(key, record.generation).await;
+        // The end of an earlier renewal was joined, which brought what is now to be renewed.
+        if matches!(&outcome, Outcome::Renewed(renewed) if renewed.generation <= record.generation)
+        {
+            outcome = self.rotate(key, record.generation).await;
+        }
         match (outcome, live) {
             (Outcome::Renewed(renewed), _) => match self.open(key, &renewed).await {
                 Ok(opened) => Standing::Live(opened),
@@ -223,7 +237,7 @@ impl RelyingParty {
     }
 
     async fn open_anew(&self, key: StoreKey, record: &Record) -> Result<Arc<Opened>, Unopened> {
-        let tokens = TokenSet::open(&self.keys, key, record).map_err(|_| Unopened::Sealed)?;
+        let tokens = TokenSet::open(&self.sealing(), key, record).map_err(|_| Unopened::Sealed)?;
         match self.verifier.verify(tokens.access_token.expose()).await {
             Ok(principal) if principal.subject() == tokens.access_subject.as_deref() => {
                 Ok(self.opened.keep(key, record, tokens, principal))

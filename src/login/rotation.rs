@@ -119,7 +119,7 @@ impl RelyingParty {
         Some(flight)
     }
 
-    async fn lead(&self, key: StoreKey, generation: u64) -> Outcome {
+    async fn lead(self: &Arc<Self>, key: StoreKey, generation: u64) -> Outcome {
         // A provider is not flooded, however many sessions are due at once.
         let Ok(_permit) = self.grants.acquire().await else {
             return Outcome::Kept(Kind::ProviderUnavailable.into());
@@ -156,10 +156,15 @@ impl RelyingParty {
     }
 
     /// Spends the refresh token, holding the lease.
-    async fn spend(&self, key: StoreKey, fence: Fence, stored: Stored<LeaseOutcome>) -> Outcome {
+    async fn spend(
+        self: &Arc<Self>,
+        key: StoreKey,
+        fence: Fence,
+        stored: Stored<LeaseOutcome>,
+    ) -> Outcome {
         let Stored { record, now, .. } = stored;
         let leased_at = self.provider.clock().monotonic();
-        let tokens = TokenSet::open(&self.keys, key, &record).ok();
+        let tokens = TokenSet::open(&self.sealing(), key, &record).ok();
         let spendable = tokens.and_then(|tokens| Some((tokens.refresh_token.clone()?, tokens)));
         let Some((refresh_token, tokens)) = spendable else {
             self.settle(key, fence, Settlement::Unspent(now)).await;
@@ -216,7 +221,7 @@ impl RelyingParty {
     }
 
     async fn commit(
-        &self,
+        self: &Arc<Self>,
         held: &Held,
         tokens: &TokenSet,
         spent: &Secret,
@@ -228,7 +233,7 @@ impl RelyingParty {
         let lifetime = token_lifetime(self.provider.clock().now(), answer.expires_in, exp);
         let access_expires_at = held.now.saturating_add(lifetime);
         let next = tokens.renewed(&answer, held.now);
-        let Ok(sealed) = next.seal(&self.keys, key, generation.saturating_add(1)) else {
+        let Ok(sealed) = next.seal(&self.sealing(), key, generation.saturating_add(1)) else {
             return Outcome::Kept(Kind::StoreUnavailable.into());
         };
         let renewal = Renewal {
@@ -247,13 +252,13 @@ impl RelyingParty {
             // Somebody else has begun since; a token that was not rotated is theirs as well.
             Ok(Some(_)) => {
                 if is_rotated {
-                    self.revoke(next.refresh_token.as_ref()).await;
+                    self.revoke_behind(next.refresh_token);
                 }
                 Outcome::Kept(Kind::ProviderUnavailable.into())
             }
             // Signed out meanwhile: what came too late is given back.
             Ok(None) => {
-                self.revoke(next.refresh_token.as_ref()).await;
+                self.revoke_behind(next.refresh_token);
                 Outcome::Over(None)
             }
             Err(error) => {

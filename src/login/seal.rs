@@ -11,6 +11,7 @@ use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 
 use crate::error::ConfigError;
+use crate::login::session_id::StoreKey;
 
 /// What a value is sealed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,37 @@ struct Keys {
     id: [u8; ID],
     /// One for each purpose, in their order.
     keys: [RandomizedNonceKey; Purpose::ALL.len()],
+}
+
+/// A ring, and whose what it seals is: a value opens only for the same issuer and client.
+#[derive(Clone, Copy)]
+pub(super) struct Sealing<'a> {
+    pub(super) keys: &'a KeyRing,
+    pub(super) binding: StoreKey,
+}
+
+impl Sealing<'_> {
+    pub(super) fn seal(
+        &self,
+        purpose: Purpose,
+        owner: &[u8],
+        value: &[u8],
+    ) -> Result<Vec<u8>, SealError> {
+        self.keys.seal(purpose, &self.bound(owner), value)
+    }
+
+    pub(super) fn open(
+        &self,
+        purpose: Purpose,
+        owner: &[u8],
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, SealError> {
+        self.keys.open(purpose, &self.bound(owner), sealed)
+    }
+
+    fn bound(&self, owner: &[u8]) -> Vec<u8> {
+        [self.binding.as_bytes(), owner].concat()
+    }
 }
 
 /// A value that does not open: changed, cut, sealed for another purpose or owner, or by a secret

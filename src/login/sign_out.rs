@@ -89,7 +89,7 @@ impl RelyingParty {
     async fn end(&self, key: StoreKey) -> Result<Option<TokenSet>, StoreError> {
         self.opened.forget(key);
         let record = self.store.delete(key).await?;
-        Ok(record.and_then(|record| TokenSet::open(&self.keys, key, &record).ok()))
+        Ok(record.and_then(|record| TokenSet::open(&self.sealing(), key, &record).ok()))
     }
 
     /// Sends the browser on to the provider's own sign-out, where there is one.
@@ -123,7 +123,8 @@ impl RelyingParty {
         // Without a path to return to, coming back means nothing.
         match return_path {
             Some(_) => {
-                let sealed = seal_cookie(&self.keys, Purpose::SignOut, name, &signing_out).ok()?;
+                let sealed =
+                    seal_cookie(&self.sealing(), Purpose::SignOut, name, &signing_out).ok()?;
                 Some(reply.with_cookie(self.cookies.set(name, &sealed, LIFETIME)))
             }
             None => Some(reply),
@@ -139,7 +140,7 @@ impl RelyingParty {
         let Sent::One(value) = sent(&parts.headers, name) else {
             return None;
         };
-        let signing_out: SigningOut = open_cookie(&self.keys, Purpose::SignOut, name, &value)?;
+        let signing_out: SigningOut = open_cookie(&self.sealing(), Purpose::SignOut, name, &value)?;
         if !is_same(signing_out.state.expose(), &state) {
             return None;
         }
@@ -249,7 +250,7 @@ impl RelyingParty {
         let count = ended.len();
         for (key, record) in ended {
             self.opened.forget(key);
-            let Ok(tokens) = TokenSet::open(&self.keys, key, &record) else {
+            let Ok(tokens) = TokenSet::open(&self.sealing(), key, &record) else {
                 continue;
             };
             let scope = tokens.scope.as_deref().unwrap_or(&self.request.scope);
@@ -262,18 +263,15 @@ impl RelyingParty {
     }
 
     /// Revokes a refresh token in a task of its own: nobody waits for it.
-    fn revoke_behind(self: &Arc<Self>, token: Option<Secret>) {
+    pub(super) fn revoke_behind(self: &Arc<Self>, token: Option<Secret>) {
         if let (Some(token), Ok(runtime)) = (token, Handle::try_current()) {
             let party = Arc::clone(self);
-            runtime.spawn(async move { party.revoke(Some(&token)).await });
+            runtime.spawn(async move { party.revoke(&token).await });
         }
     }
 
     /// Revokes a refresh token, trying a few times.
-    pub(super) async fn revoke(&self, token: Option<&Secret>) {
-        let Some(token) = token else {
-            return;
-        };
+    async fn revoke(&self, token: &Secret) {
         let mut pause = Duration::from_secs(1);
         for attempt in 1..=REVOKE_ATTEMPTS {
             let Err((error, asked)) = self.provider.revoke(&self.client, token).await else {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
 use crate::login::refresh::Record;
-use crate::login::seal::{KeyRing, Purpose, SealError};
+use crate::login::seal::{Purpose, SealError, Sealing};
 use crate::login::session_id::StoreKey;
 use crate::provider::token_endpoint::TokenAnswer;
 use crate::secret::Secret;
@@ -60,18 +60,22 @@ impl TokenSet {
 
     pub(super) fn seal(
         &self,
-        keys: &KeyRing,
+        sealing: &Sealing<'_>,
         key: StoreKey,
         generation: u64,
     ) -> Result<Bytes, SealError> {
         let text = serde_json::to_vec(self).map_err(|_| SealError)?;
-        let sealed = keys.seal(Purpose::SessionRecord, &owner(key, generation), &text)?;
+        let sealed = sealing.seal(Purpose::SessionRecord, &owner(key, generation), &text)?;
         Ok(sealed.into())
     }
 
-    pub(super) fn open(keys: &KeyRing, key: StoreKey, record: &Record) -> Result<Self, SealError> {
+    pub(super) fn open(
+        sealing: &Sealing<'_>,
+        key: StoreKey,
+        record: &Record,
+    ) -> Result<Self, SealError> {
         let owner = owner(key, record.generation);
-        let text = keys.open(Purpose::SessionRecord, &owner, &record.sealed)?;
+        let text = sealing.open(Purpose::SessionRecord, &owner, &record.sealed)?;
         serde_json::from_slice(&text).map_err(|_| SealError)
     }
 

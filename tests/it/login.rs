@@ -770,3 +770,32 @@ async fn public_clients_sign_in_by_pkce_alone() {
     assert_eq!(browser.fetch(&app, "/").await.status(), StatusCode::OK);
     assert_eq!(app.idp.hits().refreshed, 1);
 }
+
+#[tokio::test]
+async fn lg_08_rt_13_two_providers_on_one_site_never_see_each_others_codes_and_tokens() {
+    let app = App::start().await;
+    let other = App::start().await;
+    // Same secrets, same store, same cookie names: all that could be mistaken is shared.
+    let second = crate::browser::builder(&other.verifier)
+        .with_shared_store(app.store.clone())
+        .with_path("/second")
+        .build()
+        .unwrap();
+    let second = tower::Layer::layer(&second, app.inner.clone());
+    let mut browser = Browser::default();
+    let callback = browser.reach_callback(&app, "/oauth/openid").await;
+    let mixed_up = callback.replace("/oauth/openid/callback", "/second/callback");
+    let request = browser.navigation(&mixed_up);
+    let answer = browser.clone().send(&second, request).await;
+    assert_eq!(failure(&answer), Some(Kind::UnknownAttempt));
+    assert_eq!((app.idp.hits().token, other.idp.hits().token), (0, 0));
+    assert_eq!(
+        browser.visit(&app, &callback).await.status(),
+        StatusCode::SEE_OTHER
+    );
+    // Nor is a session of the one any to the other.
+    let request = browser.script(Method::GET, "/");
+    let answer = browser.clone().send(&second, request).await;
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(other.idp.hits().token, 0);
+}

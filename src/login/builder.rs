@@ -1,0 +1,412 @@
+//! What can be chosen about sign-in, with the defaults and their bounds.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::claims::{Audience, Scope};
+use crate::error::ConfigError;
+use crate::login::cookie::CookieNames;
+use crate::login::layer::LoginLayer;
+use crate::login::opened::OpenedSessions;
+use crate::login::relying_party::{
+    AuthorizationRequest, Lifetimes, OfflineAccess, PassedParameter, RefreshRequest, RelyingParty,
+    SignOut,
+};
+use crate::login::rotation::Flights;
+use crate::login::seal::KeyRing;
+use crate::login::session_id::StoreKey;
+use crate::login::site::{Paths, Site, parse_target};
+use crate::login::store::{MemoryStore, SessionStore};
+use crate::provider::{Client, Provider, within};
+use crate::verify::Verifier;
+use crate::verify::id_token::IdTokenVerifier;
+use crate::verify::logout_token::LogoutTokenVerifier;
+
+/// Chooses how browsers are signed in. Made by [`LoginLayer::builder`].
+#[must_use]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
+pub struct LoginBuilder {
+    verifier: Verifier,
+    client: Client,
+    address: String,
+    keys: KeyRing,
+    store: Option<Arc<dyn SessionStore>>,
+    scope: String,
+    audience: Option<String>,
+    resources: Vec<String>,
+    parameters: Vec<(String, String)>,
+    passed_through: Vec<PassedParameter>,
+    refresh_audience: Option<String>,
+    sends_scope: bool,
+    offline: OfflineAccess,
+    with_userinfo: bool,
+    start: String,
+    callback: Option<String>,
+    cookie_name: String,
+    idle: Duration,
+    absolute: Duration,
+    sign_out_at_provider: bool,
+    back_to: Option<String>,
+    frontchannel: bool,
+    revokes_offline_access: bool,
+    anonymous: bool,
+}
+
+const SHORTEST_LIMIT: Duration = Duration::from_secs(60);
+const LONGEST_LIMIT: Duration = Duration::from_secs(400 * 24 * 3600);
+
+/// Refresh grants under way at once, at the most.
+const MOST_GRANTS: usize = 64;
+
+/// The parameters of the authorization request that are ours to set.
+const OURS: [&str; 15] = [
+    "response_type",
+    "response_mode",
+    "client_id",
+    "client_secret",
+    "redirect_uri",
+    "scope",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    "audience",
+    "resource",
+    "request",
+    "request_uri",
+    "code",
+];
+
+impl LoginBuilder {
+    pub(super) fn new(verifier: Verifier, client: Client, address: &str, keys: KeyRing) -> Self {
+        Self {
+            audience: verifier
+                .audiences()
+                .first()
+                .map(|audience| audience.as_str().to_owned()),
+            verifier,
+            client,
+            address: address.to_owned(),
+            keys,
+            store: None,
+            scope: "openid profile email offline_access".to_owned(),
+            resources: Vec::new(),
+            parameters: Vec::new(),
+            passed_through: Vec::new(),
+            refresh_audience: None,
+            sends_scope: true,
+            offline: OfflineAccess::Required,
+            with_userinfo: false,
+            start: "/oauth/openid".to_owned(),
+            callback: None,
+            cookie_name: "session".to_owned(),
+            idle: Duration::from_secs(8 * 3600),
+            absolute: Duration::from_secs(24 * 3600),
+            sign_out_at_provider: true,
+            back_to: None,
+            frontchannel: false,
+            revokes_offline_access: false,
+            anonymous: false,
+        }
+    }
+
+    /// Where sessions live. Default: the memory of this process ([`MemoryStore`]), which suits one
+    /// replica that may forget.
+    pub fn with_store(mut self, store: impl SessionStore) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Where sessions live, shared with whoever else holds it.
+    pub fn with_shared_store(mut self, store: Arc<dyn SessionStore>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// The scope asked for, words delimited by spaces. Default: `openid profile email
+    /// offline_access`.
+    pub fn with_scope(mut self, scope: &str) -> Self {
+        scope.clone_into(&mut self.scope);
+        self
+    }
+
+    /// The `audience` asked for, as Auth0 wants it to issue a JWT. Default: the first audience the
+    /// verifier accepts; `None` sends none.
+    pub fn with_requested_audience(mut self, audience: Option<&str>) -> Self {
+        self.audience = audience.map(str::to_owned);
+        self
+    }
+
+    /// Asks for tokens for this resource too
+    /// ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)), when signing in and when
+    /// renewing. None by default.
+    pub fn add_resource(mut self, resource: &str) -> Self {
+        self.resources.push(resource.to_owned());
+        self
+    }
+
+    /// Sends another parameter with every authorization request, such as `prompt` or `kc_idp_hint`.
+    pub fn add_parameter(mut self, name: &str, value: &str) -> Self {
+        self.parameters.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Lets whoever starts a sign-in choose this parameter, by the query of the start path.
+    pub fn pass_through(mut self, parameter: PassedParameter) -> Self {
+        self.passed_through.push(parameter);
+        self
+    }
+
+    /// The `audience` sent when renewing. None by default: most providers keep that of the sign-in.
+    pub fn with_refresh_audience(mut self, audience: &str) -> Self {
+        self.refresh_audience = Some(audience.to_owned());
+        self
+    }
+
+    /// Sends no `scope` when renewing. Without it most providers grant what they granted before, and
+    /// Entra ID nothing.
+    pub fn without_refresh_scope(mut self) -> Self {
+        self.sends_scope = false;
+        self
+    }
+
+    /// Takes a sign-in that brings no refresh token: such a session ends with its access token.
+    /// Default: it fails, with a page that names the causes.
+    pub fn allow_short_session(mut self) -> Self {
+        self.offline = OfflineAccess::MayBeShort;
+        self
+    }
+
+    /// Asks UserInfo once at every sign-in
+    /// ([OpenID Connect Core §5.3](https://openid.net/specs/openid-connect-core-1_0.html#UserInfo)).
+    pub fn with_userinfo(mut self) -> Self {
+        self.with_userinfo = true;
+        self
+    }
+
+    /// The path that signs in. The others lie below it: `callback`, `logout`, `backchannel-logout`,
+    /// `frontchannel-logout`. Default: `/oauth/openid`.
+    pub fn with_path(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.start);
+        self
+    }
+
+    /// The path of the callback, where it lies elsewhere.
+    pub fn with_callback_path(mut self, path: &str) -> Self {
+        self.callback = Some(path.to_owned());
+        self
+    }
+
+    /// The name of the session's cookie, and the beginning of the others'. Default: `session`.
+    /// `__Host-` is put before it on https. Two applications on one host need two names.
+    pub fn with_cookie_name(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.cookie_name);
+        self
+    }
+
+    /// How long a session lasts that nothing renews. 8 hours by default, or as long as the provider
+    /// says the refresh token does; never shorter than its access token. From a minute to 400 days.
+    pub fn with_idle_limit(mut self, limit: Duration) -> Self {
+        self.idle = limit;
+        self
+    }
+
+    /// How long a session lasts at the most, and its cookie with it. 24 hours by default, never
+    /// shorter than its first tokens. From a minute to 400 days.
+    pub fn with_absolute_limit(mut self, limit: Duration) -> Self {
+        self.absolute = limit;
+        self
+    }
+
+    /// Signs out here alone, and leaves the provider's own session be.
+    pub fn without_provider_sign_out(mut self) -> Self {
+        self.sign_out_at_provider = false;
+        self
+    }
+
+    /// Where the provider sends the browser after signing out, registered with it. Default: the
+    /// site's root.
+    pub fn with_post_logout_redirect(mut self, url: &str) -> Self {
+        self.back_to = Some(url.to_owned());
+        self
+    }
+
+    /// Offers front-channel logout at `frontchannel-logout`. Off by default; back-channel logout is
+    /// always on and more dependable.
+    pub fn allow_frontchannel_logout(mut self) -> Self {
+        self.frontchannel = true;
+        self
+    }
+
+    /// Revokes refresh tokens for offline access too when the provider signs somebody out in the
+    /// back. By default they are left to the provider.
+    pub fn revoke_offline_access(mut self) -> Self {
+        self.revokes_offline_access = true;
+        self
+    }
+
+    /// Lets requests without a session pass, without a principal. `require` still refuses them, and
+    /// a page that it refuses is sent to the sign-in.
+    pub fn allow_anonymous(mut self) -> Self {
+        self.anonymous = true;
+        self
+    }
+
+    /// The layer. Nothing is fetched yet.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the setting that cannot be used, and the remedy.
+    pub fn build(self) -> Result<LoginLayer, ConfigError> {
+        let provider = only_provider(&self.verifier)?;
+        check_scope(&self.scope, self.offline)?;
+        check_parameters(&self.parameters)?;
+        for audience in self.audience.iter().chain(&self.refresh_audience) {
+            Audience::new(audience)?;
+        }
+        for resource in &self.resources {
+            check_resource(resource)?;
+        }
+        let mut paths = Paths::below(&self.start);
+        if let Some(callback) = self.callback {
+            paths.callback = callback;
+        }
+        let site = Site::new(&self.address, paths)?;
+        let cookies = CookieNames::new(&self.cookie_name, site.is_secure)?;
+        let back_to = match &self.back_to {
+            Some(url) => parse_target("post logout redirect", url)?,
+            None => parse_target("address", &site.origin)?,
+        };
+        let store = self.store.unwrap_or_else(|| {
+            if site.is_secure {
+                tracing::warn!(
+                    "sessions live in the memory of this process: for one replica, and gone when it ends"
+                );
+            }
+            Arc::new(MemoryStore::with_shared_clock(provider.clock().clone()))
+        });
+        let limit = |setting, limit| within(setting, limit, SHORTEST_LIMIT, LONGEST_LIMIT);
+        let sign_out = SignOut {
+            at_provider: self.sign_out_at_provider,
+            path_back: (back_to.origin().ascii_serialization() == site.origin)
+                .then(|| back_to.path().to_owned()),
+            back_to,
+            frontchannel: self.frontchannel,
+            revokes_offline_access: self.revokes_offline_access,
+        };
+        let party = RelyingParty {
+            id_tokens: IdTokenVerifier::new(&self.verifier, self.client.id())?,
+            logout_tokens: LogoutTokenVerifier::new(&self.verifier, self.client.id())?,
+            opened: OpenedSessions::new(provider.clock().clone()),
+            binding: StoreKey::of(&[provider.issuer().as_str(), self.client.id()]),
+            provider,
+            client: self.client,
+            verifier: self.verifier,
+            store,
+            keys: self.keys,
+            site,
+            cookies,
+            refresh: RefreshRequest {
+                sends_scope: self.sends_scope,
+                audience: self.refresh_audience,
+                resources: self.resources.clone(),
+            },
+            request: AuthorizationRequest {
+                scope: self.scope,
+                audience: self.audience,
+                resources: self.resources,
+                parameters: self.parameters,
+                passed_through: self.passed_through,
+            },
+            lifetimes: Lifetimes {
+                idle: limit("idle limit", self.idle)?,
+                absolute: limit("absolute limit", self.absolute)?,
+            },
+            offline: self.offline,
+            with_userinfo: self.with_userinfo,
+            sign_out,
+            anonymous: self.anonymous,
+            flights: Flights::default(),
+            grants: Arc::new(Semaphore::new(MOST_GRANTS)),
+        };
+        Ok(LoginLayer::new(party))
+    }
+}
+
+/// Browsers are sent to one provider; whoever has several needs a layer, and a path, for each.
+fn only_provider(verifier: &Verifier) -> Result<Provider, ConfigError> {
+    let mut providers = verifier.providers();
+    match (providers.next(), providers.next()) {
+        (Some(provider), None) => Ok(provider.clone()),
+        _ => Err(ConfigError::invalid(
+            "verifier",
+            "several providers",
+            "a browser is sent to one provider",
+            "build a layer for each provider, with a path and a cookie name of its own",
+        )),
+    }
+}
+
+fn check_scope(scope: &str, offline: OfflineAccess) -> Result<(), ConfigError> {
+    let refuse = |problem, remedy| Err(ConfigError::invalid("scope", scope, problem, remedy));
+    let words: Vec<_> = scope.split(' ').collect();
+    for word in &words {
+        Scope::new(word)?;
+    }
+    if !words.contains(&"openid") {
+        return refuse(
+            "it does not hold openid",
+            "write openid first: without it there is no ID token",
+        );
+    }
+    if offline == OfflineAccess::Required && !words.contains(&"offline_access") {
+        return refuse(
+            "it does not hold offline_access, and a refresh token is required",
+            "add offline_access, or allow short sessions, which end with the access token",
+        );
+    }
+    Ok(())
+}
+
+fn check_parameters(parameters: &[(String, String)]) -> Result<(), ConfigError> {
+    for (at, (name, value)) in parameters.iter().enumerate() {
+        let is_twice = parameters[..at].iter().any(|(known, _)| known == name);
+        if name.is_empty() || is_twice || OURS.contains(&name.as_str()) {
+            return Err(ConfigError::invalid(
+                "authorization parameter",
+                format!("{name}={value}"),
+                "it has no name, stands twice, or is one that this crate sets itself",
+                "use the setting made for it, or remove it",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// [RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2): an absolute URI without a
+/// fragment.
+fn check_resource(resource: &str) -> Result<(), ConfigError> {
+    let is_absolute = url::Url::parse(resource).is_ok() && !resource.contains(['#', ' ']);
+    if is_absolute {
+        return Ok(());
+    }
+    Err(ConfigError::invalid(
+        "resource",
+        resource,
+        "it is not an absolute URI without a fragment",
+        "write the resource's identifier in full, such as https://api.example.com/",
+    ))
+}
+
+impl fmt::Debug for LoginBuilder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("LoginBuilder")
+            .field("client", &self.client)
+            .field("address", &self.address)
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
+    }
+}
