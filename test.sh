@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every test, and fetches first what they need: Node's packages for the certified provider and
-# the browser's driver, Chromium and Caddy. Needs Rust, a C compiler, Node 20 or later and npm.
+# the browser's driver, Chromium, Caddy and Redis. Needs Rust, a C compiler, Node 20 or later and npm.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -16,7 +16,7 @@ for part in idp/node_modules/oidc-provider browser/node_modules/playwright-core;
     fi
 done
 missing=()
-for program in chromium caddy; do
+for program in chromium caddy redis-server; do
     command -v "$program" >/dev/null || missing+=("$program")
 done
 if [ "${#missing[@]}" -gt 0 ]; then

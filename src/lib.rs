@@ -86,6 +86,7 @@
 //! | `reqwest` (default) | a ready HTTP client for the calls to the provider, and [`mod@env`] |
 //! | `axum` | extractors for handlers |
 //! | `login` | browser sign-in with transparent refresh-token rotation |
+//! | `redis` | sessions in Redis or Valkey, for any number of replicas |
 //! | `metrics` | counters and gauges through the `metrics` facade |
 //! | `testing` | a development provider, forged tokens, a clock moved by hand |
 //! | `full` | all of them |

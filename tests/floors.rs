@@ -40,7 +40,7 @@ const ORDER: [&str; 24] = [
 ];
 
 /// Where a foreign crate may be named: any of them can be replaced in an afternoon.
-const ROOMS: [(&str, &[&str]); 21] = [
+const ROOMS: [(&str, &[&str]); 22] = [
     ("arc_swap", &["renew", "login/opened"]),
     (
         "aws_lc_rs",
@@ -63,6 +63,7 @@ const ROOMS: [(&str, &[&str]); 21] = [
             "login/attempt",
             "login/page",
             "login/session_id",
+            "login/store/redis",
             "testing",
         ],
     ),
@@ -83,6 +84,7 @@ const ROOMS: [(&str, &[&str]); 21] = [
         &["login/return_path", "provider/client"],
     ),
     ("pin_project", &["gate/future"]),
+    ("redis", &["login/store/redis"]),
     ("reqwest", &["http_client"]),
     ("strsim", &["env"]),
     ("zeroize", &["secret"]),
@@ -96,6 +98,7 @@ const ROOMS: [(&str, &[&str]); 21] = [
             "login/rotation",
             "login/service",
             "login/sign_out",
+            "login/store/redis",
             "testing",
         ],
     ),

@@ -138,6 +138,7 @@ pub(super) fn in_environment(error: ConfigError) -> ConfigError {
         "path" => "OPENID_CALLBACK_URL",
         "scope" => "OPENID_SCOPE",
         "resource" => "OPENID_RESOURCE",
+        "redis url" => "REDIS_URL",
         "post logout redirect" => "OPENID_POST_LOGOUT_REDIRECT_URI",
         _ => return error,
     };

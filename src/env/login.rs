@@ -29,6 +29,7 @@ pub struct LoginSettings {
     back_to: Option<String>,
     button_label: Option<String>,
     image_url: Option<String>,
+    redis_url: Option<Secret>,
 }
 
 const CALLBACK: &str = "/oauth/openid/callback";
@@ -57,12 +58,13 @@ impl LoginSettings {
 
     fn read(variables: &Variables) -> Result<Self, ConfigError> {
         variables.check_names()?;
-        if variables.text("REDIS_URL").is_some() {
+        let redis_url = variables.text("REDIS_URL").map(Secret::new);
+        if redis_url.is_some() && !cfg!(feature = "redis") {
             return Err(ConfigError::invalid(
                 "REDIS_URL",
                 "(redacted)",
-                "there is no Redis store in this version",
-                "remove it: sessions live in the memory of this process",
+                "this program was built without the feature redis",
+                "build it with the feature, or remove the setting: sessions then live in memory",
             ));
         }
         variables.required(
@@ -110,6 +112,7 @@ impl LoginSettings {
             back_to: back_to(variables)?,
             button_label: variables.text("OPENID_BUTTON_LABEL"),
             image_url: variables.text("OPENID_IMAGE_URL"),
+            redis_url,
             common,
         };
         // Whatever does not build is an error now, whatever the address will be.
@@ -127,11 +130,20 @@ impl LoginSettings {
         self
     }
 
-    /// A builder of the layer, for what the environment does not say: a store, anonymous visitors.
+    /// A builder of the layer, for what the environment does not say, such as anonymous visitors.
+    /// With `REDIS_URL` the sessions live there.
     ///
     /// # Errors
     /// [`ConfigError`] naming the variable and the remedy.
     pub fn builder(&self) -> Result<LoginBuilder, ConfigError> {
+        let builder = self.builder_without_store()?;
+        match &self.redis_url {
+            Some(url) => with_redis(builder, url),
+            None => Ok(builder),
+        }
+    }
+
+    fn builder_without_store(&self) -> Result<LoginBuilder, ConfigError> {
         let address = self.address.as_deref().ok_or_else(|| {
             ConfigError::missing(
                 "DOMAIN_SERVER",
@@ -203,6 +215,23 @@ impl LoginLayer {
             .build()
             .map_err(in_environment)
     }
+}
+
+#[cfg(feature = "redis")]
+fn with_redis(builder: LoginBuilder, url: &Secret) -> Result<LoginBuilder, ConfigError> {
+    use crate::login::RedisStore;
+    let nodes: Vec<_> = url.expose().split(',').map(str::trim).collect();
+    let store = match nodes[..] {
+        [one] => RedisStore::new(one),
+        _ => RedisStore::cluster(nodes),
+    };
+    Ok(builder.with_store(store.map_err(in_environment)?))
+}
+
+#[cfg(not(feature = "redis"))]
+fn with_redis(builder: LoginBuilder, _: &Secret) -> Result<LoginBuilder, ConfigError> {
+    // Refused where the settings are read.
+    Ok(builder)
 }
 
 fn client(variables: &Variables, id: &str) -> Result<Client, ConfigError> {
@@ -322,6 +351,7 @@ impl fmt::Display for LoginSettings {
             ("OPENID_REFRESH_AUDIENCE", self.refresh_audience.as_deref()),
             ("OPENID_USE_END_SESSION_ENDPOINT", Some(&*at_provider)),
             ("OPENID_POST_LOGOUT_REDIRECT_URI", self.back_to.as_deref()),
+            ("REDIS_URL", self.redis_url.as_ref().map(|_| "(redacted)")),
             ("OPENID_BUTTON_LABEL", Some(self.button_label())),
             ("OPENID_IMAGE_URL", self.image_url()),
         ] {

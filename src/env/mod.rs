@@ -31,7 +31,7 @@
 //! | `OPENID_USE_END_SESSION_ENDPOINT` | whether signing out goes on to the provider, where the address it returns to must then be registered | `false` |
 //! | `OPENID_POST_LOGOUT_REDIRECT_URI` | where the provider sends browsers afterwards | `DOMAIN_CLIENT` |
 //! | `OPENID_BUTTON_LABEL`, `OPENID_IMAGE_URL` | what a sign-in button shows | `Continue with OpenID`, no image |
-//! | `REDIS_URL` | refused: sessions live in memory so far | none |
+//! | `REDIS_URL` | where sessions live (feature `redis`): a server, or several nodes of a cluster delimited by commas | the memory of this process |
 //!
 //! An empty value is an unset one. An API does not read the settings of sign-in, which may stand
 //! beside its own. Any other name that begins with `OPENID_` is

@@ -278,7 +278,6 @@ mod login {
                 "perhaps",
                 "true or false",
             ),
-            ("REDIS_URL", "redis://:hunter2@localhost", "no Redis store"),
             (
                 "OPENID_CLIENT_SECRT",
                 "x",

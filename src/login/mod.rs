@@ -35,7 +35,8 @@
 //! The site's address is configured, never read from `Host` or forwarded fields. Add the layer last,
 //! around the outermost router: with axum, a router that is merged into another brings its routes
 //! along but not its fallback, and the layer's own paths are nobody's route. Several replicas need one
-//! store and one set of secrets; [`MemoryStore`] is for one replica. Answers carry `Vary: Cookie` and,
+//! store, such as `RedisStore` of the feature `redis`, and one set of secrets; [`MemoryStore`] is for one
+//! replica. Answers carry `Vary: Cookie` and,
 //! unless the application says otherwise, `Cache-Control: no-store`.
 //!
 //! ```
@@ -113,5 +114,7 @@ pub use self::seal::{KeyRing, Purpose, SealError};
 pub use self::service::{Login, LoginGate};
 pub use self::session::{LiveToken, Session};
 pub use self::session_id::{SessionId, StoreKey};
+#[cfg(feature = "redis")]
+pub use self::store::RedisStore;
 pub use self::store::{MemoryStore, Owner, SessionStore, StoreFuture, Stored};
 pub use crate::secret::NoRandomness;

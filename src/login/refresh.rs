@@ -204,7 +204,8 @@ impl Record {
     }
 
     /// Puts the new tokens in the place of those of `generation`. A commit that comes after its
-    /// lease has passed is accepted as long as nobody else has begun.
+    /// lease has passed is accepted as long as nobody else has begun; one that comes again, because
+    /// its answer was lost, is told the same.
     pub fn commit(
         &mut self,
         now: UnixTime,
@@ -212,6 +213,10 @@ impl Record {
         generation: u64,
         renewal: Renewal,
     ) -> FenceOutcome {
+        // No two seals are alike, so that it can only be this very commit.
+        if self.generation == generation.saturating_add(1) && self.sealed == renewal.sealed {
+            return FenceOutcome::Done;
+        }
         if self.generation != generation || !self.is_held_by(fence) {
             return FenceOutcome::Stale;
         }

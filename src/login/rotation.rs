@@ -280,22 +280,15 @@ impl RelyingParty {
     ) -> Result<Option<Stored<FenceOutcome>>, LoginError> {
         let mut pause = Duration::from_millis(50);
         let mut waited = Duration::ZERO;
-        let mut is_repeated = false;
         loop {
             let committed = self
                 .store
                 .commit(key, fence, generation, renewal.clone())
                 .await;
             match committed {
-                // Our own commit, whose answer was lost.
-                Ok(Some(mut stored)) if is_repeated && stored.record.sealed == renewal.sealed => {
-                    stored.outcome = FenceOutcome::Done;
-                    return Ok(Some(stored));
-                }
                 Ok(stored) => return Ok(stored),
                 Err(error) if waited >= COMMIT_PATIENCE => return Err(LoginError::store(error)),
                 Err(_) => {
-                    is_repeated = true;
                     tokio::time::sleep(pause).await;
                     waited += pause;
                     pause = (pause * 2).min(Duration::from_secs(2));

@@ -85,6 +85,12 @@ impl StoreKey {
         Self(to_array(context.finish().as_ref()))
     }
 
+    /// A key from its bits, as a store wrote them down.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The bits.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {

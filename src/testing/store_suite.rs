@@ -10,8 +10,10 @@ use crate::login::{
     SessionStore, Settlement, StoreKey,
 };
 
-const LEASE: Duration = Duration::from_secs(15);
-const LIFETIME: i64 = 3_600;
+/// Short, so that stores whose time nobody can move are tested in half a minute.
+const LEASE: Duration = Duration::from_secs(2);
+const ACCESS: Duration = Duration::from_secs(20);
+const LIFETIME: i64 = 25;
 const CALLERS: usize = 50;
 
 /// What any [`SessionStore`] must pass.
@@ -62,7 +64,7 @@ impl<S: SessionStore> Suite<S> {
         let seconds = Duration::from_secs(LIFETIME.unsigned_abs());
         Renewal {
             sealed: Bytes::from_static(token),
-            access_expires_at: self.start.saturating_add(Duration::from_secs(60)),
+            access_expires_at: self.start.saturating_add(ACCESS),
             expires_at: self.start.saturating_add(seconds),
         }
     }
@@ -181,6 +183,11 @@ impl<S: SessionStore> Suite<S> {
         assert_eq!(
             self.commit(key, fence, 0, b"one").await,
             Some(FenceOutcome::Done)
+        );
+        assert_eq!(
+            self.commit(key, fence, 0, b"one").await,
+            Some(FenceOutcome::Done),
+            "the same again, as if its answer was lost"
         );
         assert_eq!(
             self.commit(key, fence, 0, b"evil").await,

@@ -1,9 +1,10 @@
-//! The examples as programs, against foreign ones: a certified provider, a browser, a proxy. They need
-//! Node with `npm install` in `tests/idp` and `tests/browser`, Chromium and Caddy: the full test run
-//! brings them.
+//! The examples as programs, against foreign ones: a certified provider, a browser, a proxy, Redis. They
+//! need Node with `npm install` in `tests/idp` and `tests/browser`, Chromium, Caddy and redis-server: the
+//! full test run brings them.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod api;
 mod chromium;
 mod programs;
+mod redis;
 mod web;

@@ -72,6 +72,10 @@ impl Program {
         format!("http://{}", rest.trim())
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks it to stop, and returns how it ended and what stood in its log.
     pub(crate) fn stop(mut self) -> (Option<i32>, String) {
         let pid = self.child.id().to_string();

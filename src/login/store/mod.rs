@@ -2,12 +2,16 @@
 //! returns what came of it, so that nobody reads again to make sure.
 
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
 pub use self::memory::MemoryStore;
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
 
 use crate::clock::UnixTime;
 use crate::error::StoreError;
