@@ -9,10 +9,13 @@ mod wire;
 use std::fmt;
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
-use redis::{Client, Cmd, FromRedisValue, RedisError, Script, ScriptInvocation};
+use redis::{
+    Client, Cmd, FromRedisValue, Pipeline, RedisError, RedisFuture, RedisResult, Script,
+    ScriptInvocation, Value,
+};
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 
@@ -39,6 +42,40 @@ pub struct RedisStore {
 enum Connection {
     Single(ConnectionManager),
     Cluster(Box<ClusterClient>, OnceCell<ClusterConnection>),
+}
+
+/// A connection at hand, whatever it leads to.
+enum Connected {
+    Single(ConnectionManager),
+    Cluster(ClusterConnection),
+}
+
+impl ConnectionLike for Connected {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        match self {
+            Self::Single(manager) => manager.req_packed_command(command),
+            Self::Cluster(cluster) => cluster.req_packed_command(command),
+        }
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        match self {
+            Self::Single(manager) => manager.req_packed_commands(pipeline, offset, count),
+            Self::Cluster(cluster) => cluster.req_packed_commands(pipeline, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match self {
+            Self::Single(manager) => manager.get_db(),
+            Self::Cluster(cluster) => cluster.get_db(),
+        }
+    }
 }
 
 struct Scripts {
@@ -122,32 +159,39 @@ impl RedisStore {
         format!("{}:{kind}:{{{}}}", self.prefix, written(key))
     }
 
-    async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, StoreError> {
+    /// Whatever is asked is answered within two seconds, or not at all.
+    async fn within_patience<T>(
+        &self,
+        asked: impl AsyncFnOnce(Connected) -> RedisResult<T>,
+    ) -> Result<T, StoreError> {
+        let answered = async { asked(self.connected().await?).await };
+        match tokio::time::timeout(PATIENCE, answered).await {
+            Ok(answer) => answer.map_err(failed),
+            Err(_) => Err(StoreError::new(
+                StoreErrorKind::Unavailable,
+                "the Redis store does not answer in time",
+            )),
+        }
+    }
+
+    async fn connected(&self) -> RedisResult<Connected> {
         match &self.connection {
-            Connection::Single(manager) => script.invoke_async(&mut manager.clone()).await,
+            Connection::Single(manager) => Ok(Connected::Single(manager.clone())),
             Connection::Cluster(client, cell) => {
-                let connection = cell.get_or_try_init(|| client.get_async_connection()).await;
-                match connection {
-                    Ok(connection) => script.invoke_async(&mut connection.clone()).await,
-                    Err(error) => Err(error),
-                }
+                let connection = cell.get_or_try_init(|| client.get_async_connection());
+                Ok(Connected::Cluster(connection.await?.clone()))
             }
         }
-        .map_err(failed)
+    }
+
+    async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, StoreError> {
+        self.within_patience(async |mut connected| script.invoke_async(&mut connected).await)
+            .await
     }
 
     async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        match &self.connection {
-            Connection::Single(manager) => command.query_async(&mut manager.clone()).await,
-            Connection::Cluster(client, cell) => {
-                let connection = cell.get_or_try_init(|| client.get_async_connection()).await;
-                match connection {
-                    Ok(connection) => command.query_async(&mut connection.clone()).await,
-                    Err(error) => Err(error),
-                }
-            }
-        }
-        .map_err(failed)
+        self.within_patience(async |mut connected| command.query_async(&mut connected).await)
+            .await
     }
 
     /// Lists a session under what its owner is found by. It is listed before it is there, so that a
