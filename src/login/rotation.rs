@@ -25,7 +25,7 @@ use crate::login::store::Stored;
 use crate::login::tokens::{TokenSet, token_lifetime};
 use crate::observe;
 use crate::provider::token_endpoint::{GrantFailure, TOKEN_CALL, TokenAnswer};
-use crate::secret::Secret;
+use crate::secret::{Secret, random_bytes};
 
 /// What an attempt to renew comes to.
 #[derive(Clone)]
@@ -63,8 +63,9 @@ const _: () = assert!(TOKEN_CALL.as_secs() < GRANT.as_secs() && GRANT.as_secs() 
 /// How long a request waits for somebody else's renewal.
 const JOINER_WAIT: Duration = Duration::from_secs(10);
 
-/// How often the store is asked while another process renews.
-const POLL: Duration = Duration::from_millis(100);
+/// How often the store is asked while another process renews: often at first, then less.
+const FIRST_POLL: Duration = Duration::from_millis(50);
+const LONGEST_POLL: Duration = Duration::from_secs(1);
 
 /// How long tokens that a store does not take are held on to.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(60);
@@ -129,7 +130,7 @@ impl RelyingParty {
             let error = LoginError::provider(Kind::ProviderUnavailable, refusal.error);
             return Outcome::Kept(error.with_retry_after(refusal.retry_after));
         }
-        let mut waited = Duration::ZERO;
+        let (mut waited, mut poll) = (Duration::ZERO, FIRST_POLL);
         loop {
             let stored = match self.store.try_lease(key, generation, LEASE).await {
                 Ok(Some(stored)) => stored,
@@ -148,8 +149,12 @@ impl RelyingParty {
                     return Outcome::Kept(until(stored.now, at));
                 }
                 LeaseOutcome::Busy(_) => {
-                    tokio::time::sleep(POLL).await;
-                    waited += POLL;
+                    // Processes that began to wait together shall not ask together.
+                    let spread = random_bytes::<1>().map_or(0, |[byte]| byte);
+                    let pause = poll.mul_f64(0.75 + f64::from(spread) / 512.0);
+                    tokio::time::sleep(pause).await;
+                    waited += pause;
+                    poll = (poll * 3 / 2).min(LONGEST_POLL);
                 }
             }
         }

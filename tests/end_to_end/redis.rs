@@ -270,7 +270,7 @@ async fn a_record_of_a_newer_format_is_refused_and_not_misread() {
 struct Replicas {
     redis: Redis,
     idp: Program,
-    _webs: Vec<Program>,
+    webs: Vec<Program>,
     ports: Vec<String>,
     origin: String,
     jar: Arc<reqwest::cookie::Jar>,
@@ -303,7 +303,7 @@ impl Replicas {
         Self {
             redis,
             idp,
-            _webs: webs,
+            webs,
             ports,
             origin,
             jar,
@@ -318,6 +318,23 @@ impl Replicas {
     async fn status(&self, replica: usize, path: &str) -> StatusCode {
         let request = self.browser.get(self.at(replica, path));
         request.send().await.unwrap().status()
+    }
+
+    async fn set_fault(&self, mode: &str) {
+        let url = format!("{}/test/fault?mode={mode}", self.idp.address());
+        self.browser.post(url).send().await.unwrap();
+    }
+
+    async fn counts(&self) -> Value {
+        let url = format!("{}/test/counts", self.idp.address());
+        reqwest::get(url).await.unwrap().json().await.unwrap()
+    }
+
+    /// Ends a replica as a machine's failure would.
+    fn kill(&self, replica: usize) {
+        let pid = self.webs[replica].pid().to_string();
+        let status = Command::new("kill").args(["-KILL", &pid]).status();
+        assert!(status.unwrap().success());
     }
 
     /// What the browser holds.
@@ -344,9 +361,10 @@ async fn three_processes_a_thousand_requests_and_one_grant() {
             let me: Value = answer.json().await.unwrap();
             assert_eq!(me["renewals"], round);
         }
-        let counts = reqwest::get(format!("{}/test/counts", site.idp.address())).await;
-        let counts: Value = counts.unwrap().json().await.unwrap();
-        assert_eq!(counts, json!({"refreshes": round, "reuses": 0}));
+        assert_eq!(
+            site.counts().await,
+            json!({"refreshes": round, "reuses": 0})
+        );
     }
 }
 
@@ -406,4 +424,90 @@ async fn a_store_that_hangs_signs_nobody_out_and_signing_out_holds_everywhere() 
         .await
         .unwrap();
     assert_eq!(replayed.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
+async fn d7_a_process_killed_after_the_commit_has_lost_nothing() {
+    let site = Replicas::start().await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(site.status(0, "/api/me").await, StatusCode::OK);
+    site.kill(0);
+    for replica in [1, 2] {
+        assert_eq!(site.status(replica, "/api/me").await, StatusCode::OK);
+    }
+    assert_eq!(site.counts().await, json!({"refreshes": 1, "reuses": 0}));
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(site.status(2, "/api/me").await, StatusCode::OK);
+    assert_eq!(site.counts().await, json!({"refreshes": 2, "reuses": 0}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
+async fn d7_a_process_killed_after_the_token_was_sent_ends_in_one_probe_and_a_clean_sign_in() {
+    let site = Replicas::start().await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    site.set_fault("late").await;
+    let holder = site.browser.get(site.at(0, "/api/me")).send();
+    let left = tokio::time::timeout(Duration::from_millis(500), holder).await;
+    assert!(left.is_err(), "the grant is under way");
+    site.kill(0);
+    site.set_fault("none").await;
+    // Until the lease ends nobody else spends the token; nobody is sent away either.
+    assert_eq!(
+        site.status(1, "/api/me").await,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    assert_eq!(site.counts().await["reuses"], 0);
+    let started = Instant::now();
+    loop {
+        match site.status(1, "/api/me").await {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                assert!(
+                    started.elapsed() < Duration::from_secs(30),
+                    "it does not end"
+                );
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            status => {
+                assert_eq!(status, StatusCode::UNAUTHORIZED);
+                break;
+            }
+        }
+    }
+    // One probe found out that the provider had rotated, and nobody tries again.
+    for replica in [1, 2] {
+        assert_eq!(
+            site.status(replica, "/api/me").await,
+            StatusCode::UNAUTHORIZED
+        );
+    }
+    assert_eq!(site.counts().await, json!({"refreshes": 1, "reuses": 1}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
+async fn d7_a_process_killed_while_the_provider_did_nothing_costs_no_session() {
+    let site = Replicas::start().await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    site.set_fault("stall").await;
+    let holder = site.browser.get(site.at(0, "/api/me")).send();
+    let left = tokio::time::timeout(Duration::from_millis(500), holder).await;
+    assert!(left.is_err(), "the grant is under way");
+    site.kill(0);
+    site.set_fault("none").await;
+    let started = Instant::now();
+    while site.status(1, "/api/me").await != StatusCode::OK {
+        assert!(
+            started.elapsed() < Duration::from_secs(30),
+            "it does not heal"
+        );
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert_eq!(
+        site.counts().await,
+        json!({"refreshes": 1, "reuses": 0}),
+        "the probe"
+    );
+    assert_eq!(site.status(2, "/api/me").await, StatusCode::OK);
 }

@@ -3,7 +3,7 @@
 // in is user-1, without a page. Arguments are a JSON object: `lifetime` of access tokens in seconds,
 // `origin` of the site whose clients sign in, `publicKey` (JWK) of the client that signs assertions.
 //
-// Beside the provider's own: GET /test/counts, POST /test/fault?mode=500|429|html|stall|slow|none for the
+// Beside the provider's own: GET /test/counts, POST /test/fault?mode=500|429|html|stall|slow|late|none for the
 // token endpoint.
 import { generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -169,6 +169,11 @@ server.listen(0, '127.0.0.1', () => {
       });
     } else if (url.pathname === '/token' && fault === 'slow') {
       setTimeout(() => serve(request, response), 500);
+    } else if (url.pathname === '/token' && fault === 'late') {
+      // Does what is asked at once, and says so later.
+      const end = response.end.bind(response);
+      response.end = (...rest) => setTimeout(() => end(...rest), 1000);
+      serve(request, response);
     } else if (url.pathname === '/token' && fault !== 'none') {
       ail(response);
     } else {
