@@ -111,6 +111,10 @@ async fn messages(principal: Principal) -> Json<Value> {
 
 async fn ready(State(provider): State<Provider>) -> impl IntoResponse {
     let readiness = provider.readiness();
+    if !readiness.is_ready() {
+        // Not waited for; a service that gets no requests until it is ready shall become so.
+        tokio::spawn(async move { drop(provider.ready().await) });
+    }
     let status = if readiness.is_ready() {
         StatusCode::OK
     } else {

@@ -68,7 +68,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
             "no OPENID_ISSUER is set: a development provider runs at {}",
             idp.issuer()
         );
-        let verifier = idp.provider()?.verifier(EMBEDDED_AUDIENCE)?;
+        let provider = idp.provider()?;
+        support::ask_once(&provider).await?;
+        let verifier = provider.verifier(EMBEDDED_AUDIENCE)?;
         let client = Client::with_secret("development", "development-secret")?;
         // Sessions end with this process, so that its secret may, too.
         let secret = SessionId::random()?.to_cookie();

@@ -86,11 +86,17 @@ impl<P> LoginLayer<P> {
         &self.party.site.paths.logout
     }
 
-    /// How provider and store stand, for a readiness probe. Asks the store, and the provider not.
+    /// How provider and store stand, for a readiness probe. Asks the store. Where the provider's keys
+    /// are missing and an attempt is due, one is started and not waited for, so that a service that
+    /// gets no requests until it is ready becomes so.
     pub async fn readiness(&self) -> LoginReadiness {
         let nobody = StoreKey::of(&["readiness"]);
+        let provider = &self.party.provider;
+        if !provider.readiness().is_ready() {
+            drop(provider.keys().read());
+        }
         LoginReadiness {
-            provider: self.party.provider.readiness(),
+            provider: provider.readiness(),
             store: self.party.store.load(nobody).await.map(|_| ()),
         }
     }

@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt};
 use tower_oidc::login::{LoginBuilder, LoginLayer, Page, SessionId, SessionStore};
-use tower_oidc::testing::DevelopmentProvider;
+use tower_oidc::testing::{DevelopmentProvider, Endpoint, Fault};
 use tower_oidc::{BearerLayer, Client, KeyRing, LoginErrorKind as Kind, RequireLayer};
 
 use crate::browser::{App, Browser, SECRET, SESSION, SITE, builder, client, failure, location};
@@ -563,4 +563,23 @@ async fn a_store_that_is_away_is_503_and_nobody_is_signed_out() {
     store.recover();
     assert_eq!(pending.await.unwrap().unwrap().status(), StatusCode::OK);
     assert_eq!((app.idp.hits().refreshed, app.idp.hits().reused), (1, 0));
+}
+
+#[tokio::test]
+async fn readiness_becomes_so_by_being_asked() {
+    let app = App::start().await;
+    app.idp.set_fault(Endpoint::Jwks, Fault::Status(500));
+    assert!(!app.layer.readiness().await.is_ready());
+    crate::support::until(|| app.idp.hits().jwks == 1).await;
+    assert!(!app.layer.readiness().await.is_ready());
+    app.idp.set_fault(Endpoint::Jwks, None);
+    app.clock.advance(seconds(60));
+    for _ in 0..100 {
+        if app.layer.readiness().await.is_ready() {
+            assert_eq!(app.idp.hits().jwks, 2, "within the pauses after a failure");
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("it does not become ready");
 }
