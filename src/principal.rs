@@ -39,6 +39,13 @@ pub struct ClaimsError {
     column: usize,
 }
 
+/// Claims as a type.
+pub(crate) fn fit<T: DeserializeOwned>(json: &str) -> Result<T, ClaimsError> {
+    serde_json::from_str(json).map_err(|error| ClaimsError {
+        column: error.column(),
+    })
+}
+
 impl Principal {
     /// Called in `verify` only.
     pub(crate) fn verified(verified: Verified) -> Self {
@@ -124,9 +131,7 @@ impl Principal {
     /// # Errors
     /// [`ClaimsError`] if they do not fit the type. The values are not repeated in it.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
-        serde_json::from_str(self.claims_json()).map_err(|error| ClaimsError {
-            column: error.column(),
-        })
+        fit(self.claims_json())
     }
 }
 

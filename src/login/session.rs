@@ -9,7 +9,7 @@ use crate::error::{LoginError, LoginErrorKind as Kind};
 use crate::login::opened::Opened;
 use crate::login::relying_party::{RelyingParty, Standing};
 use crate::login::session_id::StoreKey;
-use crate::principal::Principal;
+use crate::principal::{ClaimsError, Principal, fit};
 use crate::secret::Secret;
 use crate::token::AccessToken;
 
@@ -63,18 +63,17 @@ impl Session {
     /// The claims of the ID token of the sign-in, as a type of yours.
     ///
     /// # Errors
-    /// Of `serde_json`, if they do not fit the type.
-    pub fn id_claims<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        serde_json::from_str(&self.opened.tokens.id_claims)
+    /// [`ClaimsError`] if they do not fit the type.
+    pub fn id_claims<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
+        fit(&self.opened.tokens.id_claims)
     }
 
     /// The claims of UserInfo at the sign-in, as a type of yours. `None` where UserInfo is not asked.
     ///
     /// # Errors
-    /// Of `serde_json`, if they do not fit the type.
-    pub fn userinfo<T: DeserializeOwned>(&self) -> Result<Option<T>, serde_json::Error> {
-        let userinfo = self.opened.tokens.userinfo.as_deref();
-        userinfo.map(serde_json::from_str).transpose()
+    /// [`ClaimsError`] if they do not fit the type.
+    pub fn userinfo<T: DeserializeOwned>(&self) -> Result<Option<T>, ClaimsError> {
+        self.opened.tokens.userinfo.as_deref().map(fit).transpose()
     }
 
     /// When they signed in.
