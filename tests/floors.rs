@@ -116,7 +116,7 @@ const ROOMS: [(&str, &[&str]); 22] = [
             "login/return_path",
             "login/sign_out",
             "login/site",
-            "testing/sign_in",
+            "testing",
             "env",
         ],
     ),

@@ -2,13 +2,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{fmt, io};
 
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use url::Url;
 
 use crate::clock::{Clock, SharedClock, SystemClock, UnixTime};
-use crate::error::ConfigError;
+use crate::error::{ConfigError, ProviderError, ProviderErrorKind};
+use crate::http_client::{Call, HttpClient, Limits};
 use crate::jwt::Algorithm;
 use crate::provider::{Provider, ProviderBuilder};
 use crate::testing::fault::{Endpoint, Fault, Hits};
@@ -278,6 +281,36 @@ impl DevelopmentProvider {
     #[must_use]
     pub fn live_refresh_tokens(&self) -> Vec<String> {
         self.state.changing().grants.live()
+    }
+
+    /// Tells a site in the back that somebody signed out: posts the token, made by
+    /// [`logout_token`](Self::logout_token), to its back-channel address, as a provider does.
+    ///
+    /// # Errors
+    /// [`ProviderError`] if the site does not answer.
+    pub async fn post_logout_token(
+        &self,
+        client: &HttpClient,
+        url: &str,
+        token: TokenBuilder,
+    ) -> Result<StatusCode, ProviderError> {
+        const LIMITS: Limits = Limits {
+            time: Duration::from_secs(10),
+            size: 64 * 1024,
+        };
+        let url = Url::parse(url).map_err(|error| {
+            ProviderError::caused(
+                ProviderErrorKind::InvalidAnswer,
+                "the back-channel address is no URL",
+                error.into(),
+            )
+        })?;
+        let call = Call {
+            authorization: None,
+            form: Some(format!("logout_token={}", token.build())),
+        };
+        let answer = client.send(&url, call, LIMITS).await?;
+        Ok(answer.status())
     }
 
     /// A logout token for this client, about everybody it is told about by `sub` or `sid`

@@ -10,7 +10,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tower_oidc::testing::DevelopmentProvider;
-use tower_oidc::{Algorithm, Client, KeyRing, LoginLayer, Principal, Provider, SecretMethod};
+use tower_oidc::{
+    Algorithm, Client, HttpClient, KeyRing, LoginLayer, Principal, Provider, SecretMethod,
+};
 
 use crate::programs::{Program, example, provider};
 
@@ -410,6 +412,18 @@ async fn the_env_of_the_auth0_guide_works_unchanged_and_says_what_is_missing() {
         (&me["sub"], &me["via"]),
         (&json!("machine"), &json!("bearer"))
     );
+    // The provider says in the back that they have signed out.
+    let client = HttpClient::reqwest().unwrap();
+    let url = format!("{origin}/oauth/openid/backchannel-logout");
+    let token = idp.logout_token("development").subject("user-1");
+    let told = idp.post_logout_token(&client, &url, token).await;
+    assert_eq!(told.unwrap(), StatusCode::OK);
+    let answer = browser
+        .get(format!("{origin}/api/me"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
     drop(web);
 
     let before = idp.hits();

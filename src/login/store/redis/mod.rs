@@ -27,7 +27,7 @@ use crate::login::store::{Owner, SessionStore, StoreFuture, Stored};
 
 use self::wire::{fenced, key_from, leased, read, reason_name, written};
 
-/// Sessions in a Redis or Valkey server, or a cluster of them, version 6.2 or later: for any number
+/// Sessions in a Redis or Valkey server, or a cluster of them, version 7 or later: for any number
 /// of replicas.
 ///
 /// Nothing is connected to until the first session is asked for. A server that is away is an error
