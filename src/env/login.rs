@@ -137,10 +137,11 @@ impl LoginSettings {
     /// [`ConfigError`] naming the variable and the remedy.
     pub fn builder(&self) -> Result<LoginBuilder, ConfigError> {
         let builder = self.builder_without_store()?;
-        match &self.redis_url {
-            Some(url) => with_redis(builder, url),
-            None => Ok(builder),
+        #[cfg(feature = "redis")]
+        if let Some(url) = &self.redis_url {
+            return with_redis(builder, url);
         }
+        Ok(builder)
     }
 
     fn builder_without_store(&self) -> Result<LoginBuilder, ConfigError> {
@@ -226,12 +227,6 @@ fn with_redis(builder: LoginBuilder, url: &Secret) -> Result<LoginBuilder, Confi
         _ => RedisStore::cluster(nodes),
     };
     Ok(builder.with_store(store.map_err(in_environment)?))
-}
-
-#[cfg(not(feature = "redis"))]
-fn with_redis(builder: LoginBuilder, _: &Secret) -> Result<LoginBuilder, ConfigError> {
-    // Refused where the settings are read.
-    Ok(builder)
 }
 
 fn client(variables: &Variables, id: &str) -> Result<Client, ConfigError> {
