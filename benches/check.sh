@@ -40,6 +40,6 @@ END {
     most("no header", row("refuse_unread/none") - bare, 900)
     page = row("bare_page/inner")
     most("session in memory, nothing due", row("session/nothing_due") - page, 9000)
-    most("callback, without the provider", row("sign_in/callback") - page, 3 * row("signature_alone/rs256"))
+    most("callback, without the provider", row("sign_in/callback") - page, 4 * row("signature_alone/rs256"))
     exit over || missing || rows != 11
 }' "$counts"
