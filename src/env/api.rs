@@ -2,7 +2,7 @@ use std::fmt;
 
 use crate::bearer::BearerLayer;
 use crate::claims::{Transport, parse_url};
-use crate::env::common::{CommonSettings, line};
+use crate::env::common::{CommonSettings, issuer, line};
 use crate::env::read::Variables;
 use crate::error::ConfigError;
 use crate::provider::Provider;
@@ -37,11 +37,8 @@ impl ApiSettings {
     }
 
     fn read(variables: &Variables) -> Result<Self, ConfigError> {
-        variables.check_names()?;
-        variables.required(
-            "OPENID_ISSUER",
-            "name the provider, such as https://tenant.us.auth0.com/",
-        )?;
+        let ignored = variables.check_names()?;
+        let issuer = issuer(variables)?;
         let audiences = variables.list("OPENID_AUDIENCE").ok_or_else(|| {
             ConfigError::missing(
                 "OPENID_AUDIENCE",
@@ -54,7 +51,7 @@ impl ApiSettings {
             parse_url("DOMAIN_SERVER", domain, Transport::HttpsOrLoopback)?;
         }
         Ok(Self {
-            common: CommonSettings::read(variables, audiences)?,
+            common: CommonSettings::read(variables, ignored, issuer, audiences)?,
             domain_server,
         })
     }

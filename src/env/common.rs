@@ -29,19 +29,15 @@ pub(super) struct CommonSettings {
 impl CommonSettings {
     /// Reads what is common, and builds what comes of it: whatever does not build is an error now,
     /// not when the first request comes.
-    pub(super) fn read(variables: &Variables, audiences: Vec<String>) -> Result<Self, ConfigError> {
-        let ignored = variables.check_names()?;
+    pub(super) fn read(
+        variables: &Variables,
+        ignored: Vec<String>,
+        issuer: String,
+        audiences: Vec<String>,
+    ) -> Result<Self, ConfigError> {
         for name in ["OPENID_REUSE_TOKENS", "OPENID_USE_PKCE"] {
             variables.must_be_true(name)?;
         }
-        let issuer = variables.required(
-            "OPENID_ISSUER",
-            "name the provider, such as https://tenant.us.auth0.com/",
-        )?;
-        let issuer = issuer
-            .strip_suffix("/.well-known/openid-configuration")
-            .unwrap_or(&issuer)
-            .to_owned();
         let transport = transport(&issuer)?;
         let jwks_url = variables.text("OPENID_JWKS_URL");
         let key_lifetime = variables.duration("OPENID_JWKS_URL_CACHE_TIME")?;
@@ -107,6 +103,18 @@ impl CommonSettings {
     pub(super) fn ignored(&self) -> &[String] {
         &self.ignored
     }
+}
+
+/// Where the provider is, also if the address of its metadata is given.
+pub(super) fn issuer(variables: &Variables) -> Result<String, ConfigError> {
+    let issuer = variables.required(
+        "OPENID_ISSUER",
+        "name the provider, such as https://tenant.us.auth0.com/",
+    )?;
+    Ok(issuer
+        .strip_suffix("/.well-known/openid-configuration")
+        .unwrap_or(&issuer)
+        .to_owned())
 }
 
 /// Plain http is for loopback addresses only.

@@ -4,7 +4,7 @@ use std::fs;
 use url::Url;
 
 use crate::claims::{Transport, parse_url};
-use crate::env::common::{CommonSettings, in_environment, line};
+use crate::env::common::{CommonSettings, in_environment, issuer, line};
 use crate::env::read::Variables;
 use crate::error::ConfigError;
 use crate::login::{KeyRing, LoginBuilder, LoginLayer};
@@ -57,7 +57,7 @@ impl LoginSettings {
     }
 
     fn read(variables: &Variables) -> Result<Self, ConfigError> {
-        variables.check_names()?;
+        let ignored = variables.check_names()?;
         let redis_url = variables.text("REDIS_URL").map(Secret::new);
         if redis_url.is_some() && !cfg!(feature = "redis") {
             return Err(ConfigError::invalid(
@@ -67,10 +67,7 @@ impl LoginSettings {
                 "build it with the feature, or remove the setting: sessions then live in memory",
             ));
         }
-        variables.required(
-            "OPENID_ISSUER",
-            "name the provider, such as https://tenant.us.auth0.com/",
-        )?;
+        let issuer = issuer(variables)?;
         let client_id = variables.required("OPENID_CLIENT_ID", "copy it from the provider")?;
         let audiences = variables.list("OPENID_AUDIENCE");
         if audiences.is_none() {
@@ -84,6 +81,8 @@ impl LoginSettings {
             .or_else(|| audiences.as_ref()?.first().cloned());
         let common = CommonSettings::read(
             variables,
+            ignored,
+            issuer,
             audiences.unwrap_or_else(|| vec![client_id.clone()]),
         )?;
         let (address, callback) = place(variables)?;

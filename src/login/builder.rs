@@ -329,7 +329,7 @@ impl LoginBuilder {
             sign_out,
             anonymous: self.anonymous,
             flights: Flights::default(),
-            grants: Arc::new(Semaphore::new(MOST_GRANTS)),
+            grants: Semaphore::new(MOST_GRANTS),
         };
         Ok(LoginLayer::new(party))
     }

@@ -45,7 +45,7 @@ pub(super) struct RelyingParty {
     pub(super) sign_out: SignOut,
     pub(super) anonymous: bool,
     pub(super) flights: Flights,
-    pub(super) grants: Arc<Semaphore>,
+    pub(super) grants: Semaphore,
     pub(super) opened: OpenedSessions,
 }
 
