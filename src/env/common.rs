@@ -147,6 +147,9 @@ pub(super) fn in_environment(error: ConfigError) -> ConfigError {
         "scope" => "OPENID_SCOPE",
         "resource" => "OPENID_RESOURCE",
         "redis url" => "REDIS_URL",
+        "redis sentinels" => "REDIS_SENTINELS",
+        "redis prefix" => "REDIS_KEY_PREFIX",
+        "near cache age" => "REDIS_NEAR_CACHE_AGE",
         "post logout redirect" => "OPENID_POST_LOGOUT_REDIRECT_URI",
         _ => return error,
     };

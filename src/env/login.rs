@@ -6,6 +6,8 @@ use url::Url;
 use crate::claims::{Transport, parse_url};
 use crate::env::common::{CommonSettings, in_environment, issuer, line};
 use crate::env::read::Variables;
+#[cfg(feature = "redis")]
+use crate::env::redis::RedisSettings;
 use crate::error::ConfigError;
 use crate::login::{KeyRing, LoginBuilder, LoginLayer};
 use crate::provider::{Client, Provider};
@@ -29,11 +31,27 @@ pub struct LoginSettings {
     back_to: Option<String>,
     button_label: Option<String>,
     image_url: Option<String>,
-    redis_url: Option<Secret>,
+    #[cfg(feature = "redis")]
+    pub(super) redis: Option<RedisSettings>,
+    /// What says that this process is one of several.
+    pub(super) sign_of_replicas: Option<&'static str>,
 }
 
 const CALLBACK: &str = "/oauth/openid/callback";
 const BUTTON_LABEL: &str = "Continue with OpenID";
+
+/// Set by what runs processes in any number.
+const SIGNS_OF_REPLICAS: [&str; 9] = [
+    "KUBERNETES_SERVICE_HOST",
+    "ECS_CONTAINER_METADATA_URI_V4",
+    "K_SERVICE",
+    "CONTAINER_APP_REPLICA_NAME",
+    "DYNO",
+    "FLY_MACHINE_ID",
+    "NOMAD_ALLOC_INDEX",
+    "RAILWAY_REPLICA_ID",
+    "RENDER_INSTANCE_ID",
+];
 
 impl LoginSettings {
     /// Reads the process's environment.
@@ -58,8 +76,10 @@ impl LoginSettings {
 
     fn read(variables: &Variables) -> Result<Self, ConfigError> {
         let ignored = variables.check_names()?;
-        let redis_url = variables.text("REDIS_URL").map(Secret::new);
-        if redis_url.is_some() && !cfg!(feature = "redis") {
+        #[cfg(feature = "redis")]
+        let redis = RedisSettings::read(variables)?;
+        #[cfg(not(feature = "redis"))]
+        if variables.text("REDIS_URL").is_some() {
             return Err(ConfigError::invalid(
                 "REDIS_URL",
                 "(redacted)",
@@ -111,14 +131,18 @@ impl LoginSettings {
             back_to: back_to(variables)?,
             button_label: variables.text("OPENID_BUTTON_LABEL"),
             image_url: variables.text("OPENID_IMAGE_URL"),
-            redis_url,
+            #[cfg(feature = "redis")]
+            redis,
+            sign_of_replicas: SIGNS_OF_REPLICAS
+                .into_iter()
+                .find(|name| variables.text(name).is_some()),
             common,
         };
         // Whatever does not build is an error now, whatever the address will be.
         let probe = settings
             .clone()
             .with_default_address("https://app.example.com");
-        let _layer = probe.builder()?.build().map_err(in_environment)?;
+        probe.stored()?.check().map_err(in_environment)?;
         Ok(settings)
     }
 
@@ -135,12 +159,38 @@ impl LoginSettings {
     /// # Errors
     /// [`ConfigError`] naming the variable and the remedy.
     pub fn builder(&self) -> Result<LoginBuilder, ConfigError> {
-        let builder = self.builder_without_store()?;
-        #[cfg(feature = "redis")]
-        if let Some(url) = &self.redis_url {
-            return with_redis(builder, url);
+        if let Some(sign) = self.sign_of_replicas.filter(|_| !self.is_shared()) {
+            tracing::warn!(
+                sign,
+                "sessions live in the memory of this process, which looks like one of several: \
+                 set REDIS_URL, or a browser is signed out whenever another one answers"
+            );
         }
-        Ok(builder)
+        self.stored()
+    }
+
+    #[cfg(feature = "redis")]
+    fn stored(&self) -> Result<LoginBuilder, ConfigError> {
+        let builder = self.builder_without_store()?;
+        match &self.redis {
+            Some(redis) => Ok(builder.with_store(redis.store()?)),
+            None => Ok(builder),
+        }
+    }
+
+    #[cfg(not(feature = "redis"))]
+    fn stored(&self) -> Result<LoginBuilder, ConfigError> {
+        self.builder_without_store()
+    }
+
+    #[cfg(feature = "redis")]
+    fn is_shared(&self) -> bool {
+        self.redis.is_some()
+    }
+
+    #[cfg(not(feature = "redis"))]
+    fn is_shared(&self) -> bool {
+        false
     }
 
     fn builder_without_store(&self) -> Result<LoginBuilder, ConfigError> {
@@ -215,17 +265,6 @@ impl LoginLayer {
             .build()
             .map_err(in_environment)
     }
-}
-
-#[cfg(feature = "redis")]
-fn with_redis(builder: LoginBuilder, url: &Secret) -> Result<LoginBuilder, ConfigError> {
-    use crate::login::RedisStore;
-    let nodes: Vec<_> = url.expose().split(',').map(str::trim).collect();
-    let store = match nodes[..] {
-        [one] => RedisStore::new(one),
-        _ => RedisStore::cluster(nodes),
-    };
-    Ok(builder.with_store(store.map_err(in_environment)?))
 }
 
 fn client(variables: &Variables, id: &str) -> Result<Client, ConfigError> {
@@ -345,11 +384,16 @@ impl fmt::Display for LoginSettings {
             ("OPENID_REFRESH_AUDIENCE", self.refresh_audience.as_deref()),
             ("OPENID_USE_END_SESSION_ENDPOINT", Some(&*at_provider)),
             ("OPENID_POST_LOGOUT_REDIRECT_URI", self.back_to.as_deref()),
-            ("REDIS_URL", self.redis_url.as_ref().map(|_| "(redacted)")),
             ("OPENID_BUTTON_LABEL", Some(self.button_label())),
             ("OPENID_IMAGE_URL", self.image_url()),
         ] {
             line(formatter, name, value)?;
+        }
+        #[cfg(feature = "redis")]
+        if let Some(redis) = &self.redis {
+            for (name, value) in redis.shown() {
+                line(formatter, name, value.as_deref())?;
+            }
         }
         Ok(())
     }

@@ -32,6 +32,9 @@
 //! | `OPENID_POST_LOGOUT_REDIRECT_URI` | where the provider sends browsers afterwards | `DOMAIN_CLIENT` |
 //! | `OPENID_BUTTON_LABEL`, `OPENID_IMAGE_URL` | what a sign-in button shows | `Continue with OpenID`, no image |
 //! | `REDIS_URL` | where sessions live (feature `redis`): a server, or several nodes of a cluster delimited by commas | the memory of this process |
+//! | `REDIS_SENTINELS` | sentinels, delimited by commas; the host in `REDIS_URL` is then the name of their master | none |
+//! | `REDIS_KEY_PREFIX` | the beginning of all keys | `tower-oidc` |
+//! | `REDIS_NEAR_CACHE_AGE` | how old a session may be that is served from memory: milliseconds, or `1s`; `0` for none | 1 second |
 //!
 //! An empty value is an unset one. An API does not read the settings of sign-in, which may stand
 //! beside its own. Any other name that begins with `OPENID_` is
@@ -48,6 +51,8 @@ mod common;
 mod login;
 mod names;
 mod read;
+#[cfg(feature = "redis")]
+mod redis;
 
 pub use self::api::ApiSettings;
 #[cfg(feature = "login")]

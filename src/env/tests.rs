@@ -178,7 +178,9 @@ mod login {
         ("OPENID_BUTTON_LABEL", "Continue with Auth0"),
     ];
 
-    fn with(more: &[(&'static str, &'static str)]) -> Result<LoginSettings, ConfigError> {
+    type Pairs = [(&'static str, &'static str)];
+
+    fn with(more: &Pairs) -> Result<LoginSettings, ConfigError> {
         LoginSettings::from_pairs(GUIDE.iter().chain(more).copied())
     }
 
@@ -338,5 +340,131 @@ mod login {
                 .to_string()
                 .contains("OPENID_REQUEST_AUDIENCE = (default)")
         );
+    }
+
+    #[cfg(feature = "redis")]
+    #[tokio::test]
+    async fn d14_redis_is_one_server_one_behind_sentinels_or_a_cluster() {
+        let cases: [(&Pairs, &str); 6] = [
+            (
+                &[("REDIS_URL", "redis://:hunter2@cache:6379/0")],
+                "one server",
+            ),
+            (
+                &[
+                    ("REDIS_URL", "rediss://:hunter2@mymaster/0"),
+                    (
+                        "REDIS_SENTINELS",
+                        "redis://:hunter2@a:26379, redis://b:26379",
+                    ),
+                ],
+                "behind sentinels",
+            ),
+            (
+                &[("REDIS_URL", "redis://a:1,redis://:hunter2@b:2,redis://c:3")],
+                "a cluster",
+            ),
+            (
+                &[
+                    ("REDIS_URL", "redis://cache"),
+                    ("REDIS_NEAR_CACHE_AGE", "0"),
+                    ("REDIS_KEY_PREFIX", "shop"),
+                ],
+                "one server",
+            ),
+            (
+                &[
+                    ("REDIS_URL", "redis://cache"),
+                    ("REDIS_NEAR_CACHE_AGE", "250"),
+                ],
+                "one server",
+            ),
+            (
+                &[
+                    ("REDIS_URL", "redis://cache"),
+                    ("REDIS_NEAR_CACHE_AGE", "2s"),
+                ],
+                "one server",
+            ),
+        ];
+        for (pairs, kind) in cases {
+            let settings = with(pairs).unwrap();
+            let store = settings.redis.as_ref().unwrap().store().unwrap();
+            assert!(format!("{store:?}").contains(kind), "{store:?}");
+            let shown = format!("{settings}{settings:?}");
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+        let shown = with(cases[3].0).unwrap().to_string();
+        for line in [
+            "REDIS_URL = (redacted)\n",
+            "REDIS_SENTINELS = (default)\n",
+            "REDIS_KEY_PREFIX = shop\n",
+            "REDIS_NEAR_CACHE_AGE = off\n",
+        ] {
+            assert!(shown.contains(line), "{shown}");
+        }
+    }
+
+    #[cfg(feature = "redis")]
+    #[tokio::test]
+    async fn d17_settings_of_redis_that_cannot_be_used_name_themselves() {
+        const URL: (&str, &str) = ("REDIS_URL", "redis://cache");
+        let cases: [(&Pairs, &str, &str); 8] = [
+            (&[("REDIS_URL", "hunter2")], "REDIS_URL", "redis://host"),
+            (
+                &[("REDIS_URL", "http://hunter2")],
+                "REDIS_URL",
+                "redis://host",
+            ),
+            (
+                &[URL, ("REDIS_SENTINELS", "hunter2")],
+                "REDIS_SENTINELS",
+                "redis://host",
+            ),
+            (
+                &[("REDIS_SENTINELS", "redis://hunter2")],
+                "REDIS_URL",
+                "redis://mymaster",
+            ),
+            (
+                &[
+                    ("REDIS_URL", "redis://a,redis://b"),
+                    ("REDIS_SENTINELS", "redis://hunter2"),
+                ],
+                "REDIS_SENTINELS",
+                "no sentinels",
+            ),
+            (
+                &[URL, ("REDIS_NEAR_CACHE_AGE", "2h")],
+                "REDIS_NEAR_CACHE_AGE",
+                "up to a minute",
+            ),
+            (
+                &[URL, ("REDIS_NEAR_CACHE_AGE", "soon")],
+                "REDIS_NEAR_CACHE_AGE",
+                "a plain number",
+            ),
+            (
+                &[URL, ("REDIS_KEY_PREFIX", "{a}")],
+                "REDIS_KEY_PREFIX",
+                "a brace",
+            ),
+        ];
+        for (pairs, setting, part) in cases {
+            let error = with(pairs).unwrap_err();
+            assert_eq!(error.setting(), setting, "{error}");
+            assert!(error.to_string().contains(part), "{error}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn d14_an_orchestrator_is_a_sign_of_several_replicas() {
+        let sign = |more: &Pairs| with(more).unwrap().sign_of_replicas;
+        assert_eq!(sign(&[]), None);
+        assert_eq!(sign(&[("K_SERVICE", "")]), None);
+        assert_eq!(sign(&[("K_SERVICE", "web")]), Some("K_SERVICE"));
+        let kubernetes = [("KUBERNETES_SERVICE_HOST", "10.0.0.1")];
+        assert_eq!(sign(&kubernetes), Some("KUBERNETES_SERVICE_HOST"));
     }
 }

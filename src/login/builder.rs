@@ -260,6 +260,23 @@ impl LoginBuilder {
     /// # Errors
     /// [`ConfigError`] naming the setting that cannot be used, and the remedy.
     pub fn build(self) -> Result<LoginLayer, ConfigError> {
+        let is_chosen = self.store.is_some();
+        let party = self.party()?;
+        if !is_chosen && party.site.is_secure {
+            tracing::warn!(
+                "sessions live in the memory of this process: for one replica, and gone when it ends"
+            );
+        }
+        Ok(LoginLayer::new(party))
+    }
+
+    /// Whether it would build.
+    #[cfg(feature = "reqwest")]
+    pub(crate) fn check(self) -> Result<(), ConfigError> {
+        self.party().map(drop)
+    }
+
+    fn party(self) -> Result<RelyingParty, ConfigError> {
         let provider = only_provider(&self.verifier)?;
         check_scope(&self.scope, self.offline)?;
         check_parameters(&self.parameters)?;
@@ -279,14 +296,18 @@ impl LoginBuilder {
             Some(url) => parse_target("post logout redirect", url)?,
             None => parse_target("address", &site.origin)?,
         };
-        let store = self.store.unwrap_or_else(|| {
-            if site.is_secure {
-                tracing::warn!(
-                    "sessions live in the memory of this process: for one replica, and gone when it ends"
-                );
-            }
-            Arc::new(MemoryStore::with_shared_clock(provider.clock().clone()))
-        });
+        let store = self
+            .store
+            .unwrap_or_else(|| Arc::new(MemoryStore::with_shared_clock(provider.clock().clone())));
+        if store.is_shared() && self.keys.is_ephemeral() {
+            return Err(ConfigError::invalid(
+                "session secret",
+                "(random)",
+                "the store is shared, and no other process could open what this one seals, nor this \
+                 one after a restart",
+                "configure a secret that is the same in every replica; make one by `openssl rand -base64 48`",
+            ));
+        }
         let limit = |setting, limit| within(setting, limit, SHORTEST_LIMIT, LONGEST_LIMIT);
         let sign_out = SignOut {
             at_provider: self.sign_out_at_provider,
@@ -296,7 +317,7 @@ impl LoginBuilder {
             frontchannel: self.frontchannel,
             revokes_offline_access: self.revokes_offline_access,
         };
-        let party = RelyingParty {
+        Ok(RelyingParty {
             id_tokens: IdTokenVerifier::new(&self.verifier, self.client.id())?,
             logout_tokens: LogoutTokenVerifier::new(&self.verifier, self.client.id())?,
             opened: OpenedSessions::new(provider.clock().clone()),
@@ -330,8 +351,7 @@ impl LoginBuilder {
             anonymous: self.anonymous,
             flights: Flights::default(),
             grants: Semaphore::new(MOST_GRANTS),
-        };
-        Ok(LoginLayer::new(party))
+        })
     }
 }
 

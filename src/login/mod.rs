@@ -116,5 +116,5 @@ pub use self::session::{LiveToken, Session};
 pub use self::session_id::{SessionId, StoreKey};
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
-pub use self::store::{MemoryStore, Owner, SessionStore, StoreFuture, Stored};
+pub use self::store::{ChangeFuture, MemoryStore, Owner, SessionStore, StoreFuture, Stored};
 pub use crate::secret::NoRandomness;

@@ -132,6 +132,8 @@ impl RelyingParty {
         }
         let (mut waited, mut poll) = (Duration::ZERO, FIRST_POLL);
         loop {
+            // From before the question, so that nothing slips between it and the wait.
+            let changed = self.store.changed(key);
             let stored = match self.store.try_lease(key, generation, LEASE).await {
                 Ok(Some(stored)) => stored,
                 Ok(None) => return Outcome::Over(None),
@@ -152,7 +154,7 @@ impl RelyingParty {
                     // Processes that began to wait together shall not ask together.
                     let spread = random_bytes::<1>().map_or(0, |[byte]| byte);
                     let pause = poll.mul_f64(0.75 + f64::from(spread) / 512.0);
-                    tokio::time::sleep(pause).await;
+                    let _ = tokio::time::timeout(pause, changed).await;
                     waited += pause;
                     poll = (poll * 3 / 2).min(LONGEST_POLL);
                 }

@@ -12,6 +12,7 @@ use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 
 use crate::error::ConfigError;
 use crate::login::session_id::StoreKey;
+use crate::secret::{NoRandomness, random_bytes};
 
 /// What a value is sealed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +40,10 @@ impl Purpose {
 /// The keys that seal and open.
 ///
 /// `Debug` shows how many there are.
-pub struct KeyRing(Vec<Keys>);
+pub struct KeyRing {
+    keys: Vec<Keys>,
+    is_ephemeral: bool,
+}
 
 struct Keys {
     /// Tells which secret sealed a value; derived, so that it says nothing of the secret.
@@ -121,7 +125,28 @@ impl KeyRing {
         if ring.is_empty() {
             return Err(ConfigError::missing(SETTING, REMEDY));
         }
-        Ok(Self(ring))
+        Ok(Self {
+            keys: ring,
+            is_ephemeral: false,
+        })
+    }
+
+    /// A ring of one random secret that is gone with the process: for development, and for sessions
+    /// that may end with it. A store that is shared with other processes is refused with it.
+    ///
+    /// # Errors
+    /// [`NoRandomness`] only if the system has no randomness to offer.
+    pub fn ephemeral() -> Result<Self, NoRandomness> {
+        let secret = random_bytes::<32>()?;
+        let keys = Keys::derive(&secret).map_err(|_| NoRandomness)?;
+        Ok(Self {
+            keys: vec![keys],
+            is_ephemeral: true,
+        })
+    }
+
+    pub(super) fn is_ephemeral(&self) -> bool {
+        self.is_ephemeral
     }
 
     /// Seals a value for this purpose and owner.
@@ -129,7 +154,7 @@ impl KeyRing {
     /// # Errors
     /// [`SealError`] only if the system has no randomness to offer.
     pub fn seal(&self, purpose: Purpose, owner: &[u8], value: &[u8]) -> Result<Vec<u8>, SealError> {
-        let keys = self.0.first().ok_or(SealError)?;
+        let keys = self.keys.first().ok_or(SealError)?;
         let mut body = value.to_vec();
         let nonce = keys
             .of(purpose)
@@ -159,7 +184,11 @@ impl KeyRing {
         if *version != VERSION {
             return Err(SealError);
         }
-        let keys = self.0.iter().find(|keys| keys.id == *id).ok_or(SealError)?;
+        let keys = self
+            .keys
+            .iter()
+            .find(|keys| keys.id == *id)
+            .ok_or(SealError)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SealError)?;
         let mut body = body.to_vec();
         let length = keys
@@ -209,7 +238,7 @@ impl KeyType for Length {
 
 impl fmt::Debug for KeyRing {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "KeyRing({} secrets)", self.0.len())
+        write!(formatter, "KeyRing({} secrets)", self.keys.len())
     }
 }
 

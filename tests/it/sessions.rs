@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt};
-use tower_oidc::login::{LoginBuilder, LoginLayer, Page, SessionId, SessionStore};
+use tower_oidc::login::{LoginBuilder, LoginLayer, MemoryStore, Page, SessionId, SessionStore};
 use tower_oidc::testing::{DevelopmentProvider, Endpoint, Fault};
 use tower_oidc::{BearerLayer, Client, KeyRing, LoginErrorKind as Kind, RequireLayer};
 
@@ -582,4 +582,20 @@ async fn readiness_becomes_so_by_being_asked() {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     panic!("it does not become ready");
+}
+
+#[tokio::test]
+async fn d14_a_random_secret_with_a_shared_store_is_refused_at_build() {
+    let idp = DevelopmentProvider::start().await.unwrap();
+    let verifier = idp.provider().unwrap().verifier(API).unwrap();
+    let builder = || {
+        let keys = KeyRing::ephemeral().unwrap();
+        LoginLayer::builder(verifier.clone(), client(), SITE, keys)
+    };
+    assert!(builder().build().is_ok());
+    assert!(builder().with_store(MemoryStore::new()).build().is_ok());
+    let shared = crate::faulty_store::FaultyStore::new(Arc::new(MemoryStore::new()));
+    let error = builder().with_store(shared).build().unwrap_err();
+    assert_eq!(error.setting(), "session secret");
+    assert!(error.to_string().contains("every replica"), "{error}");
 }

@@ -233,6 +233,10 @@ impl SessionStore for MemoryStore {
             .or_insert_with_if(|| until, |known| *known <= now);
         ready(Ok(entry.is_fresh()))
     }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
 }
 
 fn ready<'a, T: Send + 'a>(outcome: Result<T, StoreError>) -> StoreFuture<'a, T> {

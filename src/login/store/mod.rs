@@ -21,6 +21,9 @@ use crate::login::session_id::StoreKey;
 /// What a store's operation comes to.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
+/// Completes when a session may have changed.
+pub type ChangeFuture<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
 /// A record, and the time by the store's clock at which it was so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "made by stores")]
@@ -90,4 +93,18 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Remembers a key for so long, and tells whether it was new.
     fn put_if_absent(&self, key: StoreKey, lifetime: Duration) -> StoreFuture<'_, bool>;
+
+    /// Completes when somebody may have changed the session since this was called, so that whoever
+    /// waits for another replica need not ask often. A store that hears nothing never completes,
+    /// which is the default; callers ask again after a while in any case.
+    fn changed(&self, key: StoreKey) -> ChangeFuture<'_> {
+        let _ = key;
+        Box::pin(std::future::pending())
+    }
+
+    /// Whether other processes see the same sessions. Default: they do, so that what seals them must
+    /// be known to all.
+    fn is_shared(&self) -> bool {
+        true
+    }
 }

@@ -13,4 +13,5 @@ record.d, record.a = sealed, access
 record.e = tonumber(expires) < tonumber(record.n) and expires or record.n
 record.b, record.s, record.p, record.u = whole(now), 'I', '0', '0'
 write(record)
+tell()
 return answer('done', '', record)

@@ -4,27 +4,27 @@
 //! it in one slot. Beside it stand lists of the sessions of one subject and of one session of the
 //! provider, which let go of what has ended.
 
+mod changes;
+mod connection;
+mod near_cache;
 mod wire;
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
-use redis::cluster::ClusterClient;
-use redis::cluster_async::ClusterConnection;
-use redis::{
-    Client, Cmd, FromRedisValue, Pipeline, RedisError, RedisFuture, RedisResult, Script,
-    ScriptInvocation, Value,
-};
+use redis::{Cmd, FromRedisValue, RedisError, RedisResult, Script, ScriptInvocation};
 use tokio::runtime::Handle;
-use tokio::sync::OnceCell;
 
 use crate::clock::UnixTime;
 use crate::error::{ConfigError, StoreError, StoreErrorKind};
 use crate::login::refresh::{Fence, FenceOutcome, LeaseOutcome, Record, Renewal, Settlement};
 use crate::login::session_id::StoreKey;
-use crate::login::store::{Owner, SessionStore, StoreFuture, Stored};
+use crate::login::store::{ChangeFuture, Owner, SessionStore, StoreFuture, Stored};
 
+use self::changes::{Changes, Listener};
+use self::connection::{Connected, PATIENCE, Server};
+use self::near_cache::NearCache;
 use self::wire::{fenced, key_from, leased, read, reason_name, written};
 
 /// Sessions in a Redis or Valkey server, or a cluster of them, version 7 or later: for any number
@@ -33,49 +33,18 @@ use self::wire::{fenced, key_from, leased, read, reason_name, written};
 /// Nothing is connected to until the first session is asked for. A server that is away is an error
 /// of each operation, within two seconds; it heals without a restart. The server sees hashes of
 /// handles and sealed tokens, nothing else.
+///
+/// A record that was read less than a second ago is served from memory. Replicas tell each other of
+/// changes through Redis (`PUBLISH` on the channel `<prefix>:changes`), so that a sign-out or a
+/// renewal on one is seen by the others at once; where that word is lost, within that second. Choose
+/// another age by [`with_near_cache_age`](Self::with_near_cache_age), or none at all by
+/// [`without_near_cache`](Self::without_near_cache).
 pub struct RedisStore {
-    connection: Connection,
+    server: Arc<Server>,
     prefix: Box<str>,
+    changes: Arc<Changes>,
+    listener: OnceLock<Listener>,
     scripts: Scripts,
-}
-
-enum Connection {
-    Single(ConnectionManager),
-    Cluster(Box<ClusterClient>, OnceCell<ClusterConnection>),
-}
-
-/// A connection at hand, whatever it leads to.
-enum Connected {
-    Single(ConnectionManager),
-    Cluster(ClusterConnection),
-}
-
-impl ConnectionLike for Connected {
-    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        match self {
-            Self::Single(manager) => manager.req_packed_command(command),
-            Self::Cluster(cluster) => cluster.req_packed_command(command),
-        }
-    }
-
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        pipeline: &'a Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        match self {
-            Self::Single(manager) => manager.req_packed_commands(pipeline, offset, count),
-            Self::Cluster(cluster) => cluster.req_packed_commands(pipeline, offset, count),
-        }
-    }
-
-    fn get_db(&self) -> i64 {
-        match self {
-            Self::Single(manager) => manager.get_db(),
-            Self::Cluster(cluster) => cluster.get_db(),
-        }
-    }
 }
 
 struct Scripts {
@@ -89,10 +58,16 @@ struct Scripts {
 }
 
 const PREFIX: &str = "tower-oidc";
-const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The setting's name in errors.
-const SETTING: &str = "redis url";
+/// How old a record may be that is served from memory, unless chosen otherwise.
+const NEAR_CACHE_AGE: Duration = Duration::from_secs(1);
+
+/// The longest that a sign-out elsewhere may go unnoticed.
+const LONGEST_NEAR_CACHE_AGE: Duration = Duration::from_secs(60);
+
+/// The settings' names in errors.
+const URL: &str = "redis url";
+const SENTINELS: &str = "redis sentinels";
 
 impl RedisStore {
     /// A store in the server at this address, such as `redis://localhost:6379` or
@@ -103,14 +78,35 @@ impl RedisStore {
     /// not repeated: it may hold a password.
     pub fn new(url: &str) -> Result<Self, ConfigError> {
         needs_runtime()?;
-        let configuration = ConnectionManagerConfig::new()
-            .set_response_timeout(Some(PATIENCE))
-            .set_connection_timeout(Some(PATIENCE))
-            .set_max_delay(Duration::from_secs(1));
-        let connection = Client::open(url)
-            .and_then(|client| ConnectionManager::new_lazy_with_config(client, configuration))
-            .map_err(|error| invalid(&error))?;
-        Ok(Self::over(Connection::Single(connection)))
+        let server = Server::single(url).map_err(|error| invalid(URL, &error))?;
+        Ok(Self::over(server))
+    }
+
+    /// A store in the server that these sentinels name as the master, now and after a failover.
+    ///
+    /// `url` is the server's address with the master's name in the place of its host, such as
+    /// `redis://user:password@mymaster/0`. The sentinels' addresses hold their own credentials, if
+    /// they ask for any.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn sentinel<'a>(
+        sentinels: impl IntoIterator<Item = &'a str>,
+        url: &str,
+    ) -> Result<Self, ConfigError> {
+        needs_runtime()?;
+        let sentinels: Vec<_> = sentinels.into_iter().collect();
+        if sentinels.is_empty() {
+            return Err(ConfigError::missing(
+                SENTINELS,
+                "name one sentinel or more, such as redis://sentinel:26379",
+            ));
+        }
+        for sentinel in &sentinels {
+            redis::Client::open(*sentinel).map_err(|error| invalid(SENTINELS, &error))?;
+        }
+        let server = Server::sentinel(sentinels, url).map_err(|error| invalid(URL, &error))?;
+        Ok(Self::over(server))
     }
 
     /// A store in the cluster that these nodes belong to.
@@ -119,22 +115,18 @@ impl RedisStore {
     /// As [`new`](Self::new).
     pub fn cluster<'a>(urls: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
         needs_runtime()?;
-        let client = ClusterClient::builder(urls)
-            .connection_timeout(PATIENCE)
-            .response_timeout(PATIENCE)
-            .build()
-            .map_err(|error| invalid(&error))?;
-        Ok(Self::over(Connection::Cluster(
-            Box::new(client),
-            OnceCell::new(),
-        )))
+        let urls: Vec<_> = urls.into_iter().collect();
+        let server = Server::cluster(&urls).map_err(|error| invalid(URL, &error))?;
+        Ok(Self::over(server))
     }
 
-    fn over(connection: Connection) -> Self {
+    fn over(server: Server) -> Self {
         let script = |code| Script::new(&[include_str!("record.lua"), code].concat());
         Self {
-            connection,
+            server: Arc::new(server),
             prefix: PREFIX.into(),
+            changes: Arc::new(Changes::new(Some(NearCache::new(NEAR_CACHE_AGE)))),
+            listener: OnceLock::new(),
             scripts: Scripts {
                 create: script(include_str!("create.lua")),
                 load: script(include_str!("load.lua")),
@@ -147,11 +139,50 @@ impl RedisStore {
         }
     }
 
-    /// Puts another word before all keys, for applications that share a server. Default:
-    /// `tower-oidc`.
-    #[must_use]
-    pub fn with_prefix(mut self, prefix: &str) -> Self {
+    /// Puts another word before all keys, and before the channel's name, for applications that share
+    /// a server. Default: `tower-oidc`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if it holds a brace: Redis Cluster would take it for a hash tag.
+    pub fn with_prefix(mut self, prefix: &str) -> Result<Self, ConfigError> {
+        if prefix.is_empty() || prefix.contains(['{', '}']) {
+            return Err(ConfigError::invalid(
+                "redis prefix",
+                prefix,
+                "it is empty or holds a brace",
+                "write a word, such as the application's name",
+            ));
+        }
         self.prefix = prefix.into();
+        Ok(self)
+    }
+
+    /// How old a record may be that is served from memory: the longest that a sign-out on another
+    /// replica may go unnoticed if the word of it is lost. A second by default; up to a minute.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if it is zero or longer than a minute.
+    ///
+    /// # Security
+    /// A longer age keeps a signed-out session alive for longer where Redis does not deliver what is
+    /// published.
+    pub fn with_near_cache_age(mut self, age: Duration) -> Result<Self, ConfigError> {
+        if age.is_zero() || age > LONGEST_NEAR_CACHE_AGE {
+            return Err(ConfigError::invalid(
+                "near cache age",
+                format!("{age:?}"),
+                "it is zero or longer than a minute",
+                "choose up to a minute, or no near cache at all",
+            ));
+        }
+        self.changes = Arc::new(Changes::new(Some(NearCache::new(age))));
+        Ok(self)
+    }
+
+    /// Asks Redis at every request.
+    #[must_use]
+    pub fn without_near_cache(mut self) -> Self {
+        self.changes = Arc::new(Changes::new(None));
         self
     }
 
@@ -164,29 +195,43 @@ impl RedisStore {
         &self,
         asked: impl AsyncFnOnce(Connected) -> RedisResult<T>,
     ) -> Result<T, StoreError> {
-        let answered = async { asked(self.connected().await?).await };
-        match tokio::time::timeout(PATIENCE, answered).await {
-            Ok(answer) => answer.map_err(failed),
-            Err(_) => Err(StoreError::new(
+        self.listener.get_or_init(|| {
+            let channel = format!("{}:changes", self.prefix);
+            Listener::start(Arc::clone(&self.server), channel, Arc::clone(&self.changes))
+        });
+        let mut used = None;
+        let answered = async {
+            let connected = self.server.connected().await?;
+            used = connected.of_sentinel();
+            asked(connected).await
+        };
+        let answer = match tokio::time::timeout(PATIENCE, answered).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) if !is_of_the_connection(&error) => return Err(failed(error)),
+            Ok(Err(error)) => failed(error),
+            Err(_) => StoreError::new(
                 StoreErrorKind::Unavailable,
                 "the Redis store does not answer in time",
-            )),
-        }
-    }
-
-    async fn connected(&self) -> RedisResult<Connected> {
-        match &self.connection {
-            Connection::Single(manager) => Ok(Connected::Single(manager.clone())),
-            Connection::Cluster(client, cell) => {
-                let connection = cell.get_or_try_init(|| client.get_async_connection());
-                Ok(Connected::Cluster(connection.await?.clone()))
-            }
-        }
+            ),
+        };
+        self.server.drop_connection(used.as_ref());
+        Err(answer)
     }
 
     async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, StoreError> {
         self.within_patience(async |mut connected| script.invoke_async(&mut connected).await)
             .await
+    }
+
+    /// Runs a script that changes a session: whatever became of it, what is known is old.
+    async fn change<T: FromRedisValue>(
+        &self,
+        key: StoreKey,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, StoreError> {
+        let answer = self.run(script).await;
+        self.changes.forget(key);
+        answer
     }
 
     async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
@@ -234,7 +279,8 @@ impl RedisStore {
     }
 
     async fn remove(&self, key: StoreKey) -> Result<Option<Record>, StoreError> {
-        let answer = self.run(&self.on(&self.scripts.delete, key)).await?;
+        let script = self.on(&self.scripts.delete, key);
+        let answer = self.change(key, &script).await?;
         Ok(read(answer)?.map(|answer| answer.record))
     }
 
@@ -275,11 +321,21 @@ impl SessionStore for RedisStore {
     }
 
     fn load(&self, key: StoreKey) -> StoreFuture<'_, Option<Stored<()>>> {
+        if let Some(stored) = self.changes.near.as_ref().and_then(|near| near.find(key)) {
+            return Box::pin(std::future::ready(Ok(Some(stored))));
+        }
         Box::pin(async move {
+            let near = self.changes.near.as_ref();
+            let near = near.map(|near| (near, near.ticket(key)));
             let answer = self.run(&self.on(&self.scripts.load, key)).await?;
-            read(answer)?
-                .map(|answer| answer.stored(|_, _| Some(())))
-                .transpose()
+            let Some(answer) = read(answer)? else {
+                return Ok(None);
+            };
+            let stored = answer.stored(|_, _| Some(()))?;
+            if let Some((near, ticket)) = near {
+                near.keep(key, ticket, stored.clone());
+            }
+            Ok(Some(stored))
         })
     }
 
@@ -292,7 +348,7 @@ impl SessionStore for RedisStore {
         Box::pin(async move {
             let mut script = self.on(&self.scripts.try_lease, key);
             script.arg(generation).arg(lease.as_secs());
-            let answer = self.run(&script).await?;
+            let answer = self.change(key, &script).await?;
             read(answer)?
                 .map(|answer| answer.stored(leased))
                 .transpose()
@@ -314,7 +370,7 @@ impl SessionStore for RedisStore {
                 .arg(&renewal.sealed[..])
                 .arg(renewal.access_expires_at.as_seconds())
                 .arg(renewal.expires_at.as_seconds());
-            let answer = self.run(&script).await?;
+            let answer = self.change(key, &script).await?;
             read(answer)?
                 .map(|answer| answer.stored(fenced))
                 .transpose()
@@ -335,7 +391,7 @@ impl SessionStore for RedisStore {
             };
             let mut script = self.on(&self.scripts.settle, key);
             script.arg(fence.as_u64()).arg(kind).arg(detail);
-            let answer = self.run(&script).await?;
+            let answer = self.change(key, &script).await?;
             read(answer)?
                 .map(|answer| answer.stored(fenced))
                 .transpose()
@@ -352,6 +408,10 @@ impl SessionStore for RedisStore {
 
     fn delete_by_session(&self, session: StoreKey) -> StoreFuture<'_, Vec<(StoreKey, Record)>> {
         Box::pin(self.delete_listed("provider-session", session))
+    }
+
+    fn changed(&self, key: StoreKey) -> ChangeFuture<'_> {
+        Box::pin(self.changes.next(key))
     }
 
     fn put_if_absent(&self, key: StoreKey, lifetime: Duration) -> StoreFuture<'_, bool> {
@@ -372,10 +432,18 @@ impl SessionStore for RedisStore {
     }
 }
 
+/// Whether another connection may do better: what the server itself refuses stays refused.
+fn is_of_the_connection(error: &RedisError) -> bool {
+    error.is_io_error()
+        || error.is_timeout()
+        || error.is_unrecoverable_error()
+        || matches!(error.code(), Some("READONLY" | "MASTERDOWN" | "LOADING"))
+}
+
 fn needs_runtime() -> Result<(), ConfigError> {
     Handle::try_current().map(|_| ()).map_err(|_| {
         ConfigError::invalid(
-            SETTING,
+            URL,
             "(redacted)",
             "there is no tokio runtime to connect from",
             "build the store within one",
@@ -383,9 +451,9 @@ fn needs_runtime() -> Result<(), ConfigError> {
     })
 }
 
-fn invalid(error: &RedisError) -> ConfigError {
+fn invalid(setting: &'static str, error: &RedisError) -> ConfigError {
     ConfigError::invalid(
-        SETTING,
+        setting,
         "(redacted)",
         format!("it is not an address of Redis ({})", error.category()),
         "write redis://host:6379, or rediss:// for TLS; several nodes of a cluster delimited by commas",
@@ -409,9 +477,10 @@ fn failed(error: RedisError) -> StoreError {
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.connection {
-            Connection::Single(_) => "one server",
-            Connection::Cluster(..) => "a cluster",
+        let kind = match &*self.server {
+            Server::Single(..) => "one server",
+            Server::Sentinel(_) => "behind sentinels",
+            Server::Cluster(_) => "a cluster",
         };
         write!(formatter, "RedisStore({kind})")
     }

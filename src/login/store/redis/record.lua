@@ -34,6 +34,12 @@ local function write(record)
   redis.call('EXPIREAT', key, whole(math.min(tonumber(record.e), now + 400 * 86400)))
 end
 
+-- Tells the other replicas. Where that is not allowed they find out a little later.
+local function tell()
+  local prefix, session = string.match(key, '^(.*):session:{(.*)}$')
+  redis.pcall('PUBLISH', prefix .. ':changes', session)
+end
+
 local function held(record, fence)
   return (record.s == 'L' or record.s == 'S') and record.f == fence
 end

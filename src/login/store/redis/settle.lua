@@ -24,4 +24,5 @@ else
 end
 record.p = '0'
 write(record)
+tell()
 return answer('done', '', record)

@@ -1,0 +1,92 @@
+//! Where sessions live, if not in memory.
+
+use std::time::Duration;
+
+use crate::env::common::in_environment;
+use crate::env::read::Variables;
+use crate::error::ConfigError;
+use crate::login::RedisStore;
+use crate::secret::Secret;
+
+#[derive(Debug, Clone)]
+pub(super) struct RedisSettings {
+    /// A server, or several nodes of a cluster.
+    urls: Vec<Secret>,
+    sentinels: Vec<Secret>,
+    prefix: Option<String>,
+    /// Zero for none.
+    near_cache_age: Option<Duration>,
+}
+
+pub(super) const URL: &str = "REDIS_URL";
+const SENTINELS: &str = "REDIS_SENTINELS";
+
+impl RedisSettings {
+    /// `None` without `REDIS_URL`.
+    pub(super) fn read(variables: &Variables) -> Result<Option<Self>, ConfigError> {
+        let secrets = |name| -> Vec<Secret> {
+            let items = variables.list(name).unwrap_or_default();
+            items.into_iter().map(Secret::new).collect()
+        };
+        let settings = Self {
+            urls: secrets(URL),
+            sentinels: secrets(SENTINELS),
+            prefix: variables.text("REDIS_KEY_PREFIX"),
+            near_cache_age: variables.duration("REDIS_NEAR_CACHE_AGE")?,
+        };
+        match (settings.urls.len(), settings.sentinels.is_empty()) {
+            (0, true) => Ok(None),
+            (0, false) => Err(ConfigError::missing(
+                URL,
+                "name the master that the sentinels know, such as redis://mymaster/0",
+            )),
+            (2.., false) => Err(ConfigError::Contradiction {
+                setting: SENTINELS.into(),
+                other: URL.into(),
+                remedy: "a cluster has no sentinels: name one server, or remove the sentinels"
+                    .into(),
+            }),
+            _ => Ok(Some(settings)),
+        }
+    }
+
+    pub(super) fn store(&self) -> Result<RedisStore, ConfigError> {
+        self.build().map_err(in_environment)
+    }
+
+    fn build(&self) -> Result<RedisStore, ConfigError> {
+        let urls: Vec<_> = self.urls.iter().map(Secret::expose).collect();
+        let mut store = match urls[..] {
+            [url] if self.sentinels.is_empty() => RedisStore::new(url),
+            [url] => RedisStore::sentinel(self.sentinels.iter().map(Secret::expose), url),
+            _ => RedisStore::cluster(urls),
+        }?;
+        if let Some(prefix) = &self.prefix {
+            store = store.with_prefix(prefix)?;
+        }
+        match self.near_cache_age {
+            None => Ok(store),
+            Some(Duration::ZERO) => Ok(store.without_near_cache()),
+            Some(age) => store.with_near_cache_age(age),
+        }
+    }
+
+    /// Names and values as they may be shown.
+    pub(super) fn shown(&self) -> [(&'static str, Option<String>); 4] {
+        let redacted = |secrets: &[Secret]| match secrets.len() {
+            0 => None,
+            1 => Some("(redacted)".to_owned()),
+            many => Some(format!("(redacted, {many})")),
+        };
+        let age = self.near_cache_age.map(|age| match age {
+            Duration::ZERO => "off".to_owned(),
+            age => humantime::format_duration(age).to_string(),
+        });
+        [
+            (URL, redacted(&self.urls)),
+            (SENTINELS, redacted(&self.sentinels)),
+            ("REDIS_KEY_PREFIX", self.prefix.clone()),
+            ("REDIS_NEAR_CACHE_AGE", age),
+        ]
+    }
+}

@@ -1,0 +1,152 @@
+//! What other processes change: they say so on a channel, and whoever waits for it or keeps it near
+//! hears of it.
+//!
+//! What is said can be lost, as connections are. So nothing depends on it: what is near is old after
+//! its age, and whoever waits asks again by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use redis::RedisResult;
+use redis::aio::{PubSubSink, PubSubStream};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinHandle;
+
+use super::connection::{PATIENCE, Server};
+use super::near_cache::NearCache;
+use super::wire::key_from;
+use crate::login::session_id::StoreKey;
+
+/// Those who are to be told.
+pub(super) struct Changes {
+    pub(super) near: Option<NearCache>,
+    told: broadcast::Sender<Change>,
+}
+
+#[derive(Clone, Copy)]
+enum Change {
+    Of(StoreKey),
+    /// Some may have been missed.
+    OfAny,
+}
+
+/// Listens until it is dropped.
+pub(super) struct Listener(JoinHandle<()>);
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// How many changes may come before those who wait have looked at the first.
+const BACKLOG: usize = 1_024;
+
+/// How long a connection may be silent before it is asked whether it is there.
+const SILENCE: Duration = Duration::from_secs(5);
+
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+impl Changes {
+    pub(super) fn new(near: Option<NearCache>) -> Self {
+        let (told, _) = broadcast::channel(BACKLOG);
+        Self { near, told }
+    }
+
+    /// Completes when the session changes after this call, as far as that is heard.
+    pub(super) fn next(&self, key: StoreKey) -> impl Future<Output = ()> + Send + use<> {
+        let mut told = self.told.subscribe();
+        async move {
+            loop {
+                match told.recv().await {
+                    Ok(Change::Of(changed)) if changed != key => {}
+                    Ok(_) | Err(RecvError::Lagged(_)) => return,
+                    Err(RecvError::Closed) => return std::future::pending().await,
+                }
+            }
+        }
+    }
+
+    pub(super) fn forget(&self, key: StoreKey) {
+        if let Some(near) = &self.near {
+            near.forget(key);
+        }
+    }
+
+    fn heard(&self, key: StoreKey) {
+        self.forget(key);
+        // Nobody may be waiting.
+        let _ = self.told.send(Change::Of(key));
+    }
+
+    fn may_have_missed_some(&self) {
+        if let Some(near) = &self.near {
+            near.forget_all();
+        }
+        let _ = self.told.send(Change::OfAny);
+    }
+}
+
+impl Listener {
+    /// Listens on this channel, for as long as it takes to connect and again whenever that breaks.
+    pub(super) fn start(server: Arc<Server>, channel: String, changes: Arc<Changes>) -> Self {
+        Self(tokio::spawn(async move {
+            let mut pause = FIRST_PAUSE;
+            for attempt in 0.. {
+                match subscribe(&server, &channel, attempt).await {
+                    Ok((sink, stream)) => {
+                        tracing::debug!("listening to changes in Redis");
+                        changes.may_have_missed_some();
+                        listen(sink, stream, &changes).await;
+                        changes.may_have_missed_some();
+                        pause = FIRST_PAUSE;
+                    }
+                    Err(error) if attempt == 0 => tracing::warn!(
+                        error = %error.category(),
+                        "changes in Redis cannot be listened to: what other replicas change is seen when records kept near are old"
+                    ),
+                    Err(_) => {}
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }))
+    }
+}
+
+async fn subscribe(
+    server: &Server,
+    channel: &str,
+    attempt: usize,
+) -> RedisResult<(PubSubSink, PubSubStream)> {
+    let subscribed = async {
+        let (mut sink, stream) = server.listening(attempt).await?.split();
+        sink.subscribe(channel).await?;
+        Ok((sink, stream))
+    };
+    tokio::time::timeout(PATIENCE, subscribed)
+        .await
+        .unwrap_or_else(|_| Err((redis::ErrorKind::Io, "no answer in time").into()))
+}
+
+/// Until the connection breaks.
+async fn listen(mut sink: PubSubSink, mut stream: PubSubStream, changes: &Changes) {
+    loop {
+        match tokio::time::timeout(SILENCE, stream.next()).await {
+            Ok(Some(message)) => {
+                let key = std::str::from_utf8(message.get_payload_bytes());
+                if let Some(key) = key.ok().and_then(key_from) {
+                    changes.heard(key);
+                }
+            }
+            Ok(None) => return,
+            Err(_) => match tokio::time::timeout(PATIENCE, sink.ping::<redis::Value>()).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) | Err(_) => return,
+            },
+        }
+    }
+}

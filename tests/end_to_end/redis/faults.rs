@@ -1,0 +1,229 @@
+//! Three processes while nothing, or something, is wrong with the store and the clocks.
+
+use std::time::{Duration, Instant};
+
+use reqwest::StatusCode;
+
+use super::proxy::{Line, Proxy};
+use super::replicas::{Arrangement, LIFETIME, Replicas};
+use super::server::Redis;
+
+/// All three behind one line that can go bad.
+async fn behind_a_line() -> (Replicas, Proxy) {
+    let redis = Redis::start(&[]);
+    let line = Proxy::to(redis.port).await;
+    let mut site = Replicas::arranged(Arrangement {
+        stores: Some([line.url(), line.url(), line.url()]),
+        ..Arrangement::default()
+    })
+    .await;
+    site.redis = Some(redis);
+    (site, line)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
+async fn three_processes_a_thousand_requests_and_one_grant() {
+    let site = Replicas::start().await;
+    for round in 1..=2 {
+        site.expiry().await;
+        for status in site.burst(1_000).await {
+            assert_eq!(status, StatusCode::OK);
+        }
+        for replica in 0..3 {
+            assert_eq!(site.renewals(replica).await, round);
+        }
+        assert_eq!(site.grants().await, (round, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server, Node, oidc-provider and faketime; the full test run brings them"]
+async fn lm_05_clocks_five_minutes_apart_are_one_grant_and_sign_nobody_out() {
+    let site = Replicas::arranged(Arrangement {
+        clocks: [0, 300, -300],
+        settings: vec![("OPENID_CLOCK_TOLERANCE", "300".to_owned())],
+        ..Arrangement::default()
+    })
+    .await;
+    for round in 1..=2 {
+        site.expiry().await;
+        for status in site.burst(300).await {
+            assert_eq!(status, StatusCode::OK);
+        }
+        for replica in 0..3 {
+            assert_eq!(site.renewals(replica).await, round);
+        }
+        assert_eq!(site.grants().await, (round, 0));
+    }
+    // The store's time decides: nobody has renewed what is not due.
+    tokio::time::sleep(LIFETIME / 2).await;
+    for replica in 0..3 {
+        assert_eq!(site.renewals(replica).await, 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
+async fn sc_07_nothing_can_be_read_in_the_store_and_every_key_ends() {
+    let site = Replicas::start().await;
+    let handle = site.handle();
+    let dump = site.redis().dump();
+    for secret in [
+        handle.as_bytes(),
+        b"eyJhbGciOi",
+        b"user-1",
+        b"refresh_token",
+        b"access_token",
+        b"a session secret of more",
+    ] {
+        let is_there = dump.windows(secret.len()).any(|part| part == secret);
+        assert!(!is_there, "{}", String::from_utf8_lossy(secret));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
+async fn a_slow_store_makes_requests_slow_and_nothing_else() {
+    let (site, line) = behind_a_line().await;
+    line.is_now(Line::Slow(Duration::from_millis(150)));
+    for round in 1..=2 {
+        site.expiry().await;
+        for status in site.burst(300).await {
+            assert_eq!(status, StatusCode::OK);
+        }
+        assert_eq!(site.grants().await, (round, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
+async fn connections_that_break_sign_nobody_out() {
+    let (site, line) = behind_a_line().await;
+    site.expiry().await;
+    let breaking = async {
+        for pause in [5, 20, 60, 150] {
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            line.is_now(Line::Cut);
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            line.is_now(Line::Good);
+        }
+    };
+    let (statuses, ()) = tokio::join!(site.burst(600), breaking);
+    for status in statuses {
+        let is_fair = [StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE].contains(&status);
+        assert!(is_fair, "{status}");
+    }
+    // A lease whose answer was lost ends by itself.
+    site.until(1, StatusCode::OK, Duration::from_secs(30)).await;
+    assert_eq!(site.grants().await, (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
+async fn a_store_that_is_a_black_hole_signs_nobody_out_and_heals() {
+    let (site, line) = behind_a_line().await;
+    line.is_now(Line::BlackHole);
+    // What was read a moment ago may still be near.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    for path in ["/api/me", "/readyz"] {
+        let started = Instant::now();
+        let answer = site.browser.get(site.at(1, path)).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let is_told_when = answer.headers().contains_key("retry-after");
+        assert!(is_told_when || path == "/readyz");
+        let took = started.elapsed();
+        assert!(took < Duration::from_secs(5), "{took:?}");
+    }
+    assert_eq!(site.status(1, "/healthz").await, StatusCode::OK);
+    line.is_now(Line::Good);
+    site.until(1, StatusCode::OK, Duration::from_secs(20)).await;
+    assert_eq!(site.status(1, "/readyz").await, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
+async fn a_store_that_hangs_signs_nobody_out_and_heals() {
+    let site = Replicas::start().await;
+    site.redis().signal("-STOP");
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    for path in ["/api/me", "/readyz"] {
+        assert_eq!(site.status(1, path).await, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    site.redis().signal("-CONT");
+    site.until(1, StatusCode::OK, Duration::from_secs(20)).await;
+    assert_eq!(site.status(1, "/readyz").await, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
+async fn a_master_that_fails_is_followed_by_its_replica_and_signs_nobody_out() {
+    let master = Redis::start(&["--repl-diskless-sync-delay", "0"]);
+    let port = master.port.to_string();
+    let replica = Redis::start(&["--replicaof", "127.0.0.1", &port]);
+    let sentinels: Vec<_> = (0..3)
+        .map(|_| Redis::start_sentinel(&master, "mymaster"))
+        .collect();
+    let urls: Vec<_> = sentinels.iter().map(Redis::url).collect();
+    let known = |name: &str| -> Vec<u64> {
+        let counts = sentinels.iter().map(|sentinel| {
+            let mut connection = sentinel.connection();
+            let info: std::collections::HashMap<String, redis::Value> = redis::cmd("SENTINEL")
+                .arg(&["MASTER", "mymaster"])
+                .query(&mut connection)
+                .unwrap();
+            redis::from_redis_value(info[name].clone()).unwrap()
+        });
+        counts.collect()
+    };
+    let started = Instant::now();
+    while known("num-slaves").contains(&0) || known("num-other-sentinels") != [2, 2, 2] {
+        let passed = started.elapsed();
+        assert!(
+            passed < Duration::from_secs(30),
+            "they do not find each other"
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let site = Replicas::arranged(Arrangement {
+        stores: Some([(); 3].map(|()| "redis://mymaster/0".to_owned())),
+        settings: vec![("REDIS_SENTINELS", urls.join(","))],
+        ..Arrangement::default()
+    })
+    .await;
+    site.expiry().await;
+    assert!(
+        site.burst(30)
+            .await
+            .iter()
+            .all(|status| *status == StatusCode::OK)
+    );
+    assert_eq!(site.grants().await, (1, 0));
+    let mut connection = master.connection();
+    let copied: u64 = redis::cmd("WAIT")
+        .arg(&[1, 5_000])
+        .query(&mut connection)
+        .unwrap();
+    assert_eq!(copied, 1, "the replica has it");
+    master.signal("-KILL");
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    assert_eq!(
+        site.status(0, "/api/me").await,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    for replica in 0..3 {
+        site.until(replica, StatusCode::OK, Duration::from_secs(30))
+            .await;
+    }
+    site.expiry().await;
+    assert!(
+        site.burst(300)
+            .await
+            .iter()
+            .all(|status| *status == StatusCode::OK)
+    );
+    let (refreshes, reuses) = site.grants().await;
+    assert_eq!(reuses, 0);
+    assert!((2..=4).contains(&refreshes), "{refreshes}");
+    drop(replica);
+}

@@ -1,0 +1,154 @@
+//! Processes that end while they hold the lease, at each point of a refresh.
+
+use std::time::Duration;
+
+use redis::Commands;
+use reqwest::StatusCode;
+
+use super::proxy::{Line, Proxy};
+use super::replicas::{Arrangement, Replicas};
+use super::server::Redis;
+
+/// Until a lease has ended, and somebody has seen it.
+const LEASE: Duration = Duration::from_secs(30);
+
+/// Sends a request that is not answered for now.
+async fn begin(site: &Replicas, replica: usize) {
+    let request = site.browser.get(site.at(replica, "/api/me")).send();
+    let left = tokio::time::timeout(Duration::from_millis(500), request).await;
+    assert!(left.is_err(), "the grant is under way");
+}
+
+/// With the first of the replicas behind a line that can go bad.
+async fn behind_a_line() -> (Replicas, Proxy) {
+    let redis = Redis::start(&[]);
+    let line = Proxy::to(redis.port).await;
+    let mut site = Replicas::arranged(Arrangement {
+        stores: Some([line.url(), redis.url(), redis.url()]),
+        settings: vec![("REDIS_NEAR_CACHE_AGE", "30s".to_owned())],
+        ..Arrangement::default()
+    })
+    .await;
+    site.redis = Some(redis);
+    (site, line)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
+async fn d7_killed_before_the_token_was_sent_costs_no_session() {
+    let (site, line) = behind_a_line().await;
+    assert_eq!(site.status(0, "/api/me").await, StatusCode::OK);
+    site.expiry().await;
+    // What it read then is near, so that its first question is for the lease: it gets it, and is
+    // never told.
+    line.is_now(Line::NoAnswers);
+    begin(&site, 0).await;
+    let mut connection = site.redis().connection();
+    let names: Vec<String> = connection.keys("tower-oidc:session:*").unwrap();
+    let state: String = connection.hget(&names[0], "s").unwrap();
+    assert_eq!(state, "L", "leased");
+    site.kill(0);
+    site.until(1, StatusCode::OK, LEASE).await;
+    assert_eq!(site.grants().await, (1, 0));
+    assert_eq!(site.status(2, "/api/me").await, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
+async fn d7_killed_after_the_token_was_sent_and_before_it_was_used_costs_no_session() {
+    let site = Replicas::start().await;
+    site.expiry().await;
+    site.set_fault("stall").await;
+    begin(&site, 0).await;
+    site.kill(0);
+    site.set_fault("none").await;
+    site.until(1, StatusCode::OK, LEASE).await;
+    assert_eq!(site.grants().await, (1, 0), "the probe");
+    assert_eq!(site.status(2, "/api/me").await, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
+async fn d7_killed_while_the_answer_was_on_its_way_ends_in_one_probe_and_a_clean_sign_in() {
+    let site = Replicas::start().await;
+    site.expiry().await;
+    site.set_fault("late").await;
+    begin(&site, 0).await;
+    site.kill(0);
+    site.set_fault("none").await;
+    is_lost_with_one_probe(&site).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
+async fn d7_killed_between_the_answer_and_the_write_ends_in_one_probe_and_a_clean_sign_in() {
+    let (site, line) = behind_a_line().await;
+    site.expiry().await;
+    site.set_fault("slow").await;
+    let request = site.browser.get(site.at(0, "/api/me")).send();
+    let left = tokio::time::timeout(Duration::from_millis(250), request).await;
+    assert!(left.is_err(), "the grant is under way");
+    // What the provider answers cannot be written down.
+    line.is_now(Line::BlackHole);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(site.grants().await, (1, 0));
+    site.kill(0);
+    site.set_fault("none").await;
+    is_lost_with_one_probe(&site).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
+async fn d7_a_commit_that_could_not_be_written_at_first_is_written_in_the_end() {
+    let (site, line) = behind_a_line().await;
+    site.expiry().await;
+    site.set_fault("slow").await;
+    let request = site.browser.get(site.at(0, "/api/me")).send();
+    let left = tokio::time::timeout(Duration::from_millis(250), request).await;
+    assert!(left.is_err(), "the grant is under way");
+    line.is_now(Line::Cut);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(
+        site.status(1, "/api/me").await,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    site.set_fault("none").await;
+    line.is_now(Line::Good);
+    site.until(1, StatusCode::OK, Duration::from_secs(10)).await;
+    assert_eq!(site.grants().await.1, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
+async fn d7_killed_after_the_commit_has_lost_nothing() {
+    let site = Replicas::start().await;
+    site.expiry().await;
+    assert_eq!(site.status(0, "/api/me").await, StatusCode::OK);
+    site.kill(0);
+    for replica in [1, 2] {
+        assert_eq!(site.status(replica, "/api/me").await, StatusCode::OK);
+    }
+    assert_eq!(site.grants().await, (1, 0));
+    site.expiry().await;
+    assert_eq!(site.status(2, "/api/me").await, StatusCode::OK);
+    assert_eq!(site.grants().await, (2, 0));
+}
+
+/// The provider has rotated and nobody has the new token: the one loss no client can prevent.
+async fn is_lost_with_one_probe(site: &Replicas) {
+    // Until the lease ends nobody else spends the token; nobody is sent away either.
+    assert_eq!(
+        site.status(1, "/api/me").await,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    assert_eq!(site.grants().await, (1, 0));
+    site.until(1, StatusCode::UNAUTHORIZED, LEASE).await;
+    // One probe found it out, and nobody tries again.
+    for replica in [1, 2] {
+        assert_eq!(
+            site.status(replica, "/api/me").await,
+            StatusCode::UNAUTHORIZED
+        );
+    }
+    assert_eq!(site.grants().await, (1, 1));
+}
