@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::clock::UnixTime;
 use crate::error::VerifyErrorKind;
-use crate::login::refresh::{EndReason, LeaseOutcome, Record, Settlement};
+use crate::login::refresh::{EndReason, LeaseOutcome, Settlement};
 use crate::login::relying_party::{RelyingParty, Unopened};
 use crate::login::rotation::{LEASE, Outcome};
 use crate::login::session_id::StoreKey;
+use crate::login::store::Stored;
 use crate::login::tokens::TokenSet;
 use crate::observe;
 use crate::provider::token_endpoint::TokenAnswer;
@@ -23,7 +24,7 @@ impl RelyingParty {
         key: StoreKey,
         tokens: &TokenSet,
         answer: &TokenAnswer,
-        record: Record,
+        renewed: Stored<()>,
     ) -> Outcome {
         let now = self.provider.clock().now();
         let is_other = match &answer.id_token {
@@ -31,7 +32,7 @@ impl RelyingParty {
             None => false,
         };
         let is_other = is_other
-            || match self.open(key, &record).await {
+            || match self.open(key, &renewed.record).await {
                 Err(Unopened::Refused { error, .. }) if error.claim_name() == Some("sub") => true,
                 Err(Unopened::Refused { error, .. }) => {
                     tracing::error!(
@@ -44,14 +45,17 @@ impl RelyingParty {
                 _ => false,
             };
         if !is_other {
-            return Outcome::Renewed(Box::new(record));
+            return Outcome::Renewed(Box::new(renewed));
         }
         tracing::error!(
             "the provider answered a refresh with tokens of another identity; the session ends"
         );
         observe::refreshed("identity_changed");
         let reason = EndReason::IdentityChanged;
-        if let Ok(Some(stored)) = self.store.try_lease(key, record.generation, LEASE).await
+        if let Ok(Some(stored)) = self
+            .store
+            .try_lease(key, renewed.record.generation, LEASE)
+            .await
             && let LeaseOutcome::Leased(fence) = stored.outcome
         {
             self.settle(key, fence, Settlement::Ended(reason)).await;

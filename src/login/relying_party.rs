@@ -17,7 +17,7 @@ use crate::login::rotation::{Flights, Outcome};
 use crate::login::seal::{KeyRing, Sealing};
 use crate::login::session_id::StoreKey;
 use crate::login::site::Site;
-use crate::login::store::SessionStore;
+use crate::login::store::{SessionStore, Stored};
 use crate::login::tokens::TokenSet;
 use crate::provider::{Client, Provider};
 use crate::verify::Verifier;
@@ -126,6 +126,25 @@ pub(super) enum Standing {
     Failed(LoginError),
 }
 
+/// How a record stands by itself.
+enum Judged {
+    Stands(Standing),
+    /// The tokens of this generation are to be renewed first. Live ones are used if that fails.
+    Due {
+        generation: u64,
+        live: Option<Arc<Opened>>,
+    },
+}
+
+impl From<Standing> for Judged {
+    fn from(standing: Standing) -> Self {
+        Self::Stands(standing)
+    }
+}
+
+/// How often the tokens may turn out old right after they were renewed, for one request.
+const MOST_ROTATIONS: u8 = 3;
+
 /// How fresh a token must be for its refusal not to be its age's fault.
 const FRESH: Duration = Duration::from_secs(30);
 
@@ -145,17 +164,34 @@ impl RelyingParty {
             Ok(None) => return Standing::Over(None),
             Err(error) => return Standing::Failed(LoginError::store(error)),
         };
-        let record = stored.record;
-        if let RefreshState::Dead(reason) = record.state {
-            return Standing::Over(Some(reason));
+        match self.judge(key, &stored, newer_than).await {
+            Judged::Stands(standing) => standing,
+            // Seldom, and large: not a part of the future that every request brings.
+            Judged::Due { generation, live } => {
+                Box::pin(self.after_rotation(key, newer_than, generation, live)).await
+            }
         }
-        let opened = self.open(key, &record).await;
+    }
+
+    /// What a record comes to, or which tokens are to be renewed first.
+    async fn judge(
+        self: &Arc<Self>,
+        key: StoreKey,
+        stored: &Stored<()>,
+        newer_than: Option<u64>,
+    ) -> Judged {
+        let Stored { record, now, .. } = stored;
+        let now = *now;
+        if let RefreshState::Dead(reason) = record.state {
+            return Standing::Over(Some(reason)).into();
+        }
+        let opened = self.open(key, record).await;
         let can_refresh = match &opened {
             Ok(opened) => opened.tokens.refresh_token.is_some(),
-            Err(Unopened::Sealed) => return Standing::Over(None),
+            Err(Unopened::Sealed) => return Standing::Over(None).into(),
             Err(Unopened::Refused { tokens, error }) => {
-                if let Some(failed) = beyond_refresh(tokens, error, stored.now) {
-                    return Standing::Failed(failed);
+                if let Some(failed) = beyond_refresh(tokens, error, now) {
+                    return Standing::Failed(failed).into();
                 }
                 tokens.refresh_token.is_some()
             }
@@ -164,28 +200,30 @@ impl RelyingParty {
         let need = match &opened {
             Ok(_) if is_rejected => Due::First,
             Ok(opened) => due(
-                stored.now,
+                now,
                 opened.tokens.obtained_at(),
                 record.access_expires_at,
                 key.as_bytes()[0],
             ),
             Err(_) => Due::First,
         };
-        let is_live = stored.now < record.access_expires_at && !is_rejected;
+        let is_live = now < record.access_expires_at && !is_rejected;
         let live = opened.ok().filter(|_| is_live);
         match (need, live) {
-            (Due::No, Some(opened)) => Standing::Live(opened),
-            (_, Some(opened)) if !can_refresh || stored.now < record.refresh_not_before => {
-                Standing::Live(opened)
+            (Due::No, Some(opened)) => Standing::Live(opened).into(),
+            (_, Some(opened)) if !can_refresh || now < record.refresh_not_before => {
+                Standing::Live(opened).into()
             }
             (Due::Behind, Some(opened)) => {
                 // Whether it could start or not, the live token is used.
                 let _ = self.start_rotation(key, record.generation);
-                Standing::Live(opened)
+                Standing::Live(opened).into()
             }
-            (_, None) if !can_refresh => Standing::Over(None),
-            // Seldom, and large: not a part of the future that every request brings.
-            (_, live) => Box::pin(self.after_rotation(key, &record, live)).await,
+            (_, None) if !can_refresh => Standing::Over(None).into(),
+            (_, live) => Judged::Due {
+                generation: record.generation,
+                live,
+            },
         }
     }
 
@@ -196,32 +234,40 @@ impl RelyingParty {
         }
     }
 
+    /// How the session stands once its tokens are renewed. What a renewal brings may be old already:
+    /// the end of an earlier one was joined, or the store took long to take it.
     async fn after_rotation(
         self: &Arc<Self>,
         key: StoreKey,
-        record: &Record,
-        live: Option<Arc<Opened>>,
+        newer_than: Option<u64>,
+        mut generation: u64,
+        mut live: Option<Arc<Opened>>,
     ) -> Standing {
-        let mut outcome = self.rotate(key, record.generation).await;
-        // The end of an earlier renewal was joined, which brought what is now to be renewed.
-        if matches!(&outcome, Outcome::Renewed(renewed) if renewed.generation <= record.generation)
-        {
-            outcome = self.rotate(key, record.generation).await;
-        }
-        match (outcome, live) {
-            (Outcome::Renewed(renewed), _) => match self.open(key, &renewed).await {
-                Ok(opened) => Standing::Live(opened),
-                Err(Unopened::Sealed) => Standing::Over(None),
-                // It is as fresh as can be; asking again would bring the same.
-                Err(Unopened::Refused { error, .. }) => Standing::Failed(refused(&error)),
-            },
-            (Outcome::Kept(_) | Outcome::Misconfigured(_), Some(opened)) => Standing::Live(opened),
-            (Outcome::Kept(error), None) => Standing::Failed(error),
-            (Outcome::Misconfigured(error), None) => {
-                Standing::Failed(LoginError::provider(Kind::Misconfigured, error))
+        for _ in 0..MOST_ROTATIONS {
+            let renewed = match (self.rotate(key, generation).await, live) {
+                (Outcome::Renewed(renewed), _) => renewed,
+                (Outcome::Kept(_) | Outcome::Misconfigured(_), Some(opened)) => {
+                    return Standing::Live(opened);
+                }
+                (Outcome::Kept(error), None) => return Standing::Failed(error),
+                (Outcome::Misconfigured(error), None) => {
+                    return Standing::Failed(LoginError::provider(Kind::Misconfigured, error));
+                }
+                (Outcome::Over(reason), _) => return Standing::Over(reason),
+            };
+            match self.judge(key, &renewed, newer_than).await {
+                Judged::Stands(standing) => return standing,
+                // However short it lives: another would live no longer.
+                Judged::Due {
+                    live: Some(opened), ..
+                } if opened.generation > generation => return Standing::Live(opened),
+                Judged::Due {
+                    generation: next,
+                    live: next_live,
+                } => (generation, live) = (next, next_live),
             }
-            (Outcome::Over(reason), _) => Standing::Over(reason),
         }
+        Standing::Failed(Kind::ProviderUnavailable.into())
     }
 
     /// Opens a record and verifies its access token, unless this process has done so of late.

@@ -31,7 +31,7 @@ use crate::secret::{Secret, random_bytes};
 #[derive(Clone)]
 pub(super) enum Outcome {
     /// The tokens are newer now, by this task or another.
-    Renewed(Box<Record>),
+    Renewed(Box<Stored<()>>),
     /// They stay as they are for now.
     Kept(LoginError),
     /// They stay as they are until a setting changes.
@@ -143,7 +143,7 @@ impl RelyingParty {
                 LeaseOutcome::Leased(fence) => return self.spend(key, fence, stored).await,
                 LeaseOutcome::Newer => {
                     observe::refreshed("handed_over");
-                    return Outcome::Renewed(Box::new(stored.record));
+                    return Outcome::Renewed(Box::new(stored.without_outcome()));
                 }
                 LeaseOutcome::Dead(reason) => return Outcome::Over(Some(reason)),
                 LeaseOutcome::Later(at) => return Outcome::Kept(until(stored.now, at)),
@@ -253,7 +253,7 @@ impl RelyingParty {
             Ok(Some(stored)) if stored.outcome == FenceOutcome::Done => {
                 observe::refreshed("won");
                 tracing::debug!(?lifetime, "a session's tokens were renewed");
-                self.check_identity(key, tokens, &answer, stored.record)
+                self.check_identity(key, tokens, &answer, stored.without_outcome())
                     .await
             }
             // Somebody else has begun since; a token that was not rotated is theirs as well.
@@ -330,7 +330,7 @@ impl RelyingParty {
             GrantFailure::Rejected(_) => match settled {
                 // The last look at the store: somebody else has renewed them after all.
                 Some(stored) if stored.record.generation > held.record.generation => {
-                    Outcome::Renewed(Box::new(stored.record))
+                    Outcome::Renewed(Box::new(stored.without_outcome()))
                 }
                 Some(Stored { record, .. }) => match record.state {
                     RefreshState::Dead(reason) => Outcome::Over(Some(reason)),

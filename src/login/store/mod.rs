@@ -36,6 +36,17 @@ pub struct Stored<T> {
     pub now: UnixTime,
 }
 
+impl<T> Stored<T> {
+    /// The record and the time alone.
+    pub(super) fn without_outcome(self) -> Stored<()> {
+        Stored {
+            outcome: (),
+            record: self.record,
+            now: self.now,
+        }
+    }
+}
+
 /// Whose session it is: what back-channel logout finds it by
 /// ([OpenID Connect Back-Channel Logout §2.7](https://openid.net/specs/openid-connect-backchannel-1_0.html#BCActions)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use redis::aio::{
-    ConnectionLike, ConnectionManager, ConnectionManagerConfig, MultiplexedConnection, PubSub,
-};
+use redis::aio::{ConnectionLike, MultiplexedConnection, PubSub};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
@@ -20,17 +18,24 @@ use tokio::sync::{Mutex, OnceCell};
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) enum Server {
-    Single(Box<Client>, ConnectionManager),
-    Sentinel(Box<Sentinel>),
+    Node(Box<Node>),
     Cluster(Box<Cluster>),
 }
 
-/// A server that may be another one after a failover.
-pub(super) struct Sentinel {
-    sentinels: Mutex<SentinelClient>,
+/// One server, which may be another one after a failover. Its connection is shared by all who ask,
+/// and given up once it breaks or falls silent: a connection into a black hole never ends by itself.
+pub(super) struct Node {
+    source: Mutex<Source>,
     current: ArcSwapOption<MultiplexedConnection>,
+    pub(super) has_sentinels: bool,
 }
 
+enum Source {
+    Address(Client),
+    Sentinels(SentinelClient),
+}
+
+/// Looks after its connections by itself.
 pub(super) struct Cluster {
     nodes: Vec<Client>,
     client: ClusterClient,
@@ -38,21 +43,15 @@ pub(super) struct Cluster {
 }
 
 /// A connection at hand, whatever it leads to.
+#[derive(Clone)]
 pub(super) enum Connected {
-    Single(ConnectionManager),
-    Sentinel(Arc<MultiplexedConnection>),
+    Node(Arc<MultiplexedConnection>),
     Cluster(ClusterConnection),
 }
 
 impl Server {
     pub(super) fn single(url: &str) -> RedisResult<Self> {
-        let configuration = ConnectionManagerConfig::new()
-            .set_response_timeout(Some(PATIENCE))
-            .set_connection_timeout(Some(PATIENCE))
-            .set_max_delay(Duration::from_secs(1));
-        let client = Client::open(url)?;
-        let manager = ConnectionManager::new_lazy_with_config(client.clone(), configuration)?;
-        Ok(Self::Single(Box::new(client), manager))
+        Ok(Self::node(Source::Address(Client::open(url)?)))
     }
 
     /// The host of `server` is the name by which the sentinels know it.
@@ -83,10 +82,15 @@ impl Server {
         }
         let client =
             SentinelClient::build(sentinels, name, Some(node), SentinelServerType::Master)?;
-        Ok(Self::Sentinel(Box::new(Sentinel {
-            sentinels: Mutex::new(client),
+        Ok(Self::node(Source::Sentinels(client)))
+    }
+
+    fn node(source: Source) -> Self {
+        Self::Node(Box::new(Node {
+            has_sentinels: matches!(source, Source::Sentinels(_)),
+            source: Mutex::new(source),
             current: ArcSwapOption::empty(),
-        })))
+        }))
     }
 
     pub(super) fn cluster(urls: &[&str]) -> RedisResult<Self> {
@@ -104,8 +108,7 @@ impl Server {
 
     pub(super) async fn connected(&self) -> RedisResult<Connected> {
         match self {
-            Self::Single(_, manager) => Ok(Connected::Single(manager.clone())),
-            Self::Sentinel(sentinel) => sentinel.connected().await.map(Connected::Sentinel),
+            Self::Node(node) => node.connected().await.map(Connected::Node),
             Self::Cluster(cluster) => {
                 let connection = cluster
                     .connection
@@ -119,9 +122,8 @@ impl Server {
     /// attempt asks another.
     pub(super) async fn listening(&self, attempt: usize) -> RedisResult<PubSub> {
         match self {
-            Self::Single(client, _) => client.get_async_pubsub().await,
-            Self::Sentinel(sentinel) => {
-                let client = sentinel.sentinels.lock().await.async_get_client().await?;
+            Self::Node(node) => {
+                let client = node.source.lock().await.client().await?;
                 client.get_async_pubsub().await
             }
             Self::Cluster(cluster) => {
@@ -135,22 +137,21 @@ impl Server {
         }
     }
 
-    /// Tells that a connection is of no more use. The other kinds see to that themselves.
-    pub(super) fn drop_connection(&self, used: Option<&Arc<MultiplexedConnection>>) {
-        if let (Self::Sentinel(sentinel), Some(used)) = (self, used) {
-            sentinel
-                .current
+    /// Tells that a connection is of no more use.
+    pub(super) fn give_up(&self, used: &Connected) {
+        if let (Self::Node(node), Connected::Node(used)) = (self, used) {
+            node.current
                 .compare_and_swap(used, None::<Arc<MultiplexedConnection>>);
         }
     }
 }
 
-impl Sentinel {
+impl Node {
     async fn connected(&self) -> RedisResult<Arc<MultiplexedConnection>> {
         if let Some(connection) = self.current.load_full() {
             return Ok(connection);
         }
-        let mut sentinels = self.sentinels.lock().await;
+        let mut source = self.source.lock().await;
         // Whoever held the lock may have connected meanwhile.
         if let Some(connection) = self.current.load_full() {
             return Ok(connection);
@@ -158,8 +159,9 @@ impl Sentinel {
         let configuration = AsyncConnectionConfig::new()
             .set_response_timeout(Some(PATIENCE))
             .set_connection_timeout(Some(PATIENCE));
-        let connection = sentinels
-            .get_async_connection_with_config(&configuration)
+        let client = source.client().await?;
+        let connection = client
+            .get_multiplexed_async_connection_with_config(&configuration)
             .await?;
         let connection = Arc::new(connection);
         self.current.store(Some(Arc::clone(&connection)));
@@ -167,12 +169,11 @@ impl Sentinel {
     }
 }
 
-impl Connected {
-    /// What [`Server::drop_connection`] needs to know it by.
-    pub(super) fn of_sentinel(&self) -> Option<Arc<MultiplexedConnection>> {
+impl Source {
+    async fn client(&mut self) -> RedisResult<Client> {
         match self {
-            Self::Sentinel(connection) => Some(Arc::clone(connection)),
-            Self::Single(_) | Self::Cluster(_) => None,
+            Self::Address(client) => Ok(client.clone()),
+            Self::Sentinels(sentinels) => sentinels.async_get_client().await,
         }
     }
 }
@@ -180,8 +181,7 @@ impl Connected {
 impl ConnectionLike for Connected {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         match self {
-            Self::Single(manager) => manager.req_packed_command(command),
-            Self::Sentinel(shared) => {
+            Self::Node(shared) => {
                 let mut connection = MultiplexedConnection::clone(shared);
                 Box::pin(async move { connection.req_packed_command(command).await })
             }
@@ -196,8 +196,7 @@ impl ConnectionLike for Connected {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         match self {
-            Self::Single(manager) => manager.req_packed_commands(pipeline, offset, count),
-            Self::Sentinel(shared) => {
+            Self::Node(shared) => {
                 let mut connection = MultiplexedConnection::clone(shared);
                 Box::pin(async move {
                     connection
@@ -211,8 +210,7 @@ impl ConnectionLike for Connected {
 
     fn get_db(&self) -> i64 {
         match self {
-            Self::Single(manager) => manager.get_db(),
-            Self::Sentinel(connection) => connection.get_db(),
+            Self::Node(connection) => connection.get_db(),
             Self::Cluster(cluster) => cluster.get_db(),
         }
     }

@@ -4,17 +4,19 @@
 //! it in one slot. Beside it stand lists of the sessions of one subject and of one session of the
 //! provider, which let go of what has ended.
 
+mod asking;
 mod changes;
 mod connection;
 mod near_cache;
 mod wire;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Cmd, FromRedisValue, RedisError, RedisResult, Script, ScriptInvocation};
+use redis::{RedisError, Script, ScriptInvocation};
 use tokio::runtime::Handle;
+use tokio::sync::OnceCell;
 
 use crate::clock::UnixTime;
 use crate::error::{ConfigError, StoreError, StoreErrorKind};
@@ -22,8 +24,9 @@ use crate::login::refresh::{Fence, FenceOutcome, LeaseOutcome, Record, Renewal, 
 use crate::login::session_id::StoreKey;
 use crate::login::store::{ChangeFuture, Owner, SessionStore, StoreFuture, Stored};
 
+use self::asking::{ONCE, TWICE};
 use self::changes::{Changes, Listener};
-use self::connection::{Connected, PATIENCE, Server};
+use self::connection::Server;
 use self::near_cache::NearCache;
 use self::wire::{fenced, key_from, leased, read, reason_name, written};
 
@@ -43,7 +46,7 @@ pub struct RedisStore {
     server: Arc<Server>,
     prefix: Box<str>,
     changes: Arc<Changes>,
-    listener: OnceLock<Listener>,
+    listener: OnceCell<Listener>,
     scripts: Scripts,
 }
 
@@ -126,7 +129,7 @@ impl RedisStore {
             server: Arc::new(server),
             prefix: PREFIX.into(),
             changes: Arc::new(Changes::new(Some(NearCache::new(NEAR_CACHE_AGE)))),
-            listener: OnceLock::new(),
+            listener: OnceCell::new(),
             scripts: Scripts {
                 create: script(include_str!("create.lua")),
                 load: script(include_str!("load.lua")),
@@ -190,55 +193,6 @@ impl RedisStore {
         format!("{}:{kind}:{{{}}}", self.prefix, written(key))
     }
 
-    /// Whatever is asked is answered within two seconds, or not at all.
-    async fn within_patience<T>(
-        &self,
-        asked: impl AsyncFnOnce(Connected) -> RedisResult<T>,
-    ) -> Result<T, StoreError> {
-        self.listener.get_or_init(|| {
-            let channel = format!("{}:changes", self.prefix);
-            Listener::start(Arc::clone(&self.server), channel, Arc::clone(&self.changes))
-        });
-        let mut used = None;
-        let answered = async {
-            let connected = self.server.connected().await?;
-            used = connected.of_sentinel();
-            asked(connected).await
-        };
-        let answer = match tokio::time::timeout(PATIENCE, answered).await {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) if !is_of_the_connection(&error) => return Err(failed(error)),
-            Ok(Err(error)) => failed(error),
-            Err(_) => StoreError::new(
-                StoreErrorKind::Unavailable,
-                "the Redis store does not answer in time",
-            ),
-        };
-        self.server.drop_connection(used.as_ref());
-        Err(answer)
-    }
-
-    async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, StoreError> {
-        self.within_patience(async |mut connected| script.invoke_async(&mut connected).await)
-            .await
-    }
-
-    /// Runs a script that changes a session: whatever became of it, what is known is old.
-    async fn change<T: FromRedisValue>(
-        &self,
-        key: StoreKey,
-        script: &ScriptInvocation<'_>,
-    ) -> Result<T, StoreError> {
-        let answer = self.run(script).await;
-        self.changes.forget(key);
-        answer
-    }
-
-    async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        self.within_patience(async |mut connected| command.query_async(&mut connected).await)
-            .await
-    }
-
     /// Lists a session under what its owner is found by. It is listed before it is there, so that a
     /// sign-out by the provider can miss none.
     async fn list(
@@ -253,7 +207,7 @@ impl RedisStore {
             .key(self.key(kind, owner))
             .arg(written(key))
             .arg(ends_at.as_seconds());
-        self.run::<i64>(&script).await.map(|_| ())
+        self.run::<i64>(ONCE, &script).await.map(|_| ())
     }
 
     async fn delete_listed(
@@ -280,7 +234,7 @@ impl RedisStore {
 
     async fn remove(&self, key: StoreKey) -> Result<Option<Record>, StoreError> {
         let script = self.on(&self.scripts.delete, key);
-        let answer = self.change(key, &script).await?;
+        let answer = self.change(ONCE, key, &script).await?;
         Ok(read(answer)?.map(|answer| answer.record))
     }
 
@@ -310,7 +264,7 @@ impl SessionStore for RedisStore {
                 .arg(&["I", "0", "0", "0", ""])
                 .arg(written(owner.subject))
                 .arg(owner.session.map(written).unwrap_or_default());
-            if self.run::<i64>(&script).await? == 1 {
+            if self.run::<i64>(ONCE, &script).await? == 1 {
                 return Ok(());
             }
             Err(StoreError::new(
@@ -327,7 +281,7 @@ impl SessionStore for RedisStore {
         Box::pin(async move {
             let near = self.changes.near.as_ref();
             let near = near.map(|near| (near, near.ticket(key)));
-            let answer = self.run(&self.on(&self.scripts.load, key)).await?;
+            let answer = self.run(TWICE, &self.on(&self.scripts.load, key)).await?;
             let Some(answer) = read(answer)? else {
                 return Ok(None);
             };
@@ -348,7 +302,7 @@ impl SessionStore for RedisStore {
         Box::pin(async move {
             let mut script = self.on(&self.scripts.try_lease, key);
             script.arg(generation).arg(lease.as_secs());
-            let answer = self.change(key, &script).await?;
+            let answer = self.change(ONCE, key, &script).await?;
             read(answer)?
                 .map(|answer| answer.stored(leased))
                 .transpose()
@@ -370,7 +324,7 @@ impl SessionStore for RedisStore {
                 .arg(&renewal.sealed[..])
                 .arg(renewal.access_expires_at.as_seconds())
                 .arg(renewal.expires_at.as_seconds());
-            let answer = self.change(key, &script).await?;
+            let answer = self.change(ONCE, key, &script).await?;
             read(answer)?
                 .map(|answer| answer.stored(fenced))
                 .transpose()
@@ -391,7 +345,7 @@ impl SessionStore for RedisStore {
             };
             let mut script = self.on(&self.scripts.settle, key);
             script.arg(fence.as_u64()).arg(kind).arg(detail);
-            let answer = self.change(key, &script).await?;
+            let answer = self.change(TWICE, key, &script).await?;
             read(answer)?
                 .map(|answer| answer.stored(fenced))
                 .transpose()
@@ -432,14 +386,6 @@ impl SessionStore for RedisStore {
     }
 }
 
-/// Whether another connection may do better: what the server itself refuses stays refused.
-fn is_of_the_connection(error: &RedisError) -> bool {
-    error.is_io_error()
-        || error.is_timeout()
-        || error.is_unrecoverable_error()
-        || matches!(error.code(), Some("READONLY" | "MASTERDOWN" | "LOADING"))
-}
-
 fn needs_runtime() -> Result<(), ConfigError> {
     Handle::try_current().map(|_| ()).map_err(|_| {
         ConfigError::invalid(
@@ -460,26 +406,11 @@ fn invalid(setting: &'static str, error: &RedisError) -> ConfigError {
     )
 }
 
-fn failed(error: RedisError) -> StoreError {
-    if error.code() == Some("TOONEW") {
-        return StoreError::new(
-            StoreErrorKind::TooNew,
-            "a session was written by a newer version of this crate; upgrade this replica",
-        );
-    }
-    let category = error.category();
-    StoreError::caused(
-        StoreErrorKind::Unavailable,
-        format!("the Redis store does not answer ({category})"),
-        Box::new(error),
-    )
-}
-
 impl fmt::Debug for RedisStore {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match &*self.server {
-            Server::Single(..) => "one server",
-            Server::Sentinel(_) => "behind sentinels",
+            Server::Node(node) if node.has_sentinels => "behind sentinels",
+            Server::Node(_) => "one server",
             Server::Cluster(_) => "a cluster",
         };
         write!(formatter, "RedisStore({kind})")
