@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
-use tokio::sync::watch;
+use tokio::sync::SetOnce;
 
 use crate::clock::SharedClock;
 use crate::error::{ProviderError, ProviderErrorKind};
@@ -114,7 +114,7 @@ struct Shared<T> {
 }
 
 struct Attempts<T> {
-    in_flight: Option<watch::Receiver<Option<Outcome<T>>>>,
+    in_flight: Option<Flight<T>>,
     failures: u32,
     not_before: Duration,
     last_error: Option<ProviderError>,
@@ -138,17 +138,17 @@ pub(crate) struct Refusal {
 }
 
 /// One fetch under way, shared by everybody who waits for it.
-pub(crate) struct Flight<T>(watch::Receiver<Option<Outcome<T>>>);
+pub(crate) struct Flight<T>(Arc<SetOnce<Outcome<T>>>);
 
 impl<T> Flight<T> {
-    pub(crate) async fn landed(mut self) -> Outcome<T> {
-        match self.0.wait_for(Option::is_some).await {
-            Ok(outcome) => match &*outcome {
-                Some(outcome) => outcome.clone(),
-                None => Err(lost()),
-            },
-            Err(_) => Err(lost()),
-        }
+    pub(crate) async fn landed(self) -> Outcome<T> {
+        self.0.wait().await.clone()
+    }
+}
+
+impl<T> Clone for Flight<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
     }
 }
 
@@ -276,7 +276,7 @@ impl<T: Send + Sync + 'static> Renew<T> {
         now: Duration,
     ) -> Result<Flight<T>, Refusal> {
         if let Some(flight) = &attempts.in_flight {
-            return Ok(Flight(flight.clone()));
+            return Ok(flight.clone());
         }
         if let (Some(error), true) = (&attempts.last_error, now < attempts.not_before) {
             return Err(Refusal {
@@ -293,11 +293,11 @@ impl<T: Send + Sync + 'static> Renew<T> {
                 retry_after: Duration::ZERO,
             });
         };
-        let (sender, receiver) = watch::channel(None);
-        attempts.in_flight = Some(receiver.clone());
+        let flight = Flight(Arc::new(SetOnce::new()));
+        attempts.in_flight = Some(flight.clone());
         let landing = Landing {
             shared: Arc::clone(&self.0),
-            sender,
+            flight: flight.clone(),
             outcome: None,
         };
         runtime.spawn(async move {
@@ -305,7 +305,7 @@ impl<T: Send + Sync + 'static> Renew<T> {
             let fetched = (landing.shared.fetch)().await;
             landing.outcome = Some(fetched);
         });
-        Ok(Flight(receiver))
+        Ok(flight)
     }
 
     fn attempts(&self) -> MutexGuard<'_, Attempts<T>> {
@@ -324,7 +324,7 @@ impl<T> Shared<T> {
 /// runtime lands as a failure and leaves nobody waiting.
 struct Landing<T> {
     shared: Arc<Shared<T>>,
-    sender: watch::Sender<Option<Outcome<T>>>,
+    flight: Flight<T>,
     outcome: Option<Result<Fetched<T>, ProviderError>>,
 }
 
@@ -356,7 +356,8 @@ impl<T> Drop for Landing<T> {
         }
         attempts.in_flight = None;
         drop(attempts);
-        self.sender.send_replace(Some(outcome));
+        // The first that lands, and the last.
+        let _ = self.flight.0.set(outcome);
     }
 }
 

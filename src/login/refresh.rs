@@ -137,7 +137,8 @@ pub enum LeaseOutcome {
 pub enum FenceOutcome {
     /// It is so.
     Done,
-    /// The fence is no longer the one that counts. Whoever brings new tokens must revoke them.
+    /// The fence is no longer the one that counts. Whoever brings new tokens drops them, and revokes
+    /// them only if the session is over: providers revoke all that came of one sign-in together.
     Stale,
 }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::SetOnce;
 use tracing::Instrument as _;
 
 use crate::clock::UnixTime;
@@ -25,7 +25,7 @@ use crate::login::store::Stored;
 use crate::login::tokens::{TokenSet, token_lifetime};
 use crate::observe;
 use crate::provider::token_endpoint::{GrantFailure, TOKEN_CALL, TokenAnswer};
-use crate::secret::{Secret, random_bytes};
+use crate::secret::Secret;
 
 /// What an attempt to renew comes to.
 #[derive(Clone)]
@@ -40,8 +40,8 @@ pub(super) enum Outcome {
     Over(Option<EndReason>),
 }
 
-/// One renewal under way.
-pub(super) type Flight = watch::Receiver<Option<Outcome>>;
+/// One renewal under way, and what it brings.
+pub(super) type Flight = Arc<SetOnce<Outcome>>;
 
 /// The renewals under way in this process, one a session at most.
 #[derive(Default)]
@@ -76,17 +76,12 @@ const MISCONFIGURED_PAUSE: Duration = Duration::from_secs(60);
 impl RelyingParty {
     /// Renews the tokens of `generation`, and waits for it.
     pub(super) async fn rotate(self: &Arc<Self>, key: StoreKey, generation: u64) -> Outcome {
-        let Some(mut flight) = self.start_rotation(key, generation) else {
-            return Outcome::Kept(Kind::ProviderUnavailable.into());
+        let Some(flight) = self.start_rotation(key, generation) else {
+            return unavailable();
         };
-        let landed = tokio::time::timeout(JOINER_WAIT, flight.wait_for(Option::is_some)).await;
-        match landed {
-            Ok(Ok(outcome)) => outcome
-                .clone()
-                .unwrap_or_else(|| Outcome::Kept(Kind::ProviderUnavailable.into())),
-            // Late, or its runtime ended; the task may yet land.
-            Ok(Err(_)) | Err(_) => Outcome::Kept(Kind::ProviderUnavailable.into()),
-        }
+        // Whoever waits too long leaves; the task lands all the same.
+        let landed = tokio::time::timeout(JOINER_WAIT, flight.wait()).await;
+        landed.map_or_else(|_| unavailable(), Clone::clone)
     }
 
     /// Joins the renewal of this session, or starts one. `None` where there is no runtime to run it.
@@ -100,21 +95,22 @@ impl RelyingParty {
         let entry = match flights.entry(key) {
             Entry::Occupied(flight) => {
                 observe::refreshed("joined");
-                return Some(flight.get().clone());
+                return Some(Arc::clone(flight.get()));
             }
             Entry::Vacant(entry) => entry,
         };
-        let (landed, flight) = watch::channel(None);
-        entry.insert(flight.clone());
+        let flight = Arc::clone(entry.insert(Arc::default()));
         drop(flights);
-        let party = Arc::clone(self);
         let span = tracing::info_span!("refresh", generation);
+        let landing = Landing {
+            party: Arc::clone(self),
+            key,
+            flight: Arc::clone(&flight),
+            outcome: unavailable(),
+        };
         let leading = async move {
-            // Ends with the task, however it ends.
-            let in_flight = InFlight(&party.flights, key);
-            let outcome = party.lead(key, generation).await;
-            drop(in_flight);
-            landed.send_replace(Some(outcome));
+            let mut landing = landing;
+            landing.outcome = landing.party.lead(key, generation).await;
         };
         runtime.spawn(leading.instrument(span));
         Some(flight)
@@ -123,7 +119,7 @@ impl RelyingParty {
     async fn lead(self: &Arc<Self>, key: StoreKey, generation: u64) -> Outcome {
         // A provider is not flooded, however many sessions are due at once.
         let Ok(_permit) = self.grants.acquire().await else {
-            return Outcome::Kept(Kind::ProviderUnavailable.into());
+            return unavailable();
         };
         // Looked up first, so that the lease is not spent on it.
         if let Err(refusal) = self.provider.metadata().await {
@@ -151,9 +147,10 @@ impl RelyingParty {
                     return Outcome::Kept(until(stored.now, at));
                 }
                 LeaseOutcome::Busy(_) => {
-                    // Processes that began to wait together shall not ask together.
-                    let spread = random_bytes::<1>().map_or(0, |[byte]| byte);
-                    let pause = poll.mul_f64(0.75 + f64::from(spread) / 512.0);
+                    // Processes that began to wait together shall not ask together: no two clocks
+                    // agree on the nanosecond.
+                    let spread = self.provider.clock().monotonic().subsec_nanos() % 512;
+                    let pause = poll.mul_f64(0.75 + f64::from(spread) / 1_024.0);
                     let _ = tokio::time::timeout(pause, changed).await;
                     waited += pause;
                     poll = (poll * 3 / 2).min(LONGEST_POLL);
@@ -189,7 +186,7 @@ impl RelyingParty {
                     record,
                     now: now.saturating_add(passed),
                 };
-                self.commit(&lease, &tokens, &refresh_token, answer).await
+                self.commit(&lease, &tokens, answer).await
             }
             Err(failure) => {
                 let pause = back_off(tokens.obtained_at(), record.refresh_not_before);
@@ -231,7 +228,6 @@ impl RelyingParty {
         self: &Arc<Self>,
         held: &Held,
         tokens: &TokenSet,
-        spent: &Secret,
         answer: TokenAnswer,
     ) -> Outcome {
         let Held { key, fence, .. } = *held;
@@ -248,7 +244,6 @@ impl RelyingParty {
             access_expires_at,
             expires_at: self.session_expiry(held.now, access_expires_at, answer.refresh_expires_in),
         };
-        let is_rotated = next.refresh_token.as_ref() != Some(spent);
         match self.store_commit(key, fence, generation, renewal).await {
             Ok(Some(stored)) if stored.outcome == FenceOutcome::Done => {
                 observe::refreshed("won");
@@ -256,13 +251,19 @@ impl RelyingParty {
                 self.check_identity(key, tokens, &answer, stored.without_outcome())
                     .await
             }
-            // Somebody else has begun since; a token that was not rotated is theirs as well.
-            Ok(Some(_)) => {
-                if is_rotated {
+            // Either somebody else has begun since, or this commit was stored long ago, its answer
+            // lost, and others have renewed after it. Providers revoke a family as a whole, so that
+            // nothing is given back while the session lives.
+            Ok(Some(stored)) => match stored.record.state {
+                RefreshState::Dead(reason) => {
                     self.revoke_behind(next.refresh_token);
+                    Outcome::Over(Some(reason))
                 }
-                Outcome::Kept(Kind::ProviderUnavailable.into())
-            }
+                _ if stored.record.generation > generation => {
+                    Outcome::Renewed(Box::new(stored.without_outcome()))
+                }
+                _ => unavailable(),
+            },
             // Signed out meanwhile: what came too late is given back.
             Ok(None) => {
                 self.revoke_behind(next.refresh_token);
@@ -378,13 +379,25 @@ impl RelyingParty {
     }
 }
 
-/// Takes a flight off the map when its task ends, by a panic too.
-struct InFlight<'a>(&'a Flights, StoreKey);
+/// The end of a renewal, reached however its task ends: nobody is left waiting.
+struct Landing {
+    party: Arc<RelyingParty>,
+    key: StoreKey,
+    flight: Flight,
+    outcome: Outcome,
+}
 
-impl Drop for InFlight<'_> {
+impl Drop for Landing {
     fn drop(&mut self) {
-        self.0.lock().remove(&self.1);
+        self.party.flights.lock().remove(&self.key);
+        let outcome = std::mem::replace(&mut self.outcome, unavailable());
+        // The first that lands, and the last.
+        let _ = self.flight.set(outcome);
     }
+}
+
+fn unavailable() -> Outcome {
+    Outcome::Kept(Kind::ProviderUnavailable.into())
 }
 
 fn until(now: UnixTime, at: UnixTime) -> LoginError {

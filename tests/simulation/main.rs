@@ -1,0 +1,101 @@
+//! Many processes, one session: the layer itself in a simulated world, where messages are late or
+//! lost, processes crash, clocks differ and the provider detects reuse. Whatever happens, what the
+//! crate promises must hold at each step.
+//!
+//! A seed decides all of it. A seed that fails is told, and can be run again:
+//! `SIMULATION_SEED=4711 cargo test --all-features --test simulation -- --nocapture`.
+//! `SIMULATION_SEEDS=100000` runs more of them, ten times as fast with `--release`.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "what a seed comes to is for people")]
+
+mod dice;
+mod process;
+mod provider;
+mod run;
+mod store;
+mod world;
+
+use self::run::{Ending, run};
+
+/// How many seeds each test runs, unless the environment says another number: some in passing, thousands
+/// where it is built for it.
+const SEEDS: u64 = if cfg!(debug_assertions) { 60 } else { 1_500 };
+
+fn seeds() -> Vec<u64> {
+    let number = |name| std::env::var(name).ok()?.parse().ok();
+    match number("SIMULATION_SEED") {
+        Some(seed) => vec![seed],
+        None => (0..number("SIMULATION_SEEDS").unwrap_or(SEEDS)).collect(),
+    }
+}
+
+/// Runs the seeds on all cores, and tells those that fail.
+fn run_all(in_trouble: bool) -> Ending {
+    let seeds = seeds();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = seeds.len().div_ceil(cores);
+    let is_one = seeds.len() == 1;
+    let endings = std::thread::scope(|scope| {
+        let workers: Vec<_> = seeds
+            .chunks(share)
+            .map(|seeds| {
+                scope.spawn(move || {
+                    let mut sum = Ending::default();
+                    for seed in seeds {
+                        let ending = run(*seed, in_trouble);
+                        if is_one {
+                            println!("{}", ending.log.join("\n"));
+                        }
+                        assert!(
+                            ending.violations.is_empty(),
+                            "seed {seed}: {}\n{}",
+                            ending.violations.join("\n"),
+                            ending.log.join("\n")
+                        );
+                        sum.add(&ending);
+                    }
+                    sum
+                })
+            })
+            .collect();
+        let mut sum = Ending::default();
+        for worker in workers {
+            sum.add(&worker.join().unwrap());
+        }
+        sum
+    });
+    println!("{endings}");
+    endings
+}
+
+#[test]
+fn d7_while_nothing_is_wrong_each_generation_is_one_grant_and_every_request_is_served() {
+    let sum = run_all(false);
+    assert!(sum.served > 10 * sum.grants && sum.grants > 0, "{sum}");
+    assert_eq!((sum.reuses, sum.put_off, sum.lost), (0, 0, 0), "{sum}");
+}
+
+#[test]
+fn d7_whatever_goes_wrong_no_token_is_spent_twice_in_vain_and_nobody_is_signed_out_for_nothing() {
+    let sum = run_all(true);
+    // The world was as bad as it should be.
+    if seeds().len() > 100 {
+        for (what, times) in [
+            ("grants", sum.grants),
+            ("reuses", sum.reuses),
+            ("put off", sum.put_off),
+            ("lost", sum.lost),
+            ("crashes", sum.crashes),
+            ("sign-outs", sum.sign_outs),
+        ] {
+            assert!(times > 0, "no {what}: {sum}");
+        }
+    }
+}
+
+#[test]
+fn a_seed_can_be_run_again() {
+    for seed in 0..5 {
+        assert_eq!(run(seed, true).log, run(seed, true).log, "seed {seed}");
+    }
+}

@@ -1,0 +1,250 @@
+//! A provider that rotates refresh tokens and revokes the whole family when one comes twice
+//! (RFC 9700 §4.14.2), behind wires.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use serde_json::{Value, json};
+use tower::service_fn;
+use tower_oidc::HttpClient;
+use tower_oidc::testing::SigningKey;
+
+use crate::world::{Shared, World};
+
+pub(crate) const ISSUER: &str = "https://id.example";
+pub(crate) const API: &str = "https://api.example.com";
+pub(crate) const CLIENT: &str = "web";
+
+pub(crate) struct ProviderState {
+    key: Arc<SigningKey>,
+    salt: u64,
+    serial: u64,
+    /// What each code was given out for.
+    nonces: BTreeMap<String, String>,
+    families: Vec<Family>,
+    pub(crate) grants: u64,
+    pub(crate) reuses: u64,
+}
+
+/// The refresh tokens of one sign-in, the last one live.
+#[derive(Default)]
+struct Family {
+    tokens: Vec<String>,
+    is_revoked: bool,
+    /// How often each token came after it was spent.
+    reused: BTreeMap<usize, u64>,
+}
+
+/// A token call is not given longer; what arrives later than a lease lasts is another story.
+const LONGEST_DELAY: u64 = 9_000;
+
+impl ProviderState {
+    pub(crate) fn new(salt: u64, key: Arc<SigningKey>) -> Self {
+        Self {
+            key,
+            salt,
+            serial: 0,
+            nonces: BTreeMap::new(),
+            families: Vec::new(),
+            grants: 0,
+            reuses: 0,
+        }
+    }
+
+    /// Whether the tokens of this sign-in, the first of which is 1, are worth nothing any more.
+    pub(crate) fn is_revoked(&self, sign_in: u64) -> bool {
+        let at = usize::try_from(sign_in).unwrap().checked_sub(1);
+        let family = at.and_then(|at| self.families.get(at));
+        family.is_some_and(|family| family.is_revoked)
+    }
+
+    pub(crate) fn code(&mut self, nonce: &str) -> String {
+        let code = self.random("code");
+        self.nonces.insert(code.clone(), nonce.to_owned());
+        code
+    }
+
+    fn random(&mut self, kind: &str) -> String {
+        self.serial += 1;
+        format!("{kind}-{:x}-{}", self.salt, self.serial)
+    }
+
+    fn signed(&self, typ: &str, claims: &Value) -> String {
+        let header = json!({"alg": "EdDSA", "typ": typ, "kid": self.key.kid()}).to_string();
+        let encoded = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        let message = format!("{}.{}", encoded(&header), encoded(&claims.to_string()));
+        let signature = URL_SAFE_NO_PAD.encode(self.key.sign(message.as_bytes()));
+        format!("{message}.{signature}")
+    }
+}
+
+/// The HTTP client of one process.
+pub(crate) fn http_client(world: Shared, name: &'static str) -> HttpClient {
+    HttpClient::new(service_fn(move |request: Request<Bytes>| {
+        let world = world.clone();
+        async move {
+            let (path, form) = (request.uri().path().to_owned(), request.into_body());
+            let way = {
+                let mut world = world.lock();
+                let trouble = world.trouble;
+                world.way(
+                    trouble.provider_losses,
+                    trouble.provider_losses,
+                    LONGEST_DELAY,
+                )
+            };
+            let answered = world.send(way, move |world| answer(world, name, &path, &form));
+            match answered.await {
+                Some((status, body)) => {
+                    let response = Response::builder()
+                        .status(status)
+                        .header("content-type", "application/json")
+                        .body(Full::new(Bytes::from(body)));
+                    Ok::<_, Infallible>(response.unwrap())
+                }
+                None => std::future::pending().await,
+            }
+        }
+    }))
+}
+
+fn answer(world: &mut World, name: &str, path: &str, form: &[u8]) -> (StatusCode, String) {
+    let form: BTreeMap<String, String> = url::form_urlencoded::parse(form).into_owned().collect();
+    let (status, body) = match path {
+        "/.well-known/openid-configuration" => (StatusCode::OK, metadata()),
+        "/jwks" => {
+            let key: Value = serde_json::from_str(&world.provider.key.public_jwk()).unwrap();
+            (StatusCode::OK, json!({"keys": [key]}))
+        }
+        "/token" => {
+            let errors = world.trouble.provider_errors;
+            if !world.is_calm && world.dice.happens(errors) {
+                let status = world.dice.one_of(&[500, 503, 429, 403]);
+                world.note(format!("provider: {status} to {name}"));
+                return (StatusCode::from_u16(status).unwrap(), "busy".to_owned());
+            }
+            match &*form["grant_type"] {
+                "authorization_code" => sign_in(world, &form["code"]),
+                _ => refresh(world, name, &form["refresh_token"]),
+            }
+        }
+        "/revoke" => {
+            let token = &form["token"];
+            let mut families = world.provider.families.iter_mut().enumerate();
+            let found = families.find(|(_, family)| family.tokens.contains(token));
+            if let Some((sign_in, family)) = found {
+                family.is_revoked = true;
+                if world.store.lives(sign_in) {
+                    world.violated(format!("{name} revokes the tokens of a living session"));
+                }
+            }
+            world.note(format!("provider: {name} revokes"));
+            (StatusCode::OK, json!({}))
+        }
+        other => panic!("nobody answers {other}"),
+    };
+    (status, body.to_string())
+}
+
+fn metadata() -> Value {
+    let at = |path| format!("{ISSUER}{path}");
+    json!({
+        "issuer": ISSUER,
+        "jwks_uri": at("/jwks"),
+        "token_endpoint": at("/token"),
+        "authorization_endpoint": at("/authorize"),
+        "revocation_endpoint": at("/revoke"),
+        "response_types_supported": ["code"],
+        "code_challenge_methods_supported": ["S256"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["EdDSA"],
+        "token_endpoint_auth_methods_supported": ["client_secret_basic"],
+    })
+}
+
+fn sign_in(world: &mut World, code: &str) -> (StatusCode, Value) {
+    let nonce = world.provider.nonces.remove(code).expect("a code of ours");
+    let token = world.provider.random("refresh");
+    world.provider.families.push(Family {
+        tokens: vec![token.clone()],
+        ..Family::default()
+    });
+    let now = world.now().as_seconds();
+    let id_token = world.provider.signed(
+        "JWT",
+        &json!({
+            "iss": ISSUER, "aud": CLIENT, "sub": "user-1", "nonce": nonce,
+            "iat": now, "exp": now + 300,
+        }),
+    );
+    let mut answer = tokens(world, &token);
+    answer["id_token"] = json!(id_token);
+    (StatusCode::OK, answer)
+}
+
+/// [RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6), and what a strict provider makes
+/// of a token that comes again.
+fn refresh(world: &mut World, name: &str, token: &str) -> (StatusCode, Value) {
+    let rejected = (StatusCode::BAD_REQUEST, json!({"error": "invalid_grant"}));
+    let mut families = world.provider.families.iter_mut().enumerate();
+    let found = families.find_map(|(sign_in, family)| {
+        let at = family.tokens.iter().position(|known| known == token)?;
+        Some((sign_in, at, family))
+    });
+    let Some((sign_in, at, family)) = found else {
+        world.violated(format!("{name} brings a token nobody has given out"));
+        return rejected;
+    };
+    let is_spent = at + 1 < family.tokens.len();
+    if is_spent {
+        family.is_revoked = true;
+        let times = family.reused.entry(at).or_default();
+        *times += 1;
+        let times = *times;
+        world.provider.reuses += 1;
+        world.note(format!("provider: {name} brings token {at} again"));
+        // One probe for one lost answer, and no more: the store has heard of it.
+        if times > 1 {
+            world.violated(format!("token {at} was probed {times} times"));
+        }
+        if !world.store.allowed_a_probe(sign_in, at as u64) {
+            world.violated(format!(
+                "{name} spends token {at} twice, and it is no probe"
+            ));
+        }
+        return rejected;
+    }
+    if family.is_revoked {
+        world.note(format!("provider: {name} brings a revoked token"));
+        return rejected;
+    }
+    world.provider.grants += 1;
+    let next = world.provider.random("refresh");
+    world.provider.families[sign_in].tokens.push(next.clone());
+    world.note(format!("provider: {name} spends token {at}"));
+    (StatusCode::OK, tokens(world, &next))
+}
+
+fn tokens(world: &mut World, refresh_token: &str) -> Value {
+    let now = world.now().as_seconds();
+    let lifetime = i64::try_from(world.lifetime.as_secs()).unwrap();
+    let access_token = world.provider.signed(
+        "at+jwt",
+        &json!({
+            "iss": ISSUER, "aud": API, "sub": "user-1", "client_id": CLIENT,
+            "iat": now, "exp": now + lifetime, "jti": refresh_token,
+        }),
+    );
+    json!({
+        "access_token": access_token,
+        "token_type": "Bearer",
+        "expires_in": lifetime,
+        "refresh_token": refresh_token,
+    })
+}

@@ -1,0 +1,173 @@
+//! One simulated world, from its seed to its end.
+
+use std::fmt;
+use std::ops::AddAssign as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tower_oidc::Algorithm;
+use tower_oidc::testing::SigningKey;
+
+use crate::dice::Dice;
+use crate::process::{Process, host};
+use crate::world::{OVER, Shared, Trouble};
+
+const NAMES: [&str; 4] = ["web-0", "web-1", "web-2", "web-3"];
+
+/// The grain of time.
+pub(crate) const TICK: Duration = Duration::from_millis(50);
+
+/// The end. Long enough after the trouble for a lease, a token and a pause to end.
+const END: Duration = Duration::from_secs(165);
+
+/// How long before the end nobody is put off any more.
+const HEALED: Duration = Duration::from_secs(20);
+
+/// What became of a world, or of many.
+#[derive(Default)]
+pub(crate) struct Ending {
+    pub(crate) violations: Vec<String>,
+    pub(crate) log: Vec<String>,
+    runs: u64,
+    pub(crate) served: u64,
+    pub(crate) put_off: u64,
+    pub(crate) lost: u64,
+    pub(crate) grants: u64,
+    pub(crate) reuses: u64,
+    pub(crate) crashes: u64,
+    pub(crate) sign_outs: u64,
+}
+
+pub(crate) fn run(seed: u64, in_trouble: bool) -> Ending {
+    let mut dice = Dice::new(seed);
+    // Short, so that much happens, and too short for the windows of renewal to be spread: the handles
+    // of sessions are random, whatever the seed.
+    let lifetime = Duration::from_secs(dice.one_of(&[10, 20, 25]));
+    let processes = 2 + usize::try_from(dice.roll(3)).unwrap();
+    let trouble = if in_trouble {
+        Trouble {
+            store_losses: dice.one_of(&[0, 0, 5, 30, 150]),
+            store_delays: dice.one_of(&[0, 0, 20, 100]),
+            provider_losses: dice.one_of(&[0, 0, 30, 200]),
+            provider_errors: dice.one_of(&[0, 0, 50, 300]),
+        }
+    } else {
+        Trouble::default()
+    };
+    let crashes = if in_trouble {
+        dice.one_of(&[0, 1, 3, 6])
+    } else {
+        0
+    };
+    let ahead = [(); 4].map(|()| dice.one_of(&[0, 0, 3, -3, 150, -150]));
+    let mut accidents: Vec<_> = (0..crashes)
+        .map(|_| {
+            let at = dice.milliseconds(3_000, 85_000);
+            let victim = usize::try_from(dice.roll(processes as u64)).unwrap();
+            (at, victim, at + dice.milliseconds(100, 15_000))
+        })
+        .collect();
+    let key = Arc::new(SigningKey::generate("key", Algorithm::EdDsa));
+    let world = Shared::new(dice, trouble, lifetime, key);
+    world.lock().note(format!(
+        "seed {seed}: {processes} processes, tokens of {lifetime:?}, {trouble:?}, clocks {ahead:?}"
+    ));
+
+    let mut sim = turmoil::Builder::new()
+        .rng_seed(seed)
+        .tick_duration(TICK)
+        .build();
+    let wires = world.clone();
+    sim.host("wires", move || {
+        let wires = wires.clone();
+        async move {
+            loop {
+                wires.lock().deliver();
+                tokio::time::sleep(TICK).await;
+            }
+        }
+    });
+    for (name, ahead) in NAMES.into_iter().zip(ahead).take(processes) {
+        let world = world.clone();
+        sim.host(name, host(Process { world, name, ahead }));
+    }
+
+    let mut returns: Vec<(Duration, usize)> = Vec::new();
+    while sim.elapsed() < END && world.lock().violations.is_empty() {
+        let now = sim.elapsed();
+        let is_signing_in = world.lock().browser.is_signing_in;
+        accidents.retain(|(at, victim, back)| {
+            let is_due = now >= *at && !is_signing_in;
+            if is_due && !returns.iter().any(|(_, down)| down == victim) {
+                world.lock().crashed(NAMES[*victim]);
+                sim.crash(NAMES[*victim]);
+                returns.push((*back.max(&now), *victim));
+            }
+            !is_due
+        });
+        returns.retain(|(at, victim)| {
+            if now >= *at {
+                sim.bounce(NAMES[*victim]);
+            }
+            now < *at
+        });
+        if now >= OVER {
+            world.lock().is_calm = true;
+        }
+        sim.step().unwrap();
+    }
+
+    let mut world = world.lock();
+    if world.violations.is_empty() {
+        let healed = END.saturating_sub(HEALED);
+        if world.last_served < healed {
+            world.violated("nobody is served in the end");
+        }
+        if world.last_put_off > healed {
+            world.violated("somebody is put off in the end");
+        }
+    }
+    Ending {
+        violations: std::mem::take(&mut world.violations),
+        log: world.take_log(),
+        runs: 1,
+        served: world.counts.served,
+        put_off: world.counts.put_off,
+        lost: world.counts.lost,
+        grants: world.provider.grants,
+        reuses: world.provider.reuses,
+        crashes: world.counts.crashes,
+        sign_outs: world.counts.sign_outs,
+    }
+}
+
+impl Ending {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.runs.add_assign(other.runs);
+        self.served.add_assign(other.served);
+        self.put_off.add_assign(other.put_off);
+        self.lost.add_assign(other.lost);
+        self.grants.add_assign(other.grants);
+        self.reuses.add_assign(other.reuses);
+        self.crashes.add_assign(other.crashes);
+        self.sign_outs.add_assign(other.sign_outs);
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{} worlds: {} requests served, {} put off, {} sessions lost, {} grants, {} reuses, {} \
+             crashes, {} sign-outs",
+            self.runs,
+            self.served,
+            self.put_off,
+            self.lost,
+            self.grants,
+            self.reuses,
+            self.crashes,
+            self.sign_outs
+        )
+    }
+}

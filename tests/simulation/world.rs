@@ -1,0 +1,240 @@
+//! What all processes share: time, wires that delay and lose, and the record of what happened.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tower_oidc::testing::SigningKey;
+use tower_oidc::{Clock, UnixTime};
+
+use crate::dice::Dice;
+use crate::provider::ProviderState;
+use crate::store::StoreState;
+
+/// When the simulation begins.
+const EPOCH: i64 = 1_800_000_000;
+
+/// When the trouble ends.
+pub(crate) const OVER: Duration = Duration::from_secs(90);
+
+/// How bad it is: each in a thousand messages.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Trouble {
+    /// What is asked of the store, or its answer, gets lost.
+    pub(crate) store_losses: u64,
+    /// It takes seconds.
+    pub(crate) store_delays: u64,
+    /// What is asked of the provider, or its answer, gets lost.
+    pub(crate) provider_losses: u64,
+    /// It answers 500, 429 or a page.
+    pub(crate) provider_errors: u64,
+}
+
+pub(crate) struct World {
+    pub(crate) dice: Dice,
+    pub(crate) trouble: Trouble,
+    /// While somebody signs in, and at the end, nothing goes wrong.
+    pub(crate) is_calm: bool,
+    pub(crate) lifetime: Duration,
+    pub(crate) store: StoreState,
+    pub(crate) provider: ProviderState,
+    pub(crate) browser: BrowserState,
+    now: Duration,
+    wire: BTreeMap<(Duration, u64), Message>,
+    messages: u64,
+    log: Vec<String>,
+    pub(crate) violations: Vec<String>,
+    pub(crate) counts: Counts,
+    pub(crate) last_served: Duration,
+    pub(crate) last_put_off: Duration,
+}
+
+type Message = Box<dyn FnOnce(&mut World) + Send>;
+
+/// What the browser holds.
+#[derive(Default)]
+pub(crate) struct BrowserState {
+    pub(crate) cookie: Option<String>,
+    /// One more with each sign-in.
+    pub(crate) sign_in: u64,
+    pub(crate) is_signing_in: bool,
+    /// Since when the session of this sign-in is signed out, for the browser to know.
+    pub(crate) signed_out_at: Option<Duration>,
+    /// Whether somebody has asked for that, with whatever success.
+    pub(crate) asked_to_sign_out: bool,
+}
+
+#[derive(Default, Clone, Copy)]
+pub(crate) struct Counts {
+    pub(crate) served: u64,
+    pub(crate) put_off: u64,
+    pub(crate) lost: u64,
+    pub(crate) sign_outs: u64,
+    pub(crate) crashes: u64,
+}
+
+#[derive(Clone)]
+pub(crate) struct Shared(Arc<Mutex<World>>);
+
+impl Shared {
+    pub(crate) fn new(
+        mut dice: Dice,
+        trouble: Trouble,
+        lifetime: Duration,
+        key: Arc<SigningKey>,
+    ) -> Self {
+        let provider = ProviderState::new(dice.roll(u64::MAX), key);
+        Self(Arc::new(Mutex::new(World {
+            dice,
+            trouble,
+            is_calm: true,
+            lifetime,
+            store: StoreState::default(),
+            provider,
+            browser: BrowserState::default(),
+            now: Duration::ZERO,
+            wire: BTreeMap::new(),
+            messages: 0,
+            log: Vec::new(),
+            violations: Vec::new(),
+            counts: Counts::default(),
+            last_served: Duration::ZERO,
+            last_put_off: Duration::ZERO,
+        })))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, World> {
+        let mut world = self.0.lock().unwrap();
+        if let Some(elapsed) = turmoil::sim_elapsed() {
+            world.now = elapsed;
+        }
+        world
+    }
+
+    /// Puts a message on the wire: it is handled after a while, whatever becomes of who sent it.
+    /// `None` if it or its answer got lost.
+    pub(crate) async fn send<T: Send + 'static>(
+        &self,
+        way: Way,
+        handle: impl FnOnce(&mut World) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut world = self.lock();
+            if way.is_asked_in_vain {
+                return None;
+            }
+            let due = world.now + way.there;
+            world.messages += 1;
+            let number = world.messages;
+            world.wire.insert(
+                (due, number),
+                Box::new(move |world| {
+                    // Whoever asked may have crashed meanwhile.
+                    let _ = answer.send(handle(world));
+                }),
+            );
+        }
+        let answer = answered.await.ok()?;
+        tokio::time::sleep(way.back).await;
+        (!way.is_answered_in_vain).then_some(answer)
+    }
+}
+
+/// How a message and its answer fare.
+#[derive(Clone, Copy)]
+pub(crate) struct Way {
+    pub(crate) there: Duration,
+    pub(crate) back: Duration,
+    pub(crate) is_asked_in_vain: bool,
+    pub(crate) is_answered_in_vain: bool,
+}
+
+impl World {
+    /// Chooses how a message fares, when so many in a thousand are lost or delayed.
+    pub(crate) fn way(&mut self, losses: u64, delays: u64, longest: u64) -> Way {
+        let quick = |dice: &mut Dice| dice.milliseconds(1, 30);
+        let mut way = Way {
+            there: quick(&mut self.dice),
+            back: quick(&mut self.dice),
+            is_asked_in_vain: false,
+            is_answered_in_vain: false,
+        };
+        if self.is_calm {
+            return way;
+        }
+        if self.dice.happens(delays) {
+            way.there = self.dice.milliseconds(100, longest);
+        }
+        if self.dice.happens(delays) {
+            way.back = self.dice.milliseconds(100, longest);
+        }
+        way.is_asked_in_vain = self.dice.happens(losses);
+        way.is_answered_in_vain = self.dice.happens(losses);
+        way
+    }
+
+    /// Handles what has arrived by now.
+    pub(crate) fn deliver(&mut self) {
+        while let Some(entry) = self.wire.first_entry() {
+            if entry.key().0 > self.now {
+                break;
+            }
+            let handle = entry.remove();
+            handle(self);
+        }
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.now
+    }
+
+    /// The true time.
+    pub(crate) fn now(&self) -> UnixTime {
+        UnixTime::from_seconds(EPOCH).saturating_add(self.now)
+    }
+
+    pub(crate) fn note(&mut self, what: impl AsRef<str>) {
+        let line = format!("{:>9.3} {}", self.now.as_secs_f64(), what.as_ref());
+        self.log.push(line);
+    }
+
+    pub(crate) fn violated(&mut self, what: impl AsRef<str>) {
+        self.note(format!("VIOLATED: {}", what.as_ref()));
+        self.violations.push(what.as_ref().to_owned());
+    }
+
+    /// Whether the time of trouble is over.
+    pub(crate) fn is_over(&self) -> bool {
+        self.now >= OVER
+    }
+
+    pub(crate) fn crashed(&mut self, name: &str) {
+        self.counts.crashes += 1;
+        self.note(format!("{name} crashes"));
+    }
+
+    pub(crate) fn take_log(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.log)
+    }
+}
+
+/// The clock of one process: off by some seconds.
+#[derive(Clone)]
+pub(crate) struct SkewedClock {
+    pub(crate) world: Shared,
+    pub(crate) ahead: i64,
+    pub(crate) origin: Duration,
+}
+
+impl Clock for SkewedClock {
+    fn now(&self) -> UnixTime {
+        let true_time = self.world.lock().now().as_seconds();
+        UnixTime::from_seconds(true_time + self.ahead)
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.world.lock().elapsed() + self.origin
+    }
+}
