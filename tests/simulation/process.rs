@@ -169,12 +169,13 @@ impl Process {
     }
 
     async fn visit(self, service: Login<Inner>) {
-        let (cookie, sign_in, started) = {
+        let (cookie, key, sign_in, started) = {
             let world = self.world.lock();
             let Some(cookie) = world.browser.cookie.clone() else {
                 return;
             };
-            (cookie, world.browser.sign_in, world.elapsed())
+            let key = SessionId::parse(&cookie).unwrap().store_key();
+            (cookie, key, world.browser.sign_in, world.elapsed())
         };
         let request = Request::builder()
             .uri("/")
@@ -204,6 +205,11 @@ impl Process {
             StatusCode::SERVICE_UNAVAILABLE => {
                 world.counts.put_off += 1;
                 world.last_put_off = world.elapsed();
+                // While the token lives nothing is in the way but what goes wrong between here and
+                // the store.
+                if world.is_untroubled(name) && world.store.is_live(key, world.now()) {
+                    world.violated(format!("{name} puts off a session whose token lives"));
+                }
                 if world.browser.signed_out_at.is_none() && took > Duration::from_secs(30) {
                     world.violated(format!("{name} takes {took:?} to say that it cannot"));
                 }

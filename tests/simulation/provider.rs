@@ -94,6 +94,7 @@ pub(crate) fn http_client(world: Shared, name: &'static str) -> HttpClient {
                 let mut world = world.lock();
                 let trouble = world.trouble;
                 world.way(
+                    name,
                     trouble.provider_losses,
                     trouble.provider_losses,
                     LONGEST_DELAY,
@@ -114,7 +115,7 @@ pub(crate) fn http_client(world: Shared, name: &'static str) -> HttpClient {
     }))
 }
 
-fn answer(world: &mut World, name: &str, path: &str, form: &[u8]) -> (StatusCode, String) {
+fn answer(world: &mut World, name: &'static str, path: &str, form: &[u8]) -> (StatusCode, String) {
     let form: BTreeMap<String, String> = url::form_urlencoded::parse(form).into_owned().collect();
     let (status, body) = match path {
         "/.well-known/openid-configuration" => (StatusCode::OK, metadata()),
@@ -127,6 +128,7 @@ fn answer(world: &mut World, name: &str, path: &str, form: &[u8]) -> (StatusCode
             if !world.is_calm && world.dice.happens(errors) {
                 let status = world.dice.one_of(&[500, 503, 429, 403]);
                 world.note(format!("provider: {status} to {name}"));
+                world.is_troubled(name);
                 return (StatusCode::from_u16(status).unwrap(), "busy".to_owned());
             }
             match &*form["grant_type"] {

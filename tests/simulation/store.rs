@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use tower_oidc::UnixTime;
 use tower_oidc::error::{StoreError, StoreErrorKind};
 use tower_oidc::login::{
     Fence, FenceOutcome, LeaseOutcome, Owner, Record, RefreshState, Renewal, SessionStore,
@@ -23,6 +24,14 @@ pub(crate) struct StoreState {
 }
 
 impl StoreState {
+    /// Whether the access token of a session will live for some seconds.
+    pub(crate) fn is_live(&self, key: StoreKey, now: UnixTime) -> bool {
+        let record = self.records.get(&key);
+        record.is_some_and(|record| {
+            now.saturating_add(Duration::from_secs(2)) < record.access_expires_at
+        })
+    }
+
     /// Whether the session of this sign-in, the first of which is 0, can still be renewed.
     pub(crate) fn lives(&self, sign_in: usize) -> bool {
         let key = self.created.get(sign_in);
@@ -57,7 +66,12 @@ impl WiredStore {
         let way = {
             let mut world = self.world.lock();
             let trouble = world.trouble;
-            world.way(trouble.store_losses, trouble.store_delays, LONGEST_DELAY)
+            world.way(
+                self.name,
+                trouble.store_losses,
+                trouble.store_delays,
+                LONGEST_DELAY,
+            )
         };
         let asked = async {
             match self.world.send(way, handle).await {

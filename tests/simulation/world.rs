@@ -48,6 +48,8 @@ pub(crate) struct World {
     pub(crate) counts: Counts,
     pub(crate) last_served: Duration,
     pub(crate) last_put_off: Duration,
+    /// When something last went wrong for each process.
+    pub(crate) last_trouble: BTreeMap<&'static str, Duration>,
 }
 
 type Message = Box<dyn FnOnce(&mut World) + Send>;
@@ -101,6 +103,7 @@ impl Shared {
             counts: Counts::default(),
             last_served: Duration::ZERO,
             last_put_off: Duration::ZERO,
+            last_trouble: BTreeMap::new(),
         })))
     }
 
@@ -152,8 +155,14 @@ pub(crate) struct Way {
 }
 
 impl World {
-    /// Chooses how a message fares, when so many in a thousand are lost or delayed.
-    pub(crate) fn way(&mut self, losses: u64, delays: u64, longest: u64) -> Way {
+    /// Chooses how a message of a process fares, when so many in a thousand are lost or delayed.
+    pub(crate) fn way(
+        &mut self,
+        name: &'static str,
+        losses: u64,
+        delays: u64,
+        longest: u64,
+    ) -> Way {
         let quick = |dice: &mut Dice| dice.milliseconds(1, 30);
         let mut way = Way {
             there: quick(&mut self.dice),
@@ -164,14 +173,18 @@ impl World {
         if self.is_calm {
             return way;
         }
-        if self.dice.happens(delays) {
+        let is_late = [(); 2].map(|()| self.dice.happens(delays));
+        if is_late[0] {
             way.there = self.dice.milliseconds(100, longest);
         }
-        if self.dice.happens(delays) {
+        if is_late[1] {
             way.back = self.dice.milliseconds(100, longest);
         }
         way.is_asked_in_vain = self.dice.happens(losses);
         way.is_answered_in_vain = self.dice.happens(losses);
+        if is_late.contains(&true) || way.is_asked_in_vain || way.is_answered_in_vain {
+            self.is_troubled(name);
+        }
         way
     }
 
@@ -210,7 +223,20 @@ impl World {
         self.now >= OVER
     }
 
-    pub(crate) fn crashed(&mut self, name: &str) {
+    pub(crate) fn is_troubled(&mut self, name: &'static str) {
+        self.last_trouble.insert(name, self.now);
+    }
+
+    /// Whether nothing has gone wrong for a process, nor for the provider's answers to it, for so
+    /// long that all its pauses have ended.
+    pub(crate) fn is_untroubled(&self, name: &str) -> bool {
+        const LONGEST_PAUSE: Duration = Duration::from_secs(75);
+        let last = self.last_trouble.get(name);
+        last.is_none_or(|last| *last + LONGEST_PAUSE < self.now)
+    }
+
+    pub(crate) fn crashed(&mut self, name: &'static str) {
+        self.is_troubled(name);
         self.counts.crashes += 1;
         self.note(format!("{name} crashes"));
     }
