@@ -459,6 +459,23 @@ mod login {
     }
 
     #[test]
+    fn a_comma_within_a_secret_makes_two_and_the_error_says_so() {
+        let mut pairs = GUIDE.to_vec();
+        pairs.retain(|(name, _)| *name != "OPENID_SESSION_SECRET");
+        pairs.push((
+            "OPENID_SESSION_SECRET",
+            "the first of them is long enough for me, hunter2",
+        ));
+        let error = LoginSettings::from_pairs(pairs).unwrap_err();
+        assert_eq!(error.setting(), "OPENID_SESSION_SECRET");
+        assert!(
+            error.to_string().contains("at place 2 of 2 has fewer"),
+            "{error}"
+        );
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+
+    #[test]
     fn d14_an_orchestrator_is_a_sign_of_several_replicas() {
         let sign = |more: &Pairs| with(more).unwrap().sign_of_replicas;
         assert_eq!(sign(&[]), None);

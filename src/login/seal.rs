@@ -108,13 +108,18 @@ impl KeyRing {
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
         const SETTING: &str = "session secret";
         const REMEDY: &str = "make one by `openssl rand -base64 48`";
+        let secrets: Vec<_> = secrets.into_iter().collect();
         let mut ring = Vec::new();
-        for secret in secrets {
+        for (at, secret) in secrets.iter().enumerate() {
             if secret.chars().count() < SHORTEST {
+                let which = match secrets.len() {
+                    1 => "it".to_owned(),
+                    many => format!("the one at place {} of {many}", at + 1),
+                };
                 return Err(ConfigError::invalid(
                     SETTING,
                     "(redacted)",
-                    "it has fewer than 32 characters",
+                    format!("{which} has fewer than 32 characters"),
                     REMEDY,
                 ));
             }

@@ -40,12 +40,17 @@ async fn three_processes_a_thousand_requests_and_one_grant() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server, Node, oidc-provider and faketime; the full test run brings them"]
 async fn lm_05_clocks_five_minutes_apart_are_one_grant_and_sign_nobody_out() {
+    let clocks = [0, 300, -300];
     let site = Replicas::arranged(Arrangement {
-        clocks: [0, 300, -300],
+        clocks,
         settings: vec![("OPENID_CLOCK_TOLERANCE", "300".to_owned())],
         ..Arrangement::default()
     })
     .await;
+    for (replica, clock) in clocks.into_iter().enumerate() {
+        let off = site.clock(replica).await;
+        assert!((off - clock).abs() <= 2, "{off} instead of {clock}");
+    }
     for round in 1..=2 {
         site.expiry().await;
         for status in site.burst(300).await {

@@ -2,13 +2,13 @@
 
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
 use reqwest::cookie::CookieStore as _;
 use serde_json::{Value, json};
 
-use super::server::Redis;
+use super::server::{Redis, now};
 use crate::programs::{Program, example, provider};
 use crate::web::{free_port, settings};
 
@@ -61,7 +61,10 @@ impl Replicas {
             environment.extend(more.iter().map(|(name, value)| (*name, &**value)));
             let mut command = example("web", &environment);
             if arrangement.clocks[at] != 0 {
-                command = with_clock(&command, arrangement.clocks[at]);
+                command
+                    .env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1")
+                    .env("FAKETIME", format!("{:+}s", arrangement.clocks[at]))
+                    .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
             }
             Program::start(&mut command, "listening on ")
         });
@@ -102,6 +105,15 @@ impl Replicas {
     pub(super) async fn status(&self, replica: usize, path: &str) -> StatusCode {
         let request = self.browser.get(self.at(replica, path));
         request.send().await.unwrap().status()
+    }
+
+    /// By how many seconds the wall clock of a replica is off.
+    pub(super) async fn clock(&self, replica: usize) -> i64 {
+        let answer = reqwest::get(self.at(replica, "/healthz")).await.unwrap();
+        let date = answer.headers()["date"].to_str().unwrap();
+        let there = httpdate::parse_http_date(date).unwrap();
+        let there = there.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        i64::try_from(there.as_secs()).unwrap() - now().as_seconds()
     }
 
     /// How often the tokens have been renewed, as this replica sees it.
@@ -199,19 +211,4 @@ impl Replicas {
             .unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
     }
-}
-
-/// The same program with a wall clock that is off.
-fn with_clock(command: &Command, seconds: i64) -> Command {
-    let mut changed = Command::new("faketime");
-    changed
-        .args(["--exclude-monotonic", "-f", &format!("{seconds:+}s")])
-        .arg(command.get_program())
-        .env_clear()
-        .envs(
-            command
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        );
-    changed
 }
