@@ -44,3 +44,7 @@ cargo build --all-features --examples
 cargo test --all-features --lib --tests -- --include-ignored
 cargo test --all-features --doc
 cargo test --no-default-features --lib --tests
+
+# Thousands of worlds, which takes a build that is fast.
+cargo test --release --features login,testing --test simulation -- --nocapture
+examples/replicas/run.sh prove

@@ -108,7 +108,6 @@ async fn d14_tls_a_user_and_a_password_are_used_and_checked() {
         "&shop:*",
         "+@all",
         "-@dangerous",
-        "+info",
         "--user",
         "default",
         "off",

@@ -1,0 +1,340 @@
+//! What sessions cost in Redis, and how the calls grow with their number: so many sign in, all are due
+//! at once and are renewed, then each comes twice more. Needs redis-server.
+//!
+//! `cargo bench --bench sessions --features login,redis,testing`, 1 000 to 100 000 sessions; other
+//! numbers after `--`.
+#![expect(clippy::print_stdout, reason = "it prints a table")]
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::header::{COOKIE, LOCATION, SET_COOKIE};
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use serde_json::{Value, json};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_oidc::login::RedisStore;
+use tower_oidc::testing::SigningKey;
+use tower_oidc::{
+    Algorithm, Client, Clock, HttpClient, KeyRing, LoginLayer, Provider, SystemClock,
+};
+
+const ISSUER: &str = "https://tenant.us.auth0.com/";
+const AUDIENCE: &str = "https://api.example.com";
+
+/// Requests under way at once.
+const AT_ONCE: usize = 32;
+
+type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+#[tokio::main]
+async fn main() -> Fallible<()> {
+    let chosen: Vec<usize> = std::env::args()
+        .filter_map(|argument| argument.parse().ok())
+        .collect();
+    let sizes = if chosen.is_empty() {
+        vec![1_000, 10_000, 100_000]
+    } else {
+        chosen
+    };
+    println!("scripts run in Redis for each session: to renew it, and for two requests in a row");
+    println!(
+        "{:>9} {:>14} {:>8} {:>9} {:>9} {:>9} {:>11} {:>11}",
+        "sessions",
+        "bytes in Redis",
+        "grants",
+        "to renew",
+        "near on",
+        "near off",
+        "sign-ins/s",
+        "renewals/s"
+    );
+    for size in sizes {
+        measure(size).await?;
+    }
+    Ok(())
+}
+
+async fn measure(size: usize) -> Fallible<()> {
+    let redis = Redis::start()?;
+    let grants = Arc::new(AtomicU64::new(0));
+    let layer = site(redis.store()?, &grants)?;
+    let far = site(redis.store()?.without_near_cache(), &grants)?;
+    let before = redis.memory()?;
+    let started = Instant::now();
+    let cookies = each((0..size).collect(), {
+        let layer = layer.clone();
+        move |_| sign_in(layer.clone())
+    })
+    .await?;
+    let signed_in = started.elapsed();
+    let memory = redis.memory()? - before;
+    // Every access token lived a second.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+
+    let visit_all = async |layer: &LoginLayer, times| -> Fallible<(u64, Duration)> {
+        let (before, started) = (redis.scripts_run()?, Instant::now());
+        let layer = layer.clone();
+        let visit = move |cookie| visit(layer.clone(), cookie, times);
+        each(cookies.clone(), visit).await?;
+        Ok((redis.scripts_run()? - before, started.elapsed()))
+    };
+    let (renewing, renewed) = visit_all(&layer, 1).await?;
+    let granted = grants.load(Ordering::Relaxed);
+    // What was read when it was renewed is old by then.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (near, _) = visit_all(&layer, 2).await?;
+    let (not_near, _) = visit_all(&far, 2).await?;
+    let sessions = size as u64;
+    let a_second = |took: Duration| per(sessions, 1) / took.as_secs_f64();
+    println!(
+        "{size:>9} {:>14.0} {granted:>8} {:>9.3} {:>9.3} {:>9.3} {:>11.0} {:>11.0}",
+        per(memory, sessions),
+        per(renewing, sessions),
+        per(near, sessions),
+        per(not_near, sessions),
+        a_second(signed_in),
+        a_second(renewed),
+    );
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+fn per(sum: u64, parts: u64) -> f64 {
+    sum as f64 / parts as f64
+}
+
+/// Does something with each, some at once.
+async fn each<I, T, F>(
+    items: Vec<I>,
+    act: impl Fn(I) -> F + Clone + Send + 'static,
+) -> Fallible<Vec<T>>
+where
+    I: Send + 'static,
+    T: Send + 'static,
+    F: Future<Output = Fallible<T>> + Send,
+{
+    let mut shares: Vec<Vec<I>> = (0..AT_ONCE).map(|_| Vec::new()).collect();
+    for (at, item) in items.into_iter().enumerate() {
+        shares[at % AT_ONCE].push(item);
+    }
+    let workers: Vec<_> = shares
+        .into_iter()
+        .map(|share| {
+            let act = act.clone();
+            tokio::spawn(async move {
+                let mut done = Vec::with_capacity(share.len());
+                for item in share {
+                    done.push(act(item).await?);
+                }
+                Ok::<_, Box<dyn Error + Send + Sync>>(done)
+            })
+        })
+        .collect();
+    let mut all = Vec::new();
+    for worker in workers {
+        all.extend(worker.await??);
+    }
+    Ok(all)
+}
+
+async fn ask(layer: LoginLayer, path: &str, cookies: &str) -> Fallible<Response<String>> {
+    let page = service_fn(|_: Request<String>| async {
+        Ok::<_, Infallible>(Response::new("known".to_owned()))
+    });
+    let request = Request::builder()
+        .uri(path)
+        .header(COOKIE, cookies)
+        .body(String::new())?;
+    Ok(layer.layer(page).oneshot(request).await?)
+}
+
+/// What the browser then holds.
+async fn sign_in(layer: LoginLayer) -> Fallible<String> {
+    let start = ask(layer.clone(), "/oauth/openid", "").await?;
+    let location = start.headers()[LOCATION].to_str()?;
+    let asked = url::Url::parse(location)?;
+    let value = |name: &str| {
+        let found = asked.query_pairs().find(|(known, _)| known == name);
+        found
+            .map(|(_, value)| value.into_owned())
+            .unwrap_or_default()
+    };
+    // The provider below reads the nonce from the code.
+    let path = format!(
+        "/oauth/openid/callback?code={}&state={}",
+        value("nonce"),
+        value("state")
+    );
+    let answer = ask(layer, &path, &cookies(&start)).await?;
+    if answer.status() != StatusCode::SEE_OTHER {
+        return Err(answer.into_body().into());
+    }
+    Ok(cookies(&answer))
+}
+
+async fn visit(layer: LoginLayer, cookie: String, times: u32) -> Fallible<()> {
+    for _ in 0..times {
+        let answer = ask(layer.clone(), "/", &cookie).await?;
+        if answer.body() != "known" {
+            return Err(answer.into_body().into());
+        }
+    }
+    Ok(())
+}
+
+fn cookies(answer: &Response<String>) -> String {
+    let fields = answer.headers().get_all(SET_COOKIE).iter();
+    let pairs: Vec<_> = fields
+        .filter_map(|field| field.to_str().ok())
+        .filter(|field| !field.contains("Max-Age=0"))
+        .map(|field| field.split(';').next().unwrap_or_default())
+        .collect();
+    pairs.join("; ")
+}
+
+/// With a provider in memory: its first tokens live a second, those that renew them an hour.
+fn site(store: RedisStore, grants: &Arc<AtomicU64>) -> Fallible<LoginLayer> {
+    let key = Arc::new(SigningKey::generate("key", Algorithm::EdDsa));
+    let grants = Arc::clone(grants);
+    let client = HttpClient::new(service_fn(move |request: Request<Bytes>| {
+        let (key, grants) = (Arc::clone(&key), Arc::clone(&grants));
+        async move {
+            let body = match request.uri().path() {
+                "/jwks" => format!("{{\"keys\":[{}]}}", key.public_jwk()),
+                "/token" => tokens(&key, request.body(), &grants).to_string(),
+                _ => json!({
+                    "issuer": ISSUER,
+                    "jwks_uri": format!("{ISSUER}jwks"),
+                    "authorization_endpoint": format!("{ISSUER}authorize"),
+                    "token_endpoint": format!("{ISSUER}token"),
+                    "id_token_signing_alg_values_supported": ["EdDSA"],
+                })
+                .to_string(),
+            };
+            Response::builder()
+                .header("content-type", "application/json")
+                .body(Full::new(Bytes::from(body)))
+        }
+    }));
+    let provider = Provider::builder(ISSUER).with_http_client(client).build()?;
+    Ok(LoginLayer::builder(
+        provider.verifier(AUDIENCE)?,
+        Client::with_secret("site", "a secret")?,
+        "https://app.example.com",
+        KeyRing::new(["a session secret of more than 32 characters"])?,
+    )
+    .with_store(store)
+    .build()?)
+}
+
+fn tokens(key: &SigningKey, form: &[u8], grants: &AtomicU64) -> Value {
+    let mut pairs = url::form_urlencoded::parse(form);
+    let code = pairs.find(|(name, _)| name == "code");
+    let now = SystemClock::new().now().as_seconds();
+    let subject = "auth0|66f3c1d2e4b5a60789abcdef";
+    let signed = |claims: Value| {
+        let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": "key"});
+        let parts = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+        let input = parts.join(".");
+        let signature = URL_SAFE_NO_PAD.encode(key.sign(input.as_bytes()));
+        format!("{input}.{signature}")
+    };
+    // As long as one by RS256 is, which has 256 bytes more of signature.
+    let access_token = signed(json!({
+        "iss": ISSUER,
+        "sub": subject,
+        "aud": [AUDIENCE, format!("{ISSUER}userinfo")],
+        "iat": now,
+        "exp": now + 86_400,
+        "scope": "openid profile email offline_access read:messages",
+        "azp": "site",
+        "permissions": ["read:messages"],
+        "padding": "x".repeat(192),
+    }));
+    let mut answer = json!({
+        "access_token": access_token,
+        "refresh_token": "v1.MZ0CJPPGFAKE-refresh-token-of-forty-characters",
+        "token_type": "Bearer",
+        "expires_in": 3600,
+    });
+    if let Some((_, nonce)) = code {
+        answer["expires_in"] = json!(1);
+        answer["id_token"] = json!(signed(json!({
+            "iss": ISSUER,
+            "sub": subject,
+            "aud": "site",
+            "iat": now,
+            "exp": now + 36_000,
+            "nonce": nonce,
+            "sid": nonce,
+            "name": "Somebody",
+            "email": "somebody@example.com",
+            "padding": "x".repeat(192),
+        })));
+    } else {
+        grants.fetch_add(1, Ordering::Relaxed);
+    }
+    answer
+}
+
+struct Redis {
+    child: Child,
+    client: redis::Client,
+    url: String,
+}
+
+impl Redis {
+    fn start() -> Fallible<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let child = Command::new("redis-server")
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+            .args(["--save", "", "--appendonly", "no"])
+            .stdout(Stdio::null())
+            .spawn()?;
+        let url = format!("redis://127.0.0.1:{port}");
+        let client = redis::Client::open(&*url)?;
+        let started = Instant::now();
+        while client.get_connection().is_err() && started.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(Self { child, client, url })
+    }
+
+    fn store(&self) -> Fallible<RedisStore> {
+        Ok(RedisStore::new(&self.url)?)
+    }
+
+    /// What a line of `INFO` says.
+    fn info(&self, section: &str, beginning: &str) -> Fallible<u64> {
+        let text: String = redis::cmd("INFO")
+            .arg(section)
+            .query(&mut self.client.get_connection()?)?;
+        let line = text.lines().find_map(|line| line.strip_prefix(beginning));
+        let digits = line.unwrap_or("0").split(',').next().unwrap_or_default();
+        Ok(digits.trim().parse()?)
+    }
+
+    fn memory(&self) -> Fallible<u64> {
+        self.info("memory", "used_memory:")
+    }
+
+    fn scripts_run(&self) -> Fallible<u64> {
+        self.info("commandstats", "cmdstat_evalsha:calls=")
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
