@@ -159,14 +159,17 @@ impl LoginSettings {
     /// # Errors
     /// [`ConfigError`] naming the variable and the remedy.
     pub fn builder(&self) -> Result<LoginBuilder, ConfigError> {
-        if let Some(sign) = self.sign_of_replicas.filter(|_| !self.is_shared()) {
+        let builder = self.stored()?;
+        if let Some(sign) = self.sign_of_replicas
+            && !builder.is_shared()
+        {
             tracing::warn!(
                 sign,
                 "sessions live in the memory of this process, which looks like one of several: \
                  set REDIS_URL, or a browser is signed out whenever another one answers"
             );
         }
-        self.stored()
+        Ok(builder)
     }
 
     #[cfg(feature = "redis")]
@@ -181,16 +184,6 @@ impl LoginSettings {
     #[cfg(not(feature = "redis"))]
     fn stored(&self) -> Result<LoginBuilder, ConfigError> {
         self.builder_without_store()
-    }
-
-    #[cfg(feature = "redis")]
-    fn is_shared(&self) -> bool {
-        self.redis.is_some()
-    }
-
-    #[cfg(not(feature = "redis"))]
-    fn is_shared(&self) -> bool {
-        false
     }
 
     fn builder_without_store(&self) -> Result<LoginBuilder, ConfigError> {

@@ -270,6 +270,12 @@ impl LoginBuilder {
         Ok(LoginLayer::new(party))
     }
 
+    /// Whether the sessions live where other processes find them.
+    #[cfg(feature = "reqwest")]
+    pub(crate) fn is_shared(&self) -> bool {
+        self.store.as_ref().is_some_and(|store| store.is_shared())
+    }
+
     /// Whether it would build.
     #[cfg(feature = "reqwest")]
     pub(crate) fn check(self) -> Result<(), ConfigError> {
