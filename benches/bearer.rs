@@ -1,7 +1,7 @@
 //! Times for people, each beside the bare inner service and the raw signature of
 //! `benches/instructions.rs`, which is what guards changes.
 //!
-//! `cargo bench --bench bearer --features login,testing`
+//! `cargo bench --bench bearer --features login,outbound,testing`
 
 mod support;
 

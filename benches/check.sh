@@ -12,7 +12,7 @@ fi
 
 counts=$(mktemp)
 trap 'rm -f "$counts"' EXIT
-cargo bench --bench instructions --features login,testing | tee "$counts"
+cargo bench --bench instructions --features login,outbound,testing | tee "$counts"
 
 awk '
 /^instructions::/ { split($1, path, "::"); split($2, id, ":"); name = path[3] "/" id[1] }
@@ -41,5 +41,6 @@ END {
     page = row("bare_page/inner")
     most("session in memory, nothing due", row("session/nothing_due") - page, 9000)
     most("callback, without the provider", row("sign_in/callback") - page, 4 * row("signature_alone/rs256"))
-    exit over || missing || rows != 11
+    most("outbound, a fresh token", row("leave/fresh_token") - row("bare_client/inner"), 4100)
+    exit over || missing || rows != 12
 }' "$counts"

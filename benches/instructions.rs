@@ -1,7 +1,7 @@
 //! Instruction counts by callgrind: they repeat, so that a change shows. Each row stands beside the
 //! bare inner service, and the accepted ones beside the raw signature.
 //!
-//! `cargo bench --bench instructions --features login,testing` needs valgrind and `gungraun-runner`.
+//! `cargo bench --bench instructions --features login,outbound,testing` needs valgrind and `gungraun-runner`.
 
 #![expect(missing_docs, reason = "made by the macros of gungraun")]
 
@@ -12,13 +12,17 @@ use std::hint::black_box;
 use aws_lc_rs::signature::{self, ParsedPublicKey, RsaPublicKeyComponents};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
 use gungraun::{library_benchmark, library_benchmark_group, main};
 use http::{Request, Response};
+use http_body_util::Empty;
+use support::outbound::{Caller, Upstream, request as leaving_request};
 use support::session::{Page, Site, again};
 use support::{Fixture, Inner, call, request};
 use tower_oidc::Algorithm;
 use tower_oidc::bearer::Bearer;
 use tower_oidc::login::Login;
+use tower_oidc::outbound::Outbound;
 
 struct Warm {
     service: Bearer<Inner>,
@@ -232,6 +236,41 @@ fn sign_in(mut visit: Visit) -> (Response<String>, Login<Page>, Site) {
     (response, visit.service, visit.site)
 }
 
+struct Leaving {
+    service: Outbound<Upstream>,
+    request: Request<Empty<Bytes>>,
+    caller: Caller,
+}
+
+fn leaving() -> Leaving {
+    let caller = Caller::new();
+    let mut service = caller.service();
+    let _ = call(&mut service, leaving_request());
+    Leaving {
+        service,
+        request: leaving_request(),
+        caller,
+    }
+}
+
+type Left = (Response<Empty<Bytes>>, Outbound<Upstream>, Caller);
+
+#[library_benchmark(setup = leaving)]
+#[bench::fresh_token()]
+fn leave(mut leaving: Leaving) -> Left {
+    let response = black_box(call(&mut leaving.service, leaving.request));
+    (response, leaving.service, leaving.caller)
+}
+
+#[library_benchmark(setup = leaving)]
+#[bench::inner()]
+fn bare_client(leaving: Leaving) -> Left {
+    let response = black_box(call(&mut Upstream, leaving.request));
+    (response, leaving.service, leaving.caller)
+}
+
+library_benchmark_group!(name = outbound, benchmarks = [bare_client, leave]);
+
 library_benchmark_group!(name = login, benchmarks = [bare_page, session, sign_in]);
 
 library_benchmark_group!(
@@ -246,4 +285,4 @@ library_benchmark_group!(
     ]
 );
 
-main!(library_benchmark_groups = bearer, login);
+main!(library_benchmark_groups = bearer, login, outbound);

@@ -1,7 +1,7 @@
 //! Times for people: a session with nothing due, by one thread and by many, and the callback of a
 //! sign-in without the provider's time. Each beside the bare inner service.
 //!
-//! `cargo bench --bench login --features login,testing`
+//! `cargo bench --bench login --features login,outbound,testing`
 
 mod support;
 

@@ -1,7 +1,7 @@
 //! What sessions cost in Redis, and how the calls grow with their number: so many sign in, all are due
 //! at once and are renewed, then each comes twice more. Needs redis-server.
 //!
-//! `cargo bench --bench sessions --features login,redis,testing`, 1 000 to 100 000 sessions; other
+//! `cargo bench --bench sessions --features login,outbound,redis,testing`, 1 000 to 100 000 sessions; other
 //! numbers after `--`.
 #![expect(clippy::print_stdout, reason = "it prints a table")]
 

@@ -39,7 +39,7 @@ async fn main() -> ExitCode {
     support::ended("api", run().await)
 }
 
-async fn run() -> Result<(), Box<dyn Error>> {
+async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     support::start_log();
     let listener = support::listen().await?;
     if support::is_configured() {
@@ -66,7 +66,7 @@ async fn serve(
     provider: &Provider,
     verifier: &Verifier,
     domain: Option<&str>,
-) -> Result<(), Box<dyn Error>> {
+) -> Result<(), Box<dyn Error + Send + Sync>> {
     let resource = match domain {
         Some(address) if address.starts_with("https://") => {
             ProtectedResource::new(address, verifier)?
@@ -124,7 +124,7 @@ async fn ready(State(provider): State<Provider>) -> impl IntoResponse {
 }
 
 /// How the service is called from this machine. Set `DOMAIN_SERVER` if others call it too.
-fn own_address(listener: &TcpListener) -> Result<String, Box<dyn Error>> {
+fn own_address(listener: &TcpListener) -> Result<String, Box<dyn Error + Send + Sync>> {
     Ok(format!(
         "http://127.0.0.1:{}",
         listener.local_addr()?.port()

@@ -12,8 +12,10 @@ use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
+#[cfg(feature = "login")]
 use crate::gate::Anonymous;
 use crate::gate::answer::{EmptyBody, Rejection, RejectionKind};
+use crate::gate::caller;
 use crate::gate::challenge::{Challenges, Terms};
 #[cfg(feature = "login")]
 use crate::login::Session;
@@ -76,10 +78,9 @@ impl IntoResponse for ExtractRejection {
 }
 
 fn principal(parts: &Parts) -> Result<Option<Principal>, ExtractRejection> {
-    match parts.extensions.get::<Principal>() {
-        Some(principal) => Ok(Some(principal.clone())),
-        None if parts.extensions.get::<Anonymous>().is_some() => Ok(None),
-        None => Err(ExtractRejection(Rejection::missing_layer("BearerLayer"))),
+    match caller(&parts.extensions) {
+        Ok(principal) => Ok(principal.cloned()),
+        Err(rejection) => Err(ExtractRejection(rejection)),
     }
 }
 

@@ -3,6 +3,8 @@
 
 use crate::claims::Transport;
 use crate::error::ConfigError;
+#[cfg(feature = "outbound")]
+use crate::outbound::Destination;
 use crate::provider::ProviderBuilder;
 use crate::resource_metadata::ProtectedResource;
 use crate::verify::{Verifier, VerifierBuilder};
@@ -42,6 +44,20 @@ pub fn loopback_resource(
     verifier: &Verifier,
 ) -> Result<ProtectedResource, ConfigError> {
     ProtectedResource::parse(identifier, verifier, Transport::HttpsOrLoopback)
+}
+
+/// A destination reached by plain http that is not on a loopback address, for networks that encrypt by
+/// themselves, such as a service mesh.
+///
+/// # Security
+/// Whoever can read that network's traffic can read the tokens sent there
+/// ([RFC 6750 §5.3](https://www.rfc-editor.org/rfc/rfc6750#section-5.3)).
+///
+/// # Errors
+/// [`ConfigError::Invalid`] if it is not the origin of an http URL.
+#[cfg(feature = "outbound")]
+pub fn plain_http_destination(text: &str) -> Result<Destination, ConfigError> {
+    Destination::parse_plain(text)
 }
 
 /// Weakening choices about a verifier.

@@ -1,6 +1,7 @@
 //! Composable [tower](https://docs.rs/tower) layers that let any hyper-based service **reuse the
 //! tokens of an OpenID provider**: verify access tokens against cached keys and enforce issuer,
-//! audience, scope and claims; sign browsers in and keep them signed in.
+//! audience, scope and claims; sign browsers in and keep them signed in; attach the right token to calls
+//! that leave.
 //!
 //! ```text
 //!  Authorization: Bearer …            Cookie: __Host-session=…
@@ -11,6 +12,10 @@
 //!                       require                             may they?
 //!                           │
 //!                        handler
+//!                           │
+//!                       outbound                            with whose token do we call on?
+//!                           │
+//!                    upstream service
 //! ```
 //!
 //! The first lines of an API on axum (feature `axum`):
@@ -56,6 +61,31 @@
 //! # fn main() {}
 //! ```
 //!
+//! A client that sends the caller's token on, or this service's own (feature `outbound`):
+//!
+//! ```
+//! # #[cfg(feature = "outbound")]
+//! # fn main() -> Result<(), tower_oidc::ConfigError> {
+//! # use tower::ServiceBuilder;
+//! # use tower_oidc::{Client, Provider};
+//! # #[derive(Clone)] struct Http;
+//! # let (http, provider) = (Http, Provider::discover("https://id.example")?);
+//! # let client = Client::with_secret("shop", "secret")?;
+//! use tower_oidc::OutboundLayer;
+//!
+//! let orders = ServiceBuilder::new()
+//!     .layer(OutboundLayer::relay("https://orders.internal")?)
+//!     .service(http.clone());
+//! let stock = ServiceBuilder::new()
+//!     .layer(OutboundLayer::client_credentials(&provider, client, "https://stock.internal")?)
+//!     .service(http);
+//! # drop((orders, stock));
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "outbound"))]
+//! # fn main() {}
+//! ```
+//!
 //! With a plain `tower::ServiceBuilder` layers read from top to bottom: `BearerLayer` first, then
 //! `RequireLayer`. An axum `Router` applies them the other way round.
 //!
@@ -66,6 +96,8 @@
 //!   among its choices.
 //! - Unverified data may refuse, never admit. No token, secret or claim value reaches a log line, an
 //!   error, a metric or an answer.
+//! - A token leaves for the destinations it is configured for, and for none else. A call without a token
+//!   fails; it never goes bare.
 //! - Server layers keep the inner service's error; a refusal is a response, its
 //!   [reason](Rejection) in the response's extensions.
 //! - Once construction has succeeded, no input makes the crate panic, grow its memory without bound,
@@ -74,7 +106,8 @@
 //!
 //! # Where to read on
 //!
-//! [`bearer`], [`mod@login`] and [`require`] for the rules of the three rooms, [`Provider`] for where keys come from,
+//! [`bearer`], [`mod@login`], [`require`] and [`outbound`] for the rules of the four rooms, [`mod@tonic`] for
+//! gRPC, [`Provider`] for where keys come from,
 //! [`Verifier`] for what is checked, [`mod@env`] for settings from the environment,
 //! [`testing`] for testing your own service, [`manual`] for the reason of every
 //! default.
@@ -86,6 +119,8 @@
 //! | `reqwest` (default) | a ready HTTP client for the calls to the provider, and [`mod@env`] |
 //! | `axum` | extractors for handlers |
 //! | `login` | browser sign-in with transparent refresh-token rotation |
+//! | `outbound` | tokens for calls that leave: relay, client credentials, exchange |
+//! | `tonic` | refusals in gRPC's words, the caller of a call, streams that end with their token |
 //! | `redis` | sessions in Redis or Valkey, for any number of replicas |
 //! | `metrics` | counters and gauges through the `metrics` facade |
 //! | `testing` | a development provider, forged tokens, a clock moved by hand |
@@ -100,16 +135,23 @@ pub mod error;
 mod jwt;
 mod observe;
 
+#[cfg(feature = "_client")]
+mod live_token;
 mod principal;
-#[cfg(feature = "login")]
+#[cfg(feature = "_client")]
 mod secret;
 mod token;
+#[cfg(feature = "outbound")]
+mod token_source;
+#[cfg(feature = "_client")]
+mod token_windows;
 
 // First floor: sources. What comes from outside and grows stale.
 mod http_client;
 mod keys;
 mod provider;
 mod renew;
+mod token_bucket;
 
 // Second floor: judgement.
 mod verify;
@@ -120,6 +162,8 @@ pub mod danger;
 mod gate;
 #[cfg(feature = "login")]
 pub mod login;
+#[cfg(feature = "outbound")]
+pub mod outbound;
 pub mod require;
 mod resource_metadata;
 
@@ -131,6 +175,8 @@ pub mod env;
 pub mod manual;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "tonic")]
+pub mod tonic;
 
 #[cfg(feature = "axum")]
 pub use crate::axum::Claims;
@@ -140,14 +186,18 @@ pub use crate::clock::{Clock, SystemClock, UnixTime};
 pub use crate::error::{ConfigError, ProviderError, VerifyError, VerifyErrorKind};
 #[cfg(feature = "login")]
 pub use crate::error::{LoginError, LoginErrorKind};
+#[cfg(feature = "outbound")]
+pub use crate::error::{OutboundError, OutboundErrorKind};
 pub use crate::gate::answer::{EmptyBody, OnRefusal, Rejection, RejectionKind};
 pub use crate::gate::{Gated, ResponseFuture};
 pub use crate::http_client::{HttpClient, NotConnected};
 pub use crate::jwt::Algorithm;
 #[cfg(feature = "login")]
 pub use crate::login::{KeyRing, LoginLayer, Session};
+#[cfg(feature = "outbound")]
+pub use crate::outbound::OutboundLayer;
 pub use crate::principal::{ClaimsError, Principal};
-#[cfg(feature = "login")]
+#[cfg(feature = "_client")]
 pub use crate::provider::{Client, SecretMethod};
 pub use crate::provider::{Discovery, Phase, Provider, ProviderBuilder, Readiness};
 pub use crate::require::{Policy, RequireLayer};

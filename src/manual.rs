@@ -37,6 +37,21 @@
 //! | cookies set by one answer | 3 500 bytes | | default nginx answers 502 beyond |
 //! | sessions in memory | 100 000 | [`MemoryStore::with_capacity`](crate::login::MemoryStore::with_capacity) | the one not used for longest gives way |
 //!
+//! For calls that leave (feature `outbound`):
+//!
+//! | what | default | bounds | why |
+//! |---|---|---|---|
+//! | destinations | https, one, more by choice | http on loopback; elsewhere by [`danger`](crate::danger) | a token goes where it was meant to go, by an encrypted way |
+//! | renewal behind requests, and before them | 60 and 10 seconds before the end, a fifth of the lifetime at the most | | as for sessions |
+//! | renewals because a service refused the token | 2 at once, then 1 in 30 seconds | | enough for a token that was withdrawn; a service that refuses all of them causes no storm |
+//! | requests repeated with a newer token | once, those without a body | [`with_repeat`](crate::OutboundLayer::with_repeat) | nothing is buffered |
+//! | attempts after a failed grant | 1 second apart, doubling to 60, or the provider's `Retry-After`; 60 where waiting alone mends nothing | | an outage brings few attempts |
+//! | grants at once | 64 a source | | a provider is not flooded |
+//! | exchanged tokens kept | 10 000, ten minutes after their last use | never longer than either token lives | bounded, whoever calls |
+//! | `Authorization` that is there already | an error | [`keep_authorization`](crate::OutboundLayer::keep_authorization) | two sources of tokens are most often a mistake |
+//! | a caller's token kept for relaying | no | [`allow_relay`](crate::BearerLayer::allow_relay) | a token for this service is not meant for others |
+//! | streams that outlive their token (feature `tonic`) | go on | `StreamExpiryLayer`: 60 seconds after its end | tokens are checked when a call begins; some want more |
+//!
 //! Of an answer that never came nobody knows whether the refresh token was spent. The live access
 //! token is then used to its end, and one probe is made; if that is rejected or lost as well, the
 //! session is over. A second copy of a rotated token would make the provider revoke them all.

@@ -3,13 +3,22 @@
 
 use crate::error::{ProviderError, VerifyError};
 
+/// Counts under a label that is known when this is built, which allocates nothing.
+macro_rules! count_known {
+    ($name:literal, $label:literal => $value:literal) => {
+        #[cfg(feature = "metrics")]
+        metrics::counter!($name, $label => $value).increment(1);
+    };
+}
+
 /// `tower_oidc_tokens_total{result}`: tokens judged, `accepted` or the kind of refusal.
 pub(crate) fn token_judged(result: Result<(), &VerifyError>) {
-    count(
-        "tower_oidc_tokens_total",
-        "result",
-        result.map_or_else(|error| error.kind().as_str(), |()| "accepted"),
-    );
+    match result {
+        Ok(()) => {
+            count_known!("tower_oidc_tokens_total", "result" => "accepted");
+        }
+        Err(error) => count("tower_oidc_tokens_total", "result", error.kind().as_str()),
+    }
 }
 
 /// `tower_oidc_key_fetches_total{result}`: key sets fetched, `ok` or the kind of failure.
@@ -48,6 +57,27 @@ pub(crate) fn refreshed(outcome: &'static str) {
 #[cfg(feature = "login")]
 pub(crate) fn signed_in(result: &'static str) {
     count("tower_oidc_sign_ins_total", "result", result);
+}
+
+/// `tower_oidc_outbound_requests_total{token}`: requests that wanted a token. `ready`: it was at hand;
+/// `waited`; `repeated`: once more with a newer one; else the kind of error, and the request did not
+/// leave.
+#[cfg(feature = "outbound")]
+pub(crate) fn left(token: &'static str) {
+    count("tower_oidc_outbound_requests_total", "token", token);
+}
+
+/// The most frequent of them.
+#[cfg(feature = "outbound")]
+pub(crate) fn left_at_once() {
+    count_known!("tower_oidc_outbound_requests_total", "token" => "ready");
+}
+
+/// `tower_oidc_outbound_grants_total{result}`: grants made for requests that leave, `granted` or the
+/// kind of failure.
+#[cfg(feature = "outbound")]
+pub(crate) fn granted(result: &'static str) {
+    count("tower_oidc_outbound_grants_total", "result", result);
 }
 
 /// `tower_oidc_key_set_age_seconds`: the age of the keys when readiness was last asked for.

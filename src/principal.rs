@@ -7,15 +7,23 @@ use serde::de::DeserializeOwned;
 
 use crate::claims::{Issuer, ScopeSet};
 use crate::clock::UnixTime;
+#[cfg(feature = "outbound")]
+use crate::token_source::TokenSource;
 
 /// A caller whose token was verified. Only verification makes one.
 ///
-/// Cloning is cheap. `Debug` shows issuer and subject, never the token.
+/// Cloning is cheap. `Debug` shows issuer and subject, never the token. The token itself is not to be
+/// had of it. What may be sent on in the caller's name (that of a session, and with feature `outbound`
+/// that of a request, where `BearerLayer::allow_relay` says so) goes by way of `outbound` alone.
 ///
 /// The identity is [`issuer`](Self::issuer) **and** [`subject`](Self::subject) together: a subject
 /// is unique within its issuer only.
 #[derive(Clone)]
-pub struct Principal(Arc<Verified>);
+pub struct Principal {
+    verified: Arc<Verified>,
+    #[cfg(feature = "outbound")]
+    source: Option<Arc<dyn TokenSource>>,
+}
 
 /// What verification found out.
 pub(crate) struct Verified {
@@ -49,25 +57,44 @@ pub(crate) fn fit<T: DeserializeOwned>(json: &str) -> Result<T, ClaimsError> {
 impl Principal {
     /// Called in `verify` only.
     pub(crate) fn verified(verified: Verified) -> Self {
-        Self(Arc::new(verified))
+        Self {
+            verified: Arc::new(verified),
+            #[cfg(feature = "outbound")]
+            source: None,
+        }
+    }
+
+    /// With what may be sent on in the caller's name.
+    #[cfg(feature = "outbound")]
+    #[must_use]
+    pub(crate) fn with_source(self, source: Arc<dyn TokenSource>) -> Self {
+        Self {
+            source: Some(source),
+            ..self
+        }
+    }
+
+    #[cfg(feature = "outbound")]
+    pub(crate) fn source(&self) -> Option<&dyn TokenSource> {
+        self.source.as_deref()
     }
 
     /// Who vouches for the caller.
     #[must_use]
     pub fn issuer(&self) -> &Issuer {
-        &self.0.issuer
+        &self.verified.issuer
     }
 
     /// Who the caller is at that issuer. `None` if the token names nobody, which some providers
     /// allow; the strict profile does not.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
-        self.0.subject.as_deref()
+        self.verified.subject.as_deref()
     }
 
     /// The audiences the token names; at least one of them is this service.
     pub fn audiences(&self) -> impl Iterator<Item = &str> {
-        self.0.audience.iter().map(|audience| &**audience)
+        self.verified.audience.iter().map(|audience| &**audience)
     }
 
     /// Whether the token names this very audience.
@@ -79,32 +106,32 @@ impl Principal {
     /// The scopes granted.
     #[must_use]
     pub fn scopes(&self) -> &ScopeSet {
-        &self.0.scopes
+        &self.verified.scopes
     }
 
     /// Whether this very scope is granted.
     #[must_use]
     pub fn has_scope(&self, scope: &str) -> bool {
-        self.0.scopes.contains(scope)
+        self.verified.scopes.contains(scope)
     }
 
     /// When the token expires (`exp`), without the leeway.
     #[must_use]
     pub fn expires_at(&self) -> UnixTime {
-        self.0.expires_at
+        self.verified.expires_at
     }
 
     /// When the token was issued (`iat`).
     #[must_use]
     pub fn issued_at(&self) -> Option<UnixTime> {
-        self.0.issued_at
+        self.verified.issued_at
     }
 
     /// The client the token was issued to: `client_id`
     /// ([RFC 9068 §2.2](https://www.rfc-editor.org/rfc/rfc9068#section-2.2)), else `azp`.
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
-        self.0.client_id.as_deref()
+        self.verified.client_id.as_deref()
     }
 
     /// Whether the subject is the client itself, as with client credentials: a program, not a
@@ -117,13 +144,13 @@ impl Principal {
     /// The claims as the provider wrote them: JSON text, every digit kept.
     #[must_use]
     pub fn claims_json(&self) -> &str {
-        &self.0.text[self.0.claims_at..]
+        &self.verified.text[self.verified.claims_at..]
     }
 
     /// The JOSE header of the token.
     #[cfg(feature = "login")]
     pub(crate) fn header_json(&self) -> &str {
-        &self.0.text[..self.0.claims_at]
+        &self.verified.text[..self.verified.claims_at]
     }
 
     /// The claims as a type of yours; the registered ones may be among them.
@@ -139,9 +166,9 @@ impl fmt::Debug for Principal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Principal")
-            .field("issuer", &self.0.issuer.as_str())
-            .field("subject", &self.0.subject)
-            .field("expires_at", &self.0.expires_at)
+            .field("issuer", &self.verified.issuer.as_str())
+            .field("subject", &self.verified.subject)
+            .field("expires_at", &self.verified.expires_at)
             .finish_non_exhaustive()
     }
 }

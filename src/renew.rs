@@ -36,6 +36,8 @@ struct Times {
 pub(crate) struct Fetched<T> {
     pub(crate) value: T,
     pub(crate) fresh_for: Duration,
+    /// How long before that a renewal starts, where it is not the pace's.
+    pub(crate) ahead: Option<Duration>,
 }
 
 impl<T> Fetched<T> {
@@ -43,6 +45,7 @@ impl<T> Fetched<T> {
         Fetched {
             value: change(self.value),
             fresh_for: self.fresh_for,
+            ahead: self.ahead,
         }
     }
 }
@@ -77,10 +80,17 @@ fn step(times: Option<&Times>, now: Duration) -> Step {
 }
 
 impl Pace {
-    fn times(&self, now: Duration, fresh_for: Duration, jitter: f64) -> Times {
+    fn times(
+        &self,
+        now: Duration,
+        fresh_for: Duration,
+        ahead: Option<Duration>,
+        jitter: f64,
+    ) -> Times {
         let fresh_until = now.saturating_add(fresh_for);
+        let ahead = ahead.unwrap_or(self.ahead);
         // Never in the first half of a lifetime, or short ones would be renewed without end.
-        let ahead = self.ahead.mul_f64(1.0 + jitter).min(fresh_for / 2);
+        let ahead = ahead.mul_f64(1.0 + jitter).min(fresh_for / 2);
         Times {
             fetched_at: now,
             renew_at: fresh_until.saturating_sub(ahead),
@@ -203,6 +213,12 @@ impl<T: Send + Sync + 'static> Renew<T> {
             }
             Step::Fetch => self.start(now).map_or_else(Reading::Refuse, Reading::Wait),
         }
+    }
+
+    /// The value, whatever its age. Starts nothing.
+    #[cfg(feature = "outbound")]
+    pub(crate) fn current(&self) -> Guard<Option<Arc<Snapshot<T>>>> {
+        self.0.snapshot.load()
     }
 
     /// The value, waited for.
@@ -335,7 +351,9 @@ impl<T> Drop for Landing<T> {
         let fetched = self.outcome.take().unwrap_or_else(|| Err(lost()));
         let outcome = fetched.map(|fetched| {
             Arc::new(Snapshot {
-                times: shared.pace.times(now, fetched.fresh_for, jitter()),
+                times: shared
+                    .pace
+                    .times(now, fetched.fresh_for, fetched.ahead, jitter()),
                 value: fetched.value,
             })
         });
@@ -349,7 +367,7 @@ impl<T> Drop for Landing<T> {
             }
             Err(error) => {
                 attempts.failures = attempts.failures.saturating_add(1);
-                let back_off = shared.pace.back_off(attempts.failures);
+                let back_off = shared.pace.back_off(attempts.failures).max(error.pause());
                 attempts.not_before = now.saturating_add(back_off);
                 attempts.last_error = Some(error.clone());
             }
@@ -413,7 +431,7 @@ mod tests {
 
     #[test]
     fn ks_11_and_ks_14_a_value_is_served_until_its_stale_limit() {
-        let times = PACE.times(seconds(100), seconds(600), 0.0);
+        let times = PACE.times(seconds(100), seconds(600), None, 0.0);
         let cases = [
             ("just fetched", 100, Step::Serve),
             ("a second before it is due", 639, Step::Serve),
@@ -430,7 +448,7 @@ mod tests {
 
     #[test]
     fn lm_09_no_duration_overflows() {
-        let times = PACE.times(Duration::MAX, Duration::MAX, 0.05);
+        let times = PACE.times(Duration::MAX, Duration::MAX, None, 0.05);
         assert_eq!(times.usable_until, Duration::MAX);
         assert_eq!(PACE.back_off(u32::MAX), seconds(60));
     }
@@ -443,7 +461,7 @@ mod tests {
 
     #[test]
     fn a_short_lifetime_is_not_renewed_in_its_first_half() {
-        let times = PACE.times(seconds(0), seconds(60), 0.05);
+        let times = PACE.times(seconds(0), seconds(60), None, 0.05);
         assert_eq!(times.renew_at, seconds(30));
     }
 
@@ -464,6 +482,7 @@ mod tests {
         Ok(Fetched {
             value,
             fresh_for: seconds(600),
+            ahead: None,
         })
     }
 

@@ -3,7 +3,9 @@
 
 use std::fmt;
 
-use aws_lc_rs::digest::{SHA256, SHA384, SHA512, digest};
+use aws_lc_rs::digest::{SHA256, digest};
+#[cfg(feature = "login")]
+use aws_lc_rs::digest::{SHA384, SHA512};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,10 @@ use zeroize::Zeroizing;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the system has no randomness to offer")]
 #[non_exhaustive]
+#[cfg_attr(
+    not(feature = "login"),
+    allow(unreachable_pub, reason = "told by `login` alone")
+)]
 pub struct NoRandomness;
 
 pub(crate) fn random_bytes<const N: usize>() -> Result<[u8; N], NoRandomness> {
@@ -32,12 +38,14 @@ pub(crate) fn sha256(text: &str) -> impl AsRef<[u8]> {
 }
 
 /// The SHA-256 of a text, in base64url: the `S256` of RFC 7636 §4.2.
+#[cfg(feature = "login")]
 pub(crate) fn sha256_text(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(sha256(text))
 }
 
 /// The left half of a text's hash, in base64url
 /// ([OpenID Connect Core §3.1.3.6](https://openid.net/specs/openid-connect-core-1_0.html#CodeIDToken)).
+#[cfg(feature = "login")]
 pub(crate) fn half_hash(bits: u16, text: &str) -> String {
     let algorithm = match bits {
         384 => &SHA384,
@@ -49,6 +57,7 @@ pub(crate) fn half_hash(bits: u16, text: &str) -> String {
 }
 
 /// Whether two texts are one, in a time that does not depend on where they differ.
+#[cfg(feature = "login")]
 pub(crate) fn is_same(one: &str, other: &str) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
 }
@@ -74,7 +83,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "login"))]
 mod tests {
     use super::*;
 

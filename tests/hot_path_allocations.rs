@@ -5,9 +5,12 @@
 mod support;
 
 use http::{Request, StatusCode};
+use support::outbound::{Caller, Upstream, request as leaving};
 use support::session::{Page, Site, again};
 use support::{Fixture, call, request};
+use tower::Layer;
 use tower_oidc::Algorithm;
+use tower_oidc::outbound::Never;
 
 fn allocations(fixture: &Fixture, token: Option<&str>, status: StatusCode) -> u64 {
     let mut service = fixture.service();
@@ -19,7 +22,7 @@ fn allocations(fixture: &Fixture, token: Option<&str>, status: StatusCode) -> u6
 
 fn count<S, B>(service: &mut S, request: Request<B>, status: StatusCode) -> u64
 where
-    S: tower::Service<Request<B>, Response = http::Response<B>, Error = std::convert::Infallible>,
+    S: tower::Service<Request<B>, Response = http::Response<B>, Error: std::fmt::Debug>,
 {
     let mut request = Some(request);
     let mut answer = None;
@@ -85,4 +88,19 @@ fn budget_of_a_session_with_nothing_due() {
     let measured = count(&mut service, again(&request), StatusCode::OK) - bare;
     eprintln!("session in memory: {measured} allocations, budget 8");
     assert!(measured <= 8, "{measured} allocations, budget 8");
+}
+
+#[test]
+fn budget_of_a_request_that_leaves_with_a_fresh_token() {
+    let caller = Caller::new();
+    let _runtime = caller.enter();
+    let bare = count(&mut Upstream, leaving(), StatusCode::OK);
+    let mut service = caller.service();
+    count(&mut service, leaving(), StatusCode::OK);
+    let measured = count(&mut service, leaving(), StatusCode::OK) - bare;
+    eprintln!("a fresh token: {measured} allocations, budget 2");
+    assert!(measured <= 2, "{measured} allocations, budget 2");
+    let mut once = caller.layer.clone().with_repeat(Never).layer(Upstream);
+    let measured = count(&mut once, leaving(), StatusCode::OK) - bare;
+    assert_eq!(measured, 0, "what is never repeated is not copied");
 }

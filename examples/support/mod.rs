@@ -4,13 +4,14 @@
 use std::error::Error;
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tower_oidc::Provider;
 
 /// Errors go to stderr with their causes, each on a line.
-pub(crate) fn ended(program: &str, result: Result<(), Box<dyn Error>>) -> ExitCode {
+pub(crate) fn ended(program: &str, result: Result<(), Box<dyn Error + Send + Sync>>) -> ExitCode {
     let Err(error) = result else {
         return ExitCode::SUCCESS;
     };
@@ -30,7 +31,7 @@ pub(crate) fn is_configured() -> bool {
 }
 
 /// A provider that is away is no reason not to start; one that is somebody else is.
-pub(crate) async fn ask_once(provider: &Provider) -> Result<(), Box<dyn Error>> {
+pub(crate) async fn ask_once(provider: &Provider) -> Result<(), Box<dyn Error + Send + Sync>> {
     match provider.ready().await {
         Err(error) if error.kind().is_configuration() => Err(error.into()),
         // The log has said it already; requests are answered 503 until the provider is back.
@@ -39,7 +40,7 @@ pub(crate) async fn ask_once(provider: &Provider) -> Result<(), Box<dyn Error>> 
 }
 
 /// `HOST` and `PORT`, 127.0.0.1:3080 by default.
-pub(crate) async fn listen() -> Result<TcpListener, Box<dyn Error>> {
+pub(crate) async fn listen() -> Result<TcpListener, Box<dyn Error + Send + Sync>> {
     let host = std::env::var("HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
     let port = std::env::var("PORT").unwrap_or_else(|_| "3080".to_owned());
     let port: u16 = port
@@ -51,6 +52,17 @@ pub(crate) async fn listen() -> Result<TcpListener, Box<dyn Error>> {
             format!("HOST:PORT = {host}:{port} cannot be listened on: {error}; choose another PORT")
                 .into()
         })
+}
+
+/// The origin of an address in this variable.
+pub(crate) fn origin(name: &str, address: &str) -> Result<String, Box<dyn Error + Send + Sync>> {
+    let uri: http::Uri = address
+        .parse()
+        .map_err(|error| format!("{name} = {address:?} is not a URL: {error}"))?;
+    match (uri.scheme_str(), uri.authority()) {
+        (Some(scheme), Some(authority)) => Ok(format!("{scheme}://{authority}")),
+        _ => Err(format!("{name} = {address:?} names no host; begin it with https://").into()),
+    }
 }
 
 /// `RUST_LOG`, or more of this crate where `DEBUG_OPENID_REQUESTS` is true.
@@ -81,5 +93,18 @@ pub(crate) async fn asked_to_stop() {
     tokio::select! {
         _ = terminate => {}
         _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+/// A server that was asked to stop ends when its last answer does, or five seconds later: streams have
+/// no end of their own.
+pub(crate) async fn served<E>(serving: impl IntoFuture<Output = Result<(), E>>) -> Result<(), E> {
+    let overdue = async {
+        asked_to_stop().await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    };
+    tokio::select! {
+        ended = serving.into_future() => ended,
+        () = overdue => Ok(()),
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Settings {
     pub(super) log: Arc<RefusalLog>,
     /// The most frequent refusal of all, made once.
     pub(super) no_token: Rejection,
+    #[cfg(feature = "outbound")]
+    pub(super) relays: bool,
 }
 
 impl BearerLayer {
@@ -44,6 +46,8 @@ impl BearerLayer {
                 anonymous: false,
                 log: Arc::new(RefusalLog::new(&verifier)),
                 no_token: Rejection::new(RejectionKind::NoToken),
+                #[cfg(feature = "outbound")]
+                relays: false,
                 verifier,
             },
             on_refusal: EmptyBody,
@@ -56,6 +60,19 @@ impl<R> BearerLayer<R> {
     /// all the same, and `require` still refuses the anonymous.
     pub fn allow_anonymous(mut self) -> Self {
         self.settings.anonymous = true;
+        self
+    }
+
+    /// Keeps the caller's token with the principal, for [`outbound`](crate::outbound) to send on or to
+    /// exchange. By default it is kept nowhere.
+    ///
+    /// # Security
+    /// Whatever holds the principal can have the token sent to where an
+    /// [`OutboundLayer`](crate::OutboundLayer) goes
+    /// ([RFC 9700 §2.3](https://www.rfc-editor.org/rfc/rfc9700#section-2.3)).
+    #[cfg(feature = "outbound")]
+    pub fn allow_relay(mut self) -> Self {
+        self.settings.relays = true;
         self
     }
 

@@ -1,4 +1,6 @@
 use std::fmt;
+#[cfg(feature = "outbound")]
+use std::sync::Arc;
 
 use http::Response;
 use http::request::Parts;
@@ -6,6 +8,8 @@ use http::request::Parts;
 use crate::bearer::layer::Settings;
 use crate::gate::answer::{EmptyBody, OnRefusal, Rejection, RejectionKind};
 use crate::gate::{Anonymous, Gate, Gated, Verdict};
+#[cfg(feature = "outbound")]
+use crate::live_token::LiveToken;
 use crate::principal::Principal;
 use crate::token::credentials;
 use crate::verify::Decision;
@@ -70,6 +74,7 @@ impl Settings {
         };
         match self.verifier.decide(token) {
             Decision::Accept(principal) => {
+                let principal = self.kept(principal, token);
                 parts.extensions.insert(principal);
                 Verdict::Pass(parts, ())
             }
@@ -83,6 +88,7 @@ impl Settings {
                 Verdict::Wait(Box::pin(async move {
                     match settings.verifier.decide_after(&token, keys).await {
                         Ok(principal) => {
+                            let principal = settings.kept(principal, &token);
                             parts.extensions.insert(principal);
                             Verdict::Pass(parts, ())
                         }
@@ -94,6 +100,25 @@ impl Settings {
                 }))
             }
         }
+    }
+
+    /// The principal, with its token where that may be sent on.
+    #[cfg(feature = "outbound")]
+    fn kept(&self, principal: Principal, token: &[u8]) -> Principal {
+        let text = std::str::from_utf8(token).ok().filter(|_| self.relays);
+        match text.map(LiveToken::new) {
+            Some(Ok(token)) => {
+                let token = token.with_expiry(principal.expires_at());
+                principal.with_source(Arc::new(token))
+            }
+            Some(Err(_)) | None => principal,
+        }
+    }
+
+    #[cfg(not(feature = "outbound"))]
+    #[expect(clippy::unused_self, reason = "as with the feature")]
+    fn kept(&self, principal: Principal, _: &[u8]) -> Principal {
+        principal
     }
 
     fn without_token(&self, mut parts: Parts) -> Verdict<Rejection> {

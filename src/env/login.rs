@@ -1,9 +1,9 @@
 use std::fmt;
-use std::fs;
 
 use url::Url;
 
 use crate::claims::{Transport, parse_url};
+use crate::env::client::{client, requested_audience};
 use crate::env::common::{CommonSettings, in_environment, issuer, line};
 use crate::env::read::Variables;
 #[cfg(feature = "redis")]
@@ -96,9 +96,7 @@ impl LoginSettings {
                  providers such as Auth0 answer with tokens that cannot be verified"
             );
         }
-        let requested_audience = variables
-            .text("OPENID_REQUEST_AUDIENCE")
-            .or_else(|| audiences.as_ref()?.first().cloned());
+        let requested_audience = requested_audience(variables);
         let common = CommonSettings::read(
             variables,
             ignored,
@@ -258,37 +256,6 @@ impl LoginLayer {
             .build()
             .map_err(in_environment)
     }
-}
-
-fn client(variables: &Variables, id: &str) -> Result<Client, ConfigError> {
-    const FILE: &str = "OPENID_CLIENT_SECRET_FILE";
-    let secret = match (variables.text("OPENID_CLIENT_SECRET"), variables.text(FILE)) {
-        (Some(_), Some(_)) => {
-            return Err(ConfigError::Contradiction {
-                setting: "OPENID_CLIENT_SECRET".into(),
-                other: FILE.into(),
-                remedy: "set one of them".into(),
-            });
-        }
-        (Some(secret), None) => Some(secret),
-        (None, Some(path)) => {
-            let text = fs::read_to_string(&path).map_err(|error| {
-                ConfigError::invalid(
-                    FILE,
-                    &path,
-                    format!("it cannot be read: {error}"),
-                    "name a file that holds the client secret and nothing else",
-                )
-            })?;
-            Some(text.trim_end().to_owned())
-        }
-        (None, None) => None,
-    };
-    match secret {
-        Some(secret) => Client::with_secret(id, &secret),
-        None => Client::public(id),
-    }
-    .map_err(in_environment)
 }
 
 /// The site's address, where anything says, and the path of the callback.

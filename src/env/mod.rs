@@ -36,6 +36,11 @@
 //! | `REDIS_KEY_PREFIX` | the beginning of all keys | `tower-oidc` |
 //! | `REDIS_NEAR_CACHE_AGE` | how old a session may be that is served from memory: milliseconds, or `1s`; `0` for none | 1 second |
 //!
+//! A service that calls others with tokens of its own (feature `outbound`, [`ServiceSettings`]) reads
+//! `OPENID_CLIENT_ID`, `OPENID_CLIENT_SECRET` (which must be set), `OPENID_REQUEST_AUDIENCE`,
+//! `OPENID_RESOURCE` and `OPENID_SCOPE` as a sign-in does. Scopes that only a person can grant, such as
+//! `openid` and `offline_access`, are left out.
+//!
 //! An empty value is an unset one. An API does not read the settings of sign-in, which may stand
 //! beside its own. Any other name that begins with `OPENID_` is
 //! an error, since a misspelt setting that has no effect is a trap; names that belong to LibreChat's
@@ -46,6 +51,8 @@
 //! other difference is an error. Plain http is allowed for loopback addresses only, with a warning.
 
 mod api;
+#[cfg(feature = "_client")]
+mod client;
 mod common;
 #[cfg(feature = "login")]
 mod login;
@@ -53,10 +60,14 @@ mod names;
 mod read;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "outbound")]
+mod service;
 
 pub use self::api::ApiSettings;
 #[cfg(feature = "login")]
 pub use self::login::LoginSettings;
+#[cfg(feature = "outbound")]
+pub use self::service::ServiceSettings;
 
 #[cfg(test)]
 mod tests;

@@ -485,3 +485,61 @@ mod login {
         assert_eq!(sign(&kubernetes), Some("KUBERNETES_SERVICE_HOST"));
     }
 }
+
+#[cfg(feature = "outbound")]
+mod service {
+    use super::*;
+
+    const SERVICE: [(&str, &str); 3] = [
+        ("OPENID_ISSUER", "https://dev-abc123.us.auth0.com"),
+        ("OPENID_CLIENT_ID", "shop"),
+        ("OPENID_CLIENT_SECRET", "a-client-secret"),
+    ];
+
+    fn service(more: &[(&str, &str)]) -> Result<ServiceSettings, ConfigError> {
+        ServiceSettings::from_pairs(SERVICE.iter().chain(more).copied())
+    }
+
+    #[test]
+    fn d17_the_settings_of_a_sign_in_serve_a_service_as_well() {
+        let settings = service(&[
+            ("OPENID_AUDIENCE", "https://orders.example.com,other"),
+            (
+                "OPENID_SCOPE",
+                "openid profile email offline_access orders:read",
+            ),
+            ("OPENID_RESOURCE", "https://orders.example.com/"),
+            ("OPENID_CALLBACK_URL", "/oauth/openid/callback"),
+        ])
+        .unwrap();
+        let shown = settings.to_string();
+        for line in [
+            "OPENID_REQUEST_AUDIENCE = https://orders.example.com\n",
+            "OPENID_SCOPE = orders:read\n",
+            "OPENID_RESOURCE = https://orders.example.com/\n",
+            "OPENID_CLIENT_SECRET = (redacted)\n",
+        ] {
+            assert!(shown.contains(line), "{shown}");
+        }
+        assert!(!format!("{settings:?} {:?}", settings.tokens()).contains("a-client-secret"));
+        let shown = service(&[("OPENID_SCOPE", "openid")]).unwrap().to_string();
+        assert!(shown.contains("OPENID_SCOPE = (default)\n"), "{shown}");
+    }
+
+    #[test]
+    fn d17_what_a_service_cannot_do_without_is_named() {
+        for (changed, expected) in [
+            (
+                ("OPENID_CLIENT_SECRET", ""),
+                "OPENID_CLIENT_SECRET is not set: a service",
+            ),
+            (("OPENID_CLIENT_ID", ""), "OPENID_CLIENT_ID is not set"),
+            (("OPENID_ISSUER", ""), "OPENID_ISSUER is not set"),
+            (("OPENID_RESOURCE", "orders"), "OPENID_RESOURCE"),
+            (("OPENID_SCOPE", "a\"b"), "OPENID_SCOPE"),
+        ] {
+            let error = service(&[changed]).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+}

@@ -4,6 +4,8 @@
 mod config;
 #[cfg(feature = "login")]
 mod login;
+#[cfg(feature = "outbound")]
+mod outbound;
 mod provider;
 #[cfg(feature = "login")]
 mod store;
@@ -14,6 +16,8 @@ use std::fmt;
 pub use self::config::ConfigError;
 #[cfg(feature = "login")]
 pub use self::login::{LoginError, LoginErrorKind};
+#[cfg(feature = "outbound")]
+pub use self::outbound::{OutboundError, OutboundErrorKind};
 pub use self::provider::{ProviderError, ProviderErrorKind};
 #[cfg(feature = "login")]
 pub use self::store::{StoreError, StoreErrorKind};

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The provider did not answer, or not as the standards say. Cheap to clone: everyone who waited
 /// for the same call gets the same error.
@@ -9,6 +10,8 @@ pub struct ProviderError(Arc<ProviderFailure>);
 struct ProviderFailure {
     kind: ProviderErrorKind,
     message: String,
+    claims: Option<Box<str>>,
+    pause: Duration,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -43,6 +46,9 @@ pub enum ProviderErrorKind {
     RequestRefused,
     /// The provider rejected the code or refresh token (`invalid_grant`).
     GrantRejected,
+    /// The provider wants the user to do something first (`interaction_required` and its kin,
+    /// [OpenID Connect Core §3.1.2.6](https://openid.net/specs/openid-connect-core-1_0.html#AuthError)).
+    InteractionRequired,
 }
 
 impl ProviderErrorKind {
@@ -63,6 +69,7 @@ impl ProviderErrorKind {
             Self::NotOffered => "not_offered",
             Self::RequestRefused => "request_refused",
             Self::GrantRejected => "grant_rejected",
+            Self::InteractionRequired => "interaction_required",
         }
     }
 
@@ -81,6 +88,8 @@ impl ProviderError {
         Self(Arc::new(ProviderFailure {
             kind,
             message: message.into(),
+            claims: None,
+            pause: Duration::ZERO,
             source: None,
         }))
     }
@@ -93,8 +102,41 @@ impl ProviderError {
         Self(Arc::new(ProviderFailure {
             kind,
             message: message.into(),
+            claims: None,
+            pause: Duration::ZERO,
             source: Some(source),
         }))
+    }
+
+    #[cfg(feature = "_client")]
+    pub(crate) fn with_claims(self, claims: &str) -> Self {
+        self.edited(|failure| failure.claims = Some(claims.into()))
+    }
+
+    /// How long to wait at the least before the next attempt.
+    #[cfg(feature = "outbound")]
+    pub(crate) fn with_pause(self, pause: Duration) -> Self {
+        self.edited(|failure| failure.pause = pause)
+    }
+
+    pub(crate) fn pause(&self) -> Duration {
+        self.0.pause
+    }
+
+    /// Of an error that nobody else holds yet.
+    #[cfg(feature = "_client")]
+    fn edited(mut self, edit: impl FnOnce(&mut ProviderFailure)) -> Self {
+        if let Some(failure) = Arc::get_mut(&mut self.0) {
+            edit(failure);
+        }
+        self
+    }
+
+    /// The claims that the provider demands of the user, as JSON, where it demands some by an
+    /// [`InteractionRequired`](ProviderErrorKind::InteractionRequired). The provider's own words.
+    #[must_use]
+    pub fn claims(&self) -> Option<&str> {
+        self.0.claims.as_deref()
     }
 
     /// The cause.

@@ -12,7 +12,11 @@ use http::{Request, Response};
 use tower_service::Service;
 
 pub use self::future::ResponseFuture;
+#[cfg(any(feature = "axum", feature = "tonic"))]
+use crate::gate::answer::Rejection;
 use crate::http_client::BoxFuture;
+#[cfg(any(feature = "axum", feature = "tonic"))]
+use crate::principal::Principal;
 
 /// What a room decides about a request.
 #[expect(
@@ -105,3 +109,13 @@ where
 /// Stands in the extensions of a request that came without credentials and may go on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Anonymous;
+
+/// Who calls, by what the layers outside left: nobody only where they let nobody pass.
+#[cfg(any(feature = "axum", feature = "tonic"))]
+pub(crate) fn caller(extensions: &http::Extensions) -> Result<Option<&Principal>, Rejection> {
+    match extensions.get::<Principal>() {
+        Some(principal) => Ok(Some(principal)),
+        None if extensions.get::<Anonymous>().is_some() => Ok(None),
+        None => Err(Rejection::missing_layer("BearerLayer")),
+    }
+}

@@ -12,7 +12,7 @@ pub use self::algorithm::Algorithm;
 pub(crate) use self::algorithm::AlgorithmSet;
 pub(crate) use self::object::Json;
 use self::object::{Members, ObjectError, Place, read_object};
-#[cfg(feature = "login")]
+#[cfg(feature = "_client")]
 use crate::clock::UnixTime;
 use crate::error::{VerifyError, VerifyErrorKind};
 
@@ -195,7 +195,7 @@ impl<'a> UnverifiedClaims<'a> {
 }
 
 /// What a JWT says of its own expiry, believed by nobody; `None` if it is no JWT or does not say.
-#[cfg(feature = "login")]
+#[cfg(feature = "_client")]
 pub(crate) fn expiry(token: &str) -> Option<UnixTime> {
     let jws = CompactJws::split(token.as_bytes()).ok()?.decode().ok()?;
     let claims = UnverifiedClaims::parse(jws.payload()).ok()?;

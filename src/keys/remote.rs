@@ -1,6 +1,5 @@
 //! A key set by URL, kept by [`Renew`], with a bound on what unknown key names can cause.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use url::Url;
@@ -13,6 +12,7 @@ use crate::jwt::AlgorithmSet;
 use crate::keys::jwk_set::JwkSet;
 use crate::observe;
 use crate::renew::{Fetched, Flight, Pace, Reading, Refusal, Renew, State};
+use crate::token_bucket::TokenBucket;
 
 /// The keys of one provider, and what goes with them.
 pub(crate) struct KeySet {
@@ -40,7 +40,7 @@ impl KeyLifetime {
 
 pub(crate) struct RemoteKeys {
     renew: Renew<KeySet>,
-    unknown_kids: Mutex<TokenBucket>,
+    unknown_kids: TokenBucket,
     clock: SharedClock,
 }
 
@@ -51,7 +51,7 @@ impl RemoteKeys {
     {
         Self {
             renew: Renew::new(clock.clone(), pace, fetch),
-            unknown_kids: Mutex::new(TokenBucket::full(clock.monotonic())),
+            unknown_kids: TokenBucket::full(clock.monotonic()),
             clock,
         }
     }
@@ -65,12 +65,7 @@ impl RemoteKeys {
     /// flights is reached.
     pub(crate) fn look_for_new_key(&self) -> Result<Option<Flight<KeySet>>, Refusal> {
         let now = self.clock.monotonic();
-        let flight = self.renew.force(|| {
-            self.unknown_kids
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(now)
-        })?;
+        let flight = self.renew.force(|| self.unknown_kids.take(now))?;
         observe::unknown_kid(flight.is_some());
         Ok(flight)
     }
@@ -114,60 +109,13 @@ pub(crate) async fn fetch_jwk_set(
     Ok(Fetched {
         value: JwkSet::parse(&document.body)?,
         fresh_for: lifetime.fresh_for(document.max_age),
+        ahead: None,
     })
-}
-
-/// Two attempts at once, then one in 30 seconds: enough for a key rotation in the middle of a
-/// sign-in, too little to be used against the provider.
-struct TokenBucket {
-    level: u32,
-    counted_at: Duration,
-}
-
-const BURST: u32 = 2;
-const REFILL: Duration = Duration::from_secs(30);
-
-impl TokenBucket {
-    fn full(now: Duration) -> Self {
-        Self {
-            level: BURST,
-            counted_at: now,
-        }
-    }
-
-    fn take(&mut self, now: Duration) -> bool {
-        while self.level < BURST && now >= self.counted_at.saturating_add(REFILL) {
-            self.level += 1;
-            self.counted_at = self.counted_at.saturating_add(REFILL);
-        }
-        if self.level == 0 {
-            return false;
-        }
-        if self.level == BURST {
-            self.counted_at = now;
-        }
-        self.level -= 1;
-        true
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ks_09_unknown_names_cause_two_attempts_at_once_and_then_one_in_thirty_seconds() {
-        let mut bucket = TokenBucket::full(Duration::from_secs(1_000));
-        let start = 5_000;
-        let granted: Vec<u64> = (0..1_200)
-            .filter(|tenth| bucket.take(Duration::from_millis(start * 1_000 + tenth * 100)))
-            .map(|tenth| tenth / 10)
-            .collect();
-        assert_eq!(granted, [0, 0, 30, 60, 90]);
-        // Long quiet fills it up again, to the burst and no further.
-        let later = Duration::from_secs(90_000);
-        assert_eq!((0..10).filter(|_| bucket.take(later)).count(), 2);
-    }
 
     #[test]
     fn ks_12_the_provider_chooses_the_lifetime_within_bounds() {

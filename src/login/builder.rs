@@ -20,6 +20,7 @@ use crate::login::seal::KeyRing;
 use crate::login::session_id::StoreKey;
 use crate::login::site::{Paths, Site, parse_target};
 use crate::login::store::{MemoryStore, SessionStore};
+use crate::provider::target::check_resource;
 use crate::provider::{Client, Provider, within};
 use crate::verify::Verifier;
 use crate::verify::id_token::IdTokenVerifier;
@@ -409,21 +410,6 @@ fn check_parameters(parameters: &[(String, String)]) -> Result<(), ConfigError> 
         }
     }
     Ok(())
-}
-
-/// [RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2): an absolute URI without a
-/// fragment.
-fn check_resource(resource: &str) -> Result<(), ConfigError> {
-    let is_absolute = url::Url::parse(resource).is_ok() && !resource.contains(['#', ' ']);
-    if is_absolute {
-        return Ok(());
-    }
-    Err(ConfigError::invalid(
-        "resource",
-        resource,
-        "it is not an absolute URI without a fragment",
-        "write the resource's identifier in full, such as https://api.example.com/",
-    ))
 }
 
 impl fmt::Debug for LoginBuilder {

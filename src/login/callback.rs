@@ -19,9 +19,9 @@ use crate::login::return_path::ReturnPath;
 use crate::login::seal::Purpose;
 use crate::login::session_id::{SessionId, StoreKey};
 use crate::login::store::Owner;
-use crate::login::tokens::{TokenSet, token_lifetime};
+use crate::login::tokens::TokenSet;
 use crate::observe;
-use crate::provider::token_endpoint::{GrantFailure, TokenAnswer};
+use crate::provider::token_endpoint::{GrantFailure, TokenAnswer, token_lifetime};
 use crate::secret::is_same;
 use crate::verify::id_token::{Expected, IdToken};
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::UnixTime;
+use crate::token_windows::{SHARE, Windows};
 
 /// What is to be done about an access token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,23 +16,15 @@ pub(super) enum Due {
     First,
 }
 
-const BEHIND: i64 = 60;
-const FIRST: i64 = 10;
-
-/// The most of a lifetime that a window may take, so that short-lived tokens are not renewed without
-/// end: a fifth.
-const SHARE: i64 = 5;
-
 /// Whether a token that was obtained and expires at these times is due. `jitter`, from 0 to 255 and
 /// always the same for one token, spreads the windows of many over another fifth of theirs.
 pub(super) fn due(now: UnixTime, obtained_at: UnixTime, expires_at: UnixTime, jitter: u8) -> Due {
     let (now, expires_at) = (now.as_seconds(), expires_at.as_seconds());
     let lifetime = expires_at.saturating_sub(obtained_at.as_seconds()).max(0);
-    let most = lifetime / SHARE;
+    let Windows { behind, first } = Windows::of(lifetime);
     let left = expires_at.saturating_sub(now);
-    let behind = BEHIND.min(most);
     let spread = behind * i64::from(jitter) / (SHARE * 256);
-    if left <= FIRST.min(most) {
+    if left <= first {
         Due::First
     } else if left <= behind + spread {
         Due::Behind

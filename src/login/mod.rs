@@ -89,6 +89,8 @@ mod layer;
 mod opened;
 mod page;
 mod refresh;
+#[cfg(feature = "outbound")]
+mod relayed;
 mod relying_party;
 mod reply;
 mod return_path;
@@ -112,9 +114,10 @@ pub use self::relying_party::PassedParameter;
 pub use self::return_path::ReturnPath;
 pub use self::seal::{KeyRing, Purpose, SealError};
 pub use self::service::{Login, LoginGate};
-pub use self::session::{LiveToken, Session};
+pub use self::session::Session;
 pub use self::session_id::{SessionId, StoreKey};
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
 pub use self::store::{ChangeFuture, MemoryStore, Owner, SessionStore, StoreFuture, Stored};
+pub use crate::live_token::{LiveToken, UnusableToken};
 pub use crate::secret::NoRandomness;

@@ -7,21 +7,39 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 
 use crate::clock::{SharedClock, UnixTime};
+use crate::error::{LoginError, LoginErrorKind};
+use crate::live_token::LiveToken;
 use crate::login::refresh::Record;
 use crate::login::session_id::{SessionId, StoreKey};
 use crate::login::tokens::TokenSet;
 use crate::principal::Principal;
+#[cfg(feature = "outbound")]
+use crate::token_bucket::TokenBucket;
 
 /// A session whose tokens were opened and whose access token was verified, by this process.
 pub(super) struct Opened {
     pub(super) tokens: TokenSet,
+    /// `None` if it cannot stand in a header.
+    live_token: Option<LiveToken>,
     pub(super) generation: u64,
     pub(super) access_expires_at: UnixTime,
     pub(super) principal: Principal,
+    /// What bounds renewals because a service refused the token; the session's, not the generation's.
+    #[cfg(feature = "outbound")]
+    forced: Arc<TokenBucket>,
     key: StoreKey,
     sealed: Bytes,
     /// In monotonic time.
     since: Duration,
+}
+
+impl Opened {
+    /// The access token, ready to be sent.
+    pub(super) fn live_token(&self) -> Result<LiveToken, LoginError> {
+        self.live_token
+            .clone()
+            .ok_or_else(|| LoginErrorKind::UnusableToken.into())
+    }
 }
 
 /// A bounded number of them, each in one of two places that its key names. The store is asked all the
@@ -90,14 +108,30 @@ impl OpenedSessions {
         tokens: TokenSet,
         principal: Principal,
     ) -> Arc<Opened> {
+        #[cfg(feature = "outbound")]
+        let forced = self.places_of(key).into_iter().find_map(|place| {
+            let before = place.load();
+            let before = before.as_ref().filter(|before| before.key == key)?;
+            Some(Arc::clone(&before.forced))
+        });
+        let now = self.clock.monotonic();
         let opened = Arc::new(Opened {
+            #[cfg(feature = "outbound")]
+            forced: forced.unwrap_or_else(|| Arc::new(TokenBucket::full(now))),
+            live_token: LiveToken::new(tokens.access_token.expose())
+                .ok()
+                .map(|token| {
+                    token
+                        .with_generation(record.generation)
+                        .with_expiry(record.access_expires_at)
+                }),
             tokens,
             generation: record.generation,
             access_expires_at: record.access_expires_at,
             principal,
             key,
             sealed: record.sealed.clone(),
-            since: self.clock.monotonic(),
+            since: now,
         });
         let [one, other] = self.places_of(key);
         let is_free = |place: &ArcSwapOption<Opened>| {
@@ -110,6 +144,12 @@ impl OpenedSessions {
         };
         place.store(Some(Arc::clone(&opened)));
         opened
+    }
+
+    /// Whether the session may be renewed because a service refused this token.
+    #[cfg(feature = "outbound")]
+    pub(super) fn may_force(&self, opened: &Opened) -> bool {
+        opened.forced.take(self.clock.monotonic())
     }
 
     pub(super) fn forget(&self, key: StoreKey) {

@@ -13,6 +13,8 @@ use crate::login::cookie::CookieNames;
 use crate::login::due::{Due, due};
 use crate::login::opened::{Opened, OpenedSessions};
 use crate::login::refresh::{EndReason, Record, RefreshState};
+#[cfg(feature = "outbound")]
+use crate::login::relayed::SessionTokens;
 use crate::login::rotation::{Flights, Outcome};
 use crate::login::seal::{KeyRing, Sealing};
 use crate::login::session_id::StoreKey;
@@ -272,7 +274,7 @@ impl RelyingParty {
 
     /// Opens a record and verifies its access token, unless this process has done so of late.
     pub(super) async fn open(
-        &self,
+        self: &Arc<Self>,
         key: StoreKey,
         record: &Record,
     ) -> Result<Arc<Opened>, Unopened> {
@@ -282,10 +284,16 @@ impl RelyingParty {
         }
     }
 
-    async fn open_anew(&self, key: StoreKey, record: &Record) -> Result<Arc<Opened>, Unopened> {
+    async fn open_anew(
+        self: &Arc<Self>,
+        key: StoreKey,
+        record: &Record,
+    ) -> Result<Arc<Opened>, Unopened> {
         let tokens = TokenSet::open(&self.sealing(), key, record).map_err(|_| Unopened::Sealed)?;
         match self.verifier.verify(tokens.access_token.expose()).await {
             Ok(principal) if principal.subject() == tokens.access_subject.as_deref() => {
+                #[cfg(feature = "outbound")]
+                let principal = principal.with_source(Arc::new(SessionTokens::new(self, key)));
                 Ok(self.opened.keep(key, record, tokens, principal))
             }
             Ok(_) => Err(Unopened::Refused {

@@ -22,9 +22,9 @@ use crate::login::refresh::{
 use crate::login::relying_party::RelyingParty;
 use crate::login::session_id::StoreKey;
 use crate::login::store::Stored;
-use crate::login::tokens::{TokenSet, token_lifetime};
+use crate::login::tokens::TokenSet;
 use crate::observe;
-use crate::provider::token_endpoint::{GrantFailure, TOKEN_CALL, TokenAnswer};
+use crate::provider::token_endpoint::{GrantFailure, TOKEN_CALL, TokenAnswer, token_lifetime};
 use crate::secret::Secret;
 
 /// What an attempt to renew comes to.
@@ -114,6 +114,12 @@ impl RelyingParty {
         };
         runtime.spawn(leading.instrument(span));
         Some(flight)
+    }
+
+    /// Whether a renewal of this session is under way in this process.
+    #[cfg(feature = "outbound")]
+    pub(super) fn is_rotating(&self, key: StoreKey) -> bool {
+        self.flights.lock().contains_key(&key)
     }
 
     async fn lead(self: &Arc<Self>, key: StoreKey, generation: u64) -> Outcome {

@@ -1,17 +1,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::HeaderValue;
 use serde::de::DeserializeOwned;
 
 use crate::clock::UnixTime;
 use crate::error::{LoginError, LoginErrorKind as Kind};
+use crate::live_token::LiveToken;
 use crate::login::opened::Opened;
 use crate::login::relying_party::{RelyingParty, Standing};
 use crate::login::session_id::StoreKey;
 use crate::principal::{ClaimsError, Principal, fit};
-use crate::secret::Secret;
-use crate::token::AccessToken;
 
 /// A signed-in browser. It stands in the extensions of the request beside the
 /// [`Principal`](crate::Principal), and can be kept as long as there is use for it: by a stream, a
@@ -21,19 +19,9 @@ use crate::token::AccessToken;
 /// time. The refresh token is not to be had at all.
 #[derive(Clone)]
 pub struct Session {
-    party: Arc<RelyingParty>,
-    key: StoreKey,
+    pub(super) party: Arc<RelyingParty>,
+    pub(super) key: StoreKey,
     opened: Arc<Opened>,
-}
-
-/// An access token that is live now. Use it at once, and ask again for the next call.
-///
-/// `Debug` does not show it.
-#[derive(Clone)]
-pub struct LiveToken {
-    token: Secret,
-    generation: u64,
-    expires_at: UnixTime,
 }
 
 impl Session {
@@ -108,42 +96,26 @@ impl Session {
     /// # Errors
     /// As [`access_token`](Self::access_token).
     pub async fn access_token_after(&self, refused: &LiveToken) -> Result<LiveToken, LoginError> {
-        self.token(Some(refused.generation)).await
+        self.token(Some(refused.generation())).await
     }
 
     async fn token(&self, newer_than: Option<u64>) -> Result<LiveToken, LoginError> {
-        match self.party.standing(self.key, newer_than).await {
-            Standing::Live(opened) => Ok(LiveToken {
-                token: opened.tokens.access_token.clone(),
-                generation: opened.generation,
-                expires_at: opened.access_expires_at,
-            }),
-            Standing::Over(_) => Err(Kind::SessionEnded.into()),
-            Standing::Failed(error) => Err(error),
-        }
+        self.party.live(self.key, newer_than).await?.live_token()
     }
 }
 
-impl LiveToken {
-    /// The token.
-    #[must_use]
-    pub fn as_access_token(&self) -> AccessToken<'_> {
-        AccessToken::new(self.token.expose())
-    }
-
-    /// The value of an `Authorization` field, marked sensitive. `None` if the token cannot stand in
-    /// a header.
-    #[must_use]
-    pub fn to_authorization(&self) -> Option<HeaderValue> {
-        let mut value = HeaderValue::try_from(format!("Bearer {}", self.token.expose())).ok()?;
-        value.set_sensitive(true);
-        Some(value)
-    }
-
-    /// When it expires.
-    #[must_use]
-    pub fn expires_at(&self) -> UnixTime {
-        self.expires_at
+impl RelyingParty {
+    /// The session with a live access token, renewed first if that is due or must be newer.
+    pub(super) async fn live(
+        self: &Arc<Self>,
+        key: StoreKey,
+        newer_than: Option<u64>,
+    ) -> Result<Arc<Opened>, LoginError> {
+        match self.standing(key, newer_than).await {
+            Standing::Live(opened) => Ok(opened),
+            Standing::Over(_) => Err(Kind::SessionEnded.into()),
+            Standing::Failed(error) => Err(error),
+        }
     }
 }
 
@@ -154,15 +126,6 @@ impl fmt::Debug for Session {
             .field("issuer", &self.issuer())
             .field("subject", &self.subject())
             .field("renewals", &self.renewals())
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for LiveToken {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("LiveToken")
-            .field("expires_at", &self.expires_at)
             .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,5 @@
 //! The tokens of a session, as they are sealed into its record.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -34,13 +32,6 @@ pub(super) struct TokenSet {
     pub(super) signed_in_at: i64,
     pub(super) obtained_at: i64,
 }
-
-/// Before and after these, a lifetime is not believed.
-const SHORTEST_LIFETIME: i64 = 5;
-const LONGEST_LIFETIME: i64 = 10 * 365 * 24 * 3600;
-
-/// Of a token that says nothing of its lifetime.
-const USUAL_LIFETIME: i64 = 300;
 
 impl TokenSet {
     /// The set that comes of a refresh. What the answer leaves out stays as it was
@@ -88,57 +79,4 @@ impl TokenSet {
 /// subject, so that a set fits nowhere else.
 fn owner(key: StoreKey, generation: u64) -> Vec<u8> {
     [&key.as_bytes()[..], &generation.to_be_bytes()].concat()
-}
-
-/// How long an access token is taken to live: by `expires_in`, and never longer than its own `exp`
-/// says (`None` for a token that does not).
-pub(super) fn token_lifetime(
-    now: UnixTime,
-    expires_in: Option<i64>,
-    exp: Option<UnixTime>,
-) -> Duration {
-    let own = exp.map(|exp| exp.as_seconds().saturating_sub(now.as_seconds()));
-    let said = match (expires_in, own) {
-        (Some(said), Some(own)) => said.min(own),
-        (Some(one), None) | (None, Some(one)) => one,
-        (None, None) => USUAL_LIFETIME,
-    };
-    let seconds = said.clamp(SHORTEST_LIFETIME, LONGEST_LIFETIME);
-    Duration::from_secs(seconds.unsigned_abs())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rt_09_what_a_provider_says_of_a_lifetime() {
-        let now = UnixTime::from_seconds(1_000);
-        let cases = [
-            (Some(60), None, 60),
-            (None, Some(90), 90),
-            (None, None, 300),
-            (Some(60), Some(90), 60),
-            (Some(3_600), Some(90), 90),
-            (Some(0), None, 5),
-            (Some(-9), Some(90), 5),
-            (Some(i64::MIN), None, 5),
-            (Some(i64::MAX), None, LONGEST_LIFETIME),
-            (Some(60), Some(-300), 5),
-        ];
-        for (expires_in, own, expected) in cases {
-            let exp = own.map(|own| UnixTime::from_seconds(1_000 + own));
-            let found = token_lifetime(now, expires_in, exp);
-            assert_eq!(
-                found.as_secs(),
-                expected.unsigned_abs(),
-                "{expires_in:?} {own:?}"
-            );
-        }
-        let end = UnixTime::from_seconds(i64::MAX);
-        assert_eq!(
-            token_lifetime(now, None, Some(end)).as_secs(),
-            LONGEST_LIFETIME.unsigned_abs()
-        );
-    }
 }

@@ -152,6 +152,12 @@ impl Client {
         &self.id
     }
 
+    /// Whether it has nothing to prove itself by.
+    #[cfg(all(feature = "reqwest", feature = "outbound"))]
+    pub(crate) fn is_public(&self) -> bool {
+        matches!(self.authentication, Authentication::None)
+    }
+
     /// What may be shown of the secret.
     #[cfg(feature = "reqwest")]
     pub(crate) fn secret_for_people(&self) -> &'static str {

@@ -9,7 +9,7 @@ use crate::error::{ProviderError, ProviderErrorKind};
 use crate::http_client::{HttpClient, Limits};
 use crate::jwt::{Algorithm, AlgorithmSet};
 use crate::keys::jwk_set::TENANT_PLACEHOLDER;
-#[cfg(feature = "login")]
+#[cfg(feature = "_client")]
 use crate::provider::endpoints::Endpoints;
 
 /// Where to look for the metadata document.
@@ -75,7 +75,7 @@ pub(crate) struct Metadata {
     pub(crate) issuer: Issuer,
     pub(crate) jwks_uri: Url,
     pub(crate) algorithms: Option<AlgorithmSet>,
-    #[cfg(feature = "login")]
+    #[cfg(feature = "_client")]
     pub(crate) endpoints: Endpoints,
 }
 
@@ -85,7 +85,7 @@ struct MetadataDocument {
     jwks_uri: String,
     #[serde(default)]
     id_token_signing_alg_values_supported: Value,
-    #[cfg(feature = "login")]
+    #[cfg(feature = "_client")]
     #[serde(flatten)]
     endpoints: super::endpoints::Document,
 }
@@ -151,7 +151,7 @@ impl Search {
             issuer,
             jwks_uri,
             algorithms: listed(&document.id_token_signing_alg_values_supported),
-            #[cfg(feature = "login")]
+            #[cfg(feature = "_client")]
             endpoints: document.endpoints.check(self.transport),
         })
     }

@@ -2,6 +2,11 @@
 //! ([OpenID Connect Discovery §3](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata),
 //! RFC 8414 §2).
 
+#![cfg_attr(
+    not(feature = "login"),
+    allow(dead_code, reason = "a sign-in needs more of them than a service does")
+)]
+
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;

@@ -3,12 +3,14 @@
 mod builder;
 #[cfg(feature = "login")]
 mod calls;
-#[cfg(feature = "login")]
+#[cfg(feature = "_client")]
 mod client;
 pub(crate) mod discovery;
-#[cfg(feature = "login")]
+#[cfg(feature = "_client")]
 mod endpoints;
-#[cfg(feature = "login")]
+#[cfg(feature = "_client")]
+pub(crate) mod target;
+#[cfg(feature = "_client")]
 pub(crate) mod token_endpoint;
 
 use std::fmt;
@@ -20,7 +22,7 @@ use url::Url;
 
 pub use self::builder::ProviderBuilder;
 pub(crate) use self::builder::within;
-#[cfg(feature = "login")]
+#[cfg(feature = "_client")]
 pub use self::client::{Client, SecretMethod};
 pub use self::discovery::Discovery;
 
@@ -35,7 +37,7 @@ use crate::observe;
 use crate::provider::discovery::{IssuerRule, Metadata, Search};
 pub use crate::renew::Phase;
 use crate::renew::{Fetched, Pace, Renew};
-#[cfg(feature = "login")]
+#[cfg(feature = "_client")]
 use crate::renew::{Refusal, Snapshot};
 
 /// An OpenID provider whose tokens are reused.
@@ -63,11 +65,11 @@ struct Inner {
     keys: RemoteKeys,
     clock: SharedClock,
     #[cfg_attr(
-        not(feature = "login"),
+        not(feature = "_client"),
         expect(dead_code, reason = "keys have their own")
     )]
     metadata: Renew<Metadata>,
-    #[cfg(feature = "login")]
+    #[cfg(feature = "_client")]
     client: HttpClient,
 }
 
@@ -159,12 +161,12 @@ impl Provider {
         &self.0.keys
     }
 
-    #[cfg(feature = "login")]
+    #[cfg(feature = "_client")]
     pub(crate) async fn metadata(&self) -> Result<Arc<Snapshot<Metadata>>, Refusal> {
         self.0.metadata.get().await
     }
 
-    #[cfg(feature = "login")]
+    #[cfg(feature = "_client")]
     pub(crate) fn http_client(&self) -> &HttpClient {
         &self.0.client
     }
@@ -237,7 +239,7 @@ impl Provider {
             keys,
             clock: plan.clock,
             metadata,
-            #[cfg(feature = "login")]
+            #[cfg(feature = "_client")]
             client: plan.client,
         }))
     }
@@ -267,6 +269,7 @@ fn kept_metadata(plan: &Plan) -> Renew<Metadata> {
             Ok(Fetched {
                 value: search.run(&client, limits).await?,
                 fresh_for: METADATA_LIFETIME,
+                ahead: None,
             })
         })
     })

@@ -8,6 +8,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{Response, StatusCode};
 use serde_json::Value;
 
+use crate::clock::UnixTime;
 use crate::error::{ProviderError, ProviderErrorKind};
 use crate::http_client::{Limits, is_json};
 use crate::provider::Provider;
@@ -16,10 +17,20 @@ use crate::secret::Secret;
 
 /// What a grant brings.
 #[derive(Debug)]
+#[cfg_attr(
+    not(all(feature = "login", feature = "outbound")),
+    allow(
+        dead_code,
+        reason = "a grant for a browser brings other things than one for a service"
+    )
+)]
 pub(crate) struct TokenAnswer {
     pub(crate) access_token: Secret,
     pub(crate) refresh_token: Option<Secret>,
     pub(crate) id_token: Option<Secret>,
+    /// What an exchange made
+    /// ([RFC 8693 §2.2.1](https://www.rfc-editor.org/rfc/rfc8693#section-2.2.1)).
+    pub(crate) issued_token_type: Option<String>,
     /// As the provider wrote it, whatever the sign; `None` where it wrote nothing usable.
     pub(crate) expires_in: Option<i64>,
     pub(crate) refresh_expires_in: Option<Duration>,
@@ -42,6 +53,7 @@ pub(crate) enum GrantFailure {
 }
 
 impl GrantFailure {
+    #[cfg(feature = "login")]
     pub(crate) fn error(&self) -> &ProviderError {
         match self {
             Self::Rejected(error)
@@ -116,12 +128,36 @@ fn read(answer: &Response<Bytes>) -> Result<TokenAnswer, GrantFailure> {
         .as_ref()
         .and_then(|document| document.get("error")?.as_str())
         .and_then(known);
-    Err(classify(status, code, retry_after(answer)))
+    let claims = document.as_ref().and_then(demanded_claims);
+    // Who demands claims wants the user, by whatever code.
+    let code = match (code, claims) {
+        (Some("invalid_grant"), Some(_)) => Some("interaction_required"),
+        (code, _) => code,
+    };
+    Err(
+        match (classify(status, code, retry_after(answer)), claims) {
+            (GrantFailure::Rejected(error), Some(claims)) => {
+                GrantFailure::Rejected(error.with_claims(claims))
+            }
+            (failure, _) => failure,
+        },
+    )
+}
+
+/// The claims that the user has to bring first, as a claims request of
+/// [OpenID Connect Core §5.5](https://openid.net/specs/openid-connect-core-1_0.html#ClaimsParameter):
+/// an object in JSON, of a size fit for a header.
+fn demanded_claims(document: &Value) -> Option<&str> {
+    const LONGEST: usize = 4096;
+    let claims = document.get("claims")?.as_str()?;
+    let is_object = claims.len() <= LONGEST
+        && serde_json::from_str::<Value>(claims).is_ok_and(|claims| claims.is_object());
+    is_object.then_some(claims)
 }
 
 /// The codes of RFC 6749 §5.2, RFC 8707 §2 and OpenID Connect that may stand in a message. Any other
 /// text is the provider's own and is not repeated.
-const CODES: [&str; 11] = [
+const CODES: [&str; 14] = [
     "invalid_grant",
     "invalid_client",
     "invalid_request",
@@ -131,6 +167,9 @@ const CODES: [&str; 11] = [
     "invalid_target",
     "invalid_dpop_proof",
     "access_denied",
+    "interaction_required",
+    "login_required",
+    "consent_required",
     "temporarily_unavailable",
     "server_error",
 ];
@@ -161,6 +200,12 @@ fn classify(
         // Some providers answer a spent refresh token with 400 and nothing else.
         (StatusCode::BAD_REQUEST, None) | (_, Some("invalid_grant")) => {
             GrantFailure::Rejected(error(ProviderErrorKind::GrantRejected, ""))
+        }
+        (_, Some("interaction_required" | "login_required" | "consent_required")) => {
+            GrantFailure::Rejected(error(
+                ProviderErrorKind::InteractionRequired,
+                "; the user must do something at the provider first: send them through the sign-in",
+            ))
         }
         (_, Some("invalid_client" | "unauthorized_client")) | (StatusCode::UNAUTHORIZED, None) => {
             GrantFailure::Misconfigured(error(
@@ -196,6 +241,7 @@ fn read_tokens(document: &serde_json::Map<String, Value>) -> Result<TokenAnswer,
     let secret = |name: &str| text(name).filter(|text| !text.is_empty()).map(Secret::new);
     let is_bearer = text("token_type").is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"));
     if !is_bearer {
+        // `N_A` of an exchange, among others: nothing that could be attached (RFC 8693 §2.2.1).
         return Err("the token endpoint answered with a token_type other than Bearer");
     }
     Ok(TokenAnswer {
@@ -203,6 +249,7 @@ fn read_tokens(document: &serde_json::Map<String, Value>) -> Result<TokenAnswer,
             .ok_or("the token endpoint answered without an access_token")?,
         refresh_token: secret("refresh_token"),
         id_token: secret("id_token"),
+        issued_token_type: text("issued_token_type").map(str::to_owned),
         expires_in: seconds(document.get("expires_in")),
         // Keycloak's zero means that it does not expire.
         refresh_expires_in: seconds(document.get("refresh_expires_in"))
@@ -225,6 +272,30 @@ fn seconds(value: Option<&Value>) -> Option<i64> {
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     }
+}
+
+/// Before and after these, a lifetime is not believed.
+const SHORTEST_LIFETIME: i64 = 5;
+const LONGEST_LIFETIME: i64 = 10 * 365 * 24 * 3600;
+
+/// Of a token that says nothing of its lifetime.
+const USUAL_LIFETIME: i64 = 300;
+
+/// How long an access token is taken to live: by `expires_in`, and never longer than its own `exp`
+/// says (`None` for a token that does not).
+pub(crate) fn token_lifetime(
+    now: UnixTime,
+    expires_in: Option<i64>,
+    exp: Option<UnixTime>,
+) -> Duration {
+    let own = exp.map(|exp| exp.as_seconds().saturating_sub(now.as_seconds()));
+    let said = match (expires_in, own) {
+        (Some(said), Some(own)) => said.min(own),
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) => USUAL_LIFETIME,
+    };
+    let seconds = said.clamp(SHORTEST_LIFETIME, LONGEST_LIFETIME);
+    Duration::from_secs(seconds.unsigned_abs())
 }
 
 #[cfg(test)]
@@ -250,6 +321,7 @@ mod tests {
             (400, JSON, error("invalid_grant"), "rejected"),
             (401, JSON, error("invalid_grant"), "rejected"),
             (400, "text/plain", String::new(), "rejected"),
+            (400, JSON, error("interaction_required"), "rejected"),
             (400, JSON, "{}".to_owned(), "rejected"),
             (401, JSON, error("invalid_client"), "misconfigured"),
             (400, JSON, error("invalid_client"), "misconfigured"),
@@ -322,5 +394,36 @@ mod tests {
             assert_eq!(seconds(Some(&value)), expected, "{text}");
         }
         assert_eq!(seconds(None), None);
+    }
+
+    #[test]
+    fn rt_09_what_a_provider_says_of_a_lifetime() {
+        let now = UnixTime::from_seconds(1_000);
+        let cases = [
+            (Some(60), None, 60),
+            (None, Some(90), 90),
+            (None, None, 300),
+            (Some(60), Some(90), 60),
+            (Some(3_600), Some(90), 90),
+            (Some(0), None, 5),
+            (Some(-9), Some(90), 5),
+            (Some(i64::MIN), None, 5),
+            (Some(i64::MAX), None, LONGEST_LIFETIME),
+            (Some(60), Some(-300), 5),
+        ];
+        for (expires_in, own, expected) in cases {
+            let exp = own.map(|own| UnixTime::from_seconds(1_000 + own));
+            let found = token_lifetime(now, expires_in, exp);
+            assert_eq!(
+                found.as_secs(),
+                expected.unsigned_abs(),
+                "{expires_in:?} {own:?}"
+            );
+        }
+        let end = UnixTime::from_seconds(i64::MAX);
+        assert_eq!(
+            token_lifetime(now, None, Some(end)).as_secs(),
+            LONGEST_LIFETIME.unsigned_abs()
+        );
     }
 }

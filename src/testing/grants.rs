@@ -157,10 +157,7 @@ pub(super) fn refresh(state: &State, client: &str, form: &Parameters) -> (Status
 }
 
 fn tokens(state: &State, grant_type: &str, grant: &Grant, refresh_token: Option<String>) -> String {
-    let (edits, lifetime) = {
-        let changing = state.changing();
-        (changing.edits.clone(), changing.grants.lifetime)
-    };
+    let (edits, lifetime) = state.issuing();
     let access_token = match &grant.audience {
         Some(audience) => {
             let token = state
@@ -169,11 +166,7 @@ fn tokens(state: &State, grant_type: &str, grant: &Grant, refresh_token: Option<
                 .claim("client_id", &grant.client)
                 .scope(&grant.scope)
                 .expires_in(lifetime);
-            match &edits.access_token {
-                Some(edit) => edit(token),
-                None => token,
-            }
-            .build()
+            edits.access_token(token)
         }
         // As Auth0 does: without an audience nobody but the provider can read it.
         None => encrypted_token(&state.issuer),
@@ -204,10 +197,7 @@ fn tokens(state: &State, grant_type: &str, grant: &Grant, refresh_token: Option<
     if let Some(token) = refresh_token {
         answer["refresh_token"] = json!(token);
     }
-    if let Some(edit) = &edits.answer {
-        edit(grant_type, &mut answer);
-    }
-    answer.to_string()
+    edits.answer(grant_type, answer)
 }
 
 fn challenge(verifier: &str) -> String {

@@ -23,6 +23,7 @@
 //! Not for production: whoever reaches it gets any token.
 
 mod clock;
+mod exchange;
 mod fault;
 mod grants;
 mod provider;

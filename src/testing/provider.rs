@@ -269,7 +269,7 @@ impl DevelopmentProvider {
         self.state.changing().edits.id_token = Some(Arc::new(edit));
     }
 
-    /// Changes the access tokens issued from now on to browsers.
+    /// Changes the access tokens issued from now on by the token endpoint.
     pub fn edit_access_token(
         &self,
         edit: impl Fn(TokenBuilder) -> TokenBuilder + Send + Sync + 'static,
@@ -336,6 +336,25 @@ pub(super) struct Edits {
     pub(super) access_token: Option<Arc<EditToken>>,
 }
 
+impl Edits {
+    /// An access token as it is issued.
+    pub(super) fn access_token(&self, token: TokenBuilder) -> String {
+        match &self.access_token {
+            Some(edit) => edit(token),
+            None => token,
+        }
+        .build()
+    }
+
+    /// An answer of the token endpoint as it is sent.
+    pub(super) fn answer(&self, grant_type: &str, mut answer: Value) -> String {
+        if let Some(edit) = &self.answer {
+            edit(grant_type, &mut answer);
+        }
+        answer.to_string()
+    }
+}
+
 type EditAnswer = dyn Fn(&str, &mut Value) + Send + Sync;
 type EditToken = dyn Fn(TokenBuilder) -> TokenBuilder + Send + Sync;
 
@@ -393,6 +412,12 @@ impl State {
 
     pub(super) fn now(&self) -> UnixTime {
         self.clock.now()
+    }
+
+    /// What becomes of tokens, and how long they live.
+    pub(super) fn issuing(&self) -> (Edits, Duration) {
+        let changing = self.changing();
+        (changing.edits.clone(), changing.grants.lifetime)
     }
 
     /// Remembers what an endpoint was asked.

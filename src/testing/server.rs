@@ -20,7 +20,7 @@ use crate::jwt::Algorithm;
 use crate::testing::fault::{Endpoint, Fault, Hits};
 use crate::testing::provider::State;
 use crate::testing::token::{encrypted_token, opaque_token};
-use crate::testing::{grants, sign_in};
+use crate::testing::{exchange, grants, sign_in};
 
 pub(super) async fn serve(listener: TcpListener, state: Arc<State>) {
     let router = Router::new()
@@ -76,7 +76,13 @@ fn discovery(state: &State) -> Value {
         "revocation_endpoint": at("/revoke"),
         "end_session_endpoint": at("/end-session"),
         "response_types_supported": ["code"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "grant_types_supported": [
+            "authorization_code",
+            "refresh_token",
+            "client_credentials",
+            exchange::TOKEN_EXCHANGE,
+            exchange::JWT_BEARER,
+        ],
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
         "backchannel_logout_supported": true,
@@ -239,6 +245,9 @@ async fn token(
                 }
                 Some("authorization_code") => grants::redeem_code(&state, &client, &form),
                 Some("refresh_token") => grants::refresh(&state, &client, &form),
+                Some(exchange::TOKEN_EXCHANGE | exchange::JWT_BEARER) if client == CLIENT.0 => {
+                    exchange::exchange(&state, &client, &form)
+                }
                 _ => refuse(StatusCode::BAD_REQUEST, "unsupported_grant_type"),
             }
         },
@@ -253,18 +262,28 @@ pub(super) fn refuse(status: StatusCode, code: &str) -> (StatusCode, String) {
 fn client_credentials(state: &State, form: &Parameters) -> String {
     let scope = parameter(form, "scope").unwrap_or_default();
     let audience = parameter(form, "audience").or_else(|| parameter(form, "resource"));
+    let (edits, lifetime) = state.issuing();
     let token = match audience {
-        Some(audience) => state
-            .token(Algorithm::Rs256, audience)
-            .subject(CLIENT.0)
-            .scope(scope)
-            .build(),
+        Some(audience) => edits.access_token(
+            state
+                .token(Algorithm::Rs256, audience)
+                .subject(CLIENT.0)
+                .scope(scope)
+                .expires_in(lifetime),
+        ),
         // As Auth0 does: without an audience nobody but the provider can read it.
         None if scope.is_empty() => opaque_token(),
         None => encrypted_token(&state.issuer),
     };
-    json!({"access_token": token, "token_type": "Bearer", "expires_in": 3600, "scope": scope})
-        .to_string()
+    edits.answer(
+        "client_credentials",
+        json!({
+            "access_token": token,
+            "token_type": "Bearer",
+            "expires_in": lifetime.as_secs(),
+            "scope": scope,
+        }),
+    )
 }
 
 /// The client that a form comes from, if it proves it.

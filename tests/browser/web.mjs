@@ -2,29 +2,12 @@
 // should be. The one argument is a JSON object: `url`, `folder` for screenshots, `embedded` if the
 // provider shows its page, `waits` if tokens are short-lived enough to watch one renew itself.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { chromium } from 'playwright-core';
+import { launch } from './chromium.mjs';
 
 const { url, folder, embedded, waits } = JSON.parse(process.argv[2]);
-const profile = mkdtempSync(join(tmpdir(), 'tower-oidc-browser-'));
-const context = await chromium.launchPersistentContext(profile, {
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  ignoreHTTPSErrors: true,
-  viewport: { width: 900, height: 700 },
-  timeout: 60_000,
-  args: [
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-  ],
-});
+const { context, close } = await launch();
 const isSecure = url.startsWith('https:');
 const name = isSecure ? '__Host-session' : 'session';
 const complaints = [];
@@ -114,6 +97,5 @@ try {
   assert.deepEqual(complaints, []);
   console.log('ok');
 } finally {
-  await context.close();
-  rmSync(profile, { recursive: true, force: true });
+  await close();
 }

@@ -1,27 +1,31 @@
-//! A real browser before the `web` example: by itself, with a certified provider, and behind a proxy
+//! A real browser before the `web` and `gateway` examples: by itself, with a certified provider, and behind a proxy
 //! that brings https. What it saw lies in `target/screenshots`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::programs::{Program, example, folder, provider};
 use crate::web::{free_port, settings};
 
 fn browse(name: &str, url: &str, embedded: bool, waits: bool) {
+    run(
+        "web.mjs",
+        name,
+        &json!({"url": url, "embedded": embedded, "waits": waits}),
+    );
+}
+
+fn run(script: &str, name: &str, options: &Value) {
     let screenshots: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("target/screenshots")
         .join(name);
     std::fs::create_dir_all(&screenshots).unwrap();
-    let options = json!({
-        "url": url,
-        "folder": screenshots,
-        "embedded": embedded,
-        "waits": waits,
-    });
+    let mut options = options.clone();
+    options["folder"] = json!(screenshots);
     let output = Command::new("node")
-        .args(["web.mjs", &options.to_string()])
+        .args([script, &options.to_string()])
         .current_dir(folder("browser"))
         .output()
         .unwrap();
@@ -84,4 +88,12 @@ fn behind_a_proxy_that_brings_https_cookies_are_kept_to_the_host() {
     browse("https", &origin, false, true);
     drop(caddy);
     std::fs::remove_dir_all(&home).unwrap();
+}
+
+#[test]
+#[ignore = "needs Node, playwright-core and Chromium; the full test run brings them"]
+fn a_gateway_passes_on_sockets_and_streams_to_its_own_pages_alone() {
+    let gateway = Program::start(&mut example("gateway", &[]), "listening on ");
+    run("gateway.mjs", "gateway", &json!({"url": gateway.address()}));
+    assert_eq!(gateway.stop().0, Some(0));
 }

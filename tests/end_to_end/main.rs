@@ -4,7 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod api;
+mod calls;
 mod chromium;
+mod gateway;
 mod programs;
 mod redis;
 mod web;

@@ -2,11 +2,13 @@
 
 use tower_oidc::bearer::Bearer;
 use tower_oidc::login::{LiveToken, Login};
+use tower_oidc::outbound::{ClientCredentials, Destination, OnBehalfOf, Outbound, TokenExchange};
 use tower_oidc::require::Require;
+use tower_oidc::tonic::{GrpcLayer, StreamExpiryLayer};
 use tower_oidc::{
-    BearerLayer, Client, ConfigError, HttpClient, KeyRing, LoginError, LoginLayer, Policy,
-    Principal, ProtectedResource, Provider, ProviderBuilder, ProviderError, Rejection,
-    RequireLayer, Session, Verifier, VerifierBuilder, VerifyError,
+    BearerLayer, Client, ConfigError, HttpClient, KeyRing, LoginError, LoginLayer, OutboundError,
+    OutboundLayer, Policy, Principal, ProtectedResource, Provider, ProviderBuilder, ProviderError,
+    Rejection, RequireLayer, Session, Verifier, VerifierBuilder, VerifyError,
 };
 
 use crate::support::Inner;
@@ -53,6 +55,22 @@ fn everything_can_be_shared_between_threads() {
     cloned::<LiveToken>();
     cloned::<LoginError>();
     error::<LoginError>();
+    shared::<OutboundLayer>();
+    shared::<Outbound<Inner>>();
+    shared::<ClientCredentials>();
+    shared::<TokenExchange>();
+    shared::<OnBehalfOf>();
+    shared::<Destination>();
+    cloned::<OutboundLayer>();
+    cloned::<ClientCredentials>();
+    cloned::<TokenExchange>();
+    cloned::<OnBehalfOf>();
+    cloned::<Destination>();
+    error::<OutboundError>();
+    shared::<GrpcLayer>();
+    shared::<StreamExpiryLayer>();
+    cloned::<GrpcLayer>();
+    cloned::<StreamExpiryLayer>();
 }
 
 #[test]

@@ -3,8 +3,10 @@
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use tower_oidc::testing::{Endpoint, Fault};
 
-use crate::browser::{App, Browser};
+use crate::browser::{App, Browser, client};
 use crate::support::{Api, seconds};
+use crate::upstream::{ORDERS, Upstream, call, development, get};
+use tower_oidc::OutboundLayer;
 
 fn counted(snapshotter: &Snapshotter) -> Vec<(String, u64)> {
     let mut rows: Vec<_> = snapshotter
@@ -88,6 +90,39 @@ async fn d18_renewals_and_sign_ins_are_counted_by_closed_words() {
         ("tower_oidc_refreshes_total terminal", 1),
         ("tower_oidc_sign_ins_total signed_in", 1),
         ("tower_oidc_sign_ins_total code_rejected", 1),
+    ] {
+        assert!(
+            rows.contains(&(name.to_owned(), count)),
+            "{name} {count} in {rows:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn d18_calls_that_leave_are_counted_by_closed_words() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let (idp, clock) = development().await;
+    let provider = idp.provider().unwrap();
+    let layer = OutboundLayer::client_credentials(&provider, client(), ORDERS).unwrap();
+    let service = Upstream::new().behind(&layer);
+    for _ in 0..3 {
+        call(&service, get(ORDERS)).await.unwrap();
+    }
+    let refusing = Upstream::refusing(|_| true).behind(&layer);
+    call(&refusing, get(ORDERS)).await.unwrap();
+    clock.advance(seconds(3_600));
+    idp.set_fault(Endpoint::Token, Fault::Status(500));
+    call(&service, get(ORDERS)).await.unwrap_err();
+    let rows = counted(&snapshotter);
+    for (name, count) in [
+        ("tower_oidc_outbound_grants_total granted", 2),
+        ("tower_oidc_outbound_grants_total status", 1),
+        ("tower_oidc_outbound_requests_total waited", 1),
+        ("tower_oidc_outbound_requests_total ready", 3),
+        ("tower_oidc_outbound_requests_total repeated", 1),
+        ("tower_oidc_outbound_requests_total unavailable", 1),
     ] {
         assert!(
             rows.contains(&(name.to_owned(), count)),

@@ -534,7 +534,7 @@ async fn f34_f44_f45_a_handle_yields_a_live_token_each_time() {
                 .as_str(),
             text
         );
-        assert!(token.to_authorization().unwrap().is_sensitive());
+        assert!(token.to_authorization().is_sensitive());
         seen.push(text);
         app.hour_passes();
     }

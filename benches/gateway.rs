@@ -1,0 +1,161 @@
+//! Requests per second through the gateway's proxy, with the layers around it and without, and to the
+//! service behind it. All of them and the load share the machine: compare within one run only.
+//!
+//! `cargo bench --bench gateway --all-features` needs wrk; `SECONDS` says how long each run takes (5).
+#![expect(clippy::print_stdout, reason = "a program for people")]
+
+#[path = "../examples/gateway/proxy.rs"]
+mod proxy;
+
+use std::error::Error;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::{MethodRouter, any, get};
+use axum::{Router, serve};
+use http::{Request, Uri};
+use proxy::{Plain, Proxy};
+use reqwest::cookie::{CookieStore, Jar};
+use tokio::net::TcpListener;
+use tower::Layer;
+use tower_oidc::outbound::Outbound;
+use tower_oidc::testing::DevelopmentProvider;
+use tower_oidc::{Client, KeyRing, LoginLayer, OutboundLayer, Principal};
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+const AUDIENCE: &str = "https://api.example.com";
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    if std::env::args().any(|argument| argument == "--test") {
+        return Ok(());
+    }
+    let upstream = start(Router::new().route("/", get(|| async { "hello\n" }))).await?;
+    let public: Uri = upstream.parse()?;
+
+    let bare = Proxy::new(proxy::plain()?, &upstream, public.clone());
+    let bare = behind(&any(forward_bare)).with_state(bare);
+    let bare = start(bare).await?;
+
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let gateway = format!("http://{}", listener.local_addr()?);
+    let idp = DevelopmentProvider::start().await?;
+    idp.set_token_lifetime(Duration::from_secs(3_600));
+    let verifier = idp.provider()?.verifier(AUDIENCE)?;
+    let client = Client::with_secret("development", "development-secret")?;
+    let login = LoginLayer::builder(verifier, client, &gateway, KeyRing::ephemeral()?).build()?;
+    // A token of the same length, and nobody signed in.
+    let fixed = OutboundLayer::fixed(&"x".repeat(900), &upstream)?;
+    let fixed = Proxy::new(fixed.layer(proxy::plain()?), &upstream, public.clone());
+    let fixed = start(behind(&any(forward_fixed)).with_state(fixed)).await?;
+
+    let relay = OutboundLayer::relay(&upstream)?;
+    let whole = Proxy::new(relay.layer(proxy::plain()?), &upstream, public);
+    let whole = behind(&any(forward)).with_state(whole).layer(login);
+    tokio::spawn(async move { serve(listener, whole).await });
+    let cookie = sign_in(&gateway).await?;
+
+    // Once for warmth, and then in turns, so that whatever else the machine does is shared.
+    let mut rates = [const { Vec::new() }; 4];
+    for round in 0..4 {
+        for (at, url) in [
+            (0, upstream.clone()),
+            (1, format!("{bare}/upstream/")),
+            (2, format!("{fixed}/upstream/")),
+            (3, format!("{gateway}/upstream/")),
+        ] {
+            let rate = load(&url, &cookie).await?;
+            if round > 0 {
+                rates[at].push(rate);
+            }
+        }
+    }
+    let [direct, bare, fixed, whole] = rates.map(|mut rates| {
+        rates.sort_by(f64::total_cmp);
+        rates[rates.len() / 2]
+    });
+    println!("the service itself       {direct:>8.0} requests/s");
+    println!("the proxy without layers {bare:>8.0} requests/s");
+    println!(
+        "with a fixed token       {fixed:>8.0} requests/s, {:.2} of the proxy's",
+        fixed / bare
+    );
+    println!(
+        "the gateway              {whole:>8.0} requests/s, {:.2} of the proxy's",
+        whole / bare
+    );
+    Ok(())
+}
+
+fn behind<S: Clone + Send + Sync + 'static>(forward: &MethodRouter<S>) -> Router<S> {
+    proxy::PATHS
+        .into_iter()
+        .fold(Router::new(), |router, path| {
+            router.route(path, forward.clone())
+        })
+}
+
+async fn start(app: Router) -> Result<String, BoxError> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = format!("http://{}", listener.local_addr()?);
+    tokio::spawn(async move { serve(listener, app).await });
+    Ok(address)
+}
+
+async fn forward_bare(State(proxy): State<Proxy<Plain>>, request: Request<Body>) -> Response {
+    proxy.forward(None, request).await
+}
+
+async fn forward_fixed(
+    State(proxy): State<Proxy<Outbound<Plain>>>,
+    request: Request<Body>,
+) -> Response {
+    proxy.forward(None, request).await
+}
+
+async fn forward(
+    principal: Principal,
+    State(proxy): State<Proxy<Outbound<Plain>>>,
+    request: Request<Body>,
+) -> Response {
+    proxy.forward(Some(principal), request).await
+}
+
+async fn sign_in(gateway: &str) -> Result<String, BoxError> {
+    let jar = Arc::new(Jar::default());
+    let browser = reqwest::Client::builder()
+        .cookie_provider(Arc::clone(&jar))
+        .build()?;
+    let start = format!("{gateway}/oauth/openid?return_to=/upstream/");
+    let page = browser.get(start).header("accept", "text/html");
+    page.send().await?.error_for_status()?;
+    let cookies = jar.cookies(&gateway.parse()?).ok_or("no cookie")?;
+    Ok(cookies.to_str()?.to_owned())
+}
+
+async fn load(url: &str, cookie: &str) -> Result<f64, BoxError> {
+    let seconds = std::env::var("SECONDS").unwrap_or_else(|_| "5".to_owned());
+    let (url, header) = (url.to_owned(), format!("cookie: {cookie}"));
+    let output = tokio::task::spawn_blocking(move || {
+        Command::new("wrk")
+            .args(["-t1", "-c32", &format!("-d{seconds}s"), "-H", &header, &url])
+            .output()
+    })
+    .await?
+    .map_err(|error| format!("wrk cannot be started: {error}; install it"))?;
+    let text = String::from_utf8(output.stdout)?;
+    if text.contains("Non-2xx") {
+        return Err(text.into());
+    }
+    let rate = text
+        .split("Requests/sec:")
+        .nth(1)
+        .and_then(|rest| rest.split_whitespace().next())
+        .ok_or("wrk told no rate")?;
+    Ok(rate.parse()?)
+}

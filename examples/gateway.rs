@@ -1,0 +1,116 @@
+//! A gateway: browsers sign in here, and everything under `/upstream/` goes to a service behind it with
+//! the session's access token.
+//!
+//! With nothing set, a development provider and a service to stand behind start beside it: open the
+//! address that is printed and sign in. With the settings of `tower_oidc::env` it signs in at a real
+//! provider, as the `web` example does, and `UPSTREAM_URL` names the service:
+//!
+//! ```sh
+//! set -a; . ./.env; set +a
+//! UPSTREAM_URL=https://orders.internal cargo run --example gateway --all-features
+//! ```
+//!
+//! The client's cookies and `Authorization` stay here, and so does every field by which services are told
+//! who is calling. Bodies stream both ways, and WebSockets are passed on. `HOST` and `PORT`
+//! (127.0.0.1:3080) say where it listens, `DOMAIN_SERVER` how it is called from outside, `RUST_LOG` what
+//! is logged on stderr.
+//!
+//! Do not copy: the development provider. Whoever reaches it signs in as anybody. And a service that
+//! serves pages shares this origin with the gateway: put one here only if you trust its pages as your own.
+#![expect(clippy::print_stdout, reason = "a program for people")]
+
+#[path = "gateway/proxy.rs"]
+mod proxy;
+#[path = "support/site.rs"]
+mod site;
+mod support;
+#[path = "gateway/upstream.rs"]
+mod upstream;
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use axum::{Extension, Router};
+use http::{Request, Uri};
+use proxy::{Plain, Proxy};
+use site::{Button, Site, escape};
+use tower::Layer;
+use tower_oidc::outbound::Outbound;
+use tower_oidc::{LoginLayer, OutboundLayer, Principal, Session};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    support::ended("gateway", run().await)
+}
+
+async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
+    support::start_log();
+    let listener = support::listen().await?;
+    let address = format!("http://{}", listener.local_addr()?);
+    let Site {
+        login,
+        verifier,
+        button,
+        embedded: _embedded,
+    } = Site::at(&listener).await?;
+    let login = login.build()?;
+    let upstream = match std::env::var("UPSTREAM_URL") {
+        Ok(url) if !url.is_empty() => url,
+        _ => {
+            let address = upstream::start(&verifier).await?;
+            println!("no UPSTREAM_URL is set: a service runs at {address}");
+            address
+        }
+    };
+    let relay = OutboundLayer::relay(&support::origin("UPSTREAM_URL", &upstream)?)
+        .map_err(|error| format!("UPSTREAM_URL: {error}"))?;
+    let public: Uri = std::env::var("DOMAIN_SERVER").unwrap_or(address).parse()?;
+    let proxy = Proxy::new(relay.layer(proxy::plain()?), &upstream, public);
+    let behind = proxy::PATHS
+        .into_iter()
+        .fold(Router::new(), |router, path| {
+            router.route(path, any(forward))
+        });
+    let site = Router::new()
+        .route("/", get(home))
+        .merge(behind.with_state(proxy))
+        .layer(Extension(Arc::new(button)))
+        .layer(Extension(login.clone()))
+        .merge(site::open(&login))
+        .layer(login);
+    println!("listening on http://{}", listener.local_addr()?);
+    let serving = axum::serve(listener, site).with_graceful_shutdown(support::asked_to_stop());
+    support::served(serving).await?;
+    Ok(())
+}
+
+async fn forward(
+    principal: Principal,
+    State(proxy): State<Proxy<Outbound<Plain>>>,
+    request: Request<Body>,
+) -> Response {
+    proxy.forward(Some(principal), request).await
+}
+
+async fn home(
+    session: Option<Session>,
+    Extension(button): Extension<Arc<Button>>,
+    Extension(login): Extension<LoginLayer>,
+) -> impl IntoResponse {
+    let body = match session {
+        Some(session) => format!(
+            "<h1>Hello, {}</h1><p>What lies under <a href=\"/upstream/\"><code>/upstream/</code></a> \
+             comes from the service behind, which is called with your access token. The token \
+             itself never reaches your browser.</p>{}",
+            escape(session.subject()),
+            site::sign_out_button(&login)
+        ),
+        None => site::signed_out(&button, &login),
+    };
+    site::page(&body, &button)
+}

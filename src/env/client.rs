@@ -1,0 +1,46 @@
+//! Who we are at the provider, and for what we ask it.
+
+use std::fs;
+
+use crate::env::common::in_environment;
+use crate::env::read::Variables;
+use crate::error::ConfigError;
+use crate::provider::Client;
+
+/// The audience that is asked for, where one is.
+pub(super) fn requested_audience(variables: &Variables) -> Option<String> {
+    variables
+        .text("OPENID_REQUEST_AUDIENCE")
+        .or_else(|| variables.list("OPENID_AUDIENCE")?.into_iter().next())
+}
+
+pub(super) fn client(variables: &Variables, id: &str) -> Result<Client, ConfigError> {
+    const FILE: &str = "OPENID_CLIENT_SECRET_FILE";
+    let secret = match (variables.text("OPENID_CLIENT_SECRET"), variables.text(FILE)) {
+        (Some(_), Some(_)) => {
+            return Err(ConfigError::Contradiction {
+                setting: "OPENID_CLIENT_SECRET".into(),
+                other: FILE.into(),
+                remedy: "set one of them".into(),
+            });
+        }
+        (Some(secret), None) => Some(secret),
+        (None, Some(path)) => {
+            let text = fs::read_to_string(&path).map_err(|error| {
+                ConfigError::invalid(
+                    FILE,
+                    &path,
+                    format!("it cannot be read: {error}"),
+                    "name a file that holds the client secret and nothing else",
+                )
+            })?;
+            Some(text.trim_end().to_owned())
+        }
+        (None, None) => None,
+    };
+    match secret {
+        Some(secret) => Client::with_secret(id, &secret),
+        None => Client::public(id),
+    }
+    .map_err(in_environment)
+}

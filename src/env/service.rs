@@ -1,0 +1,146 @@
+use std::fmt;
+
+use crate::env::client::{client, requested_audience};
+use crate::env::common::{CommonSettings, in_environment, issuer, line};
+use crate::env::read::Variables;
+use crate::error::ConfigError;
+use crate::outbound::{ClientCredentials, Target};
+use crate::provider::{Client, Provider};
+
+/// The settings of a service that calls others with tokens of its own, read and checked. `Display`
+/// shows the effective values, secrets redacted.
+#[derive(Debug, Clone)]
+pub struct ServiceSettings {
+    common: CommonSettings,
+    client: Client,
+    tokens: ClientCredentials,
+    audience: Option<String>,
+    resources: Vec<String>,
+    scope: Option<String>,
+}
+
+/// Scopes that a person is asked for, which may stand in settings that are shared with a sign-in.
+const OF_PERSONS: [&str; 6] = [
+    "openid",
+    "profile",
+    "email",
+    "address",
+    "phone",
+    "offline_access",
+];
+
+impl ServiceSettings {
+    /// Reads the process's environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the variable and the remedy.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::read(&Variables::from_env()?)
+    }
+
+    /// Reads these names and values, as from a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the variable and the remedy.
+    pub fn from_pairs<N, V>(pairs: impl IntoIterator<Item = (N, V)>) -> Result<Self, ConfigError>
+    where
+        N: Into<String>,
+        V: Into<String>,
+    {
+        Self::read(&Variables::from_pairs(pairs))
+    }
+
+    fn read(variables: &Variables) -> Result<Self, ConfigError> {
+        let ignored = variables.check_names()?;
+        let issuer = issuer(variables)?;
+        let client_id = variables.required("OPENID_CLIENT_ID", "copy it from the provider")?;
+        let client = client(variables, &client_id)?;
+        if client.is_public() {
+            return Err(ConfigError::missing(
+                "OPENID_CLIENT_SECRET",
+                "a service gets tokens of its own by proving who it is; copy the secret from the \
+                 provider",
+            ));
+        }
+        let scope = variables.text("OPENID_SCOPE").and_then(|scope| {
+            let words: Vec<_> = scope
+                .split_ascii_whitespace()
+                .filter(|word| !OF_PERSONS.contains(word))
+                .collect();
+            (!words.is_empty()).then(|| words.join(" "))
+        });
+        let audiences = variables.list("OPENID_AUDIENCE").unwrap_or(vec![client_id]);
+        let common = CommonSettings::read(variables, ignored, issuer, audiences)?;
+        let audience = requested_audience(variables);
+        let resources = variables.list("OPENID_RESOURCE").unwrap_or_default();
+        let target = target(audience.as_deref(), &resources, scope.as_deref());
+        let target = target.map_err(in_environment)?;
+        Ok(Self {
+            tokens: ClientCredentials::new(&common.provider, client.clone(), target),
+            common,
+            client,
+            audience,
+            resources,
+            scope,
+        })
+    }
+
+    /// Tokens of this service's own, for an [`OutboundLayer`](crate::OutboundLayer). Clones share them.
+    #[must_use]
+    pub fn tokens(&self) -> &ClientCredentials {
+        &self.tokens
+    }
+
+    /// The provider.
+    #[must_use]
+    pub fn provider(&self) -> &Provider {
+        &self.common.provider
+    }
+
+    /// Whether more is to be logged (`DEBUG_OPENID_REQUESTS`).
+    #[must_use]
+    pub fn debug_requests(&self) -> bool {
+        self.common.debug_requests
+    }
+}
+
+fn target(
+    audience: Option<&str>,
+    resources: &[String],
+    scope: Option<&str>,
+) -> Result<Target, ConfigError> {
+    let mut target = Target::unspecified();
+    if let Some(audience) = audience {
+        target = target.add_audience(audience)?;
+    }
+    for resource in resources {
+        target = target.add_resource(resource)?;
+    }
+    match scope {
+        Some(scope) => target.with_scope(scope),
+        None => Ok(target),
+    }
+}
+
+impl fmt::Display for ServiceSettings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.common.fmt(formatter)?;
+        let resources = self.resources.join(",");
+        for (name, value) in [
+            ("OPENID_CLIENT_ID", Some(self.client.id())),
+            (
+                "OPENID_CLIENT_SECRET",
+                Some(self.client.secret_for_people()),
+            ),
+            ("OPENID_REQUEST_AUDIENCE", self.audience.as_deref()),
+            (
+                "OPENID_RESOURCE",
+                Some(&*resources).filter(|text| !text.is_empty()),
+            ),
+            ("OPENID_SCOPE", self.scope.as_deref()),
+        ] {
+            line(formatter, name, value)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,309 @@
+//! The one outbound future: without a token, with one, and once more with a newer one.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Request, Response, StatusCode};
+use pin_project::pin_project;
+use tower_service::Service;
+
+use crate::error::OutboundError;
+use crate::live_token::LiveToken;
+use crate::observe;
+use crate::outbound::layer::Settings;
+use crate::outbound::repeat::Repeat;
+use crate::token_source::{Asked, Supply, TokenFuture, TokenSource};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The response of an [`Outbound`](crate::outbound::Outbound) service.
+#[pin_project]
+pub struct OutboundFuture<S, R, B, C>
+where
+    S: Service<Request<B>>,
+{
+    #[pin]
+    state: State<S, R, B, C>,
+}
+
+#[pin_project(project = StateProjection)]
+enum State<S, R, B, C>
+where
+    S: Service<Request<B>>,
+{
+    Failed(Option<OutboundError>),
+    Bare(#[pin] S::Future),
+    /// The token must come first.
+    Waiting {
+        token: TokenFuture,
+        // Taken once, when the token is there.
+        held: Option<(S, Request<B>, Settings, R)>,
+    },
+    Sent {
+        #[pin]
+        response: S::Future,
+        token: LiveToken,
+        // Taken once, when the token is refused.
+        again: Option<Again<S, B>>,
+    },
+    /// The token was refused, and a newer one is on its way.
+    Renewing {
+        token: TokenFuture,
+        // Taken once, when the newer token is there, or is not to be had.
+        held: Option<(Response<C>, Again<S, B>)>,
+    },
+    /// The service must be ready once more.
+    Readying(Option<(S, Request<B>)>),
+}
+
+/// What a second attempt takes.
+struct Again<S, B> {
+    inner: S,
+    request: Request<B>,
+    source: Arc<dyn TokenSource>,
+}
+
+/// The request once more, if its body can be sent once more.
+pub(super) struct Repeatable<B>(Request<B>);
+
+impl<B> Repeatable<B> {
+    pub(super) fn of<R: Repeat<B>>(request: &Request<B>, repeat: &R) -> Option<Self> {
+        let body = repeat.copy(request.body())?;
+        let mut copy = Request::new(body);
+        copy.method_mut().clone_from(request.method());
+        copy.uri_mut().clone_from(request.uri());
+        *copy.version_mut() = request.version();
+        copy.headers_mut().clone_from(request.headers());
+        copy.extensions_mut().clone_from(request.extensions());
+        Some(Self(copy))
+    }
+}
+
+impl<S, R, B, C> OutboundFuture<S, R, B, C>
+where
+    S: Service<Request<B>>,
+{
+    pub(super) fn bare(response: S::Future) -> Self {
+        Self {
+            state: State::Bare(response),
+        }
+    }
+
+    pub(super) fn failed(error: OutboundError) -> Self {
+        Self {
+            state: State::failed(error),
+        }
+    }
+
+    pub(super) fn waiting(
+        inner: S,
+        request: Request<B>,
+        token: TokenFuture,
+        settings: Settings,
+        repeat: R,
+    ) -> Self {
+        Self {
+            state: State::Waiting {
+                token,
+                held: Some((inner, request, settings, repeat)),
+            },
+        }
+    }
+
+    pub(super) fn sent(
+        inner: S,
+        request: Request<B>,
+        token: LiveToken,
+        again: Repeatable<B>,
+        settings: &Settings,
+    ) -> Self {
+        Self {
+            state: State::sent(inner, request, token, Some(again), settings),
+        }
+    }
+
+    pub(super) fn sent_once(inner: &mut S, request: Request<B>, token: LiveToken) -> Self {
+        Self {
+            state: State::Sent {
+                response: inner.call(attach(request, &token)),
+                token,
+                again: None,
+            },
+        }
+    }
+}
+
+impl<S, R, B, C> State<S, R, B, C>
+where
+    S: Service<Request<B>>,
+{
+    fn failed(error: OutboundError) -> Self {
+        observe::left(error.kind().as_str());
+        tracing::debug!(
+            kind = error.kind().as_str(),
+            host = error.host(),
+            "a request did not leave: there is no token for it"
+        );
+        Self::Failed(Some(error))
+    }
+
+    fn sent(
+        mut inner: S,
+        request: Request<B>,
+        token: LiveToken,
+        again: Option<Repeatable<B>>,
+        settings: &Settings,
+    ) -> Self {
+        let response = inner.call(attach(request, &token));
+        Self::Sent {
+            response,
+            token,
+            again: again.map(|Repeatable(request)| Again {
+                inner,
+                request,
+                source: Arc::clone(&settings.source),
+            }),
+        }
+    }
+}
+
+fn attach<B>(mut request: Request<B>, token: &LiveToken) -> Request<B> {
+    let headers = request.headers_mut();
+    headers.insert(AUTHORIZATION, token.to_authorization());
+    request
+}
+
+/// 401 by HTTP ([RFC 9110 §15.5.2](https://www.rfc-editor.org/rfc/rfc9110#section-15.5.2)), or the
+/// same by gRPC where the answer has nothing else to say.
+fn refuses_token(status: StatusCode, headers: &HeaderMap) -> bool {
+    const UNAUTHENTICATED: &[u8] = b"16";
+    status == StatusCode::UNAUTHORIZED
+        || headers
+            .get("grpc-status")
+            .is_some_and(|code| code.as_bytes() == UNAUTHENTICATED)
+}
+
+impl<S, R, B, C> Future for OutboundFuture<S, R, B, C>
+where
+    S: Service<Request<B>, Response = Response<C>>,
+    S::Error: Into<BoxError>,
+    R: Repeat<B>,
+{
+    type Output = Result<Response<C>, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let next = match state.as_mut().project() {
+                StateProjection::Failed(error) => {
+                    return match error.take() {
+                        Some(error) => Poll::Ready(Err(error.into())),
+                        // Polled again after its end, which the contract of futures leaves open.
+                        None => Poll::Pending,
+                    };
+                }
+                StateProjection::Bare(response) => {
+                    return response.poll(context).map_err(Into::into);
+                }
+                StateProjection::Waiting { token, held } => {
+                    let token = ready!(token.as_mut().poll(context));
+                    let Some((inner, request, settings, repeat)) = held.take() else {
+                        return Poll::Pending;
+                    };
+                    match token {
+                        Ok(token) => {
+                            observe::left("waited");
+                            let again = Repeatable::of(&request, &repeat);
+                            State::sent(inner, request, token, again, &settings)
+                        }
+                        Err(error) => State::failed(error.at(request.uri().host())),
+                    }
+                }
+                StateProjection::Sent {
+                    response,
+                    token,
+                    again,
+                } => {
+                    let mut response = ready!(response.poll(context)).map_err(Into::into)?;
+                    if !refuses_token(response.status(), response.headers()) {
+                        return Poll::Ready(Ok(response));
+                    }
+                    token.mark_refused();
+                    let Some(again) = again.take() else {
+                        return Poll::Ready(Ok(response));
+                    };
+                    let request = &again.request;
+                    let asked = Asked::for_request(request.uri(), request.extensions());
+                    match again.source.supply(&asked) {
+                        Supply::Ready(newer) if !newer.is_refused() => again.with(&newer),
+                        // There is none that is newer.
+                        Supply::Ready(_) => return Poll::Ready(Ok(response)),
+                        Supply::Wait(token) => State::Renewing {
+                            token,
+                            held: Some((response, again)),
+                        },
+                        Supply::Refused(error) => {
+                            response.extensions_mut().insert(error);
+                            return Poll::Ready(Ok(response));
+                        }
+                    }
+                }
+                StateProjection::Renewing { token, held } => {
+                    let newer = ready!(token.as_mut().poll(context));
+                    let Some((mut response, again)) = held.take() else {
+                        return Poll::Pending;
+                    };
+                    match newer {
+                        Ok(newer) if !newer.is_refused() => again.with(&newer),
+                        Ok(_) => return Poll::Ready(Ok(response)),
+                        Err(error) => {
+                            response.extensions_mut().insert(error);
+                            return Poll::Ready(Ok(response));
+                        }
+                    }
+                }
+                StateProjection::Readying(held) => {
+                    let Some((inner, _)) = held else {
+                        return Poll::Pending;
+                    };
+                    ready!(inner.poll_ready(context)).map_err(Into::into)?;
+                    let Some((mut inner, request)) = held.take() else {
+                        return Poll::Pending;
+                    };
+                    State::Bare(inner.call(request))
+                }
+            };
+            state.set(next);
+        }
+    }
+}
+
+impl<S, B> Again<S, B> {
+    fn with<R, C>(self, newer: &LiveToken) -> State<S, R, B, C>
+    where
+        S: Service<Request<B>>,
+    {
+        observe::left("repeated");
+        State::Readying(Some((self.inner, attach(self.request, newer))))
+    }
+}
+
+impl<S, R, B, C> fmt::Debug for OutboundFuture<S, R, B, C>
+where
+    S: Service<Request<B>>,
+{
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self.state {
+            State::Failed(_) => "OutboundFuture(failed)",
+            State::Bare(_) => "OutboundFuture(bare)",
+            State::Waiting { .. } => "OutboundFuture(waiting)",
+            State::Sent { .. } => "OutboundFuture(sent)",
+            State::Renewing { .. } => "OutboundFuture(renewing)",
+            State::Readying(_) => "OutboundFuture(readying)",
+        })
+    }
+}

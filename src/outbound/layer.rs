@@ -1,0 +1,164 @@
+use std::fmt;
+use std::sync::Arc;
+
+use tower_layer::Layer;
+
+use crate::error::ConfigError;
+use crate::live_token::LiveToken;
+use crate::outbound::client_credentials::ClientCredentials;
+use crate::outbound::destination::Destination;
+use crate::outbound::relay::Relay;
+use crate::outbound::repeat::EmptyBodies;
+use crate::outbound::service::Outbound;
+use crate::provider::target::Target;
+use crate::provider::{Client, Provider};
+use crate::token_source::TokenSource;
+
+/// Attaches the right token to requests that leave. See the [module](crate::outbound) for the rule.
+#[must_use]
+#[derive(Clone)]
+pub struct OutboundLayer<R = EmptyBodies> {
+    settings: Settings,
+    repeat: R,
+}
+
+/// What every service of one layer shares.
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) destinations: Arc<[Destination]>,
+    pub(super) source: Arc<dyn TokenSource>,
+    pub(super) keeps_authorization: bool,
+}
+
+impl OutboundLayer {
+    /// Attaches tokens of this source to requests to this destination.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] if the destination is not an origin, or is neither https nor on
+    /// loopback.
+    pub fn new<D>(destination: D, source: impl TokenSource) -> Result<Self, ConfigError>
+    where
+        D: TryInto<Destination, Error: Into<ConfigError>>,
+    {
+        Ok(Self {
+            settings: Settings {
+                destinations: Arc::new([destination.try_into().map_err(Into::into)?]),
+                source: Arc::new(source),
+                keeps_authorization: false,
+            },
+            repeat: EmptyBodies,
+        })
+    }
+
+    /// Attaches the token of the caller: of the [`Principal`](crate::Principal) in the request's
+    /// extensions. Its session is asked each time; a token that came with a request is sent on where
+    /// [`allow_relay`](crate::BearerLayer::allow_relay) says that it may be.
+    ///
+    /// # Security
+    /// The other service can use the token wherever its audience lets it. Relay only to services that
+    /// belong to the same audience as this one; exchange it for others
+    /// ([RFC 9700 §2.3](https://www.rfc-editor.org/rfc/rfc9700#section-2.3),
+    /// [`TokenExchange`](crate::outbound::TokenExchange)).
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn relay<D>(destination: D) -> Result<Self, ConfigError>
+    where
+        D: TryInto<Destination, Error: Into<ConfigError>>,
+    {
+        Self::new(destination, Relay)
+    }
+
+    /// Attaches a token of this service's own, by client credentials, for whatever the provider grants
+    /// without being asked for anything. See [`ClientCredentials`] for how to ask for an audience, a
+    /// resource or a scope.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn client_credentials<D>(
+        provider: &Provider,
+        client: Client,
+        destination: D,
+    ) -> Result<Self, ConfigError>
+    where
+        D: TryInto<Destination, Error: Into<ConfigError>>,
+    {
+        Self::new(
+            destination,
+            ClientCredentials::new(provider, client, Target::unspecified()),
+        )
+    }
+
+    /// Attaches this token, always.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); and if the token cannot stand in a header.
+    pub fn fixed<D>(token: &str, destination: D) -> Result<Self, ConfigError>
+    where
+        D: TryInto<Destination, Error: Into<ConfigError>>,
+    {
+        let token = LiveToken::new(token).map_err(|error| {
+            ConfigError::invalid("token", "(redacted)", error.to_string(), "copy it whole")
+        })?;
+        Self::new(destination, token)
+    }
+}
+
+impl<R> OutboundLayer<R> {
+    /// Another destination for the same tokens.
+    ///
+    /// # Security
+    /// Each of them gets tokens that the others accept.
+    ///
+    /// # Errors
+    /// As [`new`](OutboundLayer::new).
+    pub fn add_destination<D>(mut self, destination: D) -> Result<Self, ConfigError>
+    where
+        D: TryInto<Destination, Error: Into<ConfigError>>,
+    {
+        let added = destination.try_into().map_err(Into::into)?;
+        let all = self.settings.destinations.iter().cloned().chain([added]);
+        self.settings.destinations = all.collect();
+        Ok(self)
+    }
+
+    /// Sends a request that has an `Authorization` field already with that very field. By default it
+    /// is an error: two sources of tokens for one service are most often a mistake.
+    pub fn keep_authorization(mut self) -> Self {
+        self.settings.keeps_authorization = true;
+        self
+    }
+
+    /// Which requests are sent a second time, with a newer token, when a service has refused the
+    /// first. Default: [those without a body](EmptyBodies).
+    pub fn with_repeat<N>(self, repeat: N) -> OutboundLayer<N> {
+        OutboundLayer {
+            settings: self.settings,
+            repeat,
+        }
+    }
+}
+
+impl<S, R: Clone> Layer<S> for OutboundLayer<R> {
+    type Service = Outbound<S, R>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Outbound::new(inner, self.settings.clone(), self.repeat.clone())
+    }
+}
+
+impl<R> fmt::Debug for OutboundLayer<R> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.settings.show("OutboundLayer", formatter)
+    }
+}
+
+impl Settings {
+    pub(super) fn show(&self, name: &str, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct(name)
+            .field("destinations", &self.destinations)
+            .field("keeps_authorization", &self.keeps_authorization)
+            .finish_non_exhaustive()
+    }
+}

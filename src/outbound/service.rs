@@ -1,0 +1,116 @@
+use std::fmt;
+use std::task::{Context, Poll};
+
+use http::header::AUTHORIZATION;
+use http::{Request, Response, Uri};
+use tower_service::Service;
+
+use crate::error::{OutboundError, OutboundErrorKind};
+use crate::observe;
+use crate::outbound::future::{OutboundFuture, Repeatable};
+use crate::outbound::layer::Settings;
+use crate::outbound::repeat::{EmptyBodies, Repeat};
+use crate::token_source::{Asked, Supply};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A client whose requests carry tokens. Made by [`OutboundLayer`](crate::OutboundLayer).
+#[derive(Clone)]
+pub struct Outbound<S, R = EmptyBodies> {
+    inner: S,
+    settings: Settings,
+    repeat: R,
+}
+
+impl<S, R> Outbound<S, R> {
+    pub(super) fn new(inner: S, settings: Settings, repeat: R) -> Self {
+        Self {
+            inner,
+            settings,
+            repeat,
+        }
+    }
+}
+
+impl<S, R, B, C> Service<Request<B>> for Outbound<S, R>
+where
+    S: Service<Request<B>, Response = Response<C>> + Clone,
+    S::Error: Into<BoxError>,
+    R: Repeat<B> + Clone,
+{
+    type Response = Response<C>;
+    type Error = BoxError;
+    type Future = OutboundFuture<S, R, B, C>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        match self.settings.wants_token(&request) {
+            Ok(true) => {}
+            Ok(false) => return OutboundFuture::bare(self.inner.call(request)),
+            Err(error) => return OutboundFuture::failed(error),
+        }
+        let asked = Asked::for_request(request.uri(), request.extensions());
+        match self.settings.source.supply(&asked) {
+            Supply::Ready(token) => {
+                observe::left_at_once();
+                match Repeatable::of(&request, &self.repeat) {
+                    Some(again) => {
+                        let inner = self.take_ready();
+                        OutboundFuture::sent(inner, request, token, again, &self.settings)
+                    }
+                    None => OutboundFuture::sent_once(&mut self.inner, request, token),
+                }
+            }
+            Supply::Wait(token) => {
+                let inner = self.take_ready();
+                let (settings, repeat) = (self.settings.clone(), self.repeat.clone());
+                OutboundFuture::waiting(inner, request, token, settings, repeat)
+            }
+            Supply::Refused(error) => OutboundFuture::failed(error.at(request.uri().host())),
+        }
+    }
+}
+
+impl<S: Clone, R> Outbound<S, R> {
+    /// The service that was polled ready is the one to call; its clone stays behind.
+    fn take_ready(&mut self) -> S {
+        let clone = self.inner.clone();
+        std::mem::replace(&mut self.inner, clone)
+    }
+}
+
+impl Settings {
+    fn wants_token<B>(&self, request: &Request<B>) -> Result<bool, OutboundError> {
+        let host = request.uri().host();
+        if !self.is_destination(request.uri())? {
+            return Ok(false);
+        }
+        if !request.headers().contains_key(AUTHORIZATION) {
+            return Ok(true);
+        }
+        if self.keeps_authorization {
+            return Ok(false);
+        }
+        Err(OutboundError::from(OutboundErrorKind::AuthorizationPresent).at(host))
+    }
+
+    fn is_destination(&self, uri: &Uri) -> Result<bool, OutboundError> {
+        for destination in &*self.destinations {
+            match destination.is_origin_of(uri) {
+                Some(true) => return Ok(true),
+                Some(false) => {}
+                None => return Err(OutboundErrorKind::NoOrigin.into()),
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl<S: fmt::Debug, R> fmt::Debug for Outbound<S, R> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.settings.show("Outbound", formatter)
+    }
+}

@@ -1,0 +1,143 @@
+//! What a token is to be good for.
+
+#[cfg(feature = "outbound")]
+use crate::claims::{Audience, Scope};
+use crate::error::ConfigError;
+
+/// What a token is asked to be good for: audiences, resources and scopes, as far as the provider wants
+/// to be told.
+///
+/// ```
+/// use tower_oidc::outbound::Target;
+///
+/// # fn main() -> Result<(), tower_oidc::ConfigError> {
+/// let auth0 = Target::audience("https://orders.example.com")?;
+/// let entra = Target::scope("api://orders/.default")?;
+/// let rfc_8707 = Target::resource("https://orders.example.com/")?.with_scope("orders:read orders:write")?;
+/// # Ok(())
+/// # }
+/// ```
+#[cfg(feature = "outbound")]
+#[must_use]
+#[derive(Debug, Clone, Default)]
+pub struct Target {
+    audiences: Vec<String>,
+    resources: Vec<String>,
+    scope: Option<String>,
+}
+
+#[cfg(feature = "outbound")]
+impl Target {
+    /// Whatever the provider grants without being asked for anything.
+    pub fn unspecified() -> Self {
+        Self::default()
+    }
+
+    /// This audience, sent as `audience`: for Auth0, and in exchanges
+    /// ([RFC 8693 §2.1](https://www.rfc-editor.org/rfc/rfc8693#section-2.1)).
+    ///
+    /// # Errors
+    /// [`ConfigError`] if it is empty.
+    pub fn audience(audience: &str) -> Result<Self, ConfigError> {
+        Self::default().add_audience(audience)
+    }
+
+    /// This resource, sent as `resource`
+    /// ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)).
+    ///
+    /// # Errors
+    /// [`ConfigError`] if it is not an absolute URI without a fragment.
+    pub fn resource(resource: &str) -> Result<Self, ConfigError> {
+        Self::default().add_resource(resource)
+    }
+
+    /// These scopes, delimited by spaces.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if one of them is none.
+    pub fn scope(scope: &str) -> Result<Self, ConfigError> {
+        Self::default().with_scope(scope)
+    }
+
+    /// This audience as well.
+    ///
+    /// # Errors
+    /// As [`audience`](Self::audience).
+    pub fn add_audience(mut self, audience: &str) -> Result<Self, ConfigError> {
+        Audience::new(audience)?;
+        self.audiences.push(audience.to_owned());
+        Ok(self)
+    }
+
+    /// This resource as well.
+    ///
+    /// # Errors
+    /// As [`resource`](Self::resource).
+    pub fn add_resource(mut self, resource: &str) -> Result<Self, ConfigError> {
+        check_resource(resource)?;
+        self.resources.push(resource.to_owned());
+        Ok(self)
+    }
+
+    /// These scopes, delimited by spaces.
+    ///
+    /// # Errors
+    /// As [`scope`](Self::scope).
+    pub fn with_scope(mut self, scope: &str) -> Result<Self, ConfigError> {
+        for word in scope.split(' ') {
+            Scope::new(word)?;
+        }
+        self.scope = Some(scope.to_owned());
+        Ok(self)
+    }
+
+    /// As parameters of a grant (RFC 6749 §3.3, RFC 8707 §2, RFC 8693 §2.1).
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        let audiences = self.audiences.iter().map(|one| ("audience", one.as_str()));
+        let resources = self.resources.iter().map(|one| ("resource", one.as_str()));
+        let scope = self.scope.as_deref().map(|scope| ("scope", scope));
+        audiences.chain(resources).chain(scope)
+    }
+}
+
+/// [RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2): an absolute URI without a
+/// fragment.
+pub(crate) fn check_resource(resource: &str) -> Result<(), ConfigError> {
+    let is_absolute = url::Url::parse(resource).is_ok() && !resource.contains(['#', ' ']);
+    if is_absolute {
+        return Ok(());
+    }
+    Err(ConfigError::invalid(
+        "resource",
+        resource,
+        "it is not an absolute URI without a fragment",
+        "write the resource's identifier in full, such as https://api.example.com/",
+    ))
+}
+
+#[cfg(all(test, feature = "outbound"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ob_08_a_target_is_checked_where_it_is_written() {
+        assert!(Target::audience("").is_err());
+        assert!(Target::resource("orders").is_err());
+        assert!(Target::resource("https://a.example/#x").is_err());
+        assert!(Target::scope("a  b").is_err());
+        assert!(Target::scope("").is_err());
+        let target = Target::audience("a")
+            .and_then(|target| target.add_audience("b"))
+            .and_then(|target| target.add_resource("https://c.example/"))
+            .and_then(|target| target.with_scope("d e"))
+            .unwrap();
+        let parameters: Vec<_> = target.parameters().collect();
+        let expected = [
+            ("audience", "a"),
+            ("audience", "b"),
+            ("resource", "https://c.example/"),
+            ("scope", "d e"),
+        ];
+        assert_eq!(parameters, expected);
+    }
+}

@@ -1,0 +1,238 @@
+//! Streams that end when the caller's token does.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use ::tonic::Status;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use pin_project::pin_project;
+use tokio::time::Sleep;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::clock::{Clock, SharedClock, SystemClock, UnixTime};
+use crate::principal::Principal;
+use crate::tonic::refusals::kind;
+
+/// Ends the answers of gRPC calls, with `UNAUTHENTICATED`, when the token expires that the call was made
+/// with. Without it a stream lasts as long as it likes: tokens are checked when a call begins.
+///
+/// It goes inside of the layer that verifies the caller, such as [`BearerLayer`](crate::BearerLayer). What
+/// counts is the token of the very call, also where a session has newer ones: the client calls anew.
+#[must_use]
+#[derive(Debug, Clone)]
+pub struct StreamExpiryLayer {
+    clock: SharedClock,
+    leeway: Duration,
+}
+
+const LEEWAY: Duration = Duration::from_secs(60);
+
+impl StreamExpiryLayer {
+    /// Ends streams at the end of their tokens and 60 seconds, which is the leeway that verifiers have.
+    pub fn new() -> Self {
+        Self {
+            clock: SharedClock::new(SystemClock::new()),
+            leeway: LEEWAY,
+        }
+    }
+
+    /// How long after its end a token counts. Default: 60 seconds.
+    pub fn with_leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = leeway;
+        self
+    }
+
+    /// The clock by which tokens end. Default: the system's.
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = SharedClock::new(clock);
+        self
+    }
+}
+
+impl Default for StreamExpiryLayer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S> Layer<S> for StreamExpiryLayer {
+    type Service = StreamExpiry<S>;
+
+    fn layer(&self, inner: S) -> StreamExpiry<S> {
+        StreamExpiry {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+/// A service whose streams end. Made by [`StreamExpiryLayer`].
+#[derive(Debug, Clone)]
+pub struct StreamExpiry<S> {
+    inner: S,
+    layer: StreamExpiryLayer,
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for StreamExpiry<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+{
+    type Response = Response<ExpiringBody<ResBody>>;
+    type Error = S::Error;
+    type Future = ExpiryFuture<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let principal = request.extensions().get::<Principal>();
+        let end = principal
+            .filter(|_| kind(&request).is_some())
+            .map(|principal| End {
+                at: principal.expires_at().saturating_add(self.layer.leeway),
+                clock: self.layer.clock.clone(),
+                alarm: None,
+            });
+        ExpiryFuture {
+            response: self.inner.call(request),
+            end,
+        }
+    }
+}
+
+/// The response of a [`StreamExpiry`] service.
+#[pin_project]
+pub struct ExpiryFuture<F> {
+    #[pin]
+    response: F,
+    // Taken once, when the response is there.
+    end: Option<End>,
+}
+
+impl<F, B, E> Future for ExpiryFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<ExpiringBody<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = ready!(this.response.poll(context))?;
+        let end = this.end.take();
+        Poll::Ready(Ok(response.map(|inner| ExpiringBody {
+            inner: Some(inner),
+            end,
+        })))
+    }
+}
+
+impl<F> fmt::Debug for ExpiryFuture<F> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("ExpiryFuture")
+    }
+}
+
+/// When a stream ends, and what wakes it.
+struct End {
+    at: UnixTime,
+    clock: SharedClock,
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl End {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let left = self
+                .at
+                .as_seconds()
+                .saturating_sub(self.clock.now().as_seconds());
+            let Some(left) = u64::try_from(left).ok().filter(|left| *left > 0) else {
+                return Poll::Ready(());
+            };
+            // The alarm may ring early, where the clock has been set back.
+            let alarm = self
+                .alarm
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(Duration::from_secs(left))));
+            ready!(alarm.as_mut().poll(context));
+            self.alarm = None;
+        }
+    }
+}
+
+/// A body that ends when a token does.
+#[pin_project]
+pub struct ExpiringBody<B> {
+    /// `None` once it was ended.
+    #[pin]
+    inner: Option<B>,
+    end: Option<End>,
+}
+
+impl<B: Default> Default for ExpiringBody<B> {
+    fn default() -> Self {
+        Self {
+            inner: Some(B::default()),
+            end: None,
+        }
+    }
+}
+
+impl<B: Body> Body for ExpiringBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let mut this = self.project();
+        let Some(inner) = this.inner.as_mut().as_pin_mut() else {
+            return Poll::Ready(None);
+        };
+        let is_over = this
+            .end
+            .as_mut()
+            .is_some_and(|end| end.poll(context).is_ready());
+        if !is_over {
+            return inner.poll_frame(context);
+        }
+        // What the handler still does for it ends as well.
+        this.inner.set(None);
+        let mut trailers = HeaderMap::new();
+        // Adding the status of a text without metadata cannot fail.
+        let _ = expired().add_header(&mut trailers);
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match (&self.inner, &self.end) {
+            (Some(inner), None) => inner.size_hint(),
+            (None, _) => SizeHint::with_exact(0),
+            // It may end before it is whole.
+            (Some(_), Some(_)) => SizeHint::default(),
+        }
+    }
+}
+
+fn expired() -> Status {
+    super::refusals::status(StatusCode::UNAUTHORIZED)
+}
+
+impl<B> fmt::Debug for ExpiringBody<B> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ExpiringBody")
+            .field("ends_at", &self.end.as_ref().map(|end| end.at))
+            .finish_non_exhaustive()
+    }
+}

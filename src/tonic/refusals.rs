@@ -1,0 +1,193 @@
+//! Refusals in gRPC's words.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use ::tonic::{Code, Status};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SET_COOKIE, VARY, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use pin_project::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+#[cfg(feature = "login")]
+use crate::error::LoginError;
+use crate::gate::answer::Rejection;
+
+/// Puts refusals of the layers within into gRPC's words. See the [module](crate::tonic) for the rule.
+#[must_use]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct GrpcLayer {
+    always: bool,
+}
+
+impl GrpcLayer {
+    /// For calls whose content type is gRPC's; others are refused as without it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// For all requests, whatever their content type, where nothing but gRPC is served.
+    pub fn always() -> Self {
+        Self { always: true }
+    }
+}
+
+impl<S> Layer<S> for GrpcLayer {
+    type Service = Grpc<S>;
+
+    fn layer(&self, inner: S) -> Grpc<S> {
+        Grpc {
+            inner,
+            always: self.always,
+        }
+    }
+}
+
+/// A service whose refusals are in gRPC's words. Made by [`GrpcLayer`].
+#[derive(Debug, Clone)]
+pub struct Grpc<S> {
+    inner: S,
+    always: bool,
+}
+
+/// A kind of gRPC, by the content type of its answers.
+type Kind = &'static str;
+
+pub(super) fn kind<B>(request: &Request<B>) -> Option<Kind> {
+    let content_type = request.headers().get(CONTENT_TYPE)?.as_bytes();
+    [
+        (
+            "application/grpc-web-text",
+            "application/grpc-web-text+proto",
+        ),
+        ("application/grpc-web", "application/grpc-web+proto"),
+        ("application/grpc", "application/grpc"),
+    ]
+    .into_iter()
+    .find(|(beginning, _)| {
+        content_type
+            .get(..beginning.len())
+            .is_some_and(|found| found.eq_ignore_ascii_case(beginning.as_bytes()))
+    })
+    .map(|(_, kind)| kind)
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Grpc<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    ResBody: Default,
+{
+    type Response = Response<ResBody>;
+    type Error = S::Error;
+    type Future = GrpcFuture<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let kind = kind(&request).or(self.always.then_some("application/grpc"));
+        GrpcFuture {
+            response: self.inner.call(request),
+            kind,
+        }
+    }
+}
+
+/// The response of a [`Grpc`] service.
+#[pin_project]
+pub struct GrpcFuture<F> {
+    #[pin]
+    response: F,
+    kind: Option<Kind>,
+}
+
+impl<F, B, E> Future for GrpcFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: Default,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let response = ready!(this.response.poll(context))?;
+        Poll::Ready(Ok(match *this.kind {
+            Some(kind) if is_refusal(&response) => in_grpc(response, kind),
+            _ => response,
+        }))
+    }
+}
+
+impl<F> fmt::Debug for GrpcFuture<F> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "GrpcFuture({:?})", self.kind)
+    }
+}
+
+/// The rooms leave the reason with each refusal.
+fn is_refusal<B>(response: &Response<B>) -> bool {
+    let extensions = response.extensions();
+    #[cfg(feature = "login")]
+    if extensions.get::<LoginError>().is_some() {
+        return true;
+    }
+    extensions.get::<Rejection>().is_some()
+}
+
+/// What is metadata as well as a header field.
+const KEPT: [HeaderName; 5] = [
+    WWW_AUTHENTICATE,
+    RETRY_AFTER,
+    SET_COOKIE,
+    CACHE_CONTROL,
+    VARY,
+];
+
+fn in_grpc<B: Default>(response: Response<B>, kind: Kind) -> Response<B> {
+    let (head, _) = response.into_parts();
+    let mut answer: Response<B> = status(head.status).into_http();
+    // tonic leaves the status there as well; the reason of this crate comes beside it.
+    answer.extensions_mut().extend(head.extensions);
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    for name in KEPT {
+        for value in head.headers.get_all(&name) {
+            headers.append(&name, value.clone());
+        }
+    }
+    if let Some(pause) = pause(&head.headers) {
+        let milliseconds = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        headers.insert("grpc-retry-pushback-ms", HeaderValue::from(milliseconds));
+    }
+    answer
+}
+
+fn pause(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// The one status of gRPC for each of HTTP's that the rooms answer with.
+pub(super) fn status(status: StatusCode) -> Status {
+    let (code, message) = match status.as_u16() {
+        400 | 401 => (
+            Code::Unauthenticated,
+            "the call carries no valid access token",
+        ),
+        403 => (
+            Code::PermissionDenied,
+            "the access token does not grant what this call needs",
+        ),
+        502..=504 => (
+            Code::Unavailable,
+            "nobody can tell for now whether the call may be made; try again",
+        ),
+        _ => (Code::Internal, "the service is not set up as it should be"),
+    };
+    Status::new(code, message)
+}
