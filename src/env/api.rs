@@ -3,7 +3,7 @@ use std::fmt;
 use crate::bearer::BearerLayer;
 use crate::claims::{Transport, parse_url};
 use crate::env::common::{CommonSettings, issuer, line};
-use crate::env::read::Variables;
+use crate::env::read::{Variables, readable};
 use crate::error::ConfigError;
 use crate::provider::Provider;
 use crate::verify::Verifier;
@@ -15,27 +15,9 @@ pub struct ApiSettings {
     domain_server: Option<String>,
 }
 
+readable!(ApiSettings);
+
 impl ApiSettings {
-    /// Reads the process's environment.
-    ///
-    /// # Errors
-    /// [`ConfigError`] naming the variable and the remedy.
-    pub fn from_env() -> Result<Self, ConfigError> {
-        Self::read(&Variables::from_env()?)
-    }
-
-    /// Reads these names and values, as from a file.
-    ///
-    /// # Errors
-    /// [`ConfigError`] naming the variable and the remedy.
-    pub fn from_pairs<N, V>(pairs: impl IntoIterator<Item = (N, V)>) -> Result<Self, ConfigError>
-    where
-        N: Into<String>,
-        V: Into<String>,
-    {
-        Self::read(&Variables::from_pairs(pairs))
-    }
-
     fn read(variables: &Variables) -> Result<Self, ConfigError> {
         let ignored = variables.check_names()?;
         let issuer = issuer(variables)?;

@@ -5,7 +5,7 @@ use url::Url;
 use crate::claims::{Transport, parse_url};
 use crate::env::client::{client, requested_audience};
 use crate::env::common::{CommonSettings, in_environment, issuer, line};
-use crate::env::read::Variables;
+use crate::env::read::{Variables, readable};
 #[cfg(feature = "redis")]
 use crate::env::redis::RedisSettings;
 use crate::error::ConfigError;
@@ -53,27 +53,9 @@ const SIGNS_OF_REPLICAS: [&str; 9] = [
     "RENDER_INSTANCE_ID",
 ];
 
+readable!(LoginSettings);
+
 impl LoginSettings {
-    /// Reads the process's environment.
-    ///
-    /// # Errors
-    /// [`ConfigError`] naming the variable and the remedy.
-    pub fn from_env() -> Result<Self, ConfigError> {
-        Self::read(&Variables::from_env()?)
-    }
-
-    /// Reads these names and values, as from a file.
-    ///
-    /// # Errors
-    /// [`ConfigError`] naming the variable and the remedy.
-    pub fn from_pairs<N, V>(pairs: impl IntoIterator<Item = (N, V)>) -> Result<Self, ConfigError>
-    where
-        N: Into<String>,
-        V: Into<String>,
-    {
-        Self::read(&Variables::from_pairs(pairs))
-    }
-
     fn read(variables: &Variables) -> Result<Self, ConfigError> {
         let ignored = variables.check_names()?;
         #[cfg(feature = "redis")]

@@ -8,6 +8,36 @@ use crate::error::ConfigError;
 use crate::jwt::Algorithm;
 use crate::verify::TokenProfile;
 
+/// The ways to read settings, of a type that has `read`.
+macro_rules! readable {
+    ($settings:ty) => {
+        impl $settings {
+            /// Reads the process's environment.
+            ///
+            /// # Errors
+            /// [`ConfigError`] naming the variable and the remedy.
+            pub fn from_env() -> Result<Self, ConfigError> {
+                Self::read(&Variables::from_env()?)
+            }
+
+            /// Reads these names and values, as from a file.
+            ///
+            /// # Errors
+            /// [`ConfigError`] naming the variable and the remedy.
+            pub fn from_pairs<N, V>(
+                pairs: impl IntoIterator<Item = (N, V)>,
+            ) -> Result<Self, ConfigError>
+            where
+                N: Into<String>,
+                V: Into<String>,
+            {
+                Self::read(&Variables::from_pairs(pairs))
+            }
+        }
+    };
+}
+pub(super) use readable;
+
 /// The variables that are set to something.
 pub(super) struct Variables(BTreeMap<String, String>);
 

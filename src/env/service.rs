@@ -2,7 +2,7 @@ use std::fmt;
 
 use crate::env::client::{client, requested_audience};
 use crate::env::common::{CommonSettings, in_environment, issuer, line};
-use crate::env::read::Variables;
+use crate::env::read::{Variables, readable};
 use crate::error::ConfigError;
 use crate::outbound::{ClientCredentials, Target};
 use crate::provider::{Client, Provider};
@@ -29,27 +29,9 @@ const OF_PERSONS: [&str; 6] = [
     "offline_access",
 ];
 
+readable!(ServiceSettings);
+
 impl ServiceSettings {
-    /// Reads the process's environment.
-    ///
-    /// # Errors
-    /// [`ConfigError`] naming the variable and the remedy.
-    pub fn from_env() -> Result<Self, ConfigError> {
-        Self::read(&Variables::from_env()?)
-    }
-
-    /// Reads these names and values, as from a file.
-    ///
-    /// # Errors
-    /// [`ConfigError`] naming the variable and the remedy.
-    pub fn from_pairs<N, V>(pairs: impl IntoIterator<Item = (N, V)>) -> Result<Self, ConfigError>
-    where
-        N: Into<String>,
-        V: Into<String>,
-    {
-        Self::read(&Variables::from_pairs(pairs))
-    }
-
     fn read(variables: &Variables) -> Result<Self, ConfigError> {
         let ignored = variables.check_names()?;
         let issuer = issuer(variables)?;

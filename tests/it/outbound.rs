@@ -136,11 +136,7 @@ async fn ob_02_a_redirect_to_another_origin_loses_the_token() {
 #[tokio::test]
 async fn ob_03_a_refused_token_is_renewed_once_and_the_request_repeated_once() {
     let (idp, _clock) = development().await;
-    let first = Arc::new(std::sync::Mutex::new(None::<String>));
-    let upstream = Upstream::refusing(move |token| {
-        let mut first = first.lock().unwrap();
-        first.get_or_insert_with(|| token.to_owned()) == token
-    });
+    let upstream = Upstream::refusing_the_first();
     let service = upstream.behind(&own(&idp));
     let request = Request::get(format!("{ORDERS}/a?b"))
         .header("x-mark", "1")
@@ -164,11 +160,7 @@ async fn ob_03_a_refused_token_is_renewed_once_and_the_request_repeated_once() {
 #[tokio::test]
 async fn ob_03_what_cannot_be_repeated_is_answered_401_and_the_next_call_has_a_newer_token() {
     let (idp, _clock) = development().await;
-    let first = Arc::new(std::sync::Mutex::new(None::<String>));
-    let upstream = Upstream::refusing(move |token| {
-        let mut first = first.lock().unwrap();
-        first.get_or_insert_with(|| token.to_owned()) == token
-    });
+    let upstream = Upstream::refusing_the_first();
     let service = upstream.behind(&own(&idp));
     let answer = call(&service, post(ORDERS)).await.unwrap();
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
@@ -216,11 +208,7 @@ async fn ob_03_a_service_that_refuses_every_token_causes_few_grants() {
 #[tokio::test]
 async fn ob_03_many_refused_at_once_are_one_renewal() {
     let (idp, _clock) = development().await;
-    let first = Arc::new(std::sync::Mutex::new(None::<String>));
-    let upstream = Upstream::refusing(move |token| {
-        let mut first = first.lock().unwrap();
-        first.get_or_insert_with(|| token.to_owned()) == token
-    });
+    let upstream = Upstream::refusing_the_first();
     let service = upstream.behind(&own(&idp));
     let calls = (0..100).map(|_| {
         let service = service.clone();

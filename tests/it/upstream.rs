@@ -71,6 +71,15 @@ impl Upstream {
         })
     }
 
+    /// Refuses the first token it is shown, whenever it is.
+    pub(crate) fn refusing_the_first() -> Self {
+        let first = Mutex::new(None::<String>);
+        Self::refusing(move |token| {
+            let mut first = first.lock().unwrap();
+            first.get_or_insert_with(|| token.to_owned()) == token
+        })
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
