@@ -21,7 +21,8 @@ awk '
 function most(what, added, budget) {
     rows++
     printf "%-34s %9d added, budget %9d\n", what, added, budget
-    if (added > budget) { print "  over budget"; over = 1 }
+    # Counts move by some instructions from build to build.
+    if (added > 1.03 * budget) { print "  over budget"; over = 1 }
 }
 function row(of) {
     if (!(of in count)) { print "no count for " of; missing = 1 }
@@ -29,6 +30,7 @@ function row(of) {
 }
 END {
     bare = row("bare/inner")
+    most("accepted, seen before", row("accept_again/rs256") - bare, 2000)
     most("accepted, new, RS256", row("accept/rs256") - bare, 1.09 * row("signature_alone/rs256"))
     most("accepted, new, ES256", row("accept/es256") - bare, 1.05 * row("signature_alone/es256"))
     most("accepted, new, EdDSA", row("accept/eddsa") - bare, 1.05 * row("signature_alone/eddsa"))
@@ -42,5 +44,5 @@ END {
     most("session in memory, nothing due", row("session/nothing_due") - page, 9000)
     most("callback, without the provider", row("sign_in/callback") - page, 4 * row("signature_alone/rs256"))
     most("outbound, a fresh token", row("leave/fresh_token") - row("bare_client/inner"), 4100)
-    exit over || missing || rows != 12
+    exit over || missing || rows != 13
 }' "$counts"

@@ -6,9 +6,10 @@
 
 #[path = "../examples/gateway/proxy.rs"]
 mod proxy;
+#[path = "support/wrk.rs"]
+mod wrk;
 
 use std::error::Error;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,25 +61,15 @@ async fn main() -> Result<(), BoxError> {
     tokio::spawn(async move { serve(listener, whole).await });
     let cookie = sign_in(&gateway).await?;
 
-    // Once for warmth, and then in turns, so that whatever else the machine does is shared.
-    let mut rates = [const { Vec::new() }; 4];
-    for round in 0..4 {
-        for (at, url) in [
-            (0, upstream.clone()),
-            (1, format!("{bare}/upstream/")),
-            (2, format!("{fixed}/upstream/")),
-            (3, format!("{gateway}/upstream/")),
-        ] {
-            let rate = load(&url, &cookie).await?;
-            if round > 0 {
-                rates[at].push(rate);
-            }
-        }
-    }
-    let [direct, bare, fixed, whole] = rates.map(|mut rates| {
-        rates.sort_by(f64::total_cmp);
-        rates[rates.len() / 2]
-    });
+    let cookie = format!("cookie: {cookie}");
+    let targets = [
+        upstream,
+        format!("{bare}/upstream/"),
+        format!("{fixed}/upstream/"),
+        format!("{gateway}/upstream/"),
+    ];
+    let targets = targets.map(|url| (url, cookie.clone()));
+    let [direct, bare, fixed, whole] = wrk::in_turns(3, targets).await?;
     println!("the service itself       {direct:>8.0} requests/s");
     println!("the proxy without layers {bare:>8.0} requests/s");
     println!(
@@ -136,26 +127,4 @@ async fn sign_in(gateway: &str) -> Result<String, BoxError> {
     page.send().await?.error_for_status()?;
     let cookies = jar.cookies(&gateway.parse()?).ok_or("no cookie")?;
     Ok(cookies.to_str()?.to_owned())
-}
-
-async fn load(url: &str, cookie: &str) -> Result<f64, BoxError> {
-    let seconds = std::env::var("SECONDS").unwrap_or_else(|_| "5".to_owned());
-    let (url, header) = (url.to_owned(), format!("cookie: {cookie}"));
-    let output = tokio::task::spawn_blocking(move || {
-        Command::new("wrk")
-            .args(["-t1", "-c32", &format!("-d{seconds}s"), "-H", &header, &url])
-            .output()
-    })
-    .await?
-    .map_err(|error| format!("wrk cannot be started: {error}; install it"))?;
-    let text = String::from_utf8(output.stdout)?;
-    if text.contains("Non-2xx") {
-        return Err(text.into());
-    }
-    let rate = text
-        .split("Requests/sec:")
-        .nth(1)
-        .and_then(|rest| rest.split_whitespace().next())
-        .ok_or("wrk told no rate")?;
-    Ok(rate.parse()?)
 }

@@ -31,14 +31,18 @@ struct Warm {
     fixture: Fixture,
 }
 
-fn warm(make: impl FnOnce(&Fixture) -> Option<String>) -> Warm {
+/// After one with another token, which sets up what is set up once, such as a key for its first use.
+fn warm(
+    make: impl FnOnce(&Fixture) -> Option<String>,
+    first: impl FnOnce(&Fixture, Option<&str>) -> Option<String>,
+) -> Warm {
     let fixture = Fixture::new();
     let token = make(&fixture);
     let mut service = fixture.service();
     {
         let _runtime = fixture.enter();
-        // What is done once is done now, such as the setting-up of a key for its first use.
-        let _ = call(&mut service, request(token.as_deref()));
+        let first = first(&fixture, token.as_deref());
+        let _ = call(&mut service, request(first.as_deref()));
     }
     Warm {
         request: request(token.as_deref()),
@@ -47,22 +51,44 @@ fn warm(make: impl FnOnce(&Fixture) -> Option<String>) -> Warm {
     }
 }
 
+fn same(_: &Fixture, token: Option<&str>) -> Option<String> {
+    token.map(str::to_owned)
+}
+
 fn accepted(algorithm: Algorithm) -> Warm {
-    warm(|fixture| Some(fixture.token(algorithm, &[])))
+    let another = |fixture: &Fixture, _: Option<&str>| {
+        Some(fixture.token(algorithm, &[("2wXk9QpL", "another")]))
+    };
+    warm(|fixture| Some(fixture.token(algorithm, &[])), another)
+}
+
+fn seen_before() -> Warm {
+    warm(|fixture| Some(fixture.token(Algorithm::Rs256, &[])), same)
+}
+
+/// With a claim of so many characters more.
+fn seen_before_of(more: usize) -> Warm {
+    let padded = format!("2wXk9QpL{}", "x".repeat(more));
+    let token = |fixture: &Fixture| Some(fixture.token(Algorithm::Rs256, &[("2wXk9QpL", &padded)]));
+    warm(token, same)
 }
 
 fn changed(old: &'static str, new: &'static str) -> Warm {
-    warm(|fixture| Some(fixture.token(Algorithm::Rs256, &[(old, new)])))
+    warm(
+        |fixture| Some(fixture.token(Algorithm::Rs256, &[(old, new)])),
+        same,
+    )
 }
 
 fn bad_signature() -> Warm {
-    warm(|fixture| {
+    let forged = |fixture: &Fixture| {
         let good = fixture.token(Algorithm::Rs256, &[]);
         let other = fixture.token(Algorithm::Rs256, &[("2wXk9QpL", "2wXk9QpM")]);
         let (input, _) = good.rsplit_once('.')?;
         let (_, signature) = other.rsplit_once('.')?;
         Some(format!("{input}.{signature}"))
-    })
+    };
+    warm(forged, same)
 }
 
 #[library_benchmark(setup = accepted)]
@@ -70,6 +96,27 @@ fn bad_signature() -> Warm {
 #[bench::es256(Algorithm::Es256)]
 #[bench::eddsa(Algorithm::EdDsa)]
 fn accept(mut warm: Warm) -> (Response<()>, Bearer<Inner>, Fixture) {
+    (
+        black_box(call(&mut warm.service, warm.request)),
+        warm.service,
+        warm.fixture,
+    )
+}
+
+#[library_benchmark(setup = seen_before)]
+#[bench::rs256()]
+fn accept_again(mut warm: Warm) -> (Response<()>, Bearer<Inner>, Fixture) {
+    (
+        black_box(call(&mut warm.service, warm.request)),
+        warm.service,
+        warm.fixture,
+    )
+}
+
+#[library_benchmark(setup = seen_before_of)]
+#[bench::kib_4(2_350)]
+#[bench::kib_16(11_500)]
+fn accept_again_large(mut warm: Warm) -> (Response<()>, Bearer<Inner>, Fixture) {
     (
         black_box(call(&mut warm.service, warm.request)),
         warm.service,
@@ -100,7 +147,7 @@ fn refuse_signature(mut warm: Warm) -> (Response<()>, Bearer<Inner>, Fixture) {
 }
 
 fn unread(token: Option<&str>) -> Warm {
-    warm(|_| token.map(str::to_owned))
+    warm(|_| token.map(str::to_owned), same)
 }
 
 #[library_benchmark(setup = unread)]
@@ -279,6 +326,8 @@ library_benchmark_group!(
         bare,
         signature_alone,
         accept,
+        accept_again,
+        accept_again_large,
         refuse,
         refuse_signature,
         refuse_unread

@@ -248,6 +248,10 @@ impl ScopeSet {
         Self(words.join(" ").into())
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether this very scope is granted.
     #[must_use]
     pub fn contains(&self, scope: &str) -> bool {

@@ -79,6 +79,11 @@ impl Principal {
         self.source.as_deref()
     }
 
+    /// The bytes of text it holds, about.
+    pub(crate) fn size(&self) -> usize {
+        self.verified.text.len() + self.verified.scopes.len()
+    }
+
     /// Who vouches for the caller.
     #[must_use]
     pub fn issuer(&self) -> &Issuer {

@@ -46,12 +46,14 @@ const ORDER: [&str; 30] = [
 ];
 
 /// Where a foreign crate may be named: any of them can be replaced in an afternoon.
-const ROOMS: [(&str, &[&str]); 24] = [
+const ROOMS: [(&str, &[&str]); 25] = [
     ("arc_swap", &["renew", "login/opened", "login/store/redis"]),
     (
         "aws_lc_rs",
         &[
+            "keys/jwk_set",
             "keys/public_key",
+            "keys/remote",
             "secret",
             "login/seal",
             "login/session_id",
@@ -92,6 +94,7 @@ const ROOMS: [(&str, &[&str]); 24] = [
         &["login/return_path", "provider/client"],
     ),
     ("pin_project", &["gate/future", "outbound/future", "tonic"]),
+    ("quick_cache", &["verify/cache"]),
     ("redis", &["login/store/redis"]),
     ("reqwest", &["http_client"]),
     ("strsim", &["env"]),

@@ -1,5 +1,4 @@
 use std::fmt;
-#[cfg(feature = "outbound")]
 use std::sync::Arc;
 
 use http::Response;
@@ -20,14 +19,14 @@ pub type Bearer<S, R = EmptyBody> = Gated<S, BearerGate<R>>;
 /// The decision of [`BearerLayer`](crate::BearerLayer).
 #[derive(Clone)]
 pub struct BearerGate<R> {
-    settings: Settings,
+    settings: Arc<Settings>,
     on_refusal: R,
 }
 
 impl<R> BearerGate<R> {
     pub(super) fn new(settings: Settings, on_refusal: R) -> Self {
         Self {
-            settings,
+            settings: Arc::new(settings),
             on_refusal,
         }
     }
@@ -66,7 +65,9 @@ impl<B, R: OnRefusal<B> + Clone> Gate<B> for BearerGate<R> {
 }
 
 impl Settings {
-    fn check(&self, mut parts: Parts) -> Verdict<Rejection> {
+    // Into the service that is built elsewhere: else the request's head is moved twice more.
+    #[inline]
+    fn check(self: &Arc<Self>, mut parts: Parts) -> Verdict<Rejection> {
         let token = match credentials(&parts.headers) {
             Ok(Some(token)) => token,
             Ok(None) => return self.without_token(parts),
@@ -84,7 +85,7 @@ impl Settings {
             }
             Decision::Wait(keys) => {
                 let token = token.to_owned();
-                let settings = self.clone();
+                let settings = Arc::clone(self);
                 Verdict::Wait(Box::pin(async move {
                     match settings.verifier.decide_after(&token, keys).await {
                         Ok(principal) => {
@@ -104,14 +105,12 @@ impl Settings {
 
     /// The principal, with its token where that may be sent on.
     #[cfg(feature = "outbound")]
+    #[inline]
     fn kept(&self, principal: Principal, token: &[u8]) -> Principal {
-        let text = std::str::from_utf8(token).ok().filter(|_| self.relays);
-        match text.map(LiveToken::new) {
-            Some(Ok(token)) => {
-                let token = token.with_expiry(principal.expires_at());
-                principal.with_source(Arc::new(token))
-            }
-            Some(Err(_)) | None => principal,
+        if self.relays {
+            relayable(principal, token)
+        } else {
+            principal
         }
     }
 
@@ -128,5 +127,16 @@ impl Settings {
         parts.extensions.remove::<Principal>();
         parts.extensions.insert(Anonymous);
         Verdict::Pass(parts, ())
+    }
+}
+
+#[cfg(feature = "outbound")]
+fn relayable(principal: Principal, token: &[u8]) -> Principal {
+    match std::str::from_utf8(token).map(LiveToken::new) {
+        Ok(Ok(token)) => {
+            let token = token.with_expiry(principal.expires_at());
+            principal.with_source(Arc::new(token))
+        }
+        _ => principal,
     }
 }

@@ -19,6 +19,7 @@ pub(super) struct CommonSettings {
     algorithms: Option<Vec<Algorithm>>,
     profile: TokenProfile,
     leeway: Option<Duration>,
+    caches: bool,
     pub(super) debug_requests: bool,
     /// Names that are another application's.
     ignored: Vec<String>,
@@ -67,6 +68,10 @@ impl CommonSettings {
         if let Some(leeway) = leeway {
             builder = builder.with_leeway(leeway);
         }
+        let caches = variables.truth("OPENID_TOKEN_CACHE")?.unwrap_or(true);
+        if !caches {
+            builder = builder.without_cache();
+        }
         let verifier = builder.build().map_err(in_environment)?;
         let debug_requests = variables.truth("DEBUG_OPENID_REQUESTS")?.unwrap_or(false);
         let settings = Self {
@@ -77,6 +82,7 @@ impl CommonSettings {
             algorithms,
             profile,
             leeway,
+            caches,
             debug_requests,
             ignored,
             provider,
@@ -181,6 +187,7 @@ impl fmt::Display for CommonSettings {
             ("OPENID_ALGORITHMS", algorithms),
             ("OPENID_TOKEN_PROFILE", Some(profile)),
             ("OPENID_CLOCK_TOLERANCE", self.leeway.map(time)),
+            ("OPENID_TOKEN_CACHE", Some(self.caches.to_string())),
         ] {
             line(formatter, name, value.as_deref())?;
         }

@@ -9,6 +9,7 @@
 //! | `OPENID_ALGORITHMS` | the signature algorithms accepted, delimited by commas | RS256, PS256, ES256, ES384, EdDSA as far as the provider lists them |
 //! | `OPENID_TOKEN_PROFILE` | `lenient` or `strict` ([`TokenProfile`](crate::TokenProfile)) | `lenient` |
 //! | `OPENID_CLOCK_TOLERANCE` | the leeway in seconds, up to 300 | 60 |
+//! | `OPENID_TOKEN_CACHE` | whether accepted tokens are remembered, which saves their signature ([`with_cache_capacity`](crate::VerifierBuilder::with_cache_capacity)) | `true` |
 //! | `OPENID_REUSE_TOKENS` | must be `true` where it is set: it is what this crate does | `true` |
 //! | `DEBUG_OPENID_REQUESTS` | whether to log more | `false` |
 //! | `DOMAIN_SERVER` | the public address of the service | none |

@@ -98,6 +98,7 @@ fn d17_names_of_the_other_application_are_ignored_and_listed() {
 fn every_bad_value_names_its_variable_and_a_remedy() {
     let cases = [
         ("OPENID_ISSUER", "", "name the provider"),
+        ("OPENID_TOKEN_CACHE", "10m", "write true or false"),
         (
             "OPENID_ISSUER",
             "dev-abc123.us.auth0.com",

@@ -1,5 +1,6 @@
 //! A JWK Set read tolerantly, entry by entry, and a key chosen from it strictly.
 
+use aws_lc_rs::digest::{Digest, SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk};
@@ -19,6 +20,8 @@ const MAX_CANDIDATES: usize = 8;
 #[derive(Debug)]
 pub(crate) struct JwkSet {
     keys: Vec<Entry>,
+    /// Of the document.
+    digest: Digest,
 }
 
 #[derive(Debug)]
@@ -48,12 +51,12 @@ impl JwkSet {
     ///
     /// # Errors
     /// If it is not a set, has more than 100 entries, or none that can be used.
-    pub(crate) fn parse(document: &[u8]) -> Result<Self, ProviderError> {
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, ProviderError> {
         let invalid = |message: &str| {
             ProviderError::new(ProviderErrorKind::InvalidAnswer, message.to_owned())
         };
         let document: Value =
-            serde_json::from_slice(document).map_err(|_| invalid("the key set is not JSON"))?;
+            serde_json::from_slice(text).map_err(|_| invalid("the key set is not JSON"))?;
         let entries = document
             .get("keys")
             .and_then(Value::as_array)
@@ -85,7 +88,15 @@ impl JwkSet {
                 ),
             ));
         }
-        Ok(Self { keys })
+        Ok(Self {
+            keys,
+            digest: digest(&SHA256, text),
+        })
+    }
+
+    /// The SHA-256 of the document it was read from.
+    pub(crate) fn digest(&self) -> &[u8] {
+        self.digest.as_ref()
     }
 
     pub(crate) fn len(&self) -> usize {

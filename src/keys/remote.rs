@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use url::Url;
 
 use crate::claims::Issuer;
@@ -21,6 +22,30 @@ pub(crate) struct KeySet {
     pub(crate) issuer: Issuer,
     /// The algorithms the provider says it signs with, where it says so.
     pub(crate) listed: Option<AlgorithmSet>,
+    pub(crate) fingerprint: Fingerprint,
+}
+
+/// What a key set holds, in short: two of one fingerprint judge every token alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fingerprint(u128);
+
+impl KeySet {
+    pub(crate) fn new(jwks: JwkSet, issuer: Issuer, listed: Option<AlgorithmSet>) -> Self {
+        let mut context = Context::new(&SHA256);
+        context.update(jwks.digest());
+        context.update(format!("{listed:?}").as_bytes());
+        context.update(issuer.as_str().as_bytes());
+        let digest = context.finish();
+        // Half of it tells any two sets apart.
+        let half = digest.as_ref().first_chunk::<16>();
+        let half = half.map_or(0, |half| u128::from_ne_bytes(*half));
+        Self {
+            jwks,
+            issuer,
+            listed,
+            fingerprint: Fingerprint(half),
+        }
+    }
 }
 
 /// How long keys live.

@@ -331,7 +331,8 @@ impl LoginBuilder {
             binding: StoreKey::of(&[provider.issuer().as_str(), self.client.id()]),
             provider,
             client: self.client,
-            verifier: self.verifier,
+            // Sessions keep what was verified themselves.
+            verifier: self.verifier.forgetful(),
             store,
             keys: self.keys,
             site,

@@ -284,11 +284,7 @@ async fn fetch_keys(
     match whereabouts {
         Whereabouts::Known { issuer, jwks_uri } => {
             let keys = fetch_jwk_set(client, jwks_uri, limits, lifetime).await?;
-            Ok(keys.map(|jwks| KeySet {
-                jwks,
-                issuer: issuer.clone(),
-                listed: None,
-            }))
+            Ok(keys.map(|jwks| KeySet::new(jwks, issuer.clone(), None)))
         }
         Whereabouts::Discovered(renew) => {
             let snapshot = renew.get().await.map_err(|refusal| refusal.error)?;
@@ -297,11 +293,8 @@ async fn fetch_keys(
                 .await
                 // Perhaps the keys have moved: the next attempt shall know.
                 .inspect_err(|_| drop(renew.force(|| true)))?;
-            Ok(keys.map(|jwks| KeySet {
-                jwks,
-                issuer: metadata.issuer.clone(),
-                listed: metadata.algorithms,
-            }))
+            let (issuer, listed) = (metadata.issuer.clone(), metadata.algorithms);
+            Ok(keys.map(|jwks| KeySet::new(jwks, issuer, listed)))
         }
     }
 }

@@ -11,8 +11,12 @@
 //!    the accepted, `exp`, `nbf`, `iat`;
 //! 4. the key: of that issuer, by `kid` and algorithm, exactly one;
 //! 5. the signature.
+//!
+//! A token that was accepted of late, byte for byte the same, is judged by the clock alone while the keys
+//! stay what they were ([`cache`]).
 
 mod builder;
+mod cache;
 #[cfg(feature = "login")]
 pub(crate) mod id_token;
 #[cfg(feature = "login")]
@@ -36,10 +40,11 @@ use crate::principal::Principal;
 use crate::provider::{Named, Provider};
 use crate::renew::{Flight, Reading, Refusal};
 use crate::token::is_b64token;
+use crate::verify::cache::AcceptedTokens;
 #[cfg(feature = "login")]
 use crate::verify::profile::TokenKind;
 use crate::verify::profile::{Expectation, screen_header};
-use crate::verify::screened::Screened;
+use crate::verify::screened::{Facts, Screened};
 
 pub use self::builder::VerifierBuilder;
 pub use self::profile::TokenProfile;
@@ -75,6 +80,7 @@ pub(crate) struct Inner {
     max_token_size: usize,
     scope_claims: Vec<String>,
     implied_scopes: Vec<(Scope, Scope)>,
+    accepted: Option<Arc<AcceptedTokens>>,
 }
 
 /// One issuer, and whose keys count for it.
@@ -82,6 +88,8 @@ pub(crate) struct Inner {
 struct Trusted {
     named: Named,
     provider: Provider,
+    /// Its place in the list.
+    place: usize,
 }
 
 /// What becomes of a token.
@@ -138,7 +146,16 @@ impl Verifier {
         };
         // They come from the provider, and name every group somebody is in.
         inner.max_token_size = builder::LARGEST_TOKEN_LIMIT;
+        inner.accepted = None;
         Ok(Self::from_inner(inner))
+    }
+
+    /// The same without a memory, for tokens that are seldom seen twice.
+    #[cfg(feature = "login")]
+    pub(crate) fn forgetful(&self) -> Self {
+        let mut inner = Inner::clone(&self.0);
+        inner.accepted = None;
+        Self::from_inner(inner)
     }
 
     /// The audiences accepted, at least one.
@@ -168,7 +185,18 @@ impl Verifier {
     }
 
     /// Judges a token with what is at hand: a plain function call.
+    #[inline]
     pub(crate) fn decide(&self, token: &[u8]) -> Decision {
+        match self.recall(token) {
+            Some(principal) => {
+                observe::token_recalled();
+                Decision::Accept(principal)
+            }
+            None => self.decide_anew(token),
+        }
+    }
+
+    fn decide_anew(&self, token: &[u8]) -> Decision {
         let decision = self.judge(token);
         match &decision {
             Decision::Accept(_) => observe::token_judged(Ok(())),
@@ -209,10 +237,12 @@ impl Verifier {
             return Err(Kind::Unavailable.into());
         };
         match screened.check_signature(&self.0, &jws, &keys.value) {
-            Ok(()) => {
-                let facts = screened.into_facts(&self.0, jws.payload());
-                Ok(Decision::Accept(facts.into_principal(jws)))
-            }
+            Ok(()) => Ok(Decision::Accept(self.accept(
+                token,
+                screened.into_facts(&self.0, jws.payload()),
+                jws,
+                &keys.value,
+            ))),
             Err(error) if error.kind() == Kind::UnknownKey => {
                 match provider.keys().look_for_new_key()? {
                     Some(flight) => Ok(wait(provider, flight)),
@@ -229,7 +259,32 @@ impl Verifier {
         let screened = self.screen(&jws)?;
         screened.check_signature(&self.0, &jws, keys)?;
         let facts = screened.into_facts(&self.0, jws.payload());
-        Ok(facts.into_principal(jws))
+        Ok(self.accept(token, facts, jws, keys))
+    }
+
+    /// The one that was made when this token was accepted, if that still counts.
+    #[inline]
+    fn recall(&self, token: &[u8]) -> Option<Principal> {
+        let accepted = self.0.accepted.as_ref()?.find(token)?;
+        let provider = &self.0.trusted.get(accepted.trusted)?.provider;
+        let Reading::Serve(keys) = provider.keys().read() else {
+            return None;
+        };
+        let keys = keys.as_ref()?.value.fingerprint;
+        accepted
+            .counts(provider.clock().now(), keys)
+            .then_some(accepted.principal)
+    }
+
+    /// Makes a principal of a token that nothing speaks against, and remembers it.
+    fn accept(&self, token: &[u8], facts: Facts, jws: DecodedJws, keys: &KeySet) -> Principal {
+        let Some(accepted) = &self.0.accepted else {
+            return facts.into_principal(jws);
+        };
+        let (trusted, now, window) = (facts.trusted, facts.now, facts.window());
+        let principal = facts.into_principal(jws);
+        accepted.keep(token, &principal, trusted, keys.fingerprint, window, now);
+        principal
     }
 
     fn take_apart<'a>(&self, token: &'a [u8]) -> Result<DecodedJws<'a>, VerifyError> {
@@ -267,6 +322,7 @@ impl Verifier {
         let times = inner.expectation.screen(&claims, now)?;
         Ok(Screened {
             trusted,
+            now,
             algorithm,
             kid,
             signature: jws.signature()?,

@@ -107,6 +107,10 @@ pub(crate) struct Expectation {
 pub(crate) struct Times {
     pub(crate) expires_at: UnixTime,
     pub(crate) issued_at: Option<UnixTime>,
+    /// The first moment at which the clock does not speak against it, leeway included.
+    pub(crate) valid_from: UnixTime,
+    /// The first moment at which it does again.
+    pub(crate) valid_until: UnixTime,
 }
 
 /// The header: `crit`, `typ`, `cty`. Its algorithm is the caller's.
@@ -217,33 +221,43 @@ impl Expectation {
     fn screen_times(&self, claims: &UnverifiedClaims, now: UnixTime) -> Result<Times, VerifyError> {
         let expires_at = numeric_date("exp", &claims.exp)?
             .ok_or_else(|| VerifyError::claim(Kind::MissingClaim, "exp"))?;
-        if now >= expires_at.saturating_add(self.leeway) {
+        let mut valid_until = expires_at.saturating_add(self.leeway);
+        if now >= valid_until {
             return Err(VerifyError::claim(Kind::Expired, "exp"));
         }
-        let latest = now.saturating_add(self.leeway);
-        if numeric_date("nbf", &claims.nbf)?.is_some_and(|not_before| not_before > latest) {
-            return Err(VerifyError::claim(Kind::NotYetValid, "nbf"));
-        }
-        let issued_at = numeric_date("iat", &claims.iat)?;
-        if issued_at.is_some_and(|issued_at| issued_at > latest) {
-            return Err(VerifyError::claim(Kind::NotYetValid, "iat"));
-        }
+        let mut valid_from = UnixTime::from_seconds(i64::MIN);
+        let mut begins = |name, claim| {
+            let time = numeric_date(name, claim)?;
+            if let Some(time) = time {
+                let from = time.saturating_sub(self.leeway);
+                if now < from {
+                    return Err(VerifyError::claim(Kind::NotYetValid, name));
+                }
+                valid_from = valid_from.max(from);
+            }
+            Ok(time)
+        };
+        begins("nbf", &claims.nbf)?;
+        let issued_at = begins("iat", &claims.iat)?;
         let needs_iat = self.max_age.is_some() || self.requires("iat");
         match (issued_at, self.max_age) {
             (None, _) if needs_iat => return Err(VerifyError::claim(Kind::MissingClaim, "iat")),
-            (Some(issued_at), Some(max_age))
-                if now
-                    > issued_at
-                        .saturating_add(max_age)
-                        .saturating_add(self.leeway) =>
-            {
-                return Err(VerifyError::claim(Kind::TooOld, "iat"));
+            (Some(issued_at), Some(max_age)) => {
+                let last = issued_at
+                    .saturating_add(max_age)
+                    .saturating_add(self.leeway);
+                if now > last {
+                    return Err(VerifyError::claim(Kind::TooOld, "iat"));
+                }
+                valid_until = valid_until.min(last.saturating_add(Duration::from_secs(1)));
             }
             _ => {}
         }
         Ok(Times {
             expires_at,
             issued_at,
+            valid_from,
+            valid_until,
         })
     }
 }

@@ -2,8 +2,10 @@
 //! signature is good.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::claims::{Issuer, ScopeSet};
+use crate::clock::UnixTime;
 use crate::error::{VerifyError, VerifyErrorKind as Kind};
 use crate::jwt::{Algorithm, DecodedJws, Json, Signature, UnverifiedClaims};
 use crate::keys::jwk_set::{Choice, Holder};
@@ -93,6 +95,7 @@ fn further_scopes(claim: Option<&serde_json::Value>) -> Vec<String> {
 /// A token that nothing speaks against but the missing look at its signature.
 pub(super) struct Screened<'a> {
     pub(super) trusted: &'a Trusted,
+    pub(super) now: UnixTime,
     pub(super) algorithm: Algorithm,
     pub(super) kid: Option<Cow<'a, str>>,
     pub(super) signature: Signature,
@@ -142,6 +145,8 @@ impl Screened<'_> {
         let text = |claim: Json| claim.into_text().map(|text| Box::from(text.as_ref()));
         Facts {
             issuer: self.trusted.named.issuer.clone(),
+            trusted: self.trusted.place,
+            now: self.now,
             scopes,
             audience: match claims.aud {
                 Json::Texts(named) => named
@@ -160,6 +165,10 @@ impl Screened<'_> {
 /// What a principal is made of, free of the token it was read from.
 pub(super) struct Facts {
     issuer: Issuer,
+    /// Whose it is: a place in the verifier's list.
+    pub(super) trusted: usize,
+    /// When that was found.
+    pub(super) now: UnixTime,
     scopes: ScopeSet,
     audience: Box<[Box<str>]>,
     subject: Option<Box<str>>,
@@ -168,6 +177,11 @@ pub(super) struct Facts {
 }
 
 impl Facts {
+    /// From when and until when the clock does not speak against the token.
+    pub(super) fn window(&self) -> Range<UnixTime> {
+        self.times.valid_from..self.times.valid_until
+    }
+
     pub(super) fn into_principal(self, jws: DecodedJws) -> Principal {
         let (text, claims_at) = jws.into_text();
         Principal::verified(Verified {

@@ -14,7 +14,7 @@ use tower_oidc::{
     Client, KeyRing, LoginError, LoginErrorKind, Principal, Session, Verifier, VerifierBuilder,
 };
 
-use crate::support::{API, Answer, Inner};
+use crate::support::{API, Answer, Inner, judging, judging_as};
 
 pub(crate) const SITE: &str = "https://app.example.com";
 pub(crate) const SECRET: &str = "a session secret of more than 32 characters";
@@ -50,7 +50,7 @@ impl App {
             .await
             .unwrap();
         let provider = idp.provider().unwrap();
-        let verifier = verifier(Verifier::builder(&provider, API)).build().unwrap();
+        let verifier = verifier(judging_as(&provider, API)).build().unwrap();
         let store = Arc::new(MemoryStore::with_clock(clock.clone()));
         let layer = choose(builder(&verifier).with_shared_store(store.clone()))
             .build()
@@ -70,7 +70,7 @@ impl App {
     /// Another process of the same application: nothing shared but the store and the secrets.
     pub(crate) fn replica(&self) -> LoginLayer {
         let provider = self.idp.provider().unwrap();
-        let verifier = provider.verifier(API).unwrap();
+        let verifier = judging(&provider, API);
         builder(&verifier)
             .with_shared_store(self.store.clone())
             .build()

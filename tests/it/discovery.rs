@@ -4,7 +4,7 @@ use serde_json::json;
 use tower_oidc::testing::{DevelopmentProvider, Endpoint, Fault};
 use tower_oidc::{Discovery, Provider};
 
-use crate::support::{API, Api, seconds, until, verdict};
+use crate::support::{API, Api, judging, seconds, until, verdict};
 
 fn at(issuer: &str) -> Provider {
     Provider::builder(issuer)
@@ -41,7 +41,7 @@ async fn di_01_an_issuer_that_differs_by_a_slash_is_refused_with_both_values() {
         );
     }
     for idp in [&bare, &slash] {
-        let verifier = at(idp.issuer()).verifier(API).unwrap();
+        let verifier = judging(&at(idp.issuer()), API);
         assert_eq!(
             verdict(&verifier, &idp.token(API).build()).await,
             "accepted"
@@ -57,7 +57,7 @@ async fn di_02_no_doubled_slash_is_requested() {
             .start()
             .await
             .unwrap();
-        let verifier = idp.provider().unwrap().verifier(API).unwrap();
+        let verifier = judging(&idp.provider().unwrap(), API);
         assert_eq!(
             verdict(&verifier, &idp.token(API).build()).await,
             "accepted",

@@ -10,12 +10,12 @@ use tower_oidc::testing::{DevelopmentProvider, Endpoint, Fault, ManualClock, Tok
 use tower_oidc::{BearerLayer, OutboundLayer, Principal};
 
 use crate::browser::client;
-use crate::support::{API, bearing, seconds};
+use crate::support::{API, bearing, judging, seconds};
 use crate::upstream::{AUDIENCE, Body, ORDERS, Upstream, call, claims, development, get, kind};
 
 /// A caller as a bearer layer finds them.
 async fn caller(idp: &DevelopmentProvider, token: impl Into<String>) -> Principal {
-    let verifier = idp.provider().unwrap().verifier(API).unwrap();
+    let verifier = judging(&idp.provider().unwrap(), API);
     let layer = BearerLayer::new(verifier).allow_relay();
     principal(&layer, &token.into()).await
 }

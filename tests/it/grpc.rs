@@ -24,7 +24,7 @@ use tower_oidc::tonic::{GrpcLayer, StreamExpiryLayer, principal};
 use tower_oidc::{BearerLayer, Clock, OutboundLayer, Rejection, RequireLayer, UnixTime};
 
 use crate::browser::{App, Browser, client};
-use crate::support::{API, seconds, until};
+use crate::support::{API, judging, seconds, until};
 use greeter::greeter_client::GreeterClient;
 use greeter::greeter_server::{Greeter, GreeterServer};
 use greeter::{Greeting, Name, Times};
@@ -124,7 +124,7 @@ impl Drop for Served {
 /// A server that needs a token with the scope `greet`, and its provider.
 async fn serve() -> Served {
     let idp = DevelopmentProvider::start().await.unwrap();
-    let verifier = idp.provider().unwrap().verifier(API).unwrap();
+    let verifier = judging(&idp.provider().unwrap(), API);
     let hello = Hello::default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -315,7 +315,7 @@ async fn gr_05_a_forged_content_type_never_reaches_the_handler() {
     }
     assert_eq!(served.hello.handled.load(Ordering::SeqCst), 0);
     // Where nothing but gRPC is served, all refusals are gRPC's.
-    let verifier = served.idp.provider().unwrap().verifier(API).unwrap();
+    let verifier = judging(&served.idp.provider().unwrap(), API);
     let service = ServiceBuilder::new()
         .layer(GrpcLayer::always())
         .layer(BearerLayer::new(verifier))
@@ -423,7 +423,7 @@ async fn gr_06_a_stream_ends_with_its_token_where_that_is_wanted() {
 #[tokio::test(start_paused = true)]
 async fn gr_06_a_stream_lasts_as_long_as_its_token_and_the_leeway() {
     let idp = DevelopmentProvider::start().await.unwrap();
-    let verifier = idp.provider().unwrap().verifier(API).unwrap();
+    let verifier = judging(&idp.provider().unwrap(), API);
     let start = tokio::time::Instant::now();
     let token = idp.token(API).expires_in(seconds(100)).build();
     let principal = verifier.verify(&token).await.unwrap();
@@ -519,7 +519,7 @@ async fn a_forgotten_layer_and_an_anonymous_caller_are_told_apart() {
     let request = tonic::Request::new(());
     assert_eq!(principal(&request).unwrap_err().code(), Code::Internal);
     let idp = DevelopmentProvider::start().await.unwrap();
-    let verifier = idp.provider().unwrap().verifier(API).unwrap();
+    let verifier = judging(&idp.provider().unwrap(), API);
     let service = BearerLayer::new(verifier)
         .allow_anonymous()
         .layer(tower::service_fn(|request: Request<String>| async {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tower_oidc::testing::{Endpoint, Fault, SigningKey};
 use tower_oidc::{Algorithm, Phase, VerifyErrorKind};
 
-use crate::support::{API, Api, seconds, until};
+use crate::support::{API, Api, judging, seconds, until};
 
 #[tokio::test]
 async fn ks_03_and_id_10_a_rotation_is_seen_by_the_request_that_meets_it() {
@@ -240,7 +240,7 @@ async fn f66_keys_at_another_host_and_a_given_address() {
         .with_jwks_url(&api.idp.jwks_url())
         .build()
         .unwrap();
-    let verifier = provider.verifier(API).unwrap();
+    let verifier = judging(&provider, API);
     assert_eq!(
         crate::support::verdict(&verifier, &api.token().build()).await,
         "accepted"

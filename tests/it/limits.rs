@@ -1,9 +1,9 @@
 //! `standards.md` §17: sizes, and what an attacker can make grow.
 
 use http::StatusCode;
-use tower_oidc::{Rejection, Verifier, VerifyErrorKind};
+use tower_oidc::{Rejection, VerifyErrorKind};
 
-use crate::support::{API, Api};
+use crate::support::{API, Api, judging_as};
 
 #[tokio::test]
 async fn lm_04_what_is_too_long_is_refused_unread() {
@@ -22,14 +22,14 @@ async fn lm_04_what_is_too_long_is_refused_unread() {
     let long_header = api.token().header("filler", "x".repeat(9 << 10)).build();
     assert_eq!(api.verdict(&long_header).await, "too_large");
 
-    let patient = Verifier::builder(&api.provider, API)
+    let patient = judging_as(&api.provider, API)
         .with_max_token_size(64 << 10)
         .build()
         .unwrap();
     assert_eq!(crate::support::verdict(&patient, &long).await, "accepted");
     for size in [0, 255, (1 << 20) + 1] {
         assert!(
-            Verifier::builder(&api.provider, API)
+            judging_as(&api.provider, API)
                 .with_max_token_size(size)
                 .build()
                 .is_err()

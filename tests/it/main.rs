@@ -6,6 +6,7 @@ mod auto_traits;
 mod axum;
 mod bearer;
 mod browser;
+mod cache;
 mod discovery;
 mod exchange;
 mod faulty_store;

@@ -10,7 +10,7 @@ use tower_oidc::testing::{Endpoint, Fault};
 use tower_oidc::{Clock, LoginErrorKind as Kind, UnixTime};
 
 use crate::browser::{App, Browser, failure};
-use crate::support::{API, Answer, Inner, seconds, until};
+use crate::support::{API, Answer, Inner, judging_as, seconds, until};
 
 /// An application with a browser signed in, whose token is due.
 async fn due() -> (App, Browser) {
@@ -635,7 +635,7 @@ async fn lessons_5_14_clocks_that_differ_by_four_minutes() {
             .with_clock(here.clone())
             .build()
             .unwrap();
-        let verifier = tower_oidc::Verifier::builder(&provider, API)
+        let verifier = judging_as(&provider, API)
             .with_leeway(seconds(300))
             .build()
             .unwrap();

@@ -7,7 +7,7 @@ use tower_oidc::{BearerLayer, OutboundLayer, Principal};
 
 use crate::browser::{App, Browser};
 use crate::exchange::{from, principal};
-use crate::support::{API, seconds, until};
+use crate::support::{API, judging, seconds, until};
 use crate::upstream::{ORDERS, Upstream, call, development, get, kind};
 
 fn relay() -> OutboundLayer {
@@ -17,7 +17,7 @@ fn relay() -> OutboundLayer {
 #[tokio::test]
 async fn ob_07_a_callers_token_is_sent_on_only_where_that_was_allowed() {
     let (idp, _clock) = development().await;
-    let verifier = idp.provider().unwrap().verifier(API).unwrap();
+    let verifier = judging(&idp.provider().unwrap(), API);
     let token = idp.token(API).build();
     let upstream = Upstream::refusing(|_| true);
     let service = upstream.behind(&relay());

@@ -4,9 +4,9 @@ use http::{Request, Response, StatusCode};
 use serde_json::json;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt};
-use tower_oidc::{Policy, Rejection, RejectionKind, RequireLayer, Verifier};
+use tower_oidc::{Policy, Rejection, RejectionKind, RequireLayer};
 
-use crate::support::{API, Api, bearing, parameter, send};
+use crate::support::{API, Api, bearing, judging_as, parameter, send};
 
 fn scope(scope: &str) -> RequireLayer {
     RequireLayer::scope(scope).unwrap()
@@ -105,7 +105,7 @@ async fn mc_06_broader_scopes_imply_narrower_ones_where_configured() {
         api.requiring(scope("write"), token("read")).await.status(),
         403
     );
-    let bad = Verifier::builder(&api.provider, API)
+    let bad = judging_as(&api.provider, API)
         .add_implied_scope("a b", "c")
         .build();
     assert!(bad.is_err());

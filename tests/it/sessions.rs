@@ -10,7 +10,7 @@ use tower_oidc::testing::{DevelopmentProvider, Endpoint, Fault};
 use tower_oidc::{BearerLayer, Client, KeyRing, LoginErrorKind as Kind, RequireLayer};
 
 use crate::browser::{App, Browser, SECRET, SESSION, SITE, builder, client, failure, location};
-use crate::support::{API, Inner, bearing, seconds};
+use crate::support::{API, Inner, bearing, judging, judging_as, seconds};
 
 const NEW: &str = "another secret, also longer than 32 characters";
 
@@ -52,7 +52,7 @@ async fn sc_01_sc_02_f50_the_cookie_is_a_handle_and_nothing_else() {
 #[tokio::test]
 async fn sc_02_on_a_loopback_address_the_prefix_and_secure_are_dropped() {
     let idp = DevelopmentProvider::start().await.unwrap();
-    let verifier = idp.provider().unwrap().verifier(API).unwrap();
+    let verifier = judging(&idp.provider().unwrap(), API);
     let keys = KeyRing::new([SECRET]).unwrap();
     let layer = LoginLayer::builder(verifier, client(), "http://127.0.0.1:3080", keys)
         .with_cookie_name("app")
@@ -465,7 +465,7 @@ async fn an_application_writes_its_own_pages() {
 async fn whatever_cannot_work_does_not_build_and_says_why() {
     type Choose = fn(LoginBuilder) -> LoginBuilder;
     let idp = DevelopmentProvider::start().await.unwrap();
-    let verifier = idp.provider().unwrap().verifier(API).unwrap();
+    let verifier = judging(&idp.provider().unwrap(), API);
     let cases: [(&str, &str, Choose); 11] = [
         ("scope", "offline_access", |login| {
             login.with_scope("openid profile")
@@ -518,7 +518,7 @@ async fn whatever_cannot_work_does_not_build_and_says_why() {
     assert!(error.to_string().contains("32 characters"), "{error}");
     assert!(Client::with_secret("", "x").is_err());
     let other = DevelopmentProvider::start().await.unwrap();
-    let two = tower_oidc::Verifier::builder(&idp.provider().unwrap(), API)
+    let two = judging_as(&idp.provider().unwrap(), API)
         .add_provider(&other.provider().unwrap())
         .build()
         .unwrap();
@@ -587,7 +587,7 @@ async fn readiness_becomes_so_by_being_asked() {
 #[tokio::test]
 async fn d14_a_random_secret_with_a_shared_store_is_refused_at_build() {
     let idp = DevelopmentProvider::start().await.unwrap();
-    let verifier = idp.provider().unwrap().verifier(API).unwrap();
+    let verifier = judging(&idp.provider().unwrap(), API);
     let builder = || {
         let keys = KeyRing::ephemeral().unwrap();
         LoginLayer::builder(verifier.clone(), client(), SITE, keys)

@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 use tower_oidc::testing::DevelopmentProvider;
 use tower_oidc::{Algorithm, Provider, Verifier};
 
-use crate::support::{API, verdict};
+use crate::support::{API, judging, judging_as, verdict};
 
 #[tokio::test]
 async fn js_15_and_cl_07_each_issuer_is_judged_by_its_own_keys() {
     let (one, two) = tokio::join!(DevelopmentProvider::start(), DevelopmentProvider::start());
     let (one, two) = (one.unwrap(), two.unwrap());
-    let verifier = Verifier::builder(&one.provider().unwrap(), API)
+    let verifier = judging_as(&one.provider().unwrap(), API)
         .add_provider(&two.provider().unwrap())
         .build()
         .unwrap();
@@ -40,7 +40,7 @@ async fn js_15_and_cl_07_each_issuer_is_judged_by_its_own_keys() {
 #[tokio::test]
 async fn two_providers_with_one_issuer_do_not_build() {
     let idp = DevelopmentProvider::start().await.unwrap();
-    let error = Verifier::builder(&idp.provider().unwrap(), API)
+    let error = judging_as(&idp.provider().unwrap(), API)
         .add_provider(&idp.provider().unwrap())
         .build()
         .unwrap_err();
@@ -60,7 +60,7 @@ async fn entra() -> (DevelopmentProvider, Verifier, String) {
         .allow_http_on_loopback()
         .build()
         .unwrap();
-    let verifier = provider.verifier(API).unwrap();
+    let verifier = judging(&provider, API);
     (idp, verifier, template)
 }
 
@@ -150,7 +150,7 @@ fn pr_05_each_tenant_is_named_once_as_authorization_server() {
         .with_tenants([OURS, THEIRS])
         .build()
         .unwrap();
-    let verifier = provider.verifier(API).unwrap();
+    let verifier = judging(&provider, API);
     assert_eq!(verifier.providers().count(), 1);
     let metadata = tower_oidc::ProtectedResource::new(API, &verifier)
         .unwrap()

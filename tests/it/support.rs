@@ -56,7 +56,7 @@ impl Api {
             .await
             .unwrap();
         let provider = provider(idp.provider_builder()).build().unwrap();
-        let verifier = verifier(Verifier::builder(&provider, API)).build().unwrap();
+        let verifier = verifier(judging_as(&provider, API)).build().unwrap();
         let (inner, handled) = echo();
         Self {
             idp,
@@ -128,6 +128,21 @@ pub(crate) fn echo() -> (Inner, Arc<AtomicU32>) {
         async move { Ok(Response::new(whose)) }
     });
     (BoxCloneSyncService::new(service), handled)
+}
+
+/// A verifier with choices. The whole suite runs both ways: with `WITHOUT_CACHE` in its environment no
+/// acceptance is remembered, and no answer changes.
+pub(crate) fn judging_as(provider: &Provider, audience: &str) -> VerifierBuilder {
+    let builder = Verifier::builder(provider, audience);
+    if std::env::var_os("WITHOUT_CACHE").is_some() {
+        builder.without_cache()
+    } else {
+        builder
+    }
+}
+
+pub(crate) fn judging(provider: &Provider, audience: &str) -> Verifier {
+    judging_as(provider, audience).build().unwrap()
 }
 
 pub(crate) fn bearing(token: &str) -> Request<String> {

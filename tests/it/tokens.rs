@@ -6,9 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tower_oidc::testing::SigningKey;
-use tower_oidc::{Algorithm, Principal, TokenProfile, Verifier, VerifyErrorKind};
+use tower_oidc::{Algorithm, Principal, TokenProfile, VerifyErrorKind};
 
-use crate::support::{API, Api, offline, seconds, verdict};
+use crate::support::{API, Api, judging, judging_as, offline, seconds, verdict};
 
 #[tokio::test]
 async fn every_default_algorithm_is_accepted() {
@@ -239,7 +239,7 @@ async fn al_01_the_default_is_narrowed_by_the_providers_list_and_an_explicit_cho
     let es256 = api.idp.token_by(Algorithm::Es256, API).build();
     assert_eq!(api.verdict(&es256).await, "algorithm");
     assert_eq!(api.verdict(api.token().build()).await, "accepted");
-    let explicit = Verifier::builder(&api.provider, API)
+    let explicit = judging_as(&api.provider, API)
         .with_algorithms([Algorithm::Es256])
         .build()
         .unwrap();
@@ -288,7 +288,7 @@ async fn al_02_and_al_03_a_key_is_not_used_for_what_it_is_not() {
 #[tokio::test]
 async fn al_04_to_al_12_signatures_no_honest_library_writes() {
     let fixture: Value = serde_json::from_str(include_str!("../fixtures/forged.json")).unwrap();
-    let verifier = offline(fixture["jwks"].to_string()).verifier(API).unwrap();
+    let verifier = judging(&offline(fixture["jwks"].to_string()), API);
     let tokens = fixture["tokens"].as_array().unwrap();
     assert!(tokens.len() > 25);
     for entry in tokens {
@@ -406,7 +406,7 @@ async fn cl_02_the_leeway_counts_and_can_be_none() {
             .await,
         "expired"
     );
-    let builder = Verifier::builder(&api.provider, API).with_leeway(seconds(301));
+    let builder = judging_as(&api.provider, API).with_leeway(seconds(301));
     assert!(
         builder
             .build()
@@ -423,13 +423,13 @@ async fn cl_08_nothing_builds_without_an_audience() {
         assert!(api.provider.verifier(audience).is_err(), "{audience:?}");
     }
     assert!(
-        Verifier::builder(&api.provider, API)
+        judging_as(&api.provider, API)
             .add_audience("")
             .build()
             .is_err()
     );
     assert!(
-        Verifier::builder(&api.provider, API)
+        judging_as(&api.provider, API)
             .with_algorithms([])
             .build()
             .is_err()
@@ -535,7 +535,7 @@ async fn mt_02_a_bound_token_is_refused_unless_danger_says_otherwise() {
     let api = Api::start().await;
     let token = api.token().claim("cnf", json!({"jkt": "x"})).build();
     assert_eq!(api.verdict(&token).await, "sender_constrained");
-    let verifier = Verifier::builder(&api.provider, API)
+    let verifier = judging_as(&api.provider, API)
         .danger()
         .allow_sender_constrained()
         .build()

@@ -1,0 +1,224 @@
+//! The same axum server with the layer and without, over loopback; and, with `SOAK=180`, so many seconds
+//! under keys that change, random key names and bad signatures, in which no good request may be refused
+//! and memory may not grow.
+//!
+//! `cargo bench --bench loopback --all-features` needs wrk; `SECONDS` says how long each run takes (5).
+#![expect(clippy::print_stdout, reason = "a program for people")]
+
+#[path = "support/wrk.rs"]
+mod wrk;
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::extract::Request;
+use axum::response::Response;
+use axum::routing::get;
+use axum::serve::IncomingStream;
+use axum::{Router, ServiceExt, serve};
+use tokio::net::TcpListener;
+use tower::{Layer, Service};
+use tower_oidc::testing::{DevelopmentProvider, SigningKey};
+use tower_oidc::{Algorithm, BearerLayer, Verifier};
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+const AUDIENCE: &str = "https://api.example.com";
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    if std::env::args().any(|argument| argument == "--test") {
+        return Ok(());
+    }
+    let idp = DevelopmentProvider::start().await?;
+    let provider = idp.provider()?;
+    let cached = provider.verifier(AUDIENCE)?;
+    if let Ok(seconds) = std::env::var("SOAK") {
+        let address = start(Some(cached)).await?;
+        return soak(&idp, &address, Duration::from_secs(seconds.parse()?)).await;
+    }
+    let uncached = Verifier::builder(&provider, AUDIENCE)
+        .without_cache()
+        .build()?;
+    let token = idp.token(AUDIENCE).scope("read:messages").build();
+    let header = format!("authorization: Bearer {token}");
+    let idle = serve_app(app().layer(tower::layer::util::Identity::new())).await?;
+    // Around the router, and not within it, where axum boxes what each layer makes.
+    let around = BearerLayer::new(cached.clone()).layer(app());
+    let around = serve_app(ServiceExt::<Request>::into_make_service(around)).await?;
+    let targets = [
+        start(None).await?,
+        idle,
+        around,
+        start(Some(cached)).await?,
+        start(Some(uncached)).await?,
+    ]
+    .map(|url| (url, header.clone()));
+    let [bare, idle, around, cached, uncached] = wrk::in_turns(5, targets).await?;
+    println!("{:<32} {bare:>8.0} requests/s", "without the layer");
+    for (name, rate) in [
+        ("a layer that does nothing", idle),
+        ("seen before", cached),
+        ("seen before, around the router", around),
+        ("each token new", uncached),
+    ] {
+        println!(
+            "{name:<32} {rate:>8.0} requests/s, {:.3} of it",
+            rate / bare
+        );
+    }
+    Ok(())
+}
+
+fn app() -> Router {
+    Router::new().route("/", get(|| async { "hello\n" }))
+}
+
+async fn start(verifier: Option<Verifier>) -> Result<String, BoxError> {
+    serve_app(match verifier {
+        Some(verifier) => app().layer(BearerLayer::new(verifier)),
+        None => app(),
+    })
+    .await
+}
+
+async fn serve_app<M, S>(make: M) -> Result<String, BoxError>
+where
+    M: for<'a> Service<IncomingStream<'a, TcpListener>, Error = Infallible, Response = S>
+        + Send
+        + 'static,
+    for<'a> <M as Service<IncomingStream<'a, TcpListener>>>::Future: Send,
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = format!("http://{}/", listener.local_addr()?);
+    tokio::spawn(async move { serve(listener, make).await });
+    Ok(address)
+}
+
+#[derive(Default)]
+struct Counts {
+    good: AtomicU64,
+    good_refused: AtomicU64,
+    bad: AtomicU64,
+    bad_accepted: AtomicU64,
+}
+
+async fn soak(idp: &DevelopmentProvider, url: &str, time: Duration) -> Result<(), BoxError> {
+    let counts = Arc::new(Counts::default());
+    let mint = |idp: &DevelopmentProvider| -> Vec<String> {
+        let token = || idp.token_by(Algorithm::EdDsa, AUDIENCE).build();
+        (0..200).map(|_| token()).collect()
+    };
+    let good = Arc::new(Mutex::new(mint(idp)));
+    let stranger = Arc::new(SigningKey::generate("stranger", Algorithm::EdDsa));
+    let bad: Arc<Vec<String>> = Arc::new(
+        (0..5_000)
+            .map(|n| {
+                let token = idp.token_by(Algorithm::EdDsa, AUDIENCE);
+                if n % 2 == 0 {
+                    let forged = token.signed_by(Arc::clone(&stranger));
+                    forged.header("kid", format!("random-{n}")).build()
+                } else {
+                    token
+                        .signature(|signature| signature.iter().map(|byte| byte ^ 1).collect())
+                        .build()
+                }
+            })
+            .collect(),
+    );
+    let end = Instant::now() + time;
+    let mut tasks = Vec::new();
+    for number in 0..8_usize {
+        let (counts, good, bad) = (Arc::clone(&counts), Arc::clone(&good), Arc::clone(&bad));
+        let url = url.to_owned();
+        tasks.push(tokio::spawn(async move {
+            let client = reqwest::Client::new();
+            let mut at = number * 631;
+            while Instant::now() < end {
+                at += 1;
+                let is_good = number < 4;
+                let token = if is_good {
+                    let good = good.lock().unwrap_or_else(PoisonError::into_inner);
+                    good[at % good.len()].clone()
+                } else {
+                    bad[at % bad.len()].clone()
+                };
+                let request = client
+                    .get(&url)
+                    .header("authorization", format!("Bearer {token}"));
+                let status = request.send().await.map(|answer| answer.status().as_u16());
+                let is_right = matches!((is_good, &status), (true, Ok(200)) | (false, Ok(401)));
+                let count = match (is_good, is_right) {
+                    (true, true) => &counts.good,
+                    (true, false) => &counts.good_refused,
+                    (false, true) => &counts.bad,
+                    (false, false) => &counts.bad_accepted,
+                };
+                if !is_right {
+                    println!("good {is_good}: {status:?}");
+                }
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        }));
+    }
+    let mut rounds = 0;
+    while Instant::now() < end {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        rounds += 1;
+        if rounds % 8 == 0 {
+            idp.rotate_keys();
+            let newer = mint(idp);
+            wait_for_keys(url, &newer[0]).await?;
+            *good.lock().unwrap_or_else(PoisonError::into_inner) = newer;
+            idp.drop_retired_keys();
+        }
+        if rounds % 6 == 1 {
+            println!(
+                "{:>4} s: {} KiB, {} good, {} bad, {} key fetches",
+                rounds * 5,
+                resident(),
+                counts.good.load(Ordering::Relaxed),
+                counts.bad.load(Ordering::Relaxed),
+                idp.hits().jwks,
+            );
+        }
+    }
+    for task in tasks {
+        task.await?;
+    }
+    println!(
+        "good requests refused: {}; bad ones accepted: {}",
+        counts.good_refused.load(Ordering::Relaxed),
+        counts.bad_accepted.load(Ordering::Relaxed)
+    );
+    Ok(())
+}
+
+/// Until the server has fetched the key of this token, which it does as often as its bound lets it. Tokens
+/// of the old keys are good meanwhile.
+async fn wait_for_keys(url: &str, token: &str) -> Result<(), BoxError> {
+    let client = reqwest::Client::new();
+    for _ in 0..20 {
+        let request = client
+            .get(url)
+            .header("authorization", format!("Bearer {token}"));
+        if request.send().await?.status() == 200 {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    Err("the new keys were not fetched within a hundred seconds".into())
+}
+
+/// What this process takes up, clients and provider included, in KiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok())
+        .unwrap_or(0)
+}
