@@ -36,7 +36,14 @@ fn warm(
     make: impl FnOnce(&Fixture) -> Option<String>,
     first: impl FnOnce(&Fixture, Option<&str>) -> Option<String>,
 ) -> Warm {
-    let fixture = Fixture::new();
+    warm_in(Fixture::new(), make, first)
+}
+
+fn warm_in(
+    fixture: Fixture,
+    make: impl FnOnce(&Fixture) -> Option<String>,
+    first: impl FnOnce(&Fixture, Option<&str>) -> Option<String>,
+) -> Warm {
     let token = make(&fixture);
     let mut service = fixture.service();
     {
@@ -56,10 +63,37 @@ fn same(_: &Fixture, token: Option<&str>) -> Option<String> {
 }
 
 fn accepted(algorithm: Algorithm) -> Warm {
+    accepted_in(Fixture::new(), algorithm)
+}
+
+fn accepted_in(fixture: Fixture, algorithm: Algorithm) -> Warm {
     let another = |fixture: &Fixture, _: Option<&str>| {
         Some(fixture.token(algorithm, &[("2wXk9QpL", "another")]))
     };
-    warm(|fixture| Some(fixture.token(algorithm, &[])), another)
+    warm_in(
+        fixture,
+        |fixture| Some(fixture.token(algorithm, &[])),
+        another,
+    )
+}
+
+fn accepted_among(keys: usize, issuers: usize) -> Warm {
+    accepted_in(Fixture::among(keys, issuers), Algorithm::Rs256)
+}
+
+/// So many other tokens are remembered, too.
+fn seen_before_among(others: usize) -> Warm {
+    let mut warm = seen_before();
+    let runtime = warm.fixture.enter();
+    for n in 0..others {
+        let changed = format!("other-{n}");
+        let token = warm
+            .fixture
+            .token(Algorithm::EdDsa, &[("2wXk9QpL", &changed)]);
+        let _ = call(&mut warm.service, request(Some(&token)));
+    }
+    drop(runtime);
+    warm
 }
 
 fn seen_before() -> Warm {
@@ -106,6 +140,27 @@ fn accept(mut warm: Warm) -> (Response<()>, Bearer<Inner>, Fixture) {
 #[library_benchmark(setup = seen_before)]
 #[bench::rs256()]
 fn accept_again(mut warm: Warm) -> (Response<()>, Bearer<Inner>, Fixture) {
+    (
+        black_box(call(&mut warm.service, warm.request)),
+        warm.service,
+        warm.fixture,
+    )
+}
+
+#[library_benchmark(setup = seen_before_among)]
+#[bench::tokens_1000(1_000)]
+fn accept_again_among(mut warm: Warm) -> (Response<()>, Bearer<Inner>, Fixture) {
+    (
+        black_box(call(&mut warm.service, warm.request)),
+        warm.service,
+        warm.fixture,
+    )
+}
+
+#[library_benchmark(setup = accepted_among)]
+#[bench::keys_90(90, 0)]
+#[bench::issuers_50(0, 49)]
+fn accept_among(mut warm: Warm) -> (Response<()>, Bearer<Inner>, Fixture) {
     (
         black_box(call(&mut warm.service, warm.request)),
         warm.service,
@@ -327,11 +382,15 @@ library_benchmark_group!(
         signature_alone,
         accept,
         accept_again,
-        accept_again_large,
         refuse,
         refuse_signature,
         refuse_unread
     ]
 );
 
-main!(library_benchmark_groups = bearer, login, outbound);
+library_benchmark_group!(
+    name = growth,
+    benchmarks = [accept_again_large, accept_again_among, accept_among]
+);
+
+main!(library_benchmark_groups = bearer, growth, login, outbound);

@@ -28,6 +28,9 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 const AUDIENCE: &str = "https://api.example.com";
 
+/// Rates move by hundredths from run to run.
+const TURNS: usize = 15;
+
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     if std::env::args().any(|argument| argument == "--test") {
@@ -57,7 +60,7 @@ async fn main() -> Result<(), BoxError> {
         start(Some(uncached)).await?,
     ]
     .map(|url| (url, header.clone()));
-    let [bare, idle, around, cached, uncached] = wrk::in_turns(5, targets).await?;
+    let [bare, idle, around, cached, uncached] = wrk::in_turns(TURNS, targets).await?;
     println!("{:<32} {bare:>8.0} requests/s", "without the layer");
     for (name, rate) in [
         ("a layer that does nothing", idle),

@@ -48,34 +48,43 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new() -> Self {
+        Self::among(0, 0)
+    }
+
+    /// With so many keys more in the set, and so many issuers more that are trusted.
+    pub(crate) fn among(more_keys: usize, more_issuers: usize) -> Self {
         let keys: Vec<_> = [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa]
             .into_iter()
             .map(|algorithm| SigningKey::generate(algorithm.name(), algorithm))
             .collect();
-        let jwks: Vec<_> = keys.iter().map(SigningKey::public_jwk).collect();
+        let others =
+            (0..more_keys).map(|n| SigningKey::generate(format!("other-{n}"), Algorithm::EdDsa));
+        // Those that sign come last, where they are found last.
+        let jwks: Vec<_> = others
+            .map(|key| key.public_jwk())
+            .chain(keys.iter().map(SigningKey::public_jwk))
+            .collect();
         let jwks = format!("{{\"keys\":[{}]}}", jwks.join(","));
-        let client = HttpClient::new(tower::service_fn(move |request: Request<Bytes>| {
-            let body = if request.uri().path().contains("/.well-known/") {
-                format!(r#"{{"issuer":"{ISSUER}","jwks_uri":"{ISSUER}jwks"}}"#)
-            } else {
-                jwks.clone()
-            };
-            let response = Response::builder()
-                .header("content-type", "application/json")
-                .body(Full::new(Bytes::from(body)));
-            async { response }
-        }));
-        let provider = Provider::builder(ISSUER)
-            .with_http_client(client)
-            .build()
-            .expect("a provider");
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .expect("a runtime");
-        runtime.block_on(provider.ready()).expect("keys");
+        let providers: Vec<_> = (0..more_issuers)
+            .map(|n| format!("https://tenant-{n}.example/"))
+            .chain([ISSUER.to_owned()])
+            .map(|issuer| provider(&issuer, jwks.clone()))
+            .collect();
+        for provider in &providers {
+            runtime.block_on(provider.ready()).expect("keys");
+        }
+        let (first, rest) = providers.split_first().expect("at least one");
+        let verifier = rest
+            .iter()
+            .fold(Verifier::builder(first, AUDIENCE), |builder, provider| {
+                builder.add_provider(provider)
+            });
         Self {
-            verifier: provider.verifier(AUDIENCE).expect("a verifier"),
+            verifier: verifier.build().expect("a verifier"),
             keys,
             runtime,
         }
@@ -121,6 +130,26 @@ impl Fixture {
     pub(crate) fn enter(&self) -> tokio::runtime::EnterGuard<'_> {
         self.runtime.enter()
     }
+}
+
+/// In memory.
+fn provider(issuer: &str, jwks: String) -> Provider {
+    let name = issuer.to_owned();
+    let client = HttpClient::new(tower::service_fn(move |request: Request<Bytes>| {
+        let body = if request.uri().path().contains("/.well-known/") {
+            format!(r#"{{"issuer":"{name}","jwks_uri":"{name}jwks"}}"#)
+        } else {
+            jwks.clone()
+        };
+        let response = Response::builder()
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body)));
+        async { response }
+    }));
+    Provider::builder(issuer)
+        .with_http_client(client)
+        .build()
+        .expect("a provider")
 }
 
 pub(crate) fn request(token: Option<&str>) -> Request<()> {

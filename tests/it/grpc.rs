@@ -401,7 +401,7 @@ async fn gr_06_a_stream_ends_with_its_token_where_that_is_wanted() {
         .idp
         .token(API)
         .scope("greet")
-        .expires_in(seconds(2))
+        .expires_in(seconds(5))
         .build();
     let mut client = served.bearing(&soon).await;
     let (sender, receiver) = mpsc::channel(1);
