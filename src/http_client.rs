@@ -91,7 +91,7 @@ impl HttpClient {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_idle_timeout(IDLE)
             .user_agent(concat!("tower-oidc/", env!("CARGO_PKG_VERSION")))
             .no_gzip()
             .no_brotli()
@@ -196,6 +196,11 @@ impl fmt::Debug for HttpClient {
 
 #[cfg(feature = "reqwest")]
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Shorter than any common server keeps a connection open (5 seconds): of what is sent on one that the
+/// server is just closing, nobody knows whether it arrived, and a refresh token can be spent but once.
+#[cfg(feature = "reqwest")]
+const IDLE: Duration = Duration::from_secs(3);
 
 /// How much of an answer, and of time, a call may take.
 #[derive(Debug, Clone, Copy)]

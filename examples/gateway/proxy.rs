@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "no program uses all of it")]
 
 use std::error::Error;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -16,7 +17,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tower::{Service, ServiceExt};
 use tower_oidc::Principal;
 use tower_oidc::error::OutboundError;
@@ -38,7 +39,12 @@ pub(crate) fn plain() -> Result<Plain, Box<dyn Error + Send + Sync>> {
         .https_or_http()
         .enable_http1()
         .build();
-    Ok(Client::builder(TokioExecutor::new()).build(connector))
+    let client = Client::builder(TokioExecutor::new())
+        // Shorter than services keep a connection open, so that none is used that is just being closed.
+        .pool_idle_timeout(Duration::from_secs(3))
+        .pool_timer(TokioTimer::new())
+        .build(connector);
+    Ok(client)
 }
 
 #[derive(Clone)]
