@@ -96,12 +96,7 @@ async fn serve(
 }
 
 async fn me(principal: Principal) -> Result<Json<Value>, StatusCode> {
-    let mut claims: Value = principal
-        .claims()
-        .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    // Providers that write `scp` are read all the same.
-    claims["scope"] = json!(principal.scopes().to_string());
-    Ok(Json(claims))
+    support::claims(&principal).map(Json)
 }
 
 async fn messages(principal: Principal) -> Json<Value> {

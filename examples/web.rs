@@ -66,10 +66,7 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
 
 /// Who is calling, whoever brought it: a browser's session or an API client's own token.
 async fn me(principal: Principal, session: Option<Session>) -> Result<Json<Value>, StatusCode> {
-    let mut me: Value = principal
-        .claims()
-        .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    me["scope"] = json!(principal.scopes().to_string());
+    let mut me = support::claims(&principal)?;
     me["via"] = json!(if session.is_some() {
         "session"
     } else {

@@ -13,10 +13,12 @@ use axum::response::sse::{Event, Sse};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use http::{HeaderMap, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_stream::{Stream, StreamExt};
 use tower_oidc::{BearerLayer, Principal, Verifier};
+
+use super::support;
 
 /// Starts it on a free loopback port and tells its address.
 pub(crate) async fn start(verifier: &Verifier) -> Result<String, Box<dyn Error + Send + Sync>> {
@@ -35,11 +37,7 @@ pub(crate) async fn start(verifier: &Verifier) -> Result<String, Box<dyn Error +
 }
 
 async fn me(principal: Principal) -> Result<Json<Value>, StatusCode> {
-    let mut claims: Value = principal
-        .claims()
-        .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    claims["scope"] = json!(principal.scopes().to_string());
-    Ok(Json(claims))
+    support::claims(&principal).map(Json)
 }
 
 /// The names of the fields that came, and the values of those that are no secret.

@@ -6,9 +6,11 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use http::StatusCode;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tower_oidc::Provider;
+use tower_oidc::{Principal, Provider};
 
 /// Errors go to stderr with their causes, each on a line.
 pub(crate) fn ended(program: &str, result: Result<(), Box<dyn Error + Send + Sync>>) -> ExitCode {
@@ -52,6 +54,15 @@ pub(crate) async fn listen() -> Result<TcpListener, Box<dyn Error + Send + Sync>
             format!("HOST:PORT = {host}:{port} cannot be listened on: {error}; choose another PORT")
                 .into()
         })
+}
+
+/// The verified claims, with the scopes under the one name whatever the provider's.
+pub(crate) fn claims(principal: &Principal) -> Result<Value, StatusCode> {
+    let mut claims: Value = principal
+        .claims()
+        .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    claims["scope"] = json!(principal.scopes().to_string());
+    Ok(claims)
 }
 
 /// The origin of an address in this variable.

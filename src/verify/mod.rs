@@ -197,7 +197,7 @@ impl Verifier {
     }
 
     fn decide_anew(&self, token: &[u8]) -> Decision {
-        let decision = self.judge(token);
+        let decision = self.try_judge(token).unwrap_or_else(Decision::Refuse);
         match &decision {
             Decision::Accept(_) => observe::token_judged(Ok(())),
             Decision::Refuse(error) => observe::token_judged(Err(error)),
@@ -218,10 +218,6 @@ impl Verifier {
         };
         observe::token_judged(judged.as_ref().map(|_| ()));
         judged
-    }
-
-    fn judge(&self, token: &[u8]) -> Decision {
-        self.try_judge(token).unwrap_or_else(Decision::Refuse)
     }
 
     fn try_judge(&self, token: &[u8]) -> Result<Decision, VerifyError> {
