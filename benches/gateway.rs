@@ -1,8 +1,7 @@
 //! Requests per second through the gateway's proxy, with the layers around it and without, and to the
 //! service behind it. All of them and the load share the machine: compare within one run only.
 //!
-//! `cargo bench --bench gateway --all-features` needs wrk; `SECONDS` says how long each run takes (5).
-#![expect(clippy::print_stdout, reason = "a program for people")]
+//! `cargo bench --bench gateway --all-features` needs wrk.
 
 #[path = "../examples/gateway/proxy.rs"]
 mod proxy;
@@ -30,6 +29,8 @@ use tower_oidc::{Client, KeyRing, LoginLayer, OutboundLayer, Principal};
 type BoxError = Box<dyn Error + Send + Sync>;
 
 const AUDIENCE: &str = "https://api.example.com";
+
+const TURNS: usize = 15;
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
@@ -62,25 +63,18 @@ async fn main() -> Result<(), BoxError> {
     let cookie = sign_in(&gateway).await?;
 
     let cookie = format!("cookie: {cookie}");
+    let target = |name, url| wrk::Target {
+        name,
+        url,
+        header: cookie.clone(),
+    };
     let targets = [
-        upstream,
-        format!("{bare}/upstream/"),
-        format!("{fixed}/upstream/"),
-        format!("{gateway}/upstream/"),
+        target("the proxy without layers", format!("{bare}/upstream/")),
+        target("with a fixed token", format!("{fixed}/upstream/")),
+        target("the whole gateway", format!("{gateway}/upstream/")),
+        target("the service itself", upstream),
     ];
-    let targets = targets.map(|url| (url, cookie.clone()));
-    let [direct, bare, fixed, whole] = wrk::in_turns(3, targets).await?;
-    println!("the service itself       {direct:>8.0} requests/s");
-    println!("the proxy without layers {bare:>8.0} requests/s");
-    println!(
-        "with a fixed token       {fixed:>8.0} requests/s, {:.2} of the proxy's",
-        fixed / bare
-    );
-    println!(
-        "the gateway              {whole:>8.0} requests/s, {:.2} of the proxy's",
-        whole / bare
-    );
-    Ok(())
+    wrk::compare(TURNS, targets).await
 }
 
 fn behind<S: Clone + Send + Sync + 'static>(forward: &MethodRouter<S>) -> Router<S> {

@@ -2,7 +2,7 @@
 //! under keys that change, random key names and bad signatures, in which no good request may be refused
 //! and memory may not grow.
 //!
-//! `cargo bench --bench loopback --all-features` needs wrk; `SECONDS` says how long each run takes (5).
+//! `cargo bench --bench loopback --features axum,reqwest,testing` needs wrk, and takes six minutes.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
 #[path = "support/wrk.rs"]
@@ -22,14 +22,16 @@ use axum::{Router, ServiceExt, serve};
 use tokio::net::TcpListener;
 use tower::{Layer, Service};
 use tower_oidc::testing::{DevelopmentProvider, SigningKey};
-use tower_oidc::{Algorithm, BearerLayer, Verifier};
+use tower_oidc::{Algorithm, BearerLayer, Principal, RequireLayer, Verifier};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
 const AUDIENCE: &str = "https://api.example.com";
 
-/// Rates move by hundredths from run to run.
-const TURNS: usize = 15;
+const SCOPE: &str = "read:messages";
+
+/// Rates move by hundredths from turn to turn.
+const TURNS: usize = 60;
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
@@ -46,38 +48,42 @@ async fn main() -> Result<(), BoxError> {
     let uncached = Verifier::builder(&provider, AUDIENCE)
         .without_cache()
         .build()?;
-    let token = idp.token(AUDIENCE).scope("read:messages").build();
+    let token = idp.token(AUDIENCE).scope(SCOPE).build();
     let header = format!("authorization: Bearer {token}");
-    let idle = serve_app(app().layer(tower::layer::util::Identity::new())).await?;
+    let idle = app().layer(tower::layer::util::Identity::new());
     // Around the router, and not within it, where axum boxes what each layer makes.
-    let around = BearerLayer::new(cached.clone()).layer(app());
-    let around = serve_app(ServiceExt::<Request>::into_make_service(around)).await?;
+    let around = BearerLayer::new(cached.clone()).layer(app().with_state::<()>(()));
+    let named = Router::new()
+        .route("/", get(hello).layer(RequireLayer::scope(SCOPE)?))
+        .layer(BearerLayer::new(cached.clone()));
+    let target = |name, url| wrk::Target {
+        name,
+        url,
+        header: header.clone(),
+    };
     let targets = [
-        start(None).await?,
-        idle,
-        around,
-        start(Some(cached)).await?,
-        start(Some(uncached)).await?,
-    ]
-    .map(|url| (url, header.clone()));
-    let [bare, idle, around, cached, uncached] = wrk::in_turns(TURNS, targets).await?;
-    println!("{:<32} {bare:>8.0} requests/s", "without the layer");
-    for (name, rate) in [
-        ("a layer that does nothing", idle),
-        ("seen before", cached),
-        ("seen before, around the router", around),
-        ("each token new", uncached),
-    ] {
-        println!(
-            "{name:<32} {rate:>8.0} requests/s, {:.3} of it",
-            rate / bare
-        );
-    }
-    Ok(())
+        target("without the layer", start(None).await?),
+        target("a layer that does nothing", serve_app(idle).await?),
+        target("seen before", start(Some(cached)).await?),
+        target(
+            "seen before, around the router",
+            serve_app(ServiceExt::<Request>::into_make_service(around)).await?,
+        ),
+        target(
+            "and a scope required, a caller named",
+            serve_app(named).await?,
+        ),
+        target("each token new", start(Some(uncached)).await?),
+    ];
+    wrk::compare(TURNS, targets).await
 }
 
 fn app() -> Router {
     Router::new().route("/", get(|| async { "hello\n" }))
+}
+
+async fn hello(principal: Principal) -> String {
+    format!("hello, {}\n", principal.subject().unwrap_or("nobody"))
 }
 
 async fn start(verifier: Option<Verifier>) -> Result<String, BoxError> {

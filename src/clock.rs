@@ -4,6 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+#[cfg(target_os = "linux")]
+use nix::time::{ClockId, clock_gettime};
+
 /// A point in time: whole seconds since 1970-01-01T00:00:00Z (RFC 7519 §2, `NumericDate`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixTime(i64);
@@ -48,7 +51,8 @@ pub trait Clock: Send + Sync + 'static {
     fn monotonic(&self) -> Duration;
 }
 
-/// The clock of the operating system, the default.
+/// The clock of the operating system, the default. On Linux it is the one that the kernel sets at each of its
+/// ticks: behind by ten milliseconds at the most, and read in a fraction of the time.
 #[derive(Debug, Clone, Copy)]
 pub struct SystemClock {
     origin: Instant,
@@ -72,6 +76,10 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> UnixTime {
+        #[cfg(target_os = "linux")]
+        if let Ok(since) = clock_gettime(ClockId::CLOCK_REALTIME_COARSE) {
+            return UnixTime::from_seconds(since.tv_sec());
+        }
         match SystemTime::now().duration_since(UNIX_EPOCH) {
             Ok(since) => UnixTime::from_seconds(whole_seconds(since)),
             Err(before) => UnixTime::from_seconds(-whole_seconds(before.duration())),
@@ -79,25 +87,44 @@ impl Clock for SystemClock {
     }
 
     fn monotonic(&self) -> Duration {
+        // Where it cannot be read it never can, so that the two are not mixed.
+        #[cfg(target_os = "linux")]
+        if let Ok(since) = clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE) {
+            return since.into();
+        }
         self.origin.elapsed()
     }
 }
 
 /// A clock shared by everything that was built from one provider.
 #[derive(Clone)]
-pub(crate) struct SharedClock(Arc<dyn Clock>);
+pub(crate) enum SharedClock {
+    /// Nearly every one, and read without a detour.
+    System(SystemClock),
+    Other(Arc<dyn Clock>),
+}
 
 impl SharedClock {
     pub(crate) fn new(clock: impl Clock) -> Self {
-        Self(Arc::new(clock))
+        Self::Other(Arc::new(clock))
+    }
+
+    pub(crate) fn system() -> Self {
+        Self::System(SystemClock::new())
     }
 
     pub(crate) fn now(&self) -> UnixTime {
-        self.0.now()
+        match self {
+            Self::System(clock) => clock.now(),
+            Self::Other(clock) => clock.now(),
+        }
     }
 
     pub(crate) fn monotonic(&self) -> Duration {
-        self.0.monotonic()
+        match self {
+            Self::System(clock) => clock.monotonic(),
+            Self::Other(clock) => clock.monotonic(),
+        }
     }
 }
 
@@ -110,6 +137,28 @@ impl fmt::Debug for SharedClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_system_clock_is_the_systems_and_moves_on() {
+        let clock = SystemClock::new();
+        let exact = |time: SystemTime| {
+            let since = time.duration_since(UNIX_EPOCH).unwrap();
+            UnixTime::from_seconds(whole_seconds(since))
+        };
+        let behind = SystemTime::now() - Duration::from_millis(50);
+        let told = clock.now();
+        assert!(exact(behind) <= told && told <= exact(SystemTime::now()));
+
+        let (start, exact) = (clock.monotonic(), Instant::now());
+        let mut last = start;
+        while last < start + Duration::from_millis(100) {
+            let now = clock.monotonic();
+            assert!(now >= last, "it went back");
+            last = now;
+        }
+        let passed = exact.elapsed();
+        assert!(passed >= Duration::from_millis(50), "{passed:?}");
+    }
 
     #[test]
     fn lm_09_sums_stay_in_range_at_both_ends_of_time() {

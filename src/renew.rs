@@ -6,6 +6,8 @@
 //! result cannot overwrite a newer one. After a failure the next attempt is put off, longer each
 //! time; a failure never throws away a value that can still be used.
 
+mod glance;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,10 +18,13 @@ use crate::clock::SharedClock;
 use crate::error::{ProviderError, ProviderErrorKind};
 use crate::http_client::BoxFuture;
 use crate::observe;
+use crate::renew::glance::Glance;
 
 /// A value, and how long it may be served.
 pub(crate) struct Snapshot<T> {
     pub(crate) value: T,
+    /// Counts up with each value that differs from the one before.
+    pub(crate) serial: u64,
     times: Times,
 }
 
@@ -110,6 +115,7 @@ impl Pace {
 }
 
 type Outcome<T> = Result<Arc<Snapshot<T>>, ProviderError>;
+type IsSame<T> = fn(&T, &T) -> bool;
 type Fetch<T> = dyn Fn() -> BoxFuture<Result<Fetched<T>, ProviderError>> + Send + Sync;
 
 /// A value kept fresh.
@@ -117,7 +123,9 @@ pub(crate) struct Renew<T>(Arc<Shared<T>>);
 
 struct Shared<T> {
     snapshot: ArcSwapOption<Snapshot<T>>,
+    glance: Glance,
     attempts: Mutex<Attempts<T>>,
+    is_same: IsSame<T>,
     fetch: Box<Fetch<T>>,
     pace: Pace,
     clock: SharedClock,
@@ -180,8 +188,18 @@ impl<T: Send + Sync + 'static> Renew<T> {
     where
         F: Fn() -> BoxFuture<Result<Fetched<T>, ProviderError>> + Send + Sync + 'static,
     {
+        Self::comparing(clock, pace, |_, _| false, fetch)
+    }
+
+    /// With a serial that stays where a new value is the same as the one before.
+    pub(crate) fn comparing<F>(clock: SharedClock, pace: Pace, is_same: IsSame<T>, fetch: F) -> Self
+    where
+        F: Fn() -> BoxFuture<Result<Fetched<T>, ProviderError>> + Send + Sync + 'static,
+    {
         Self(Arc::new(Shared {
             snapshot: ArcSwapOption::empty(),
+            glance: Glance::default(),
+            is_same,
             attempts: Mutex::new(Attempts {
                 in_flight: None,
                 failures: 0,
@@ -192,6 +210,26 @@ impl<T: Send + Sync + 'static> Renew<T> {
             pace,
             clock,
         }))
+    }
+
+    /// Whether the value that would be served now has this serial.
+    #[inline]
+    pub(crate) fn serves(&self, serial: u64) -> bool {
+        let now = self.0.clock.monotonic();
+        match self.0.glance.fresh(now) {
+            Some(fresh) => fresh == serial,
+            None => self.would_serve(serial),
+        }
+    }
+
+    #[cold]
+    fn would_serve(&self, serial: u64) -> bool {
+        let Reading::Serve(snapshot) = self.read() else {
+            return false;
+        };
+        snapshot
+            .as_ref()
+            .is_some_and(|snapshot| snapshot.serial == serial)
     }
 
     /// The value, without blocking where it is fresh.
@@ -334,6 +372,14 @@ impl<T> Shared<T> {
         // Nothing that is done under this lock can be left half done.
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// There is one flight at a time, so that nothing lands between this and its own landing.
+    fn serial_of(&self, value: &T) -> u64 {
+        match &*self.snapshot.load() {
+            Some(former) if (self.is_same)(&former.value, value) => former.serial,
+            former => former.as_ref().map_or(0, |former| former.serial) + 1,
+        }
+    }
 }
 
 /// The end of a flight, reached however it ends: a fetch that panicked or was dropped with its
@@ -354,6 +400,7 @@ impl<T> Drop for Landing<T> {
                 times: shared
                     .pace
                     .times(now, fetched.fresh_for, fetched.ahead, jitter()),
+                serial: shared.serial_of(&fetched.value),
                 value: fetched.value,
             })
         });
@@ -361,6 +408,7 @@ impl<T> Drop for Landing<T> {
         match &outcome {
             Ok(snapshot) => {
                 shared.snapshot.store(Some(Arc::clone(snapshot)));
+                shared.glance.set(snapshot.serial, snapshot.times.renew_at);
                 attempts.failures = 0;
                 attempts.not_before = Duration::ZERO;
                 attempts.last_error = None;
@@ -415,7 +463,8 @@ pub enum Phase {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use crate::clock::{Clock, UnixTime};
+    use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
     const PACE: Pace = Pace {
         what: "test",
@@ -487,7 +536,7 @@ mod tests {
     }
 
     fn system_clock() -> SharedClock {
-        SharedClock::new(crate::clock::SystemClock::new())
+        SharedClock::system()
     }
 
     #[tokio::test]
@@ -510,6 +559,66 @@ mod tests {
             assert_eq!(waiter.await.unwrap(), 1);
         }
         assert_eq!(count.load(Ordering::SeqCst), 1);
+    }
+
+    /// Seconds, moved by hand.
+    #[derive(Clone, Default)]
+    struct Hand(Arc<AtomicU32>);
+
+    impl Clock for Hand {
+        fn now(&self) -> UnixTime {
+            UnixTime::from_seconds(self.0.load(Ordering::SeqCst).into())
+        }
+
+        fn monotonic(&self) -> Duration {
+            seconds(self.0.load(Ordering::SeqCst).into())
+        }
+    }
+
+    #[tokio::test]
+    async fn lm_01_a_serial_lasts_as_long_as_the_value_stays_the_same() {
+        let values = [7, 7, 8];
+        let renew = Renew::comparing(system_clock(), PACE, u32::eq, {
+            let next = AtomicUsize::new(0);
+            move || {
+                let value = values[next.fetch_add(1, Ordering::SeqCst)];
+                Box::pin(async move { ok(value) })
+            }
+        });
+        let renewed = async || {
+            let flight = renew.force(|| true).unwrap().unwrap();
+            flight.landed().await.unwrap().serial
+        };
+        assert!(!renew.serves(0), "nothing is there, and a flight starts");
+        assert_eq!(renew.get().await.unwrap().serial, 1);
+        assert!(renew.serves(1) && !renew.serves(0) && !renew.serves(2));
+        assert_eq!(renewed().await, 1, "7 again");
+        assert!(renew.serves(1));
+        assert_eq!(renewed().await, 2, "8");
+        assert!(renew.serves(2) && !renew.serves(1));
+    }
+
+    #[tokio::test]
+    async fn ks_11_to_ask_for_a_serial_starts_the_renewal_that_is_due() {
+        let hand = Hand::default();
+        let (renew, count) = counting(SharedClock::new(hand.clone()), |n| {
+            Box::pin(async move { if n == 1 { ok(n) } else { Err(lost()) } })
+        });
+        renew.get().await.unwrap();
+        for (now, serves, fetches) in [
+            (500, true, 1),
+            // Due; the renewal fails, and the value is served all the same.
+            (599, true, 2),
+            (599, true, 2),
+            (4199, true, 3),
+            // Gone, and too early for the next attempt.
+            (4200, false, 3),
+        ] {
+            hand.0.store(now, Ordering::SeqCst);
+            assert_eq!(renew.serves(1), serves, "at {now}");
+            tokio::task::yield_now().await;
+            assert_eq!(count.load(Ordering::SeqCst), fetches, "at {now}");
+        }
     }
 
     #[tokio::test]

@@ -58,7 +58,7 @@ impl fmt::Debug for AccessToken<'_> {
     }
 }
 
-const SCHEME: &[u8] = b"bearer";
+const USUAL_SCHEME: &[u8] = b"Bearer";
 
 /// What stands behind the scheme, at least one byte of it and the first no space. The rest is
 /// looked at where it is taken apart.
@@ -71,10 +71,11 @@ pub(crate) fn credentials(headers: &HeaderMap) -> Result<Option<&[u8]>, Malforme
     if may_be_double && headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
         return Err(MalformedAuthorization);
     }
-    let Some((scheme, rest)) = field.as_bytes().split_at_checked(SCHEME.len()) else {
+    let Some((scheme, rest)) = field.as_bytes().split_at_checked(USUAL_SCHEME.len()) else {
         return Ok(None);
     };
-    if !scheme.eq_ignore_ascii_case(SCHEME) {
+    // Nearly everybody writes it so.
+    if scheme != USUAL_SCHEME && !scheme.eq_ignore_ascii_case(USUAL_SCHEME) {
         return Ok(None);
     }
     match rest.first() {

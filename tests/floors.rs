@@ -46,7 +46,7 @@ const ORDER: [&str; 30] = [
 ];
 
 /// Where a foreign crate may be named: any of them can be replaced in an afternoon.
-const ROOMS: [(&str, &[&str]); 25] = [
+const ROOMS: [(&str, &[&str]); 26] = [
     ("arc_swap", &["renew", "login/opened", "login/store/redis"]),
     (
         "aws_lc_rs",
@@ -88,6 +88,7 @@ const ROOMS: [(&str, &[&str]); 25] = [
     ("jsonwebtoken", &["keys/jwk_set", "provider/client"]),
     ("memchr", &["jwt", "login/cookie"]),
     ("metrics", &["observe"]),
+    ("nix", &["clock"]),
     ("moka", &["login/store/memory", "outbound/exchanged"]),
     (
         "percent_encoding",

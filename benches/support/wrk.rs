@@ -1,17 +1,72 @@
 //! Requests per second by wrk.
 
+use std::env;
 use std::process::Command;
+use std::str::FromStr;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Requests a second of this address by 32 connections that send this field. An answer that is no success
-/// is an error. `SECONDS` says how long it takes (5).
-pub(crate) async fn load(url: &str, header: &str) -> Result<f64, BoxError> {
-    let seconds = std::env::var("SECONDS").unwrap_or_else(|_| "5".to_owned());
-    let (url, header) = (url.to_owned(), header.to_owned());
+/// An address, and the field that is sent to it.
+pub(crate) struct Target {
+    pub(crate) name: &'static str,
+    pub(crate) url: String,
+    pub(crate) header: String,
+}
+
+/// Loads several addresses in turns after one for warmth, and prints the middle rate of each, and the middle
+/// and the quarters of what it is of the first one's in the same turn: whatever else the machine does is
+/// shared. `TURNS` says how many, `SECONDS` how long each of them takes (1), `WRK_CORE` on which core wrk runs
+/// (any).
+#[expect(clippy::print_stdout, reason = "for people")]
+pub(crate) async fn compare<const N: usize>(
+    usual_turns: usize,
+    targets: [Target; N],
+) -> Result<(), BoxError> {
+    let turns = setting("TURNS")?.unwrap_or(usual_turns);
+    let mut rates = [const { Vec::new() }; N];
+    for turn in 0..=turns {
+        for (rates, target) in rates.iter_mut().zip(&targets) {
+            let rate = load(target).await?;
+            if turn > 0 {
+                rates.push(rate);
+            }
+        }
+    }
+    for (target, own) in targets.iter().zip(&rates) {
+        let shares = own.iter().zip(&rates[0]).map(|(own, first)| own / first);
+        let ([_, rate, _], [low, share, high]) =
+            (quarters(own.clone()), quarters(shares.collect()));
+        let name = target.name;
+        println!("{name:<36} {rate:>8.0} requests/s, {share:.3} ({low:.3} to {high:.3})");
+    }
+    Ok(())
+}
+
+fn quarters(mut numbers: Vec<f64>) -> [f64; 3] {
+    numbers.sort_by(f64::total_cmp);
+    [1, 2, 3].map(|quarter| numbers[(numbers.len() - 1) * quarter / 4])
+}
+
+fn setting<T: FromStr>(name: &str) -> Result<Option<T>, T::Err> {
+    env::var(name).ok().map(|text| text.parse()).transpose()
+}
+
+/// Requests a second by 32 connections. An answer that is no success is an error.
+async fn load(target: &Target) -> Result<f64, BoxError> {
+    let seconds: u32 = setting("SECONDS")?.unwrap_or(1);
+    let core: Option<u32> = setting("WRK_CORE")?;
+    let (url, header) = (target.url.clone(), target.header.clone());
     let output = tokio::task::spawn_blocking(move || {
+        let mut command = match core {
+            Some(core) => {
+                let mut command = Command::new("taskset");
+                command.args(["--cpu-list", &core.to_string(), "wrk"]);
+                command
+            }
+            None => Command::new("wrk"),
+        };
         let duration = format!("-d{seconds}s");
-        Command::new("wrk")
+        command
             .args(["-t1", "-c32", &duration, "-H", &header, &url])
             .output()
     })
@@ -27,25 +82,4 @@ pub(crate) async fn load(url: &str, header: &str) -> Result<f64, BoxError> {
         .and_then(|rest| rest.split_whitespace().next())
         .ok_or("wrk told no rate")?;
     Ok(rate.parse()?)
-}
-
-/// Loads several addresses in turns, so that whatever else the machine does is shared, after one turn for
-/// warmth. The middle rate of each.
-pub(crate) async fn in_turns<const N: usize>(
-    turns: usize,
-    targets: [(String, String); N],
-) -> Result<[f64; N], BoxError> {
-    let mut rates = [const { Vec::new() }; N];
-    for turn in 0..=turns {
-        for (rates, (url, header)) in rates.iter_mut().zip(&targets) {
-            let rate = load(url, header).await?;
-            if turn > 0 {
-                rates.push(rate);
-            }
-        }
-    }
-    Ok(rates.map(|mut rates| {
-        rates.sort_by(f64::total_cmp);
-        rates[rates.len() / 2]
-    }))
 }

@@ -1,15 +1,20 @@
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(feature = "outbound")]
+use http::HeaderMap;
 use http::Response;
 use http::request::Parts;
 
 use crate::bearer::layer::Settings;
+use crate::error::VerifyError;
 use crate::gate::answer::{EmptyBody, OnRefusal, Rejection, RejectionKind};
 use crate::gate::{Anonymous, Gate, Gated, Verdict};
 #[cfg(feature = "outbound")]
 use crate::live_token::LiveToken;
 use crate::principal::Principal;
+#[cfg(feature = "outbound")]
+use crate::token::AccessToken;
 use crate::token::credentials;
 use crate::verify::Decision;
 
@@ -41,12 +46,22 @@ impl<R> fmt::Debug for BearerGate<R> {
     }
 }
 
+/// What the verifier says of a token.
+type Judged = Result<Principal, VerifyError>;
+
+type Decided = Verdict<Rejection, (), Judged>;
+
 impl<B, R: OnRefusal<B> + Clone> Gate<B> for BearerGate<R> {
     type Answer = Rejection;
     type Kept = ();
+    type Found = Judged;
 
-    fn check(&self, parts: Parts) -> Verdict<Rejection> {
-        self.settings.check(parts)
+    fn check(&self, head: &mut Parts) -> Decided {
+        self.settings.check(head)
+    }
+
+    fn check_found(&self, judged: Judged, head: &mut Parts) -> Decided {
+        self.settings.judged(judged, head)
     }
 
     fn answer(&self, rejection: Rejection) -> Response<B> {
@@ -65,75 +80,63 @@ impl<B, R: OnRefusal<B> + Clone> Gate<B> for BearerGate<R> {
 }
 
 impl Settings {
-    // Into the service that is built elsewhere: else the request's head is moved twice more.
-    #[inline]
-    fn check(self: &Arc<Self>, mut parts: Parts) -> Verdict<Rejection> {
-        let token = match credentials(&parts.headers) {
+    fn check(&self, head: &mut Parts) -> Decided {
+        let token = match credentials(&head.headers) {
             Ok(Some(token)) => token,
-            Ok(None) => return self.without_token(parts),
+            Ok(None) => return self.without_token(head),
             Err(_) => return Verdict::Answer(Rejection::new(RejectionKind::Malformed)),
         };
         match self.verifier.decide(token) {
-            Decision::Accept(principal) => {
-                let principal = self.kept(principal, token);
-                parts.extensions.insert(principal);
-                Verdict::Pass(parts, ())
-            }
-            Decision::Refuse(error) => {
-                self.log.tell(&error);
-                Verdict::Answer(error.into())
-            }
+            Decision::Accept(principal) => self.admit(principal, head),
+            Decision::Refuse(error) => self.refuse(error),
             Decision::Wait(keys) => {
-                let token = token.to_owned();
-                let settings = Arc::clone(self);
+                let (verifier, token) = (self.verifier.clone(), token.to_owned());
                 Verdict::Wait(Box::pin(async move {
-                    match settings.verifier.decide_after(&token, keys).await {
-                        Ok(principal) => {
-                            let principal = settings.kept(principal, &token);
-                            parts.extensions.insert(principal);
-                            Verdict::Pass(parts, ())
-                        }
-                        Err(error) => {
-                            settings.log.tell(&error);
-                            Verdict::Answer(error.into())
-                        }
-                    }
+                    verifier.decide_after(&token, keys).await
                 }))
             }
         }
     }
 
-    /// The principal, with its token where that may be sent on.
-    #[cfg(feature = "outbound")]
-    #[inline]
-    fn kept(&self, principal: Principal, token: &[u8]) -> Principal {
-        if self.relays {
-            relayable(principal, token)
-        } else {
-            principal
+    fn judged(&self, judged: Judged, head: &mut Parts) -> Decided {
+        match judged {
+            Ok(principal) => self.admit(principal, head),
+            Err(error) => self.refuse(error),
         }
     }
 
-    #[cfg(not(feature = "outbound"))]
-    #[expect(clippy::unused_self, reason = "as with the feature")]
-    fn kept(&self, principal: Principal, _: &[u8]) -> Principal {
-        principal
+    fn admit(&self, principal: Principal, head: &mut Parts) -> Decided {
+        #[cfg(feature = "outbound")]
+        let principal = if self.relays {
+            relayable(principal, &head.headers)
+        } else {
+            principal
+        };
+        head.extensions.insert(principal);
+        Verdict::Pass(())
     }
 
-    fn without_token(&self, mut parts: Parts) -> Verdict<Rejection> {
+    fn refuse(&self, error: VerifyError) -> Decided {
+        self.log.tell(&error);
+        Verdict::Answer(error.into())
+    }
+
+    fn without_token(&self, head: &mut Parts) -> Decided {
         if !self.anonymous {
             return Verdict::Answer(self.no_token.clone());
         }
-        parts.extensions.remove::<Principal>();
-        parts.extensions.insert(Anonymous);
-        Verdict::Pass(parts, ())
+        head.extensions.remove::<Principal>();
+        head.extensions.insert(Anonymous);
+        Verdict::Pass(())
     }
 }
 
+/// The principal with its token, which may be sent on.
 #[cfg(feature = "outbound")]
-fn relayable(principal: Principal, token: &[u8]) -> Principal {
-    match std::str::from_utf8(token).map(LiveToken::new) {
-        Ok(Ok(token)) => {
+fn relayable(principal: Principal, headers: &HeaderMap) -> Principal {
+    let token = AccessToken::from_authorization(headers).ok().flatten();
+    match token.map(|token| LiveToken::new(token.as_str())) {
+        Some(Ok(token)) => {
             let token = token.with_expiry(principal.expires_at());
             principal.with_source(Arc::new(token))
         }

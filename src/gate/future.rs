@@ -38,9 +38,9 @@ where
     },
     Answered(Option<Response<ResBody>>),
     Waiting {
-        verdict: BoxFuture<Verdict<G::Answer, G::Kept>>,
-        // Taken once, when the verdict is there.
-        held: Option<(G, S, ReqBody)>,
+        found: BoxFuture<G::Found>,
+        // Taken once, when it is found out.
+        held: Option<(G, S, Request<ReqBody>)>,
     },
     #[cfg(feature = "login")]
     Answering {
@@ -80,13 +80,13 @@ where
     pub(super) fn waiting(
         gate: G,
         inner: S,
-        body: ReqBody,
-        verdict: BoxFuture<Verdict<G::Answer, G::Kept>>,
+        request: Request<ReqBody>,
+        found: BoxFuture<G::Found>,
     ) -> Self {
         Self {
             state: State::Waiting {
-                verdict,
-                held: Some((gate, inner, body)),
+                found,
+                held: Some((gate, inner, request)),
             },
         }
     }
@@ -133,20 +133,23 @@ where
                         None => Poll::Pending,
                     };
                 }
-                StateProjection::Waiting { verdict, held } => {
-                    let decided = ready!(verdict.as_mut().poll(context));
-                    let Some((gate, mut inner, body)) = held.take() else {
+                StateProjection::Waiting { found, held } => {
+                    let found = ready!(found.as_mut().poll(context));
+                    let Some((gate, mut inner, request)) = held.take() else {
                         return Poll::Pending;
                     };
-                    match decided {
-                        Verdict::Pass(parts, kept) => State::Forward {
-                            response: inner.call(Request::from_parts(parts, body)),
+                    let (mut head, body) = request.into_parts();
+                    let verdict = gate.check_found(found, &mut head);
+                    let request = Request::from_parts(head, body);
+                    match verdict {
+                        Verdict::Pass(kept) => State::Forward {
+                            response: inner.call(request),
                             held: Some((gate, kept)),
                         },
                         Verdict::Answer(answer) => State::Answered(Some(gate.answer(answer))),
-                        Verdict::Wait(verdict) => State::Waiting {
-                            verdict,
-                            held: Some((gate, inner, body)),
+                        Verdict::Wait(found) => State::Waiting {
+                            found,
+                            held: Some((gate, inner, request)),
                         },
                     }
                 }

@@ -24,20 +24,20 @@ use crate::principal::Principal;
     missing_debug_implementations,
     reason = "seals the trait below"
 )]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a box would be one on the hot path"
-)]
-pub enum Verdict<A, K = ()> {
+pub enum Verdict<A, K, F> {
     /// Go on. What the room keeps comes back to it with the response.
-    Pass(Parts, K),
+    Pass(K),
     /// We reply ourselves.
     Answer(A),
-    /// Something must come first; then Pass or Answer. The only box on the way in.
-    Wait(BoxFuture<Self>),
+    /// Something must be found out first, while the request waits. The only box on the way in.
+    Wait(BoxFuture<F>),
 }
 
-/// A room's decision, a function of the request's head. The body is never looked at.
+/// A [`Verdict`] of this gate.
+type VerdictOf<G, B> = Verdict<<G as Gate<B>>::Answer, <G as Gate<B>>::Kept, <G as Gate<B>>::Found>;
+
+/// A room's decision, a function of the request's head, which is changed where it stands. The body is never
+/// looked at.
 #[expect(unnameable_types, reason = "sealed: the rooms are ours")]
 pub trait Gate<B>: Clone {
     /// What the room can say itself.
@@ -46,8 +46,14 @@ pub trait Gate<B>: Clone {
     /// What the room keeps of a request until its response comes.
     type Kept: Send + 'static;
 
+    /// What the room finds out while a request waits.
+    type Found: Send + 'static;
+
     /// Decides.
-    fn check(&self, parts: Parts) -> Verdict<Self::Answer, Self::Kept>;
+    fn check(&self, head: &mut Parts) -> VerdictOf<Self, B>;
+
+    /// Decides by what was found out.
+    fn check_found(&self, found: Self::Found, head: &mut Parts) -> VerdictOf<Self, B>;
 
     /// The answer as a response.
     fn answer(&self, answer: Self::Answer) -> Response<B>;
@@ -89,18 +95,19 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let (parts, body) = request.into_parts();
-        match self.gate.check(parts) {
-            Verdict::Pass(parts, kept) => {
-                let response = self.inner.call(Request::from_parts(parts, body));
+        let (mut head, body) = request.into_parts();
+        match self.gate.check(&mut head) {
+            Verdict::Pass(kept) => {
+                let response = self.inner.call(Request::from_parts(head, body));
                 ResponseFuture::forward(self.gate.clone(), kept, response)
             }
             Verdict::Answer(answer) => ResponseFuture::answered(self.gate.answer(answer)),
-            Verdict::Wait(verdict) => {
+            Verdict::Wait(found) => {
                 // The service that was polled ready is the one to call; its clone stays behind.
                 let clone = self.inner.clone();
                 let ready = std::mem::replace(&mut self.inner, clone);
-                ResponseFuture::waiting(self.gate.clone(), ready, body, verdict)
+                let request = Request::from_parts(head, body);
+                ResponseFuture::waiting(self.gate.clone(), ready, request, found)
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{Context, Digest, SHA256};
 use url::Url;
 
 use crate::claims::Issuer;
@@ -22,12 +22,9 @@ pub(crate) struct KeySet {
     pub(crate) issuer: Issuer,
     /// The algorithms the provider says it signs with, where it says so.
     pub(crate) listed: Option<AlgorithmSet>,
-    pub(crate) fingerprint: Fingerprint,
+    /// What it holds, in short.
+    digest: Digest,
 }
-
-/// What a key set holds, in short: two of one fingerprint judge every token alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fingerprint(u128);
 
 impl KeySet {
     pub(crate) fn new(jwks: JwkSet, issuer: Issuer, listed: Option<AlgorithmSet>) -> Self {
@@ -35,16 +32,17 @@ impl KeySet {
         context.update(jwks.digest());
         context.update(format!("{listed:?}").as_bytes());
         context.update(issuer.as_str().as_bytes());
-        let digest = context.finish();
-        // Half of it tells any two sets apart.
-        let half = digest.as_ref().first_chunk::<16>();
-        let half = half.map_or(0, |half| u128::from_ne_bytes(*half));
         Self {
             jwks,
             issuer,
             listed,
-            fingerprint: Fingerprint(half),
+            digest: context.finish(),
         }
+    }
+
+    /// Whether every token is judged alike by both.
+    fn is_same(&self, other: &Self) -> bool {
+        self.digest.as_ref() == other.digest.as_ref()
     }
 }
 
@@ -75,7 +73,7 @@ impl RemoteKeys {
         F: Fn() -> BoxFuture<Result<Fetched<KeySet>, ProviderError>> + Send + Sync + 'static,
     {
         Self {
-            renew: Renew::new(clock.clone(), pace, fetch),
+            renew: Renew::comparing(clock.clone(), pace, KeySet::is_same, fetch),
             unknown_kids: TokenBucket::full(clock.monotonic()),
             clock,
         }
@@ -84,6 +82,12 @@ impl RemoteKeys {
     /// The keys, without blocking where they are at hand.
     pub(crate) fn read(&self) -> Reading<KeySet> {
         self.renew.read()
+    }
+
+    /// Whether the keys at hand are those with this serial.
+    #[inline]
+    pub(crate) fn serves(&self, serial: u64) -> bool {
+        self.renew.serves(serial)
     }
 
     /// A flight that may bring a key nobody has seen yet, or `None` where the bound on such

@@ -47,6 +47,27 @@ pub struct Kept {
     sign_in: Option<String>,
 }
 
+/// What is found out while a request waits.
+#[expect(
+    unnameable_types,
+    missing_debug_implementations,
+    reason = "seals the gate's trait"
+)]
+pub struct Found(Finding);
+
+enum Finding {
+    /// What became of the session that the browser names.
+    Session {
+        id: SessionId,
+        key: StoreKey,
+        standing: Standing,
+    },
+    /// What the layer says itself.
+    Reply(Reply),
+}
+
+type Decided = Verdict<Reply, Kept, Found>;
+
 /// How long the body of a back-channel logout may take.
 const FORM_TIME: Duration = Duration::from_secs(10);
 
@@ -101,11 +122,11 @@ where
 }
 
 impl<P> LoginGate<P> {
-    fn check_session(&self, head: Parts) -> Verdict<Reply, Kept> {
+    fn check_session(&self, head: &mut Parts) -> Decided {
         let party = &self.party;
         if head.extensions.get::<Principal>().is_some() {
             // A layer further out has verified who calls, by a token of their own.
-            return Verdict::Pass(head, Kept::default());
+            return Verdict::Pass(Kept::default());
         }
         let names = &party.cookies;
         let id = match sent(&head.headers, &names.session) {
@@ -117,17 +138,20 @@ impl<P> LoginGate<P> {
             let clear = names.clear(&names.session);
             return party.anonymous(head, Some(clear), Kind::NotSignedIn);
         };
-        if may_change_state(&head) && !party.site.is_same_origin(&head.headers) {
-            let reply = party.tell(&head, Kind::CrossOrigin.into(), &ReturnPath::default());
+        if may_change_state(head) && !party.site.is_same_origin(&head.headers) {
+            let reply = party.tell(head, Kind::CrossOrigin.into(), &ReturnPath::default());
             return Verdict::Answer(reply);
         }
-        let party = Arc::clone(party);
         let key = party.opened.key_of(&id);
-        Verdict::Wait(Box::pin(party.admit(head, id, key)))
+        let party = Arc::clone(party);
+        Verdict::Wait(Box::pin(async move {
+            let standing = party.standing(key, None).await;
+            Found(Finding::Session { id, key, standing })
+        }))
     }
 
     /// What the layer answers itself.
-    fn check_own(&self, own: Own, head: Parts) -> Verdict<Reply, Kept> {
+    fn check_own(&self, own: Own, head: &mut Parts) -> Decided {
         let allowed = match own {
             Own::Start | Own::Callback | Own::Frontchannel => "GET",
             Own::Logout | Own::Backchannel => "POST",
@@ -135,39 +159,43 @@ impl<P> LoginGate<P> {
         let party = Arc::clone(&self.party);
         if head.method.as_str() != allowed {
             let error = Kind::MethodNotAllowed.into();
-            let reply = party.tell(&head, error, &ReturnPath::default());
+            let reply = party.tell(head, error, &ReturnPath::default());
             return Verdict::Answer(reply.allowing(allowed));
         }
         if own == Own::Logout && !party.site.is_same_origin(&head.headers) {
-            let reply = party.tell(&head, Kind::CrossOrigin.into(), &ReturnPath::default());
+            let reply = party.tell(head, Kind::CrossOrigin.into(), &ReturnPath::default());
             return Verdict::Answer(reply);
         }
+        // The request goes no further.
+        let head = std::mem::replace(head, Request::new(()).into_parts().0);
         Verdict::Wait(Box::pin(async move {
-            Verdict::Answer(match own {
+            Found(Finding::Reply(match own {
                 Own::Start => party.start(&head).await,
                 Own::Callback => party.callback(&head).await,
                 Own::Logout => party.sign_out(&head).await,
                 Own::Frontchannel => party.frontchannel(&head).await,
                 // Its body is read where it is called.
                 Own::Backchannel => Reply::empty(StatusCode::BAD_REQUEST),
-            })
+            }))
         }))
     }
 }
 
 impl RelyingParty {
-    async fn admit(
-        self: Arc<Self>,
-        mut head: Parts,
-        id: SessionId,
+    fn admit(
+        self: &Arc<Self>,
+        id: &SessionId,
         key: StoreKey,
-    ) -> Verdict<Reply, Kept> {
-        match self.standing(key, None).await {
+        standing: Standing,
+        head: &mut Parts,
+    ) -> Decided {
+        match standing {
             Standing::Live(opened) => {
-                self.opened.remember(&id, key);
+                self.opened.remember(id, key);
                 head.extensions.insert(opened.principal.clone());
-                head.extensions.insert(Session::new(self, key, opened));
-                Verdict::Pass(head, Kept::default())
+                let session = Session::new(Arc::clone(self), key, opened);
+                head.extensions.insert(session);
+                Verdict::Pass(Kept::default())
             }
             Standing::Over(reason) => {
                 tracing::debug!(?reason, "a session is over");
@@ -175,27 +203,22 @@ impl RelyingParty {
                 self.anonymous(head, Some(clear), Kind::SessionEnded)
             }
             Standing::Failed(error) => {
-                let back_to = here(&head);
-                Verdict::Answer(self.tell(&head, error, &back_to))
+                let back_to = here(head);
+                Verdict::Answer(self.tell(head, error, &back_to))
             }
         }
     }
 
     /// Nobody is signed in: on without a principal where that is allowed, else to the sign-in.
-    fn anonymous(
-        &self,
-        mut head: Parts,
-        clear: Option<HeaderValue>,
-        kind: Kind,
-    ) -> Verdict<Reply, Kept> {
-        let sign_in = is_navigation(&head).then(|| self.sign_in_path(&here(&head)));
+    fn anonymous(&self, head: &mut Parts, clear: Option<HeaderValue>, kind: Kind) -> Decided {
+        let sign_in = is_navigation(head).then(|| self.sign_in_path(&here(head)));
         if self.anonymous {
             head.extensions.insert(Anonymous);
-            return Verdict::Pass(head, Kept { clear, sign_in });
+            return Verdict::Pass(Kept { clear, sign_in });
         }
         let reply = match sign_in {
             Some(sign_in) => Reply::see_other(&sign_in),
-            None => self.tell(&head, kind.into(), &ReturnPath::default()),
+            None => self.tell(head, kind.into(), &ReturnPath::default()),
         };
         Verdict::Answer(reply.with_cookies(clear))
     }
@@ -213,16 +236,24 @@ fn here(head: &Parts) -> ReturnPath {
 impl<B: Default, P: OnPage<B> + Clone> Gate<B> for LoginGate<P> {
     type Answer = Reply;
     type Kept = Kept;
+    type Found = Found;
 
-    fn check(&self, head: Parts) -> Verdict<Reply, Kept> {
+    fn check(&self, head: &mut Parts) -> Decided {
         match self.party.site.paths.own(head.uri.path()) {
             Some(Own::Frontchannel) if !self.party.sign_out.frontchannel => {}
             Some(own) => return self.check_own(own, head),
             None => {}
         }
-        match self.party.back_from_sign_out(&head) {
+        match self.party.back_from_sign_out(head) {
             Some(reply) => Verdict::Answer(reply),
             None => self.check_session(head),
+        }
+    }
+
+    fn check_found(&self, found: Found, head: &mut Parts) -> Decided {
+        match found.0 {
+            Finding::Session { id, key, standing } => self.party.admit(&id, key, standing, head),
+            Finding::Reply(reply) => Verdict::Answer(reply),
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::claims::{Issuer, Transport, parse_url};
-use crate::clock::{Clock, SharedClock, SystemClock};
+use crate::clock::{Clock, SharedClock};
 use crate::error::ConfigError;
 use crate::http_client::{HttpClient, Limits};
 use crate::keys::jwk_set::TENANT_PLACEHOLDER;
@@ -59,7 +59,7 @@ impl ProviderBuilder {
             stale_limit: Duration::from_secs(3600),
             call_timeout: Duration::from_secs(5),
             client: None,
-            clock: SharedClock::new(SystemClock::new()),
+            clock: SharedClock::system(),
         }
     }
 

@@ -1,3 +1,4 @@
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
@@ -41,21 +42,26 @@ impl<R> fmt::Debug for RequireGate<R> {
 impl<B, R: OnRefusal<B> + Clone> Gate<B> for RequireGate<R> {
     type Answer = Rejection;
     type Kept = ();
+    type Found = Infallible;
 
-    fn check(&self, parts: Parts) -> Verdict<Rejection> {
-        let Some(principal) = parts.extensions.get::<Principal>() else {
-            return Verdict::Answer(match parts.extensions.get::<Anonymous>() {
+    fn check(&self, head: &mut Parts) -> Verdict<Rejection, (), Infallible> {
+        let Some(principal) = head.extensions.get::<Principal>() else {
+            return Verdict::Answer(match head.extensions.get::<Anonymous>() {
                 Some(_) => Rejection::new(RejectionKind::NoToken),
                 None => Rejection::missing_layer("BearerLayer"),
             });
         };
         match self.settings.policy.evaluate(principal) {
-            Ok(()) => Verdict::Pass(parts, ()),
+            Ok(()) => Verdict::Pass(()),
             Err(Unmet::Audience) => Verdict::Answer(Rejection::new(RejectionKind::InvalidToken)),
             Err(Unmet::Permission) => {
                 Verdict::Answer(Rejection::insufficient_scope(&self.settings.scopes))
             }
         }
+    }
+
+    fn check_found(&self, found: Infallible, _: &mut Parts) -> Verdict<Rejection, (), Infallible> {
+        match found {}
     }
 
     fn answer(&self, rejection: Rejection) -> Response<B> {

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use url::Url;
 
-use crate::clock::{Clock, SharedClock, SystemClock, UnixTime};
+use crate::clock::{Clock, SharedClock, UnixTime};
 use crate::error::{ConfigError, ProviderError, ProviderErrorKind};
 use crate::http_client::{Call, HttpClient, Limits};
 use crate::jwt::Algorithm;
@@ -111,7 +111,7 @@ impl DevelopmentProvider {
     pub fn builder() -> DevelopmentProviderBuilder {
         DevelopmentProviderBuilder {
             path: String::new(),
-            clock: SharedClock::new(SystemClock::new()),
+            clock: SharedClock::system(),
             port: 0,
             user: Some("user-1".to_owned()),
         }

@@ -14,7 +14,7 @@ use tokio::time::Sleep;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::clock::{Clock, SharedClock, SystemClock, UnixTime};
+use crate::clock::{Clock, SharedClock, UnixTime};
 use crate::principal::Principal;
 use crate::tonic::refusals::kind;
 
@@ -36,7 +36,7 @@ impl StreamExpiryLayer {
     /// Ends streams at the end of their tokens and 60 seconds, which is the leeway that verifiers have.
     pub fn new() -> Self {
         Self {
-            clock: SharedClock::new(SystemClock::new()),
+            clock: SharedClock::system(),
             leeway: LEEWAY,
         }
     }

@@ -17,7 +17,6 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, Equivalent, Weighter};
 
 use crate::clock::UnixTime;
-use crate::keys::remote::Fingerprint;
 use crate::principal::Principal;
 
 /// The acceptances of one verifier.
@@ -29,7 +28,8 @@ pub(super) struct Accepted {
     pub(super) principal: Principal,
     /// Whose keys it was judged by: a place in the verifier's list.
     pub(super) trusted: usize,
-    keys: Fingerprint,
+    /// The serial of those keys.
+    pub(super) keys: u64,
     from: UnixTime,
     until: UnixTime,
 }
@@ -68,7 +68,7 @@ impl AcceptedTokens {
         token: &[u8],
         principal: &Principal,
         trusted: usize,
-        keys: Fingerprint,
+        keys: u64,
         window: Range<UnixTime>,
         now: UnixTime,
     ) {
@@ -85,10 +85,10 @@ impl AcceptedTokens {
 }
 
 impl Accepted {
-    /// Whether it counts now, with these keys.
+    /// Whether it counts at this time, as far as the clock is concerned.
     #[inline]
-    pub(super) fn counts(&self, now: UnixTime, keys: Fingerprint) -> bool {
-        self.from <= now && now < self.until && self.keys == keys
+    pub(super) fn counts(&self, now: UnixTime) -> bool {
+        self.from <= now && now < self.until
     }
 }
 

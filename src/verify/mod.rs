@@ -38,7 +38,7 @@ use crate::keys::remote::KeySet;
 use crate::observe;
 use crate::principal::Principal;
 use crate::provider::{Named, Provider};
-use crate::renew::{Flight, Reading, Refusal};
+use crate::renew::{Flight, Reading, Refusal, Snapshot};
 use crate::token::is_b64token;
 use crate::verify::cache::AcceptedTokens;
 #[cfg(feature = "login")]
@@ -213,7 +213,7 @@ impl Verifier {
         keys: PendingKeys,
     ) -> Result<Principal, VerifyError> {
         let judged = match keys.flight.landed().await {
-            Ok(snapshot) => self.judge_with(token, &snapshot.value),
+            Ok(snapshot) => self.judge_with(token, &snapshot),
             Err(error) => Err(unavailable(&keys.provider, error)),
         };
         observe::token_judged(judged.as_ref().map(|_| ()));
@@ -237,7 +237,7 @@ impl Verifier {
                 token,
                 screened.into_facts(&self.0, jws.payload()),
                 jws,
-                &keys.value,
+                keys.serial,
             ))),
             Err(error) if error.kind() == Kind::UnknownKey => {
                 match provider.keys().look_for_new_key()? {
@@ -250,12 +250,12 @@ impl Verifier {
     }
 
     /// Judges a token with these keys and no others.
-    fn judge_with(&self, token: &[u8], keys: &KeySet) -> Result<Principal, VerifyError> {
+    fn judge_with(&self, token: &[u8], keys: &Snapshot<KeySet>) -> Result<Principal, VerifyError> {
         let jws = self.take_apart(token)?;
         let screened = self.screen(&jws)?;
-        screened.check_signature(&self.0, &jws, keys)?;
+        screened.check_signature(&self.0, &jws, &keys.value)?;
         let facts = screened.into_facts(&self.0, jws.payload());
-        Ok(self.accept(token, facts, jws, keys))
+        Ok(self.accept(token, facts, jws, keys.serial))
     }
 
     /// The one that was made when this token was accepted, if that still counts.
@@ -263,23 +263,19 @@ impl Verifier {
     fn recall(&self, token: &[u8]) -> Option<Principal> {
         let accepted = self.0.accepted.as_ref()?.find(token)?;
         let provider = &self.0.trusted.get(accepted.trusted)?.provider;
-        let Reading::Serve(keys) = provider.keys().read() else {
-            return None;
-        };
-        let keys = keys.as_ref()?.value.fingerprint;
-        accepted
-            .counts(provider.clock().now(), keys)
-            .then_some(accepted.principal)
+        let counts =
+            accepted.counts(provider.clock().now()) && provider.keys().serves(accepted.keys);
+        counts.then_some(accepted.principal)
     }
 
-    /// Makes a principal of a token that nothing speaks against, and remembers it.
-    fn accept(&self, token: &[u8], facts: Facts, jws: DecodedJws, keys: &KeySet) -> Principal {
+    /// Makes a principal of a token that nothing speaks against, and remembers it with the serial of the keys.
+    fn accept(&self, token: &[u8], facts: Facts, jws: DecodedJws, keys: u64) -> Principal {
         let Some(accepted) = &self.0.accepted else {
             return facts.into_principal(jws);
         };
         let (trusted, now, window) = (facts.trusted, facts.now, facts.window());
         let principal = facts.into_principal(jws);
-        accepted.keep(token, &principal, trusted, keys.fingerprint, window, now);
+        accepted.keep(token, &principal, trusted, keys, window, now);
         principal
     }
 

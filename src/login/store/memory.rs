@@ -6,7 +6,7 @@ use moka::ops::compute::{CompResult, Op};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use crate::clock::{Clock, SharedClock, SystemClock, UnixTime};
+use crate::clock::{Clock, SharedClock, UnixTime};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::login::refresh::{Fence, FenceOutcome, LeaseOutcome, Record, Renewal, Settlement};
 use crate::login::session_id::StoreKey;
@@ -41,7 +41,7 @@ impl MemoryStore {
     /// A store for up to so many sessions.
     #[must_use]
     pub fn with_capacity(sessions: u64) -> Self {
-        Self::build(sessions, SharedClock::new(SystemClock::new()))
+        Self::build(sessions, SharedClock::system())
     }
 
     /// A store that goes by this clock.
