@@ -154,7 +154,8 @@ impl KeptToken {
         }
     }
 
-    /// The token, at once where it is fresh.
+    /// The token, at once where it is fresh. In its last seconds a newer one is waited for, and the old one
+    /// used where none is to be had.
     pub(super) fn supply(&self) -> Supply {
         match self.renew.read() {
             Reading::Serve(snapshot) => match &*snapshot {
@@ -165,13 +166,16 @@ impl KeptToken {
                 None => Supply::Refused(OutboundErrorKind::Unavailable.into()),
             },
             Reading::Wait(flight) => {
-                let renew = self.renew.clone();
-                Supply::Wait(Box::pin(async move { landed(&renew, flight).await }))
+                let (renew, clock) = (self.renew.clone(), self.clock.clone());
+                Supply::Wait(Box::pin(async move {
+                    let landed = landed(&renew, flight).await;
+                    landed.or_else(|error| instead(error, &renew, &clock))
+                }))
             }
-            Reading::Refuse(refusal) => Supply::Refused(OutboundError::provider(
-                refusal.error,
-                Some(refusal.retry_after),
-            )),
+            Reading::Refuse(refusal) => {
+                let error = OutboundError::provider(refusal.error, Some(refusal.retry_after));
+                instead(error, &self.renew, &self.clock).map_or_else(Supply::Refused, Supply::Ready)
+            }
         }
     }
 
@@ -200,6 +204,24 @@ impl KeptToken {
             }
             Ok(None) | Err(_) => Supply::Ready(current().unwrap_or(refused)),
         }
+    }
+}
+
+/// The token there is, where it still lives and nobody says that there is to be no other.
+fn instead(
+    error: OutboundError,
+    renew: &Renew<LiveToken>,
+    clock: &SharedClock,
+) -> Result<LiveToken, OutboundError> {
+    let lives = |token: &LiveToken| {
+        let until = token.expires_at();
+        until.is_some_and(|until| clock.now() < until) && !token.is_refused()
+    };
+    match &*renew.current() {
+        Some(there) if error.kind() == OutboundErrorKind::Unavailable && lives(&there.value) => {
+            Ok(there.value.clone())
+        }
+        _ => Err(error),
     }
 }
 

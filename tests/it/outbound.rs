@@ -451,11 +451,43 @@ async fn ob_08_an_outage_is_not_seen_while_the_token_lives() {
         tokio::task::yield_now().await;
     }
     until(|| idp.hits().token >= 2).await;
+    // In its last seconds a newer one is waited for; it comes late or not at all, and the old one is used.
     clock.advance(seconds(35));
+    for _ in 0..20 {
+        call(&service, get(ORDERS)).await.unwrap();
+    }
+    let token = upstream.tokens().pop();
+    assert!(
+        upstream
+            .tokens()
+            .iter()
+            .all(|sent| Some(sent) == token.as_ref())
+    );
+    assert!(idp.hits().token <= 4, "{}", idp.hits().token);
+    clock.advance(seconds(5));
     assert_eq!(kind(&service, get(ORDERS)).await, Kind::Unavailable);
     idp.set_fault(Endpoint::Token, None);
     clock.advance(seconds(60));
     call(&service, get(ORDERS)).await.unwrap();
+}
+
+#[tokio::test]
+async fn ob_08_a_grant_that_is_rejected_ends_with_the_last_seconds_of_the_token() {
+    let (idp, clock) = development().await;
+    let upstream = Upstream::new();
+    let service = upstream.behind(&own(&idp));
+    call(&service, get(ORDERS)).await.unwrap();
+    idp.set_fault(
+        Endpoint::Token,
+        Fault::Answer {
+            status: 400,
+            headers: vec![("content-type".into(), "application/json".into())],
+            body: br#"{"error":"unauthorized_client"}"#.to_vec(),
+        },
+    );
+    clock.advance(seconds(3_595));
+    assert_eq!(kind(&service, get(ORDERS)).await, Kind::Misconfigured);
+    assert_eq!(upstream.seen().len(), 1);
 }
 
 #[tokio::test]
