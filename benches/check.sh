@@ -44,5 +44,7 @@ END {
     most("session in memory, nothing due", row("session/nothing_due") - page, 8200)
     most("callback, without the provider", row("sign_in/callback") - page, 4 * row("signature_alone/rs256"))
     most("outbound, a fresh token", row("leave/fresh_token") - row("bare_client/inner"), 4100)
-    exit over || missing || rows != 13
+    most("axum, Router::layer, seen before", row("route/within") - row("route/idle"), 1800)
+    most("axum, around, seen before", row("route/around") - row("route/bare"), 1800)
+    exit over || missing || rows != 15
 }' "$counts"

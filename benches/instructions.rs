@@ -17,6 +17,7 @@ use gungraun::{library_benchmark, library_benchmark_group, main};
 use http::{Request, Response};
 use http_body_util::Empty;
 use support::outbound::{Caller, Upstream, request as leaving_request};
+use support::routes::{Routes, Stack, routes};
 use support::session::{Page, Site, again};
 use support::{Fixture, Inner, call, request};
 use tower_oidc::Algorithm;
@@ -371,6 +372,19 @@ fn bare_client(leaving: Leaving) -> Left {
     (response, leaving.service, leaving.caller)
 }
 
+type Routed = (axum::response::Response, Routes, Fixture);
+
+#[library_benchmark(setup = routes)]
+#[bench::bare(Stack::Bare)]
+#[bench::idle(Stack::Idle)]
+#[bench::within(Stack::Within)]
+#[bench::around(Stack::Around)]
+fn route((mut routes, request, fixture): (Routes, axum::extract::Request, Fixture)) -> Routed {
+    (black_box(call(&mut routes, request)), routes, fixture)
+}
+
+library_benchmark_group!(name = axum_routes, benchmarks = [route]);
+
 library_benchmark_group!(name = outbound, benchmarks = [bare_client, leave]);
 
 library_benchmark_group!(name = login, benchmarks = [bare_page, session, sign_in]);
@@ -393,4 +407,10 @@ library_benchmark_group!(
     benchmarks = [accept_again_large, accept_again_among, accept_among]
 );
 
-main!(library_benchmark_groups = bearer, growth, login, outbound);
+main!(
+    library_benchmark_groups = bearer,
+    growth,
+    axum_routes,
+    login,
+    outbound
+);

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "no program uses all of it")]
 
 pub(crate) mod outbound;
+pub(crate) mod routes;
 pub(crate) mod session;
 
 use std::convert::Infallible;
