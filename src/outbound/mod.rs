@@ -10,7 +10,8 @@
 //!    [kept](OutboundLayer::keep_authorization). It is never sent twice.
 //! 4. The [`TokenSource`] is asked anew for each request, so that a stream of an hour works with tokens of
 //!    five minutes. Tokens are kept and shared, renewed a minute before their end behind whoever asks, and
-//!    fetched by one flight however many wait.
+//!    fetched by one flight however many wait. In a token's last ten seconds a newer one is waited for, and
+//!    the old one used to its end where the provider does not answer.
 //! 5. No token is to be had: the call fails with an [`OutboundError`](crate::error::OutboundError) that says
 //!    why, and never goes bare.
 //! 6. 401 (or gRPC's `UNAUTHENTICATED` without anything else): the token is marked, and a newer one asked
