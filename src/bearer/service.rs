@@ -105,6 +105,10 @@ impl Settings {
         }
     }
 
+    #[cfg_attr(
+        not(feature = "outbound"),
+        expect(clippy::unused_self, reason = "only what is sent on is chosen")
+    )]
     fn admit(&self, principal: Principal, head: &mut Parts) -> Decided {
         #[cfg(feature = "outbound")]
         let principal = if self.relays {
