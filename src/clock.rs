@@ -46,13 +46,19 @@ pub trait Clock: Send + Sync + 'static {
     /// The wall clock, for `exp`, `nbf` and `iat`.
     fn now(&self) -> UnixTime;
 
+    /// The same where some milliseconds do not matter, which may be behind by as many if that is cheaper:
+    /// for tokens that were judged by the exact time before. Default: [`now`](Self::now).
+    fn now_roughly(&self) -> UnixTime {
+        self.now()
+    }
+
     /// Time since some fixed moment of this process. It never goes back and never jumps, so that
     /// setting the wall clock cannot keep a key set alive.
     fn monotonic(&self) -> Duration;
 }
 
-/// The clock of the operating system, the default. On Linux it is the one that the kernel sets at each of its
-/// ticks: behind by ten milliseconds at the most, and read in a fraction of the time.
+/// The clock of the operating system, the default. On Linux all but [`now`](Clock::now) is read off the clock that
+/// the kernel sets at each of its ticks: behind by ten milliseconds at the most, for a fraction of the time.
 #[derive(Debug, Clone, Copy)]
 pub struct SystemClock {
     origin: Instant,
@@ -76,14 +82,18 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> UnixTime {
-        #[cfg(target_os = "linux")]
-        if let Ok(since) = clock_gettime(ClockId::CLOCK_REALTIME_COARSE) {
-            return UnixTime::from_seconds(since.tv_sec());
-        }
         match SystemTime::now().duration_since(UNIX_EPOCH) {
             Ok(since) => UnixTime::from_seconds(whole_seconds(since)),
             Err(before) => UnixTime::from_seconds(-whole_seconds(before.duration())),
         }
+    }
+
+    fn now_roughly(&self) -> UnixTime {
+        #[cfg(target_os = "linux")]
+        if let Ok(since) = clock_gettime(ClockId::CLOCK_REALTIME_COARSE) {
+            return UnixTime::from_seconds(since.tv_sec());
+        }
+        self.now()
     }
 
     fn monotonic(&self) -> Duration {
@@ -120,6 +130,13 @@ impl SharedClock {
         }
     }
 
+    pub(crate) fn now_roughly(&self) -> UnixTime {
+        match self {
+            Self::System(clock) => clock.now_roughly(),
+            Self::Other(clock) => clock.now_roughly(),
+        }
+    }
+
     pub(crate) fn monotonic(&self) -> Duration {
         match self {
             Self::System(clock) => clock.monotonic(),
@@ -145,9 +162,12 @@ mod tests {
             let since = time.duration_since(UNIX_EPOCH).unwrap();
             UnixTime::from_seconds(whole_seconds(since))
         };
-        let behind = SystemTime::now() - Duration::from_millis(50);
-        let told = clock.now();
-        assert!(exact(behind) <= told && told <= exact(SystemTime::now()));
+        let before = SystemTime::now();
+        let (told, roughly) = (clock.now(), clock.now_roughly());
+        let after = exact(SystemTime::now());
+        assert!(exact(before) <= told && told <= after);
+        let behind = before - Duration::from_millis(50);
+        assert!(exact(behind) <= roughly && roughly <= after);
 
         let (start, exact) = (clock.monotonic(), Instant::now());
         let mut last = start;
