@@ -1,8 +1,10 @@
 //! Tokens seen before: what is remembered of them, and for how long.
 
+use std::time::Duration;
+
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use tower::Layer;
-use tower_oidc::testing::{Endpoint, Fault};
+use tower_oidc::testing::{Endpoint, Fault, ManualClock};
 use tower_oidc::{
     Algorithm, BearerLayer, Clock, OutboundLayer, UnixTime, Verifier, VerifierBuilder,
 };
@@ -154,6 +156,49 @@ async fn lm_02_the_clock_is_asked_at_every_hit() {
     assert_eq!(api.verdict(&token).await, "accepted");
     api.clock.advance(seconds(1));
     assert_eq!(api.verdict(&token).await, "too_old");
+}
+
+/// Exact where it is asked exactly, and a second behind where roughly.
+struct Behind(ManualClock);
+
+impl Clock for Behind {
+    fn now(&self) -> UnixTime {
+        self.0.now()
+    }
+
+    fn now_roughly(&self) -> UnixTime {
+        self.0.now().saturating_sub(seconds(1))
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.monotonic()
+    }
+}
+
+#[tokio::test]
+async fn lm_02_a_clock_that_is_roughly_right_refuses_no_token_that_was_just_issued() {
+    let (api, recalled) = start(|verifier| verifier).await;
+    let clock = Behind(api.clock.clone());
+    let provider = api
+        .idp
+        .provider_builder()
+        .with_clock(clock)
+        .build()
+        .unwrap();
+    let verifier = Verifier::builder(&provider, API)
+        .with_cache_capacity(10_000)
+        .with_leeway(seconds(0))
+        .build()
+        .unwrap();
+    let now = api.clock.now().as_seconds();
+    let token = api.token().claim("iat", now).claim("nbf", now).build();
+    for _ in 0..3 {
+        assert_eq!(verdict(&verifier, &token).await, "accepted");
+    }
+    assert_eq!(recalled.count(), 0, "it was judged anew each time");
+    api.clock.advance(seconds(1));
+    assert_eq!(verdict(&verifier, &token).await, "accepted");
+    assert_eq!(recalled.count(), 1);
 }
 
 #[tokio::test]
