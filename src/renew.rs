@@ -428,7 +428,7 @@ impl<T> Drop for Landing<T> {
 }
 
 /// Up to five hundredths more or less, so that many processes do not ask at the same moment.
-pub(crate) fn jitter() -> f64 {
+fn jitter() -> f64 {
     use std::hash::{BuildHasher, RandomState};
     let drawn = RandomState::new().hash_one(0_u8) % 1_001;
     #[expect(clippy::cast_precision_loss, reason = "at most 1000")]

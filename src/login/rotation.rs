@@ -25,7 +25,6 @@ use crate::login::store::Stored;
 use crate::login::tokens::TokenSet;
 use crate::observe;
 use crate::provider::token_endpoint::{GrantFailure, TOKEN_CALL, TokenAnswer, token_lifetime};
-use crate::renew::jitter;
 use crate::secret::Secret;
 
 /// What an attempt to renew comes to.
@@ -154,8 +153,10 @@ impl RelyingParty {
                     return Outcome::Kept(until(stored.now, at));
                 }
                 LeaseOutcome::Busy(_) => {
-                    // Processes that began to wait together shall not ask together.
-                    let pause = poll.mul_f64(1.0 + 5.0 * jitter());
+                    // Processes that began to wait together shall not ask together: no two clocks
+                    // agree on the nanosecond.
+                    let spread = self.provider.clock().monotonic().subsec_nanos() % 512;
+                    let pause = poll.mul_f64(0.75 + f64::from(spread) / 1_024.0);
                     let _ = tokio::time::timeout(pause, changed).await;
                     waited += pause;
                     poll = (poll * 3 / 2).min(LONGEST_POLL);
