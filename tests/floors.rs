@@ -88,8 +88,8 @@ const ROOMS: [(&str, &[&str]); 26] = [
     ("jsonwebtoken", &["keys/jwk_set", "provider/client"]),
     ("memchr", &["jwt", "login/cookie"]),
     ("metrics", &["observe"]),
-    ("nix", &["clock"]),
     ("moka", &["login/store/memory", "outbound/exchanged"]),
+    ("nix", &["clock"]),
     (
         "percent_encoding",
         &["login/return_path", "provider/client"],

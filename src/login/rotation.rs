@@ -153,8 +153,8 @@ impl RelyingParty {
                     return Outcome::Kept(until(stored.now, at));
                 }
                 LeaseOutcome::Busy(_) => {
-                    // Processes that began to wait together shall not ask together: no two clocks
-                    // agree on the nanosecond.
+                    // Processes that began to wait together shall not ask together: the clocks of two
+                    // machines do not agree on the nanosecond. On one they may, between two ticks.
                     let spread = self.provider.clock().monotonic().subsec_nanos() % 512;
                     let pause = poll.mul_f64(0.75 + f64::from(spread) / 1_024.0);
                     let _ = tokio::time::timeout(pause, changed).await;
