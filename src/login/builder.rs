@@ -8,17 +8,17 @@ use tokio::sync::Semaphore;
 
 use crate::claims::{Audience, Scope};
 use crate::error::ConfigError;
-use crate::login::cookie::CookieNames;
+use crate::login::browser::cookie::CookieNames;
+use crate::login::browser::site::{Paths, Site, parse_target};
 use crate::login::layer::LoginLayer;
-use crate::login::opened::OpenedSessions;
 use crate::login::relying_party::{
     AuthorizationRequest, Lifetimes, OfflineAccess, PassedParameter, RefreshRequest, RelyingParty,
     SignOut,
 };
-use crate::login::rotation::Flights;
-use crate::login::seal::KeyRing;
-use crate::login::session_id::StoreKey;
-use crate::login::site::{Paths, Site, parse_target};
+use crate::login::sessions::id::StoreKey;
+use crate::login::sessions::opened::OpenedSessions;
+use crate::login::sessions::renewals::Flights;
+use crate::login::sessions::seal::KeyRing;
 use crate::login::store::{MemoryStore, SessionStore};
 use crate::provider::target::check_resource;
 use crate::provider::{Client, Provider, within};

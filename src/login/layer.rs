@@ -4,12 +4,12 @@ use std::sync::Arc;
 use tower_layer::Layer;
 
 use crate::error::StoreError;
+use crate::login::browser::page::PlainPages;
 use crate::login::builder::LoginBuilder;
-use crate::login::page::PlainPages;
 use crate::login::relying_party::RelyingParty;
-use crate::login::seal::KeyRing;
 use crate::login::service::Login;
-use crate::login::session_id::StoreKey;
+use crate::login::sessions::id::StoreKey;
+use crate::login::sessions::seal::KeyRing;
 use crate::provider::{Client, Readiness};
 use crate::verify::Verifier;
 

@@ -77,45 +77,28 @@
 //! a state machine of pure functions: lease, commit, settle. A [`SessionStore`] applies them in single
 //! atomic steps; `testing::store_suite` is what every store must pass.
 
-mod attempt;
+mod browser;
 mod builder;
-mod callback;
-mod cookie;
-mod due;
-mod flow;
-mod history;
-mod identity;
 mod layer;
-mod opened;
-mod page;
-mod refresh;
-#[cfg(feature = "outbound")]
-mod relayed;
 mod relying_party;
-mod reply;
-mod return_path;
-mod rotation;
-mod seal;
 mod service;
-mod session;
-mod session_id;
+mod sessions;
+mod sign_in;
 mod sign_out;
-mod site;
 mod store;
-mod tokens;
 
+pub use self::browser::page::{OnPage, Page, PlainPages};
+pub use self::browser::return_path::ReturnPath;
 pub use self::builder::LoginBuilder;
 pub use self::layer::{LoginLayer, LoginReadiness};
-pub use self::page::{OnPage, Page, PlainPages};
-pub use self::refresh::{
+pub use self::relying_party::PassedParameter;
+pub use self::service::{Login, LoginGate};
+pub use self::sessions::handle::Session;
+pub use self::sessions::id::{SessionId, StoreKey};
+pub use self::sessions::record::{
     EndReason, Fence, FenceOutcome, LeaseOutcome, Record, RefreshState, Renewal, Settlement,
 };
-pub use self::relying_party::PassedParameter;
-pub use self::return_path::ReturnPath;
-pub use self::seal::{KeyRing, Purpose, SealError};
-pub use self::service::{Login, LoginGate};
-pub use self::session::Session;
-pub use self::session_id::{SessionId, StoreKey};
+pub use self::sessions::seal::{KeyRing, Purpose, SealError};
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
 pub use self::store::{ChangeFuture, MemoryStore, Owner, SessionStore, StoreFuture, Stored};

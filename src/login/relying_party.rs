@@ -9,87 +9,87 @@ use url::Url;
 
 use crate::clock::UnixTime;
 use crate::error::{LoginError, LoginErrorKind as Kind, VerifyError, VerifyErrorKind};
-use crate::login::cookie::CookieNames;
-use crate::login::due::{Due, due};
-use crate::login::opened::{Opened, OpenedSessions};
-use crate::login::refresh::{EndReason, Record, RefreshState};
+use crate::login::browser::cookie::CookieNames;
+use crate::login::browser::site::Site;
+use crate::login::sessions::due::{Due, due};
+use crate::login::sessions::id::StoreKey;
+use crate::login::sessions::opened::{Opened, OpenedSessions};
+use crate::login::sessions::record::{EndReason, Record, RefreshState};
 #[cfg(feature = "outbound")]
-use crate::login::relayed::SessionTokens;
-use crate::login::rotation::{Flights, Outcome};
-use crate::login::seal::{KeyRing, Sealing};
-use crate::login::session_id::StoreKey;
-use crate::login::site::Site;
+use crate::login::sessions::relayed::SessionTokens;
+use crate::login::sessions::renewals::{Flights, Outcome};
+use crate::login::sessions::seal::{KeyRing, Sealing};
+use crate::login::sessions::tokens::TokenSet;
 use crate::login::store::{SessionStore, Stored};
-use crate::login::tokens::TokenSet;
 use crate::provider::{Client, Provider};
 use crate::verify::Verifier;
 use crate::verify::id_token::IdTokenVerifier;
 use crate::verify::logout_token::LogoutTokenVerifier;
 
 /// One layer's configuration, and what its services share.
-pub(super) struct RelyingParty {
-    pub(super) provider: Provider,
-    pub(super) client: Client,
-    pub(super) verifier: Verifier,
-    pub(super) id_tokens: IdTokenVerifier,
-    pub(super) logout_tokens: LogoutTokenVerifier,
-    pub(super) store: Arc<dyn SessionStore>,
-    pub(super) keys: KeyRing,
+pub(crate) struct RelyingParty {
+    pub(crate) provider: Provider,
+    pub(crate) client: Client,
+    pub(crate) verifier: Verifier,
+    pub(crate) id_tokens: IdTokenVerifier,
+    pub(crate) logout_tokens: LogoutTokenVerifier,
+    pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) keys: KeyRing,
     /// Issuer and client: what is sealed here opens for no other, though it had the same keys.
-    pub(super) binding: StoreKey,
-    pub(super) site: Site,
-    pub(super) cookies: CookieNames,
-    pub(super) request: AuthorizationRequest,
-    pub(super) refresh: RefreshRequest,
-    pub(super) lifetimes: Lifetimes,
-    pub(super) offline: OfflineAccess,
-    pub(super) with_userinfo: bool,
-    pub(super) sign_out: SignOut,
-    pub(super) anonymous: bool,
-    pub(super) flights: Flights,
-    pub(super) grants: Semaphore,
-    pub(super) opened: OpenedSessions,
+    pub(crate) binding: StoreKey,
+    pub(crate) site: Site,
+    pub(crate) cookies: CookieNames,
+    pub(crate) request: AuthorizationRequest,
+    pub(crate) refresh: RefreshRequest,
+    pub(crate) lifetimes: Lifetimes,
+    pub(crate) offline: OfflineAccess,
+    pub(crate) with_userinfo: bool,
+    pub(crate) sign_out: SignOut,
+    pub(crate) anonymous: bool,
+    pub(crate) flights: Flights,
+    pub(crate) grants: Semaphore,
+    pub(crate) opened: OpenedSessions,
 }
 
 /// What is asked of the provider when somebody signs in.
 #[derive(Debug, Clone)]
-pub(super) struct AuthorizationRequest {
-    pub(super) scope: String,
-    pub(super) audience: Option<String>,
-    pub(super) resources: Vec<String>,
-    pub(super) parameters: Vec<(String, String)>,
-    pub(super) passed_through: Vec<PassedParameter>,
+pub(crate) struct AuthorizationRequest {
+    pub(crate) scope: String,
+    pub(crate) audience: Option<String>,
+    pub(crate) resources: Vec<String>,
+    pub(crate) parameters: Vec<(String, String)>,
+    pub(crate) passed_through: Vec<PassedParameter>,
 }
 
 /// What is asked of the provider when tokens are renewed.
 #[derive(Debug, Clone)]
-pub(super) struct RefreshRequest {
-    pub(super) sends_scope: bool,
-    pub(super) audience: Option<String>,
-    pub(super) resources: Vec<String>,
+pub(crate) struct RefreshRequest {
+    pub(crate) sends_scope: bool,
+    pub(crate) audience: Option<String>,
+    pub(crate) resources: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Lifetimes {
-    pub(super) idle: Duration,
-    pub(super) absolute: Duration,
+pub(crate) struct Lifetimes {
+    pub(crate) idle: Duration,
+    pub(crate) absolute: Duration,
 }
 
 /// What becomes of a sign-in that brings no refresh token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum OfflineAccess {
+pub(crate) enum OfflineAccess {
     Required,
     MayBeShort,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct SignOut {
-    pub(super) at_provider: bool,
-    pub(super) back_to: Url,
+pub(crate) struct SignOut {
+    pub(crate) at_provider: bool,
+    pub(crate) back_to: Url,
     /// Its path, where it lies on this site.
-    pub(super) path_back: Option<String>,
-    pub(super) frontchannel: bool,
-    pub(super) revokes_offline_access: bool,
+    pub(crate) path_back: Option<String>,
+    pub(crate) frontchannel: bool,
+    pub(crate) revokes_offline_access: bool,
 }
 
 /// A parameter of the authorization request that whoever starts a sign-in may choose
@@ -108,7 +108,7 @@ pub enum PassedParameter {
 }
 
 impl PassedParameter {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Prompt => "prompt",
             Self::LoginHint => "login_hint",
@@ -119,7 +119,7 @@ impl PassedParameter {
 }
 
 /// How a session stands when it is asked for.
-pub(super) enum Standing {
+pub(crate) enum Standing {
     /// Its access token is live and verified.
     Live(Arc<Opened>),
     /// There is none, or it is over.
@@ -156,7 +156,7 @@ const JUST_OBTAINED: Duration = Duration::from_secs(5);
 impl RelyingParty {
     /// How the session stands, its tokens renewed where that is due. With `newer_than`, the tokens
     /// of that generation will not do.
-    pub(super) async fn standing(
+    pub(crate) async fn standing(
         self: &Arc<Self>,
         key: StoreKey,
         newer_than: Option<u64>,
@@ -229,7 +229,7 @@ impl RelyingParty {
         }
     }
 
-    pub(super) fn sealing(&self) -> Sealing<'_> {
+    pub(crate) fn sealing(&self) -> Sealing<'_> {
         Sealing {
             keys: &self.keys,
             binding: self.binding,
@@ -273,7 +273,7 @@ impl RelyingParty {
     }
 
     /// Opens a record and verifies its access token, unless this process has done so of late.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         self: &Arc<Self>,
         key: StoreKey,
         record: &Record,
@@ -309,7 +309,7 @@ impl RelyingParty {
 }
 
 /// Why a record is of no use as it is.
-pub(super) enum Unopened {
+pub(crate) enum Unopened {
     /// It was sealed by a secret that is not known, or is damaged.
     Sealed,
     /// Its access token was refused.
@@ -331,7 +331,7 @@ fn beyond_refresh(tokens: &TokenSet, error: &VerifyError, now: UnixTime) -> Opti
 }
 
 /// An access token that was refused although it is fresh, told to whoever can mend it.
-pub(super) fn refused(error: &VerifyError) -> LoginError {
+pub(crate) fn refused(error: &VerifyError) -> LoginError {
     let kind = match error.kind() {
         VerifyErrorKind::Unavailable => Kind::ProviderUnavailable,
         kind if kind.is_structural() => Kind::UnusableToken,

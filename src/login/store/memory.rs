@@ -8,8 +8,10 @@ use moka::sync::Cache;
 
 use crate::clock::{Clock, SharedClock, UnixTime};
 use crate::error::{StoreError, StoreErrorKind};
-use crate::login::refresh::{Fence, FenceOutcome, LeaseOutcome, Record, Renewal, Settlement};
-use crate::login::session_id::StoreKey;
+use crate::login::sessions::id::StoreKey;
+use crate::login::sessions::record::{
+    Fence, FenceOutcome, LeaseOutcome, Record, Renewal, Settlement,
+};
 use crate::login::store::{Owner, SessionStore, StoreFuture, Stored};
 
 /// Sessions in the memory of this process, bounded and expiring.

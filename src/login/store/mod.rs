@@ -15,8 +15,10 @@ pub use self::redis::RedisStore;
 
 use crate::clock::UnixTime;
 use crate::error::StoreError;
-use crate::login::refresh::{Fence, FenceOutcome, LeaseOutcome, Record, Renewal, Settlement};
-use crate::login::session_id::StoreKey;
+use crate::login::sessions::id::StoreKey;
+use crate::login::sessions::record::{
+    Fence, FenceOutcome, LeaseOutcome, Record, Renewal, Settlement,
+};
 
 /// What a store's operation comes to.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;

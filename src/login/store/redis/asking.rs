@@ -8,7 +8,7 @@ use super::RedisStore;
 use super::changes::Listener;
 use super::connection::{Connected, PATIENCE};
 use crate::error::{StoreError, StoreErrorKind};
-use crate::login::session_id::StoreKey;
+use crate::login::sessions::id::StoreKey;
 
 /// How often something is asked where the connection breaks: again only what does no harm the second
 /// time, since nobody knows whether the first was heard.

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use super::connection::{PATIENCE, Server};
 use super::near_cache::NearCache;
 use super::wire::key_from;
-use crate::login::session_id::StoreKey;
+use crate::login::sessions::id::StoreKey;
 
 /// Those who are to be told.
 pub(super) struct Changes {

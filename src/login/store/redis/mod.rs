@@ -20,8 +20,10 @@ use tokio::sync::OnceCell;
 
 use crate::clock::UnixTime;
 use crate::error::{ConfigError, StoreError, StoreErrorKind};
-use crate::login::refresh::{Fence, FenceOutcome, LeaseOutcome, Record, Renewal, Settlement};
-use crate::login::session_id::StoreKey;
+use crate::login::sessions::id::StoreKey;
+use crate::login::sessions::record::{
+    Fence, FenceOutcome, LeaseOutcome, Record, Renewal, Settlement,
+};
 use crate::login::store::{ChangeFuture, Owner, SessionStore, StoreFuture, Stored};
 
 use self::asking::{ONCE, TWICE};

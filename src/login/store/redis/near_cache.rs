@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 
 use crate::clock::{Clock as _, SystemClock};
-use crate::login::session_id::StoreKey;
+use crate::login::sessions::id::StoreKey;
 use crate::login::store::Stored;
 
 /// A bounded number of records, each in the one place that its key names.
@@ -114,7 +114,7 @@ mod tests {
 
     use super::*;
     use crate::clock::UnixTime;
-    use crate::login::refresh::{Record, Renewal};
+    use crate::login::sessions::record::{Record, Renewal};
 
     fn stored(expires_at: i64) -> Stored<()> {
         let at = UnixTime::from_seconds;

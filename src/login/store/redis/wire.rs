@@ -5,8 +5,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::clock::UnixTime;
 use crate::error::{StoreError, StoreErrorKind};
-use crate::login::refresh::{EndReason, Fence, FenceOutcome, LeaseOutcome, Record, RefreshState};
-use crate::login::session_id::StoreKey;
+use crate::login::sessions::id::StoreKey;
+use crate::login::sessions::record::{
+    EndReason, Fence, FenceOutcome, LeaseOutcome, Record, RefreshState,
+};
 use crate::login::store::Stored;
 
 /// What a script answers: a word, its detail, and the record as it now is.

@@ -6,9 +6,9 @@ use serde::de::DeserializeOwned;
 use crate::clock::UnixTime;
 use crate::error::{LoginError, LoginErrorKind as Kind};
 use crate::live_token::LiveToken;
-use crate::login::opened::Opened;
 use crate::login::relying_party::{RelyingParty, Standing};
-use crate::login::session_id::StoreKey;
+use crate::login::sessions::id::StoreKey;
+use crate::login::sessions::opened::Opened;
 use crate::principal::{ClaimsError, Principal, fit};
 
 /// A signed-in browser. It stands in the extensions of the request beside the
@@ -19,13 +19,13 @@ use crate::principal::{ClaimsError, Principal, fit};
 /// time. The refresh token is not to be had at all.
 #[derive(Clone)]
 pub struct Session {
-    pub(super) party: Arc<RelyingParty>,
-    pub(super) key: StoreKey,
+    pub(crate) party: Arc<RelyingParty>,
+    pub(crate) key: StoreKey,
     opened: Arc<Opened>,
 }
 
 impl Session {
-    pub(super) fn new(party: Arc<RelyingParty>, key: StoreKey, opened: Arc<Opened>) -> Self {
+    pub(crate) fn new(party: Arc<RelyingParty>, key: StoreKey, opened: Arc<Opened>) -> Self {
         Self { party, key, opened }
     }
 
@@ -106,7 +106,7 @@ impl Session {
 
 impl RelyingParty {
     /// The session with a live access token, renewed first if that is due or must be newer.
-    pub(super) async fn live(
+    pub(crate) async fn live(
         self: &Arc<Self>,
         key: StoreKey,
         newer_than: Option<u64>,

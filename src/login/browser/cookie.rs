@@ -13,17 +13,17 @@ use crate::error::ConfigError;
 /// The names of this application's cookies. `__Host-` makes browsers keep them to this very host,
 /// over https, for every path.
 #[derive(Debug, Clone)]
-pub(super) struct CookieNames {
+pub(crate) struct CookieNames {
     is_secure: bool,
-    pub(super) session: String,
+    pub(crate) session: String,
     attempt: String,
-    pub(super) history: String,
-    pub(super) sign_out: String,
+    pub(crate) history: String,
+    pub(crate) sign_out: String,
 }
 
 /// What a browser sent under one name.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Sent<'a> {
+pub(crate) enum Sent<'a> {
     Nothing,
     One(Cow<'a, str>),
     /// One of them is not ours, and nobody can tell which.
@@ -34,7 +34,7 @@ pub(super) enum Sent<'a> {
 const ATTEMPT_NAME: usize = 8;
 
 impl CookieNames {
-    pub(super) fn new(base: &str, is_secure: bool) -> Result<Self, ConfigError> {
+    pub(crate) fn new(base: &str, is_secure: bool) -> Result<Self, ConfigError> {
         let is_name = !base.is_empty()
             && base
                 .bytes()
@@ -59,7 +59,7 @@ impl CookieNames {
     }
 
     /// The cookie of the sign-in with this state. Each has its own, so that tabs do not collide.
-    pub(super) fn attempt(&self, state: &str) -> String {
+    pub(crate) fn attempt(&self, state: &str) -> String {
         let name: String = state
             .chars()
             .filter(|character| character.is_ascii_alphanumeric() || matches!(character, '-' | '_'))
@@ -69,14 +69,14 @@ impl CookieNames {
     }
 
     /// The sign-ins under way in this browser, by their cookies' names.
-    pub(super) fn attempts<'a>(&'a self, headers: &'a HeaderMap) -> Vec<(String, Cow<'a, str>)> {
+    pub(crate) fn attempts<'a>(&'a self, headers: &'a HeaderMap) -> Vec<(String, Cow<'a, str>)> {
         beginning_with(headers, &self.attempt, |_| true)
             .map(|(name, value)| (name.into_owned(), value))
             .collect()
     }
 
     /// A field that sets a cookie. The value is one of ours and holds nothing to be escaped.
-    pub(super) fn set(&self, name: &str, value: &str, lifetime: Duration) -> HeaderValue {
+    pub(crate) fn set(&self, name: &str, value: &str, lifetime: Duration) -> HeaderValue {
         let seconds = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
         let cookie = Cookie::build((name, value))
             .path("/")
@@ -92,14 +92,14 @@ impl CookieNames {
         field
     }
 
-    pub(super) fn clear(&self, name: &str) -> HeaderValue {
+    pub(crate) fn clear(&self, name: &str) -> HeaderValue {
         self.set(name, "", Duration::ZERO)
     }
 }
 
 /// What was sent under this very name. Other names are not looked at, and a second cookie of the name
 /// counts against both.
-pub(super) fn sent<'a>(headers: &'a HeaderMap, name: &'a str) -> Sent<'a> {
+pub(crate) fn sent<'a>(headers: &'a HeaderMap, name: &'a str) -> Sent<'a> {
     let mut found = beginning_with(headers, name, |after| matches!(after, b'=' | b' ' | b'\t'))
         .filter(|(sent, _)| sent == name);
     match (found.next(), found.next()) {

@@ -10,35 +10,35 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
-use crate::login::return_path::ReturnPath;
-use crate::login::seal::{Purpose, SealError, Sealing};
+use crate::login::browser::return_path::ReturnPath;
+use crate::login::sessions::seal::{Purpose, SealError, Sealing};
 use crate::secret::{NoRandomness, Secret, random_text, sha256_text};
 
 /// How long a sign-in may take.
-pub(super) const LIFETIME: Duration = Duration::from_secs(600);
+pub(crate) const LIFETIME: Duration = Duration::from_secs(600);
 
 /// How many sign-ins one browser may have under way.
-pub(super) const MOST: usize = 5;
+pub(crate) const MOST: usize = 5;
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct LoginAttempt {
-    pub(super) state: Secret,
-    pub(super) nonce: Secret,
+pub(crate) struct LoginAttempt {
+    pub(crate) state: Secret,
+    pub(crate) nonce: Secret,
     /// The PKCE verifier ([RFC 7636 §4.1](https://www.rfc-editor.org/rfc/rfc7636#section-4.1)).
-    pub(super) verifier: Secret,
+    pub(crate) verifier: Secret,
     /// From whom the answer must come, and where to.
-    pub(super) issuer: String,
-    pub(super) redirect_uri: String,
-    pub(super) return_path: String,
-    pub(super) started_at: i64,
+    pub(crate) issuer: String,
+    pub(crate) redirect_uri: String,
+    pub(crate) return_path: String,
+    pub(crate) started_at: i64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) acr_values: Vec<String>,
+    pub(crate) acr_values: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) max_age: Option<u64>,
+    pub(crate) max_age: Option<u64>,
 }
 
 impl LoginAttempt {
-    pub(super) fn new(
+    pub(crate) fn new(
         issuer: &str,
         redirect_uri: &str,
         return_path: &ReturnPath,
@@ -58,18 +58,18 @@ impl LoginAttempt {
         })
     }
 
-    pub(super) fn challenge(&self) -> String {
+    pub(crate) fn challenge(&self) -> String {
         sha256_text(self.verifier.expose())
     }
 
-    pub(super) fn is_expired(&self, now: UnixTime) -> bool {
+    pub(crate) fn is_expired(&self, now: UnixTime) -> bool {
         let started_at = UnixTime::from_seconds(self.started_at);
         now > started_at.saturating_add(LIFETIME)
     }
 }
 
 /// Seals a value for a cookie of this name.
-pub(super) fn seal_cookie(
+pub(crate) fn seal_cookie(
     sealing: &Sealing<'_>,
     purpose: Purpose,
     name: &str,
@@ -81,7 +81,7 @@ pub(super) fn seal_cookie(
 }
 
 /// Opens the value of a cookie of this name, `None` if it is not one of ours.
-pub(super) fn open_cookie<T: DeserializeOwned>(
+pub(crate) fn open_cookie<T: DeserializeOwned>(
     sealing: &Sealing<'_>,
     purpose: Purpose,
     name: &str,

@@ -8,18 +8,18 @@ use http::request::Parts;
 
 use crate::clock::UnixTime;
 use crate::error::{Chain, LoginError, LoginErrorKind as Kind, VerifyErrorKind};
-use crate::login::attempt::{self, LoginAttempt, open_cookie, seal_cookie};
-use crate::login::cookie::{Sent, sent};
-use crate::login::flow::{no_randomness, provider_failed, single, values};
-use crate::login::history;
-use crate::login::refresh::{Record, Renewal};
+use crate::login::browser::cookie::{Sent, sent};
+use crate::login::browser::reply::Reply;
+use crate::login::browser::return_path::ReturnPath;
 use crate::login::relying_party::{OfflineAccess, RelyingParty, refused};
-use crate::login::reply::Reply;
-use crate::login::return_path::ReturnPath;
-use crate::login::seal::Purpose;
-use crate::login::session_id::{SessionId, StoreKey};
+use crate::login::sessions::id::{SessionId, StoreKey};
+use crate::login::sessions::record::{Record, Renewal};
+use crate::login::sessions::seal::Purpose;
+use crate::login::sessions::tokens::TokenSet;
+use crate::login::sign_in::attempt::{self, LoginAttempt, open_cookie, seal_cookie};
+use crate::login::sign_in::loop_breaker;
+use crate::login::sign_in::start::{no_randomness, provider_failed, single, values};
 use crate::login::store::Owner;
-use crate::login::tokens::TokenSet;
 use crate::observe;
 use crate::provider::token_endpoint::{GrantFailure, TokenAnswer, token_lifetime};
 use crate::secret::is_same;
@@ -30,7 +30,7 @@ const LONGEST_QUERY: usize = 16 * 1024;
 
 impl RelyingParty {
     /// Takes the provider's answer.
-    pub(super) async fn callback(self: &Arc<Self>, parts: &Parts) -> Reply {
+    pub(crate) async fn callback(self: &Arc<Self>, parts: &Parts) -> Reply {
         let (name, attempt) = match self.find_attempt(parts) {
             Ok(found) => found,
             Err(error) => return self.tell(parts, error, &ReturnPath::default()),
@@ -62,7 +62,7 @@ impl RelyingParty {
             history_name,
             &history,
         ) {
-            let lifetime = Duration::from_secs(history::WITHIN);
+            let lifetime = Duration::from_secs(loop_breaker::WITHIN);
             reply = reply.with_cookie(self.cookies.set(history_name, &sealed, lifetime));
         }
         reply.with_cookie(self.cookies.clear(&name))
@@ -303,11 +303,11 @@ fn owner(tokens: &TokenSet) -> Owner {
     }
 }
 
-pub(super) fn subject_key(issuer: &str, subject: &str) -> StoreKey {
+pub(crate) fn subject_key(issuer: &str, subject: &str) -> StoreKey {
     StoreKey::of(&["subject", issuer, subject])
 }
 
-pub(super) fn session_key(issuer: &str, sid: &str) -> StoreKey {
+pub(crate) fn session_key(issuer: &str, sid: &str) -> StoreKey {
     StoreKey::of(&["session", issuer, sid])
 }
 

@@ -11,7 +11,7 @@ use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 
 use crate::error::ConfigError;
-use crate::login::session_id::StoreKey;
+use crate::login::sessions::id::StoreKey;
 use crate::secret::{NoRandomness, random_bytes};
 
 /// What a value is sealed for.
@@ -54,13 +54,13 @@ struct Keys {
 
 /// A ring, and whose what it seals is: a value opens only for the same issuer and client.
 #[derive(Clone, Copy)]
-pub(super) struct Sealing<'a> {
-    pub(super) keys: &'a KeyRing,
-    pub(super) binding: StoreKey,
+pub(crate) struct Sealing<'a> {
+    pub(crate) keys: &'a KeyRing,
+    pub(crate) binding: StoreKey,
 }
 
 impl Sealing<'_> {
-    pub(super) fn seal(
+    pub(crate) fn seal(
         &self,
         purpose: Purpose,
         owner: &[u8],
@@ -69,7 +69,7 @@ impl Sealing<'_> {
         self.keys.seal(purpose, &self.bound(owner), value)
     }
 
-    pub(super) fn open(
+    pub(crate) fn open(
         &self,
         purpose: Purpose,
         owner: &[u8],
@@ -150,7 +150,7 @@ impl KeyRing {
         })
     }
 
-    pub(super) fn is_ephemeral(&self) -> bool {
+    pub(crate) fn is_ephemeral(&self) -> bool {
         self.is_ephemeral
     }
 

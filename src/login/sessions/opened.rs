@@ -9,21 +9,21 @@ use bytes::Bytes;
 use crate::clock::{SharedClock, UnixTime};
 use crate::error::{LoginError, LoginErrorKind};
 use crate::live_token::LiveToken;
-use crate::login::refresh::Record;
-use crate::login::session_id::{SessionId, StoreKey};
-use crate::login::tokens::TokenSet;
+use crate::login::sessions::id::{SessionId, StoreKey};
+use crate::login::sessions::record::Record;
+use crate::login::sessions::tokens::TokenSet;
 use crate::principal::Principal;
 #[cfg(feature = "outbound")]
 use crate::token_bucket::TokenBucket;
 
 /// A session whose tokens were opened and whose access token was verified, by this process.
-pub(super) struct Opened {
-    pub(super) tokens: TokenSet,
+pub(crate) struct Opened {
+    pub(crate) tokens: TokenSet,
     /// `None` if it cannot stand in a header.
     live_token: Option<LiveToken>,
-    pub(super) generation: u64,
-    pub(super) access_expires_at: UnixTime,
-    pub(super) principal: Principal,
+    pub(crate) generation: u64,
+    pub(crate) access_expires_at: UnixTime,
+    pub(crate) principal: Principal,
     /// What bounds renewals because a service refused the token; the session's, not the generation's.
     #[cfg(feature = "outbound")]
     forced: Arc<TokenBucket>,
@@ -35,7 +35,7 @@ pub(super) struct Opened {
 
 impl Opened {
     /// The access token, ready to be sent.
-    pub(super) fn live_token(&self) -> Result<LiveToken, LoginError> {
+    pub(crate) fn live_token(&self) -> Result<LiveToken, LoginError> {
         self.live_token
             .clone()
             .ok_or_else(|| LoginErrorKind::UnusableToken.into())
@@ -44,7 +44,7 @@ impl Opened {
 
 /// A bounded number of them, each in one of two places that its key names. The store is asked all the
 /// same: an entry counts only for the very record it was made of.
-pub(super) struct OpenedSessions {
+pub(crate) struct OpenedSessions {
     places: Box<[ArcSwapOption<Opened>]>,
     handles: Box<[ArcSwapOption<Handle>]>,
     clock: SharedClock,
@@ -62,7 +62,7 @@ const PLACES: usize = 16_384;
 const OPENED_FOR: Duration = Duration::from_secs(300);
 
 impl OpenedSessions {
-    pub(super) fn new(clock: SharedClock) -> Self {
+    pub(crate) fn new(clock: SharedClock) -> Self {
         Self {
             places: (0..PLACES).map(|_| ArcSwapOption::empty()).collect(),
             handles: (0..PLACES).map(|_| ArcSwapOption::empty()).collect(),
@@ -71,7 +71,7 @@ impl OpenedSessions {
     }
 
     /// The key of a handle, known or made.
-    pub(super) fn key_of(&self, id: &SessionId) -> StoreKey {
+    pub(crate) fn key_of(&self, id: &SessionId) -> StoreKey {
         let known = self.handles[place(id.as_bytes(), 0)].load();
         match known.as_ref() {
             Some(known) if known.id.is(id) => known.key,
@@ -80,7 +80,7 @@ impl OpenedSessions {
     }
 
     /// Remembers the key of a handle that has a session.
-    pub(super) fn remember(&self, id: &SessionId, key: StoreKey) {
+    pub(crate) fn remember(&self, id: &SessionId, key: StoreKey) {
         let there = &self.handles[place(id.as_bytes(), 0)];
         if there.load().as_ref().is_none_or(|known| known.key != key) {
             let id = id.clone();
@@ -88,7 +88,7 @@ impl OpenedSessions {
         }
     }
 
-    pub(super) fn find(&self, key: StoreKey, record: &Record) -> Option<Arc<Opened>> {
+    pub(crate) fn find(&self, key: StoreKey, record: &Record) -> Option<Arc<Opened>> {
         let now = self.clock.monotonic();
         self.places_of(key).into_iter().find_map(|place| {
             let opened = place.load();
@@ -101,7 +101,7 @@ impl OpenedSessions {
         })
     }
 
-    pub(super) fn keep(
+    pub(crate) fn keep(
         &self,
         key: StoreKey,
         record: &Record,
@@ -148,11 +148,11 @@ impl OpenedSessions {
 
     /// Whether the session may be renewed because a service refused this token.
     #[cfg(feature = "outbound")]
-    pub(super) fn may_force(&self, opened: &Opened) -> bool {
+    pub(crate) fn may_force(&self, opened: &Opened) -> bool {
         opened.forced.take(self.clock.monotonic())
     }
 
-    pub(super) fn forget(&self, key: StoreKey) {
+    pub(crate) fn forget(&self, key: StoreKey) {
         for place in self.places_of(key) {
             if place.load().as_ref().is_some_and(|there| there.key == key) {
                 place.store(None);

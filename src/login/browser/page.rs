@@ -35,7 +35,7 @@ pub trait OnPage<B> {
 pub struct PlainPages;
 
 impl Page {
-    pub(super) fn new(error: LoginError, is_html: bool, sign_in: Option<String>) -> Self {
+    pub(crate) fn new(error: LoginError, is_html: bool, sign_in: Option<String>) -> Self {
         Self {
             sign_in: sign_in.filter(|_| error.kind().can_sign_in_again()),
             error,

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use crate::clock::UnixTime;
 use crate::error::VerifyErrorKind;
-use crate::login::refresh::{EndReason, LeaseOutcome, Settlement};
 use crate::login::relying_party::{RelyingParty, Unopened};
-use crate::login::rotation::{LEASE, Outcome};
-use crate::login::session_id::StoreKey;
+use crate::login::sessions::id::StoreKey;
+use crate::login::sessions::record::{EndReason, LeaseOutcome, Settlement};
+use crate::login::sessions::renewals::{LEASE, Outcome};
+use crate::login::sessions::tokens::TokenSet;
 use crate::login::store::Stored;
-use crate::login::tokens::TokenSet;
 use crate::observe;
 use crate::provider::token_endpoint::TokenAnswer;
 use crate::secret::Secret;
@@ -19,7 +19,7 @@ impl RelyingParty {
     /// Holds what came against who signed in
     /// ([OpenID Connect Core §12.2](https://openid.net/specs/openid-connect-core-1_0.html#RefreshTokenResponse)).
     /// It is stored already: another process that reads it verifies the access token for itself.
-    pub(super) async fn check_identity(
+    pub(crate) async fn check_identity(
         self: &Arc<Self>,
         key: StoreKey,
         tokens: &TokenSet,

@@ -9,7 +9,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::error::LoginError;
-use crate::login::page::{OnPage, Page};
+use crate::login::browser::page::{OnPage, Page};
 
 /// What the layer answers itself.
 #[expect(unnameable_types, reason = "seals the gate's trait")]
@@ -28,7 +28,7 @@ enum Content {
 }
 
 impl Reply {
-    pub(super) fn empty(status: StatusCode) -> Self {
+    pub(crate) fn empty(status: StatusCode) -> Self {
         Self {
             content: Content::Empty(status),
             location: None,
@@ -37,7 +37,7 @@ impl Reply {
         }
     }
 
-    pub(super) fn page(page: Page) -> Self {
+    pub(crate) fn page(page: Page) -> Self {
         let mut reply = Self::empty(page.error().kind().status());
         if let Some(after) = page.error().retry_after() {
             reply = reply.with_retry_after(after);
@@ -47,7 +47,7 @@ impl Reply {
     }
 
     /// Sends the browser on by GET, whatever it came with (RFC 9110 §15.4.4).
-    pub(super) fn see_other(location: &str) -> Self {
+    pub(crate) fn see_other(location: &str) -> Self {
         let mut reply = Self::empty(StatusCode::SEE_OTHER);
         // Every address is a parsed URL or a checked path; this is never used.
         reply.location =
@@ -56,25 +56,25 @@ impl Reply {
     }
 
     #[must_use]
-    pub(super) fn with_cookie(mut self, cookie: HeaderValue) -> Self {
+    pub(crate) fn with_cookie(mut self, cookie: HeaderValue) -> Self {
         self.cookies.push(cookie);
         self
     }
 
     #[must_use]
-    pub(super) fn with_cookies(mut self, cookies: impl IntoIterator<Item = HeaderValue>) -> Self {
+    pub(crate) fn with_cookies(mut self, cookies: impl IntoIterator<Item = HeaderValue>) -> Self {
         self.cookies.extend(cookies);
         self
     }
 
     #[must_use]
-    pub(super) fn allowing(self, methods: &'static str) -> Self {
+    pub(crate) fn allowing(self, methods: &'static str) -> Self {
         self.with_header(ALLOW, HeaderValue::from_static(methods))
     }
 
     /// Lets pages of this origin, and none else, show the answer in a frame.
     #[must_use]
-    pub(super) fn framed_by(self, origin: &str) -> Self {
+    pub(crate) fn framed_by(self, origin: &str) -> Self {
         let policy = format!("default-src 'none'; frame-ancestors {origin}");
         match HeaderValue::try_from(policy) {
             Ok(policy) => self.with_header(CONTENT_SECURITY_POLICY, policy),
@@ -93,7 +93,7 @@ impl Reply {
         self
     }
 
-    pub(super) fn error(&self) -> Option<&LoginError> {
+    pub(crate) fn error(&self) -> Option<&LoginError> {
         match &self.content {
             Content::Page(page) => Some(page.error()),
             Content::Empty(_) => None,
@@ -101,7 +101,7 @@ impl Reply {
     }
 
     /// The response. All that the standards fix is set last.
-    pub(super) fn into_response<B: Default>(self, pages: &impl OnPage<B>) -> Response<B> {
+    pub(crate) fn into_response<B: Default>(self, pages: &impl OnPage<B>) -> Response<B> {
         let (status, mut response) = match &self.content {
             Content::Empty(status) => (*status, Response::new(B::default())),
             Content::Page(page) => (page.error().kind().status(), pages.response(page)),
@@ -135,7 +135,7 @@ impl Reply {
 /// What depends on a session is nobody else's
 /// ([RFC 9111 §7.1](https://www.rfc-editor.org/rfc/rfc9111#section-7.1)). An application that says
 /// otherwise is believed.
-pub(super) fn set_private(headers: &mut HeaderMap) {
+pub(crate) fn set_private(headers: &mut HeaderMap) {
     headers.append(VARY, HeaderValue::from_static("Cookie"));
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -7,21 +7,21 @@ use crate::clock::UnixTime;
 
 /// The last ends, the newest last.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct SignInHistory(Vec<(i64, String)>);
+pub(crate) struct SignInHistory(Vec<(i64, String)>);
 
 /// So many sign-ins with one end within so many seconds are no loop yet.
 const MOST: usize = 3;
-pub(super) const WITHIN: u64 = 30;
+pub(crate) const WITHIN: u64 = 30;
 
 impl SignInHistory {
-    pub(super) fn add(&mut self, now: UnixTime, end: &str) {
+    pub(crate) fn add(&mut self, now: UnixTime, end: &str) {
         self.0.push((now.as_seconds(), end.to_owned()));
         let surplus = self.0.len().saturating_sub(MOST + 1);
         self.0.drain(..surplus);
     }
 
     /// The end that comes again and again, if one does.
-    pub(super) fn loops(&self, now: UnixTime) -> Option<&str> {
+    pub(crate) fn loops(&self, now: UnixTime) -> Option<&str> {
         let earliest = now.as_seconds().saturating_sub_unsigned(WITHIN);
         let recent: Vec<_> = self.0.iter().filter(|(at, _)| *at >= earliest).collect();
         let (_, last) = recent.last()?;

@@ -4,39 +4,39 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
-use crate::login::refresh::Record;
-use crate::login::seal::{Purpose, SealError, Sealing};
-use crate::login::session_id::StoreKey;
+use crate::login::sessions::id::StoreKey;
+use crate::login::sessions::record::Record;
+use crate::login::sessions::seal::{Purpose, SealError, Sealing};
 use crate::provider::token_endpoint::TokenAnswer;
 use crate::secret::Secret;
 
 /// What is known of a session beside its record.
 #[derive(Clone, Serialize, Deserialize)]
-pub(super) struct TokenSet {
-    pub(super) issuer: String,
-    pub(super) subject: String,
+pub(crate) struct TokenSet {
+    pub(crate) issuer: String,
+    pub(crate) subject: String,
     /// The subject of the access token, which some providers write otherwise than in the ID token.
-    pub(super) access_subject: Option<String>,
+    pub(crate) access_subject: Option<String>,
     /// The provider's own session.
-    pub(super) sid: Option<String>,
-    pub(super) access_token: Secret,
-    pub(super) refresh_token: Option<Secret>,
+    pub(crate) sid: Option<String>,
+    pub(crate) access_token: Secret,
+    pub(crate) refresh_token: Option<Secret>,
     /// The ID token of the sign-in, kept for signing out.
-    pub(super) id_token: Secret,
-    pub(super) id_claims: String,
-    pub(super) userinfo: Option<String>,
+    pub(crate) id_token: Secret,
+    pub(crate) id_claims: String,
+    pub(crate) userinfo: Option<String>,
     /// What was granted, where it is less than or other than what was asked for.
-    pub(super) scope: Option<String>,
-    pub(super) nonce: Option<String>,
-    pub(super) auth_time: Option<i64>,
-    pub(super) signed_in_at: i64,
-    pub(super) obtained_at: i64,
+    pub(crate) scope: Option<String>,
+    pub(crate) nonce: Option<String>,
+    pub(crate) auth_time: Option<i64>,
+    pub(crate) signed_in_at: i64,
+    pub(crate) obtained_at: i64,
 }
 
 impl TokenSet {
     /// The set that comes of a refresh. What the answer leaves out stays as it was
     /// ([RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6)).
-    pub(super) fn renewed(&self, answer: &TokenAnswer, now: UnixTime) -> Self {
+    pub(crate) fn renewed(&self, answer: &TokenAnswer, now: UnixTime) -> Self {
         let mut next = self.clone();
         next.access_token = answer.access_token.clone();
         if let Some(refresh_token) = &answer.refresh_token {
@@ -49,7 +49,7 @@ impl TokenSet {
         next
     }
 
-    pub(super) fn seal(
+    pub(crate) fn seal(
         &self,
         sealing: &Sealing<'_>,
         key: StoreKey,
@@ -60,7 +60,7 @@ impl TokenSet {
         Ok(sealed.into())
     }
 
-    pub(super) fn open(
+    pub(crate) fn open(
         sealing: &Sealing<'_>,
         key: StoreKey,
         record: &Record,
@@ -70,7 +70,7 @@ impl TokenSet {
         serde_json::from_slice(&text).map_err(|_| SealError)
     }
 
-    pub(super) fn obtained_at(&self) -> UnixTime {
+    pub(crate) fn obtained_at(&self) -> UnixTime {
         UnixTime::from_seconds(self.obtained_at)
     }
 }

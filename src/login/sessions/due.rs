@@ -7,7 +7,7 @@ use crate::token_windows::{SHARE, Windows};
 
 /// What is to be done about an access token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Due {
+pub(crate) enum Due {
     /// Nothing.
     No,
     /// It is used, and renewed behind the request.
@@ -18,7 +18,7 @@ pub(super) enum Due {
 
 /// Whether a token that was obtained and expires at these times is due. `jitter`, from 0 to 255 and
 /// always the same for one token, spreads the windows of many over another fifth of theirs.
-pub(super) fn due(now: UnixTime, obtained_at: UnixTime, expires_at: UnixTime, jitter: u8) -> Due {
+pub(crate) fn due(now: UnixTime, obtained_at: UnixTime, expires_at: UnixTime, jitter: u8) -> Due {
     let (now, expires_at) = (now.as_seconds(), expires_at.as_seconds());
     let lifetime = expires_at.saturating_sub(obtained_at.as_seconds()).max(0);
     let Windows { behind, first } = Windows::of(lifetime);
@@ -35,7 +35,7 @@ pub(super) fn due(now: UnixTime, obtained_at: UnixTime, expires_at: UnixTime, ji
 
 /// How long to wait after an attempt that came to nothing: a moment after the first since the tokens
 /// were obtained, longer after the next, so that an outage brings few attempts.
-pub(super) fn back_off(obtained_at: UnixTime, refresh_not_before: UnixTime) -> Duration {
+pub(crate) fn back_off(obtained_at: UnixTime, refresh_not_before: UnixTime) -> Duration {
     const FIRST_PAUSE: Duration = Duration::from_secs(5);
     const LATER_PAUSE: Duration = Duration::from_secs(15);
     // A commit leaves the time it was made, a failure that and its pause at least.

@@ -16,18 +16,18 @@ use url::{Url, form_urlencoded};
 use crate::error::{
     Chain, LoginError, LoginErrorKind as Kind, ProviderErrorKind, StoreError, VerifyErrorKind,
 };
-use crate::login::attempt::{open_cookie, seal_cookie};
-use crate::login::callback::{session_key, subject_key};
-use crate::login::cookie::{Sent, sent};
-use crate::login::flow::single;
-use crate::login::page::Page;
-use crate::login::refresh::Record;
+use crate::login::browser::cookie::{Sent, sent};
+use crate::login::browser::page::Page;
+use crate::login::browser::reply::Reply;
+use crate::login::browser::return_path::ReturnPath;
 use crate::login::relying_party::RelyingParty;
-use crate::login::reply::Reply;
-use crate::login::return_path::ReturnPath;
-use crate::login::seal::Purpose;
-use crate::login::session_id::{SessionId, StoreKey};
-use crate::login::tokens::TokenSet;
+use crate::login::sessions::id::{SessionId, StoreKey};
+use crate::login::sessions::record::Record;
+use crate::login::sessions::seal::Purpose;
+use crate::login::sessions::tokens::TokenSet;
+use crate::login::sign_in::attempt::{open_cookie, seal_cookie};
+use crate::login::sign_in::callback::{session_key, subject_key};
+use crate::login::sign_in::start::single;
 use crate::secret::{Secret, is_same, random_text};
 
 /// A sign-out under way at the provider, in a cookie.
@@ -44,7 +44,7 @@ const LIFETIME: Duration = Duration::from_secs(600);
 const LONGEST_HINT: usize = 2_000;
 
 /// Longer back-channel logouts are not read, in bytes.
-pub(super) const LONGEST_FORM: usize = 64 * 1024;
+pub(crate) const LONGEST_FORM: usize = 64 * 1024;
 
 /// How often revoking is tried, and how long a provider can put it off each time.
 const REVOKE_ATTEMPTS: u32 = 3;
@@ -52,7 +52,7 @@ const LONGEST_REVOKE_PAUSE: Duration = Duration::from_secs(30);
 
 impl RelyingParty {
     /// Ends this browser's session.
-    pub(super) async fn sign_out(self: &Arc<Self>, parts: &Parts) -> Reply {
+    pub(crate) async fn sign_out(self: &Arc<Self>, parts: &Parts) -> Reply {
         let return_path = single(parts, "return_to")
             .and_then(|text| ReturnPath::parse(&text))
             .filter(|path| self.site.paths.own(path.path()).is_none());
@@ -133,7 +133,7 @@ impl RelyingParty {
 
     /// Where a browser goes that comes back from the provider's sign-out with the state it took
     /// along. Any other request is none of our business.
-    pub(super) fn back_from_sign_out(&self, parts: &Parts) -> Option<Reply> {
+    pub(crate) fn back_from_sign_out(&self, parts: &Parts) -> Option<Reply> {
         let is_here = self.sign_out.path_back.as_deref() == Some(parts.uri.path());
         let state = is_here.then(|| single(parts, "state")).flatten()?;
         let name = &self.cookies.sign_out;
@@ -149,7 +149,7 @@ impl RelyingParty {
     }
 
     /// Ends sessions at the provider's word, which comes as a form.
-    pub(super) async fn backchannel(self: &Arc<Self>, content_type: &str, form: &[u8]) -> Reply {
+    pub(crate) async fn backchannel(self: &Arc<Self>, content_type: &str, form: &[u8]) -> Reply {
         match self.try_backchannel(content_type, form).await {
             Ok(ended) => {
                 tracing::info!(ended, "the provider signed somebody out");
@@ -216,7 +216,7 @@ impl RelyingParty {
     }
 
     /// Ends sessions at the provider's word, which comes as a frame in a page of its.
-    pub(super) async fn frontchannel(self: &Arc<Self>, parts: &Parts) -> Reply {
+    pub(crate) async fn frontchannel(self: &Arc<Self>, parts: &Parts) -> Reply {
         let reply = match self.provider.metadata().await {
             Ok(metadata) => {
                 let framer = Url::parse(metadata.value.issuer.as_str()).map_or_else(
@@ -263,7 +263,7 @@ impl RelyingParty {
     }
 
     /// Revokes a refresh token in a task of its own: nobody waits for it.
-    pub(super) fn revoke_behind(self: &Arc<Self>, token: Option<Secret>) {
+    pub(crate) fn revoke_behind(self: &Arc<Self>, token: Option<Secret>) {
         if let (Some(token), Ok(runtime)) = (token, Handle::try_current()) {
             let party = Arc::clone(self);
             runtime.spawn(async move { party.revoke(&token).await });

@@ -5,19 +5,19 @@ use std::sync::{Arc, Weak};
 use crate::error::{LoginError, LoginErrorKind, OutboundError, OutboundErrorKind};
 use crate::live_token::LiveToken;
 use crate::login::relying_party::RelyingParty;
-use crate::login::session::Session;
-use crate::login::session_id::StoreKey;
+use crate::login::sessions::handle::Session;
+use crate::login::sessions::id::StoreKey;
 use crate::token_source::{Asked, Supply, TokenSource};
 
 /// The tokens of one session, as its principal carries them. It keeps no layer alive, which keeps
 /// principals.
-pub(super) struct SessionTokens {
+pub(crate) struct SessionTokens {
     party: Weak<RelyingParty>,
     key: StoreKey,
 }
 
 impl SessionTokens {
-    pub(super) fn new(party: &Arc<RelyingParty>, key: StoreKey) -> Self {
+    pub(crate) fn new(party: &Arc<RelyingParty>, key: StoreKey) -> Self {
         Self {
             party: Arc::downgrade(party),
             key,

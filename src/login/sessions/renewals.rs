@@ -15,21 +15,21 @@ use tracing::Instrument as _;
 
 use crate::clock::UnixTime;
 use crate::error::{Chain, LoginError, LoginErrorKind as Kind, ProviderError, ProviderErrorKind};
-use crate::login::due::back_off;
-use crate::login::refresh::{
+use crate::login::relying_party::RelyingParty;
+use crate::login::sessions::due::back_off;
+use crate::login::sessions::id::StoreKey;
+use crate::login::sessions::record::{
     EndReason, Fence, FenceOutcome, LeaseOutcome, Record, RefreshState, Renewal, Settlement,
 };
-use crate::login::relying_party::RelyingParty;
-use crate::login::session_id::StoreKey;
+use crate::login::sessions::tokens::TokenSet;
 use crate::login::store::Stored;
-use crate::login::tokens::TokenSet;
 use crate::observe;
 use crate::provider::token_endpoint::{GrantFailure, TOKEN_CALL, TokenAnswer, token_lifetime};
 use crate::secret::Secret;
 
 /// What an attempt to renew comes to.
 #[derive(Clone)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// The tokens are newer now, by this task or another.
     Renewed(Box<Stored<()>>),
     /// They stay as they are for now.
@@ -41,11 +41,11 @@ pub(super) enum Outcome {
 }
 
 /// One renewal under way, and what it brings.
-pub(super) type Flight = Arc<SetOnce<Outcome>>;
+pub(crate) type Flight = Arc<SetOnce<Outcome>>;
 
 /// The renewals under way in this process, one a session at most.
 #[derive(Default)]
-pub(super) struct Flights(Mutex<HashMap<StoreKey, Flight>>);
+pub(crate) struct Flights(Mutex<HashMap<StoreKey, Flight>>);
 
 impl Flights {
     fn lock(&self) -> MutexGuard<'_, HashMap<StoreKey, Flight>> {
@@ -54,7 +54,7 @@ impl Flights {
 }
 
 /// How long one task may hold the right to spend a refresh token.
-pub(super) const LEASE: Duration = Duration::from_secs(15);
+pub(crate) const LEASE: Duration = Duration::from_secs(15);
 
 /// What a leader may take from its lease to the provider's answer.
 const GRANT: Duration = Duration::from_secs(12);
@@ -75,7 +75,7 @@ const MISCONFIGURED_PAUSE: Duration = Duration::from_secs(60);
 
 impl RelyingParty {
     /// Renews the tokens of `generation`, and waits for it.
-    pub(super) async fn rotate(self: &Arc<Self>, key: StoreKey, generation: u64) -> Outcome {
+    pub(crate) async fn rotate(self: &Arc<Self>, key: StoreKey, generation: u64) -> Outcome {
         let Some(flight) = self.start_rotation(key, generation) else {
             return unavailable();
         };
@@ -85,7 +85,7 @@ impl RelyingParty {
     }
 
     /// Joins the renewal of this session, or starts one. `None` where there is no runtime to run it.
-    pub(super) fn start_rotation(
+    pub(crate) fn start_rotation(
         self: &Arc<Self>,
         key: StoreKey,
         generation: u64,
@@ -118,7 +118,7 @@ impl RelyingParty {
 
     /// Whether a renewal of this session is under way in this process.
     #[cfg(feature = "outbound")]
-    pub(super) fn is_rotating(&self, key: StoreKey) -> bool {
+    pub(crate) fn is_rotating(&self, key: StoreKey) -> bool {
         self.flights.lock().contains_key(&key)
     }
 
@@ -357,7 +357,7 @@ impl RelyingParty {
         }
     }
 
-    pub(super) async fn settle(
+    pub(crate) async fn settle(
         &self,
         key: StoreKey,
         fence: Fence,
@@ -374,7 +374,7 @@ impl RelyingParty {
     }
 
     /// When a session ends that nothing renews.
-    pub(super) fn session_expiry(
+    pub(crate) fn session_expiry(
         &self,
         now: UnixTime,
         access_expires_at: UnixTime,

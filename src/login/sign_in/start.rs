@@ -9,15 +9,15 @@ use url::form_urlencoded;
 
 use crate::clock::UnixTime;
 use crate::error::{Chain, LoginError, LoginErrorKind as Kind, ProviderError, ProviderErrorKind};
-use crate::login::attempt::{self, LoginAttempt, open_cookie, seal_cookie};
-use crate::login::cookie::{Sent, sent};
-use crate::login::history::SignInHistory;
-use crate::login::page::Page;
+use crate::login::browser::cookie::{Sent, sent};
+use crate::login::browser::page::Page;
+use crate::login::browser::reply::Reply;
+use crate::login::browser::return_path::ReturnPath;
+use crate::login::browser::site::{is_navigation, wants_html};
 use crate::login::relying_party::{PassedParameter, RelyingParty};
-use crate::login::reply::Reply;
-use crate::login::return_path::ReturnPath;
-use crate::login::seal::Purpose;
-use crate::login::site::{is_navigation, wants_html};
+use crate::login::sessions::seal::Purpose;
+use crate::login::sign_in::attempt::{self, LoginAttempt, open_cookie, seal_cookie};
+use crate::login::sign_in::loop_breaker::SignInHistory;
 use crate::observe;
 
 /// Cookies cleared by one answer, so that all of it stays below what proxies take.
@@ -25,7 +25,7 @@ const MOST_CLEARED: usize = 2;
 
 impl RelyingParty {
     /// Sends the browser to the provider.
-    pub(super) async fn start(&self, parts: &Parts) -> Reply {
+    pub(crate) async fn start(&self, parts: &Parts) -> Reply {
         let return_path = self.return_path(parts);
         match self.try_start(parts, &return_path).await {
             Ok(reply) => reply,
@@ -154,7 +154,7 @@ impl RelyingParty {
             .unwrap_or_default()
     }
 
-    pub(super) fn history(&self, parts: &Parts) -> SignInHistory {
+    pub(crate) fn history(&self, parts: &Parts) -> SignInHistory {
         let name = &self.cookies.history;
         match sent(&parts.headers, name) {
             Sent::One(value) => open_cookie(&self.sealing(), Purpose::SignInHistory, name, &value),
@@ -164,7 +164,7 @@ impl RelyingParty {
     }
 
     /// An answer that says what is the matter.
-    pub(super) fn tell(&self, parts: &Parts, error: LoginError, back_to: &ReturnPath) -> Reply {
+    pub(crate) fn tell(&self, parts: &Parts, error: LoginError, back_to: &ReturnPath) -> Reply {
         tell_log(&error);
         let is_html = is_navigation(parts) || wants_html(&parts.headers);
         let sign_in = self.sign_in_path(back_to);
@@ -172,26 +172,26 @@ impl RelyingParty {
     }
 
     /// The local address that signs in and comes back here.
-    pub(super) fn sign_in_path(&self, back_to: &ReturnPath) -> String {
+    pub(crate) fn sign_in_path(&self, back_to: &ReturnPath) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("return_to", back_to.as_str());
         format!("{}?{}", self.site.paths.start, query.finish())
     }
 }
 
-pub(super) fn values<'a>(parts: &'a Parts, name: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
+pub(crate) fn values<'a>(parts: &'a Parts, name: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
     form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
         .filter_map(move |(found, value)| (found == name).then_some(value))
 }
 
 /// The value of a parameter that stands in the query once.
-pub(super) fn single<'a>(parts: &'a Parts, name: &'a str) -> Option<Cow<'a, str>> {
+pub(crate) fn single<'a>(parts: &'a Parts, name: &'a str) -> Option<Cow<'a, str>> {
     let mut values = values(parts, name);
     let first = values.next()?;
     values.next().is_none().then_some(first)
 }
 
-pub(super) fn provider_failed(error: ProviderError) -> LoginError {
+pub(crate) fn provider_failed(error: ProviderError) -> LoginError {
     let kind = match error.kind() {
         ProviderErrorKind::InvalidAnswer => Kind::TokenRefused,
         kind if kind.is_configuration() => Kind::Misconfigured,
@@ -200,7 +200,7 @@ pub(super) fn provider_failed(error: ProviderError) -> LoginError {
     LoginError::provider(kind, error)
 }
 
-pub(super) fn no_randomness(_: crate::secret::NoRandomness) -> LoginError {
+pub(crate) fn no_randomness(_: crate::secret::NoRandomness) -> LoginError {
     Kind::StoreUnavailable.into()
 }
 

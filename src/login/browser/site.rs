@@ -10,25 +10,25 @@ use crate::claims::{Transport, parse_url};
 use crate::error::ConfigError;
 
 #[derive(Debug, Clone)]
-pub(super) struct Site {
-    pub(super) origin: String,
-    pub(super) is_secure: bool,
-    pub(super) paths: Paths,
+pub(crate) struct Site {
+    pub(crate) origin: String,
+    pub(crate) is_secure: bool,
+    pub(crate) paths: Paths,
 }
 
 /// The addresses that the layer answers itself.
 #[derive(Debug, Clone)]
-pub(super) struct Paths {
-    pub(super) start: String,
-    pub(super) callback: String,
-    pub(super) logout: String,
-    pub(super) backchannel: String,
-    pub(super) frontchannel: String,
+pub(crate) struct Paths {
+    pub(crate) start: String,
+    pub(crate) callback: String,
+    pub(crate) logout: String,
+    pub(crate) backchannel: String,
+    pub(crate) frontchannel: String,
 }
 
 /// What a path of ours is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Own {
+pub(crate) enum Own {
     Start,
     Callback,
     Logout,
@@ -37,7 +37,7 @@ pub(super) enum Own {
 }
 
 impl Paths {
-    pub(super) fn below(start: &str) -> Self {
+    pub(crate) fn below(start: &str) -> Self {
         let below = |name: &str| format!("{start}/{name}");
         Self {
             start: start.to_owned(),
@@ -48,7 +48,7 @@ impl Paths {
         }
     }
 
-    pub(super) fn own(&self, path: &str) -> Option<Own> {
+    pub(crate) fn own(&self, path: &str) -> Option<Own> {
         [
             (&self.start, Own::Start),
             (&self.callback, Own::Callback),
@@ -63,7 +63,7 @@ impl Paths {
 
 impl Site {
     /// The site at this address, an origin without a path.
-    pub(super) fn new(address: &str, paths: Paths) -> Result<Self, ConfigError> {
+    pub(crate) fn new(address: &str, paths: Paths) -> Result<Self, ConfigError> {
         const SETTING: &str = "address";
         let url = parse_url(SETTING, address, Transport::HttpsOrLoopback)?;
         if url.path() != "/" || url.query().is_some() {
@@ -94,13 +94,13 @@ impl Site {
 
     /// The callback, byte for byte the same in both requests
     /// ([RFC 9700 §4.1.3](https://www.rfc-editor.org/rfc/rfc9700#section-4.1.3)).
-    pub(super) fn redirect_uri(&self) -> String {
+    pub(crate) fn redirect_uri(&self) -> String {
         format!("{}{}", self.origin, self.paths.callback)
     }
 
     /// Whether a request proves that it comes from a page of this origin. A cookie proves nothing:
     /// browsers send it along with other sites' requests too.
-    pub(super) fn is_same_origin(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn is_same_origin(&self, headers: &HeaderMap) -> bool {
         match headers
             .get("sec-fetch-site")
             .map(http::HeaderValue::as_bytes)
@@ -141,7 +141,7 @@ fn check_path(path: &str) -> Result<(), ConfigError> {
 /// Whether a request may change something: any but the safe methods
 /// ([RFC 9110 §9.2.1](https://www.rfc-editor.org/rfc/rfc9110#section-9.2.1)), and those that open a
 /// socket to talk on.
-pub(super) fn may_change_state(parts: &Parts) -> bool {
+pub(crate) fn may_change_state(parts: &Parts) -> bool {
     let is_safe = matches!(
         parts.method,
         Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE
@@ -151,7 +151,7 @@ pub(super) fn may_change_state(parts: &Parts) -> bool {
 
 /// Whether a request is the browser's main page going somewhere, which alone can be sent to the
 /// provider and back.
-pub(super) fn is_navigation(parts: &Parts) -> bool {
+pub(crate) fn is_navigation(parts: &Parts) -> bool {
     let header = |name| parts.headers.get(name).map(http::HeaderValue::as_bytes);
     if parts.method != Method::GET || parts.headers.contains_key("x-requested-with") {
         return false;
@@ -164,7 +164,7 @@ pub(super) fn is_navigation(parts: &Parts) -> bool {
     }
 }
 
-pub(super) fn wants_html(headers: &HeaderMap) -> bool {
+pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
     headers
         .get_all(http::header::ACCEPT)
         .iter()
@@ -173,7 +173,7 @@ pub(super) fn wants_html(headers: &HeaderMap) -> bool {
 }
 
 /// An address of this or another origin that a browser is sent to, from the configuration.
-pub(super) fn parse_target(setting: &'static str, text: &str) -> Result<Url, ConfigError> {
+pub(crate) fn parse_target(setting: &'static str, text: &str) -> Result<Url, ConfigError> {
     parse_url(setting, text, Transport::HttpsOrLoopback)
 }
 

@@ -1,0 +1,7 @@
+//! What a browser sends and gets: cookies, addresses, pages. Pure.
+
+pub(crate) mod cookie;
+pub(crate) mod page;
+pub(crate) mod reply;
+pub(crate) mod return_path;
+pub(crate) mod site;
