@@ -156,7 +156,13 @@ impl LoginSettings {
     fn stored(&self) -> Result<LoginBuilder, ConfigError> {
         let builder = self.builder_without_store()?;
         match &self.redis {
-            Some(redis) => Ok(builder.with_store(redis.store()?)),
+            Some(redis) => {
+                let builder = builder.with_store(redis.store()?);
+                Ok(match redis.near_cache_age {
+                    Some(age) => builder.with_near_cache_age(age),
+                    None => builder,
+                })
+            }
             None => Ok(builder),
         }
     }

@@ -15,7 +15,7 @@ pub(super) struct RedisSettings {
     sentinels: Vec<Secret>,
     prefix: Option<String>,
     /// Zero for none.
-    near_cache_age: Option<Duration>,
+    pub(super) near_cache_age: Option<Duration>,
 }
 
 pub(super) const URL: &str = "REDIS_URL";
@@ -64,11 +64,7 @@ impl RedisSettings {
         if let Some(prefix) = &self.prefix {
             store = store.with_prefix(prefix)?;
         }
-        match self.near_cache_age {
-            None => Ok(store),
-            Some(Duration::ZERO) => Ok(store.without_near_cache()),
-            Some(age) => store.with_near_cache_age(age),
-        }
+        Ok(store)
     }
 
     /// Names and values as they may be shown.

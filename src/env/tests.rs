@@ -438,7 +438,7 @@ mod login {
             (
                 &[URL, ("REDIS_NEAR_CACHE_AGE", "2h")],
                 "REDIS_NEAR_CACHE_AGE",
-                "up to a minute",
+                "choose from 0s to 1m",
             ),
             (
                 &[URL, ("REDIS_NEAR_CACHE_AGE", "soon")],

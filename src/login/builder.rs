@@ -11,17 +11,18 @@ use crate::error::ConfigError;
 use crate::login::browser::cookie::CookieNames;
 use crate::login::browser::site::{Paths, Site, parse_target};
 use crate::login::layer::LoginLayer;
-use crate::login::relying_party::{
-    AuthorizationRequest, Lifetimes, OfflineAccess, PassedParameter, RefreshRequest, RelyingParty,
-    SignOut,
-};
-use crate::login::sessions::id::StoreKey;
-use crate::login::sessions::opened::OpenedSessions;
-use crate::login::sessions::renewals::Flights;
+use crate::login::service::Party;
+use crate::login::sessions::parts::SessionParts;
+use crate::login::sessions::renewals::{Lifetimes, RefreshRequest};
 use crate::login::sessions::seal::KeyRing;
+use crate::login::sign_in::SignIn;
+use crate::login::sign_in::request::{AuthorizationRequest, OfflineAccess, PassedParameter};
+use crate::login::sign_out::{SignOut, SignOutSettings};
+use crate::login::store::near_cache::{LONGEST_NEAR_CACHE_AGE, NEAR_CACHE_AGE};
 use crate::login::store::{MemoryStore, SessionStore};
 use crate::provider::target::check_resource;
 use crate::provider::{Client, Provider, within};
+use crate::token_bucket::TokenBucket;
 use crate::verify::Verifier;
 use crate::verify::id_token::IdTokenVerifier;
 use crate::verify::logout_token::LogoutTokenVerifier;
@@ -49,6 +50,9 @@ pub struct LoginBuilder {
     cookie_name: String,
     idle: Duration,
     absolute: Duration,
+    follow_use: bool,
+    grace: Duration,
+    near_cache_age: Duration,
     sign_out_at_provider: bool,
     back_to: Option<String>,
     frontchannel: bool,
@@ -59,7 +63,9 @@ pub struct LoginBuilder {
 const SHORTEST_LIMIT: Duration = Duration::from_secs(60);
 const LONGEST_LIMIT: Duration = Duration::from_secs(400 * 24 * 3600);
 
-/// Refresh grants under way at once, at the most.
+const LONGEST_GRACE: Duration = Duration::from_secs(60);
+
+/// Refresh grants under way at once, at the most, and as many sign-ins.
 const MOST_GRANTS: usize = 64;
 
 /// The parameters of the authorization request that are ours to set.
@@ -81,8 +87,24 @@ const OURS: [&str; 15] = [
     "code",
 ];
 
+impl LoginLayer {
+    /// A layer that signs in as `client` at the verifier's provider, for the site at `address`.
+    ///
+    /// `verifier` judges the access tokens that come of it: a token that this service would refuse from an API
+    /// client makes no session either. `address` is the site's public origin, such as
+    /// `https://app.example.com`; `keys` seal what is stored and what browsers hold.
+    pub fn builder(
+        verifier: Verifier,
+        client: Client,
+        address: &str,
+        keys: KeyRing,
+    ) -> LoginBuilder {
+        LoginBuilder::new(verifier, client, address, keys)
+    }
+}
+
 impl LoginBuilder {
-    pub(super) fn new(verifier: Verifier, client: Client, address: &str, keys: KeyRing) -> Self {
+    fn new(verifier: Verifier, client: Client, address: &str, keys: KeyRing) -> Self {
         Self {
             audience: verifier
                 .audiences()
@@ -106,6 +128,9 @@ impl LoginBuilder {
             cookie_name: "session".to_owned(),
             idle: Duration::from_secs(8 * 3600),
             absolute: Duration::from_secs(24 * 3600),
+            follow_use: false,
+            grace: Duration::ZERO,
+            near_cache_age: NEAR_CACHE_AGE,
             sign_out_at_provider: true,
             back_to: None,
             frontchannel: false,
@@ -222,6 +247,29 @@ impl LoginBuilder {
         self
     }
 
+    /// For how long after it was first spent the provider takes an old refresh token again: Auth0's rotation
+    /// overlap, Okta's grace period, Keycloak's reuse of refresh tokens. An answer that is lost is then asked
+    /// for again at once, with the old token. None by default, at most a minute.
+    ///
+    /// # Security
+    /// Where it is longer than what the provider has configured, a lost answer makes the provider revoke all
+    /// tokens of the sign-in, and the user has to sign in again.
+    pub fn with_rotation_grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// How old a record of a shared store may be that is served from memory: the longest that a sign-out on
+    /// another replica may go unnoticed if the store does not tell of changes, or its word is lost. 1 second by
+    /// default; zero reads the store at every request; at most a minute.
+    ///
+    /// # Security
+    /// A longer age keeps a signed-out session alive for longer on other replicas.
+    pub fn with_near_cache_age(mut self, age: Duration) -> Self {
+        self.near_cache_age = age;
+        self
+    }
+
     /// Signs out here alone, and leaves the provider's own session be.
     pub fn without_provider_sign_out(mut self) -> Self {
         self.sign_out_at_provider = false;
@@ -283,7 +331,7 @@ impl LoginBuilder {
         self.party().map(drop)
     }
 
-    fn party(self) -> Result<RelyingParty, ConfigError> {
+    fn party(self) -> Result<Party, ConfigError> {
         let provider = only_provider(&self.verifier)?;
         check_scope(&self.scope, self.offline)?;
         check_parameters(&self.parameters)?;
@@ -316,7 +364,8 @@ impl LoginBuilder {
             ));
         }
         let limit = |setting, limit| within(setting, limit, SHORTEST_LIMIT, LONGEST_LIMIT);
-        let sign_out = SignOut {
+        let at_most = |setting, duration, most| within(setting, duration, Duration::ZERO, most);
+        let settings = SignOutSettings {
             at_provider: self.sign_out_at_provider,
             path_back: (back_to.origin().ascii_serialization() == site.origin)
                 .then(|| back_to.path().to_owned()),
@@ -324,41 +373,73 @@ impl LoginBuilder {
             frontchannel: self.frontchannel,
             revokes_offline_access: self.revokes_offline_access,
         };
-        Ok(RelyingParty {
-            id_tokens: IdTokenVerifier::new(&self.verifier, self.client.id())?,
-            logout_tokens: LogoutTokenVerifier::new(&self.verifier, self.client.id())?,
-            opened: OpenedSessions::new(provider.clock().clone()),
-            binding: StoreKey::of(&[provider.issuer().as_str(), self.client.id()]),
-            provider,
-            client: self.client,
-            // Sessions keep what was verified themselves.
-            verifier: self.verifier.forgetful(),
+        let lifetimes = Lifetimes {
+            idle: limit("idle limit", self.idle)?,
+            absolute: limit("absolute limit", self.absolute)?,
+            follow_use: self.follow_use,
+        };
+        let id_tokens = IdTokenVerifier::new(&self.verifier, self.client.id())?;
+        let logout_tokens = LogoutTokenVerifier::new(&self.verifier, self.client.id())?;
+        // Sessions keep what was verified themselves.
+        let verifier = self.verifier.forgetful();
+        let sessions = SessionParts {
+            provider: provider.clone(),
+            client: self.client.clone(),
+            verifier: verifier.clone(),
+            id_tokens: id_tokens.clone(),
             store,
+            near_cache_age: at_most(
+                "near cache age",
+                self.near_cache_age,
+                LONGEST_NEAR_CACHE_AGE,
+            )?,
             keys: self.keys,
-            site,
-            cookies,
-            refresh: RefreshRequest {
+            request: RefreshRequest {
                 sends_scope: self.sends_scope,
                 audience: self.refresh_audience,
                 resources: self.resources.clone(),
             },
-            request: AuthorizationRequest {
-                scope: self.scope,
-                audience: self.audience,
-                resources: self.resources,
-                parameters: self.parameters,
-                passed_through: self.passed_through,
+            lifetimes,
+            grace: at_most("rotation grace", self.grace, LONGEST_GRACE)?,
+            grants: MOST_GRANTS,
+        }
+        .assemble();
+        let (site, cookies) = (Arc::new(site), Arc::new(cookies));
+        Ok(Party {
+            sign_in: SignIn {
+                sessions: Arc::clone(&sessions),
+                provider: provider.clone(),
+                client: self.client.clone(),
+                verifier,
+                id_tokens,
+                site: Arc::clone(&site),
+                cookies: Arc::clone(&cookies),
+                request: AuthorizationRequest {
+                    scope: self.scope,
+                    audience: self.audience,
+                    resources: self.resources,
+                    parameters: self.parameters,
+                    passed_through: self.passed_through,
+                },
+                lifetimes,
+                offline: self.offline,
+                with_userinfo: self.with_userinfo,
+                codes: Semaphore::new(MOST_GRANTS),
+                rejected_codes: TokenBucket::full(provider.clock().monotonic()),
             },
-            lifetimes: Lifetimes {
-                idle: limit("idle limit", self.idle)?,
-                absolute: limit("absolute limit", self.absolute)?,
+            sign_out: SignOut {
+                sessions: Arc::clone(&sessions),
+                provider,
+                client: self.client,
+                logout_tokens,
+                site: Arc::clone(&site),
+                cookies: Arc::clone(&cookies),
+                settings,
             },
-            offline: self.offline,
-            with_userinfo: self.with_userinfo,
-            sign_out,
-            anonymous: self.anonymous,
-            flights: Flights::default(),
-            grants: Semaphore::new(MOST_GRANTS),
+            sessions,
+            site,
+            cookies,
+            allows_anonymous: self.anonymous,
         })
     }
 }

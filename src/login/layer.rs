@@ -1,23 +1,20 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tower_layer::Layer;
 
 use crate::error::StoreError;
 use crate::login::browser::page::PlainPages;
-use crate::login::builder::LoginBuilder;
-use crate::login::relying_party::RelyingParty;
-use crate::login::service::Login;
-use crate::login::sessions::id::StoreKey;
-use crate::login::sessions::seal::KeyRing;
-use crate::provider::{Client, Readiness};
-use crate::verify::Verifier;
+use crate::login::service::{Login, Party};
+use crate::login::store::StoreKey;
+use crate::provider::Readiness;
 
 /// Signs browsers in and keeps them signed in. See the [module](crate::login) for the rule.
 #[must_use]
 #[derive(Clone)]
 pub struct LoginLayer<P = PlainPages> {
-    party: Arc<RelyingParty>,
+    party: Arc<Party>,
     pages: P,
 }
 
@@ -40,21 +37,7 @@ impl LoginReadiness {
 }
 
 impl LoginLayer {
-    /// A layer that signs in as `client` at the verifier's provider, for the site at `address`.
-    ///
-    /// `verifier` judges the access tokens that come of it: a token that this service would refuse
-    /// from an API client makes no session either. `address` is the site's public origin, such as
-    /// `https://app.example.com`; `keys` seal what is stored and what browsers hold.
-    pub fn builder(
-        verifier: Verifier,
-        client: Client,
-        address: &str,
-        keys: KeyRing,
-    ) -> LoginBuilder {
-        LoginBuilder::new(verifier, client, address, keys)
-    }
-
-    pub(super) fn new(party: RelyingParty) -> Self {
+    pub(super) fn new(party: Party) -> Self {
         Self {
             party: Arc::new(party),
             pages: PlainPages,
@@ -86,19 +69,44 @@ impl<P> LoginLayer<P> {
         &self.party.site.paths.logout
     }
 
-    /// How provider and store stand, for a readiness probe. Asks the store. Where the provider's keys
-    /// are missing and an attempt is due, one is started and not waited for, so that a service that
-    /// gets no requests until it is ready becomes so.
+    /// How provider and store stand, for a readiness probe. Asks the store. Where the provider's keys are missing
+    /// and an attempt is due, one is started and not waited for, so that a service that gets no requests until
+    /// it is ready becomes so.
     pub async fn readiness(&self) -> LoginReadiness {
-        let nobody = StoreKey::of(&["readiness"]);
-        let provider = &self.party.provider;
+        let unused = StoreKey::of(&["readiness"]);
+        let provider = &self.party.sign_in.provider;
         if !provider.readiness().is_ready() {
             drop(provider.keys().read());
         }
+        let store = self.party.sessions.ledger.store();
         LoginReadiness {
             provider: provider.readiness(),
-            store: self.party.store.load(nobody).await.map(|_| ()),
+            store: store.load(unused).await.map(|_| ()),
         }
+    }
+
+    /// Ends the background work of this layer before the process does: from the call on no session is
+    /// refreshed any more, and the future waits until refreshes under way are stored and revocations are sent,
+    /// but no longer than `deadline`. It returns whether all of it ended in time.
+    ///
+    /// A process that ends without it while sessions are being refreshed loses what the provider answers. Such
+    /// sessions have to be refreshed with a token that is spent, which many providers take for theft. Call it
+    /// when the process is asked to stop, beside the server's own graceful shutdown. 20 seconds are always
+    /// enough while the store answers. Live tokens are served meanwhile.
+    ///
+    /// ```no_run
+    /// # async fn stop(login: tower_oidc::LoginLayer) {
+    /// use std::time::Duration;
+    ///
+    /// if !login.drain(Duration::from_secs(20)).await {
+    ///     eprintln!("some sessions could not be stored in time");
+    /// }
+    /// # }
+    /// ```
+    pub fn drain(&self, deadline: Duration) -> impl Future<Output = bool> + Send + use<P> {
+        let sessions = Arc::clone(&self.party.sessions);
+        sessions.renewals.stop();
+        async move { sessions.drain(deadline).await }
     }
 
     /// The address to register with the provider for its answers.
@@ -120,7 +128,7 @@ impl<P> fmt::Debug for LoginLayer<P> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("LoginLayer")
-            .field("client", &self.party.client)
+            .field("client", &self.party.sign_in.client)
             .field("origin", &self.party.site.origin)
             .finish_non_exhaustive()
     }

@@ -80,7 +80,6 @@
 mod browser;
 mod builder;
 mod layer;
-mod relying_party;
 mod service;
 mod sessions;
 mod sign_in;
@@ -91,16 +90,17 @@ pub use self::browser::page::{OnPage, Page, PlainPages};
 pub use self::browser::return_path::ReturnPath;
 pub use self::builder::LoginBuilder;
 pub use self::layer::{LoginLayer, LoginReadiness};
-pub use self::relying_party::PassedParameter;
 pub use self::service::{Login, LoginGate};
 pub use self::sessions::handle::Session;
-pub use self::sessions::id::{SessionId, StoreKey};
-pub use self::sessions::record::{
-    EndReason, Fence, FenceOutcome, LeaseOutcome, Record, RefreshState, Renewal, Settlement,
-};
+pub use self::sessions::id::SessionId;
+pub use self::sessions::record::{EndReason, Record, RefreshState};
 pub use self::sessions::seal::{KeyRing, Purpose, SealError};
+pub use self::sign_in::request::PassedParameter;
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
-pub use self::store::{ChangeFuture, MemoryStore, Owner, SessionStore, StoreFuture, Stored};
+pub use self::store::{
+    ChangeFuture, ChangeListener, Loaded, MemoryStore, OwnedBy, Owner, SessionStore, StoreFuture,
+    StoreKey, StoredRecord, Swapped, Tag,
+};
 pub use crate::live_token::{LiveToken, UnusableToken};
 pub use crate::secret::NoRandomness;

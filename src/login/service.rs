@@ -13,15 +13,18 @@ use tower_service::Service;
 use crate::error::LoginErrorKind as Kind;
 use crate::gate::answer::{Rejection, RejectionKind};
 use crate::gate::{Anonymous, Gate, Gated, ResponseFuture, Verdict};
-use crate::login::browser::cookie::{Sent, sent};
+use crate::login::browser::cookie::{CookieNames, CookieValue, sent};
 use crate::login::browser::page::{OnPage, PlainPages};
 use crate::login::browser::reply::{Reply, set_private};
 use crate::login::browser::return_path::ReturnPath;
-use crate::login::browser::site::{Own, is_navigation, may_change_state};
-use crate::login::relying_party::{RelyingParty, Standing};
+use crate::login::browser::site::{OwnPath, Site, is_navigation, may_change_state};
 use crate::login::sessions::handle::Session;
-use crate::login::sessions::id::{SessionId, StoreKey};
-use crate::login::sign_out::LONGEST_FORM;
+use crate::login::sessions::id::SessionId;
+use crate::login::sessions::{Sessions, Standing};
+use crate::login::sign_in::SignIn;
+use crate::login::sign_out::SignOut;
+use crate::login::sign_out::backchannel::LONGEST_FORM;
+use crate::login::store::StoreKey;
 use crate::principal::Principal;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -33,14 +36,26 @@ pub struct Login<S, P = PlainPages>(Gated<S, LoginGate<P>>);
 /// The decision of [`LoginLayer`](crate::LoginLayer).
 #[derive(Clone)]
 pub struct LoginGate<P> {
-    party: Arc<RelyingParty>,
+    party: Arc<Party>,
     pages: P,
+}
+
+/// What every service of one layer shares: our role as a relying party
+/// ([OpenID Connect Core §1.2](https://openid.net/specs/openid-connect-core-1_0.html#Terminology)).
+pub(super) struct Party {
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) sign_in: SignIn,
+    pub(super) sign_out: SignOut,
+    pub(super) site: Arc<Site>,
+    pub(super) cookies: Arc<CookieNames>,
+    /// Whether requests without a session pass.
+    pub(super) allows_anonymous: bool,
 }
 
 /// What is kept of a request until its response comes.
 #[expect(unnameable_types, reason = "seals the gate's trait")]
 #[derive(Debug, Default)]
-pub struct Kept {
+pub struct Pending {
     /// A cookie that is of no use.
     clear: Option<HeaderValue>,
     /// Where to send a browser that turns out to have to sign in.
@@ -66,13 +81,13 @@ enum Finding {
     Reply(Reply),
 }
 
-type Decided = Verdict<Reply, Kept, Found>;
+type Decided = Verdict<Reply, Pending, Found>;
 
 /// How long the body of a back-channel logout may take.
 const FORM_TIME: Duration = Duration::from_secs(10);
 
 impl<S, P> Login<S, P> {
-    pub(super) fn new(inner: S, party: Arc<RelyingParty>, pages: P) -> Self {
+    pub(super) fn new(inner: S, party: Arc<Party>, pages: P) -> Self {
         Self(Gated::new(inner, LoginGate { party, pages }))
     }
 }
@@ -97,7 +112,7 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let gate = self.0.gate();
         let is_backchannel = request.method() == Method::POST
-            && gate.party.site.paths.own(request.uri().path()) == Some(Own::Backchannel);
+            && gate.party.site.paths.own(request.uri().path()) == Some(OwnPath::Backchannel);
         if !is_backchannel {
             return self.0.call(request);
         }
@@ -112,7 +127,12 @@ where
                 .unwrap_or_default();
             let form = Limited::new(body, LONGEST_FORM).collect();
             match tokio::time::timeout(FORM_TIME, form).await {
-                Ok(Ok(form)) => party.backchannel(content_type, &form.to_bytes()).await,
+                Ok(Ok(form)) => {
+                    party
+                        .sign_out
+                        .backchannel(content_type, &form.to_bytes())
+                        .await
+                }
                 Ok(Err(_)) => Reply::empty(StatusCode::PAYLOAD_TOO_LARGE),
                 Err(_) => Reply::empty(StatusCode::REQUEST_TIMEOUT),
             }
@@ -126,64 +146,68 @@ impl<P> LoginGate<P> {
         let party = &self.party;
         if head.extensions.get::<Principal>().is_some() {
             // A layer further out has verified who calls, by a token of their own.
-            return Verdict::Pass(Kept::default());
+            return Verdict::Pass(Pending::default());
         }
         let names = &party.cookies;
         let id = match sent(&head.headers, &names.session) {
-            Sent::Nothing => return party.anonymous(head, None, Kind::NotSignedIn),
-            Sent::One(value) => SessionId::parse(&value),
-            Sent::Several => None,
+            CookieValue::Nothing => return party.anonymous(head, None, Kind::NotSignedIn),
+            CookieValue::One(value) => SessionId::parse(&value),
+            CookieValue::Several => None,
         };
         let Some(id) = id else {
             let clear = names.clear(&names.session);
             return party.anonymous(head, Some(clear), Kind::NotSignedIn);
         };
         if may_change_state(head) && !party.site.is_same_origin(&head.headers) {
-            let reply = party.tell(head, Kind::CrossOrigin.into(), &ReturnPath::default());
+            let reply = party
+                .site
+                .tell(head, Kind::CrossOrigin.into(), &ReturnPath::default());
             return Verdict::Answer(reply);
         }
-        let key = party.opened.key_of(&id);
+        let key = party.sessions.opener.cache.key_of(&id);
         let party = Arc::clone(party);
         Verdict::Wait(Box::pin(async move {
-            let standing = party.standing(key, None).await;
+            let standing = party.sessions.standing(key, None).await;
             Found(Finding::Session { id, key, standing })
         }))
     }
 
     /// What the layer answers itself.
-    fn check_own(&self, own: Own, head: &mut Parts) -> Decided {
+    fn check_own(&self, own: OwnPath, head: &mut Parts) -> Decided {
         let allowed = match own {
-            Own::Start | Own::Callback | Own::Frontchannel => "GET",
-            Own::Logout | Own::Backchannel => "POST",
+            OwnPath::Start | OwnPath::Callback | OwnPath::Frontchannel => "GET",
+            OwnPath::Logout | OwnPath::Backchannel => "POST",
         };
         let party = Arc::clone(&self.party);
         if head.method.as_str() != allowed {
             let error = Kind::MethodNotAllowed.into();
-            let reply = party.tell(head, error, &ReturnPath::default());
+            let reply = party.site.tell(head, error, &ReturnPath::default());
             return Verdict::Answer(reply.allowing(allowed));
         }
-        if own == Own::Logout && !party.site.is_same_origin(&head.headers) {
-            let reply = party.tell(head, Kind::CrossOrigin.into(), &ReturnPath::default());
+        if own == OwnPath::Logout && !party.site.is_same_origin(&head.headers) {
+            let reply = party
+                .site
+                .tell(head, Kind::CrossOrigin.into(), &ReturnPath::default());
             return Verdict::Answer(reply);
         }
         // The request goes no further.
         let head = std::mem::replace(head, Request::new(()).into_parts().0);
         Verdict::Wait(Box::pin(async move {
             Found(Finding::Reply(match own {
-                Own::Start => party.start(&head).await,
-                Own::Callback => party.callback(&head).await,
-                Own::Logout => party.sign_out(&head).await,
-                Own::Frontchannel => party.frontchannel(&head).await,
+                OwnPath::Start => party.sign_in.start(&head).await,
+                OwnPath::Callback => party.sign_in.callback(&head).await,
+                OwnPath::Logout => party.sign_out.sign_out(&head).await,
+                OwnPath::Frontchannel => party.sign_out.frontchannel(&head).await,
                 // Its body is read where it is called.
-                Own::Backchannel => Reply::empty(StatusCode::BAD_REQUEST),
+                OwnPath::Backchannel => Reply::empty(StatusCode::BAD_REQUEST),
             }))
         }))
     }
 }
 
-impl RelyingParty {
+impl Party {
     fn admit(
-        self: &Arc<Self>,
+        &self,
         id: &SessionId,
         key: StoreKey,
         standing: Standing,
@@ -191,34 +215,36 @@ impl RelyingParty {
     ) -> Decided {
         match standing {
             Standing::Live(opened) => {
-                self.opened.remember(id, key);
+                self.sessions.opener.cache.remember(id, key);
                 head.extensions.insert(opened.principal.clone());
-                let session = Session::new(Arc::clone(self), key, opened);
+                let session = Session::new(Arc::clone(&self.sessions), key, opened);
                 head.extensions.insert(session);
-                Verdict::Pass(Kept::default())
+                Verdict::Pass(Pending::default())
             }
             Standing::Over(reason) => {
                 tracing::debug!(?reason, "a session is over");
                 let clear = self.cookies.clear(&self.cookies.session);
                 self.anonymous(head, Some(clear), Kind::SessionEnded)
             }
+            // The cookie stays: the session may well live.
+            Standing::NeedsSignIn => self.anonymous(head, None, Kind::NotSignedIn),
             Standing::Failed(error) => {
                 let back_to = here(head);
-                Verdict::Answer(self.tell(head, error, &back_to))
+                Verdict::Answer(self.site.tell(head, error, &back_to))
             }
         }
     }
 
-    /// Nobody is signed in: on without a principal where that is allowed, else to the sign-in.
+    /// No session: on without a principal where that is allowed, else to the sign-in.
     fn anonymous(&self, head: &mut Parts, clear: Option<HeaderValue>, kind: Kind) -> Decided {
-        let sign_in = is_navigation(head).then(|| self.sign_in_path(&here(head)));
-        if self.anonymous {
+        let sign_in = is_navigation(head).then(|| self.site.sign_in_path(&here(head)));
+        if self.allows_anonymous {
             head.extensions.insert(Anonymous);
-            return Verdict::Pass(Kept { clear, sign_in });
+            return Verdict::Pass(Pending { clear, sign_in });
         }
         let reply = match sign_in {
             Some(sign_in) => Reply::see_other(&sign_in),
-            None => self.tell(head, kind.into(), &ReturnPath::default()),
+            None => self.site.tell(head, kind.into(), &ReturnPath::default()),
         };
         Verdict::Answer(reply.with_cookies(clear))
     }
@@ -235,16 +261,16 @@ fn here(head: &Parts) -> ReturnPath {
 
 impl<B: Default, P: OnPage<B> + Clone> Gate<B> for LoginGate<P> {
     type Answer = Reply;
-    type Kept = Kept;
+    type Kept = Pending;
     type Found = Found;
 
     fn check(&self, head: &mut Parts) -> Decided {
         match self.party.site.paths.own(head.uri.path()) {
-            Some(Own::Frontchannel) if !self.party.sign_out.frontchannel => {}
+            Some(OwnPath::Frontchannel) if !self.party.sign_out.settings.frontchannel => {}
             Some(own) => return self.check_own(own, head),
             None => {}
         }
-        match self.party.back_from_sign_out(head) {
+        match self.party.sign_out.back_from_sign_out(head) {
             Some(reply) => Verdict::Answer(reply),
             None => self.check_session(head),
         }
@@ -261,7 +287,7 @@ impl<B: Default, P: OnPage<B> + Clone> Gate<B> for LoginGate<P> {
         reply.into_response(&self.pages)
     }
 
-    fn finish(&self, kept: Kept, response: &mut Response<B>) {
+    fn finish(&self, kept: Pending, response: &mut Response<B>) {
         let wants_sign_in = response.status() == StatusCode::UNAUTHORIZED
             && response
                 .extensions()
@@ -282,7 +308,7 @@ impl<P> fmt::Debug for LoginGate<P> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("LoginGate")
-            .field("client", &self.party.client)
+            .field("client", &self.party.sign_in.client)
             .field("origin", &self.party.site.origin)
             .finish_non_exhaustive()
     }

@@ -6,19 +6,17 @@ use bytes::Bytes;
 use crate::clock::UnixTime;
 use crate::error::StoreErrorKind;
 use crate::login::{
-    Fence, FenceOutcome, LeaseOutcome, Owner, Record, RefreshState, Renewal, SessionId,
-    SessionStore, Settlement, StoreKey,
+    Loaded, OwnedBy, Owner, SessionId, SessionStore, StoreKey, StoredRecord, Swapped, Tag,
 };
 
-/// Short, so that stores whose time nobody can move are tested in half a minute.
-const LEASE: Duration = Duration::from_secs(2);
-const ACCESS: Duration = Duration::from_secs(20);
-const LIFETIME: i64 = 25;
+/// Short, so that a store whose clock cannot be set is tested in a few seconds.
+const SHORT: Duration = Duration::from_secs(2);
+const LONG: Duration = Duration::from_secs(600);
 const CALLERS: usize = 50;
 
 /// What any [`SessionStore`] must pass.
 ///
-/// `pass` lets so much of the store's own time go by. `start` is the store's time at the beginning.
+/// `start` is the store's time at the beginning, `pass` lets this much of the store's own time go by.
 ///
 /// ```
 /// use tower_oidc::login::MemoryStore;
@@ -44,13 +42,13 @@ pub async fn store_suite(
         store: Arc::new(store),
         start,
     };
-    suite.a_session_is_what_was_put_there().await;
-    suite.one_lease_at_a_time().await;
-    suite.only_the_holder_commits().await;
-    suite.what_is_settled_stays_so().await;
+    suite.a_record_is_what_was_put_there().await;
+    suite.a_record_is_created_once().await;
+    suite.a_swap_needs_the_tag_that_is_there().await;
+    suite.one_of_many_swaps_wins().await;
     suite.what_is_deleted_does_not_come_back().await;
-    suite.sessions_are_found_by_their_owner().await;
-    suite.a_key_is_new_once().await;
+    suite.records_are_found_by_their_owner().await;
+    suite.any_bytes_are_kept().await;
     suite.time_is_the_stores(&mut pass).await;
 }
 
@@ -60,304 +58,223 @@ struct Suite<S> {
 }
 
 impl<S: SessionStore> Suite<S> {
-    fn renewal(&self, token: &'static [u8]) -> Renewal {
-        let seconds = Duration::from_secs(LIFETIME.unsigned_abs());
-        Renewal {
-            sealed: Bytes::from_static(token),
-            access_expires_at: self.start.saturating_add(ACCESS),
-            expires_at: self.start.saturating_add(seconds),
+    fn record(&self, bytes: &'static [u8]) -> StoredRecord {
+        self.record_for(bytes, LONG)
+    }
+
+    fn record_for(&self, bytes: &'static [u8], lifetime: Duration) -> StoredRecord {
+        StoredRecord {
+            bytes: Bytes::from_static(bytes),
+            tag: random_tag(),
+            expires_at: self.start.saturating_add(lifetime),
         }
     }
 
-    async fn session(&self) -> StoreKey {
-        let owner = Owner {
+    fn owner(&self) -> Owner {
+        Owner {
             subject: random_key(),
-            session: None,
-        };
-        self.session_of(owner).await
-    }
-
-    async fn session_of(&self, owner: Owner) -> StoreKey {
-        let key = random_key();
-        let ends_at = UnixTime::from_seconds(i64::MAX);
-        let record = Record::new(self.renewal(b"zero"), ends_at);
-        self.store
-            .create(key, owner, record)
-            .await
-            .expect("a new session");
-        key
-    }
-
-    async fn record(&self, key: StoreKey) -> Option<Record> {
-        let stored = self.store.load(key).await.expect("an answer");
-        stored.map(|stored| stored.record)
-    }
-
-    async fn lease(&self, key: StoreKey, generation: u64) -> LeaseOutcome {
-        let leased = self.store.try_lease(key, generation, LEASE).await;
-        leased.expect("an answer").expect("a session").outcome
-    }
-
-    async fn leased(&self, key: StoreKey, generation: u64) -> Fence {
-        match self.lease(key, generation).await {
-            LeaseOutcome::Leased(fence) => fence,
-            other => panic!("the lease is free, and the answer was {other:?}"),
+            session: random_key(),
+            ends_at: self.start.saturating_add(LONG),
         }
     }
 
-    async fn commit(
-        &self,
-        key: StoreKey,
-        fence: Fence,
-        generation: u64,
-        token: &'static [u8],
-    ) -> Option<FenceOutcome> {
-        let renewal = self.renewal(token);
-        let committed = self.store.commit(key, fence, generation, renewal).await;
-        committed.expect("an answer").map(|stored| stored.outcome)
+    async fn created(&self, owner: Option<Owner>) -> (StoreKey, StoredRecord) {
+        let (key, record) = (random_key(), self.record(b"zero"));
+        let now = self.store.create(key, owner, record.clone()).await;
+        assert!(
+            now.expect("an unused key") >= self.start,
+            "create returns the store's time"
+        );
+        (key, record)
     }
 
-    async fn a_session_is_what_was_put_there(&self) {
-        let key = self.session().await;
-        let record = self.record(key).await.expect("the session");
-        assert_eq!((record.generation, &record.sealed[..]), (0, &b"zero"[..]));
-        assert_eq!(record.state, RefreshState::Idle);
-        let owner = Owner {
-            subject: random_key(),
-            session: None,
-        };
-        let again = self.store.create(key, owner, record.clone()).await;
+    async fn load(&self, key: StoreKey) -> Option<StoredRecord> {
+        let loaded = self.store.load(key).await.expect("an answer");
+        loaded.map(|loaded| loaded.record)
+    }
+
+    async fn swap(&self, key: StoreKey, expected: Tag, next: &StoredRecord) -> Swapped {
+        let swapped = self.store.swap(key, expected, next.clone()).await;
+        swapped.expect("an answer")
+    }
+
+    async fn find(&self, owner: OwnedBy) -> Vec<StoreKey> {
+        let mut found = self.store.find(owner).await.expect("an answer");
+        found.sort_unstable();
+        found
+    }
+
+    async fn a_record_is_what_was_put_there(&self) {
+        for owner in [None, Some(self.owner())] {
+            let (key, record) = self.created(owner).await;
+            assert_eq!(self.load(key).await, Some(record));
+        }
+        assert_eq!(self.load(random_key()).await, None, "an unused key");
+    }
+
+    async fn a_record_is_created_once(&self) {
+        let (key, record) = self.created(None).await;
+        let other = self.record(b"other");
+        let again = self.store.create(key, None, other).await;
         assert_eq!(
             again.expect_err("the key is taken").kind(),
             StoreErrorKind::Taken
         );
-        assert_eq!(
-            self.record(key).await,
-            Some(record),
-            "a refused session changes nothing"
-        );
-        assert_eq!(
-            self.record(random_key()).await,
-            None,
-            "a session nobody made"
-        );
+        let repeated = self.store.create(key, None, record.clone()).await;
+        repeated.expect("the same again, as if its answer was lost");
+        assert_eq!(self.load(key).await, Some(record));
+
+        let key = random_key();
+        let calls = (0..CALLERS).map(|_| {
+            let (store, record) = (Arc::clone(&self.store), self.record(b"race"));
+            tokio::spawn(async move { store.create(key, None, record).await.is_ok() })
+        });
+        let mut created = 0;
+        for call in calls.collect::<Vec<_>>() {
+            created += usize::from(call.await.expect("no panic"));
+        }
+        assert_eq!(created, 1, "{CALLERS} created one key");
     }
 
-    async fn one_lease_at_a_time(&self) {
-        let key = self.session().await;
-        let calls = (0..CALLERS).map(|_| {
-            let store = Arc::clone(&self.store);
-            tokio::spawn(async move { store.try_lease(key, 0, LEASE).await })
-        });
-        let mut leases = 0;
-        for call in calls.collect::<Vec<_>>() {
-            let answer = call
-                .await
-                .expect("no panic")
-                .expect("an answer")
-                .expect("a session");
-            match answer.outcome {
-                LeaseOutcome::Leased(fence) => {
-                    leases += 1;
-                    assert_eq!(answer.record.fence, fence, "the record that came of it");
+    async fn a_swap_needs_the_tag_that_is_there(&self) {
+        let (key, zero) = self.created(Some(self.owner())).await;
+        let one = self.record(b"one");
+        assert_eq!(self.swap(key, zero.tag, &one).await, Swapped::Done);
+        assert_eq!(self.load(key).await, Some(one.clone()));
+        let evil = self.record(b"evil");
+        for expected in [zero.tag, random_tag(), evil.tag] {
+            match self.swap(key, expected, &evil).await {
+                Swapped::Conflict(Loaded { record, now }) => {
+                    assert_eq!(record, one, "a conflict returns what is there");
+                    assert!(now >= self.start);
                 }
-                LeaseOutcome::Busy(_) => {}
-                other => panic!("neither leased nor busy: {other:?}"),
+                other => panic!("the tag is another: {other:?}"),
             }
         }
-        assert_eq!(leases, 1, "{CALLERS} asked for one lease");
+        // The same again, as if its answer was lost: the conflict shows the writer's own tag.
+        match self.swap(key, zero.tag, &one).await {
+            Swapped::Conflict(there) => assert_eq!(there.record.tag, one.tag),
+            other => panic!("the tag is another: {other:?}"),
+        }
+        assert_eq!(self.load(key).await, Some(one.clone()));
+        // Bytes that were there before may come again under another tag, and old tags stay old.
+        let again = self.record(b"zero");
+        assert_eq!(self.swap(key, one.tag, &again).await, Swapped::Done);
+        assert!(matches!(
+            self.swap(key, zero.tag, &evil).await,
+            Swapped::Conflict(_)
+        ));
+        assert_eq!(
+            self.swap(random_key(), zero.tag, &evil).await,
+            Swapped::Gone
+        );
     }
 
-    async fn only_the_holder_commits(&self) {
-        let key = self.session().await;
-        let fence = self.leased(key, 0).await;
-        let other = Fence::from_u64(fence.as_u64() + 1);
-        assert_eq!(
-            self.commit(key, other, 0, b"evil").await,
-            Some(FenceOutcome::Stale)
+    async fn one_of_many_swaps_wins(&self) {
+        let (key, zero) = self.created(None).await;
+        let calls = (0..CALLERS).map(|_| {
+            let (store, next) = (Arc::clone(&self.store), self.record(b"race"));
+            let expected = zero.tag;
+            tokio::spawn(async move { (next.tag, store.swap(key, expected, next).await) })
+        });
+        let (mut winners, mut losers) = (Vec::new(), Vec::new());
+        for call in calls.collect::<Vec<_>>() {
+            match call.await.expect("no panic") {
+                (tag, Ok(Swapped::Done)) => winners.push(tag),
+                (_, Ok(Swapped::Conflict(there))) => losers.push(there.record.tag),
+                (_, other) => panic!("neither done nor a conflict: {other:?}"),
+            }
+        }
+        assert_eq!(winners.len(), 1, "{CALLERS} swapped one record");
+        assert!(
+            losers.iter().all(|there| *there == winners[0]),
+            "losers see the winner"
         );
-        assert_eq!(
-            self.commit(key, fence, 1, b"evil").await,
-            Some(FenceOutcome::Stale)
-        );
-        assert_eq!(
-            self.commit(key, fence, 0, b"one").await,
-            Some(FenceOutcome::Done)
-        );
-        assert_eq!(
-            self.commit(key, fence, 0, b"one").await,
-            Some(FenceOutcome::Done),
-            "the same again, as if its answer was lost"
-        );
-        assert_eq!(
-            self.commit(key, fence, 0, b"evil").await,
-            Some(FenceOutcome::Stale)
-        );
-        assert_eq!(
-            self.commit(key, fence, 1, b"evil").await,
-            Some(FenceOutcome::Stale)
-        );
-        let record = self.record(key).await.expect("the session");
-        assert_eq!((record.generation, &record.sealed[..]), (1, &b"one"[..]));
-        assert_eq!(self.lease(key, 0).await, LeaseOutcome::Newer);
-        let next = self.leased(key, 1).await;
-        assert!(next > fence, "fences grow");
-    }
-
-    async fn what_is_settled_stays_so(&self) {
-        let key = self.session().await;
-        let fence = self.leased(key, 0).await;
-        let settle = |fence, settlement| async move {
-            let settled = self.store.settle(key, fence, settlement).await;
-            settled.expect("an answer").expect("a session").outcome
-        };
-        let unspent = Settlement::Unspent(self.start);
-        assert_eq!(settle(fence, unspent).await, FenceOutcome::Done);
-        assert_eq!(settle(fence, unspent).await, FenceOutcome::Stale);
-        let fence = self.leased(key, 0).await;
-        let reason = crate::login::EndReason::Rejected;
-        assert_eq!(
-            settle(fence, Settlement::Ended(reason)).await,
-            FenceOutcome::Done
-        );
-        assert_eq!(self.lease(key, 0).await, LeaseOutcome::Dead(reason));
-        assert_eq!(
-            self.commit(key, fence, 0, b"evil").await,
-            Some(FenceOutcome::Stale)
-        );
+        let there = self.load(key).await.expect("the record");
+        assert_eq!(there.tag, winners[0]);
     }
 
     async fn what_is_deleted_does_not_come_back(&self) {
-        let key = self.session().await;
-        let fence = self.leased(key, 0).await;
+        let owner = self.owner();
+        let (key, zero) = self.created(Some(owner)).await;
         let deleted = self.store.delete(key).await.expect("an answer");
-        assert_eq!(deleted.expect("the session").sealed, &b"zero"[..]);
-        assert_eq!(
-            self.commit(key, fence, 0, b"evil").await,
-            None,
-            "a late commit finds nothing"
-        );
-        let unspent = Settlement::Unspent(self.start);
-        assert!(
-            self.store
-                .settle(key, fence, unspent)
-                .await
-                .expect("an answer")
-                .is_none()
-        );
-        assert!(
-            self.store
-                .try_lease(key, 0, LEASE)
-                .await
-                .expect("an answer")
-                .is_none()
-        );
-        assert_eq!(self.record(key).await, None);
-        assert!(self.store.delete(key).await.expect("an answer").is_none());
+        assert_eq!(deleted, Some(zero.clone()));
+        let late = self.record(b"late");
+        assert_eq!(self.swap(key, zero.tag, &late).await, Swapped::Gone);
+        assert_eq!(self.load(key).await, None);
+        let again = self.store.delete(key).await.expect("an answer");
+        assert_eq!(again, None);
+        assert!(self.find(OwnedBy::Subject(owner.subject)).await.is_empty());
+        // A new record under the same key has nothing of the old one.
+        let one = self.record(b"one");
+        let created = self.store.create(key, None, one.clone()).await;
+        created.expect("the key is free again");
+        assert!(matches!(
+            self.swap(key, zero.tag, &late).await,
+            Swapped::Conflict(_)
+        ));
+        assert_eq!(self.load(key).await, Some(one));
     }
 
-    async fn sessions_are_found_by_their_owner(&self) {
-        let (subject, session) = (random_key(), random_key());
-        let named = Owner {
-            subject,
-            session: Some(session),
+    async fn records_are_found_by_their_owner(&self) {
+        let owner = self.owner();
+        let elsewhere = Owner {
+            session: random_key(),
+            ..owner
         };
-        let unnamed = Owner {
-            subject,
-            session: None,
-        };
-        let one = self.session_of(named).await;
-        let two = self.session_of(unnamed).await;
-        let stranger = self.session().await;
-        let ended = self
-            .store
-            .delete_by_session(session)
-            .await
-            .expect("an answer");
-        assert_eq!(ended.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [one]);
-        assert!(
-            self.record(two).await.is_some(),
-            "the subject's other session"
-        );
-        let ended = self
-            .store
-            .delete_by_subject(subject)
-            .await
-            .expect("an answer");
-        assert_eq!(ended.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [two]);
-        assert!(
-            self.record(stranger).await.is_some(),
-            "somebody else's session"
-        );
-        let none = self
-            .store
-            .delete_by_subject(subject)
-            .await
-            .expect("an answer");
-        assert!(none.is_empty());
+        let (one, record) = self.created(Some(owner)).await;
+        let (two, _) = self.created(Some(elsewhere)).await;
+        let (three, _) = self.created(Some(self.owner())).await;
+        let mut of_subject = [one, two];
+        of_subject.sort_unstable();
+        assert_eq!(self.find(OwnedBy::Subject(owner.subject)).await, of_subject);
+        assert_eq!(self.find(OwnedBy::Session(owner.session)).await, [one]);
+        assert_eq!(self.find(OwnedBy::Session(elsewhere.session)).await, [two]);
+        assert!(self.find(OwnedBy::Subject(random_key())).await.is_empty());
+        // A change leaves the owner as it was.
+        let next = self.record(b"one");
+        assert_eq!(self.swap(one, record.tag, &next).await, Swapped::Done);
+        assert_eq!(self.find(OwnedBy::Session(owner.session)).await, [one]);
+        self.store.delete(one).await.expect("an answer");
+        assert_eq!(self.find(OwnedBy::Subject(owner.subject)).await, [two]);
+        assert!(self.load(three).await.is_some(), "another owner's record");
     }
 
-    async fn a_key_is_new_once(&self) {
-        let key = random_key();
-        let calls = (0..CALLERS).map(|_| {
-            let store = Arc::clone(&self.store);
-            tokio::spawn(async move { store.put_if_absent(key, LEASE).await })
-        });
-        let mut new = 0;
-        for call in calls.collect::<Vec<_>>() {
-            new += usize::from(call.await.expect("no panic").expect("an answer"));
+    async fn any_bytes_are_kept(&self) {
+        let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(70_000).collect();
+        for bytes in [Bytes::new(), Bytes::from(bytes)] {
+            let (key, zero) = self.created(None).await;
+            let next = StoredRecord {
+                bytes,
+                ..self.record(b"")
+            };
+            assert_eq!(self.swap(key, zero.tag, &next).await, Swapped::Done);
+            assert_eq!(self.load(key).await, Some(next));
         }
-        assert_eq!(new, 1, "{CALLERS} put one key");
-        assert!(
-            self.store
-                .put_if_absent(random_key(), LEASE)
-                .await
-                .expect("an answer")
-        );
     }
 
     async fn time_is_the_stores(&self, pass: &mut impl AsyncFnMut(Duration)) {
-        let key = self.session().await;
-        let fence = self.leased(key, 0).await;
-        let seen = random_key();
+        let owner = self.owner();
+        let (key, zero) = self.created(Some(owner)).await;
+        let before = self.store.load(key).await.expect("an answer");
+        let before = before.expect("the record").now;
+        let left = before.as_seconds().abs_diff(self.start.as_seconds());
+        let short = self.record_for(b"short", SHORT + Duration::from_secs(left));
+        assert_eq!(self.swap(key, zero.tag, &short).await, Swapped::Done);
+        let stays = self.created(None).await;
+        pass(SHORT).await;
+        let after = self.store.load(stays.0).await.expect("an answer");
         assert!(
-            self.store
-                .put_if_absent(seen, LEASE)
-                .await
-                .expect("an answer")
+            after.expect("the other record").now >= before.saturating_add(SHORT),
+            "time passes"
         );
-        pass(LEASE).await;
-        assert!(
-            self.store
-                .put_if_absent(seen, LEASE)
-                .await
-                .expect("an answer"),
-            "forgotten"
-        );
-        let later = self.lease(key, 0).await;
-        assert!(
-            matches!(later, LeaseOutcome::Later(_)),
-            "the access token lives: {later:?}"
-        );
-        assert_eq!(
-            self.commit(key, fence, 0, b"late").await,
-            Some(FenceOutcome::Done)
-        );
-        pass(Duration::from_secs(LIFETIME.unsigned_abs())).await;
-        assert_eq!(
-            self.record(key).await,
-            None,
-            "an expired session is not there"
-        );
-        assert!(
-            self.store
-                .try_lease(key, 1, LEASE)
-                .await
-                .expect("an answer")
-                .is_none()
-        );
-        assert_eq!(self.commit(key, fence, 1, b"evil").await, None);
-        assert!(self.store.delete(key).await.expect("an answer").is_none());
+        assert_eq!(self.load(key).await, None, "an expired record is absent");
+        let late = self.record(b"late");
+        assert_eq!(self.swap(key, short.tag, &late).await, Swapped::Gone);
+        let deleted = self.store.delete(key).await.expect("an answer");
+        assert_eq!(deleted, None);
+        let created = self.store.create(key, Some(owner), late).await;
+        created.expect("the key of an expired record is free");
     }
 }
 
@@ -365,4 +282,8 @@ fn random_key() -> StoreKey {
     SessionId::random()
         .expect("the system offers randomness")
         .store_key()
+}
+
+fn random_tag() -> Tag {
+    Tag::random().expect("the system offers randomness")
 }

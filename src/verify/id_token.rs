@@ -162,8 +162,9 @@ impl IdToken {
         self.members.sid.as_deref()
     }
 
-    pub(crate) fn nonce(&self) -> Option<&str> {
-        self.members.nonce.as_deref()
+    /// `iat`: when the provider issued it.
+    pub(crate) fn issued_at(&self) -> Option<UnixTime> {
+        self.claims.issued_at()
     }
 
     pub(crate) fn auth_time(&self) -> Option<UnixTime> {

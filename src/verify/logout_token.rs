@@ -27,6 +27,7 @@ pub(crate) struct LogoutToken {
     pub(crate) subject: Option<String>,
     pub(crate) session: Option<String>,
     pub(crate) id: String,
+    pub(crate) issued_at: UnixTime,
     pub(crate) expires_at: UnixTime,
 }
 
@@ -54,14 +55,18 @@ impl LogoutTokenVerifier {
         if !members.events.get(EVENT).is_some_and(Value::is_object) {
             return Err(VerifyError::claim(Kind::TokenKind, "events"));
         }
-        if members.sub.is_none() && members.sid.is_none() {
+        // An empty name names no session.
+        let session = members.sid.filter(|sid| !sid.is_empty());
+        if members.sub.is_none() && session.is_none() {
             return Err(VerifyError::claim(Kind::MissingClaim, "sid"));
         }
+        let issued_at = claims.issued_at();
         Ok(LogoutToken {
             issuer: claims.issuer().as_str().to_owned(),
             subject: members.sub,
-            session: members.sid,
+            session,
             id: members.jti,
+            issued_at: issued_at.ok_or(VerifyError::claim(Kind::MissingClaim, "iat"))?,
             expires_at: claims.expires_at(),
         })
     }

@@ -126,6 +126,12 @@ impl Verifier {
         Self(Arc::new(inner))
     }
 
+    /// How far clocks may differ.
+    #[cfg(feature = "login")]
+    pub(crate) fn leeway(&self) -> Duration {
+        self.0.expectation.leeway
+    }
+
     /// A verifier of another kind of JWT by the same providers, with the same algorithms, leeway
     /// and bounds, meant for this audience alone.
     #[cfg(feature = "login")]

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::time::Duration;
 
+use tower_oidc::UnixTime;
 use tower_oidc::error::{StoreError, StoreErrorKind};
 use tower_oidc::login::{
-    Fence, FenceOutcome, LeaseOutcome, MemoryStore, Owner, Record, Renewal, SessionStore,
-    Settlement, StoreFuture, StoreKey, Stored,
+    Loaded, MemoryStore, OwnedBy, Owner, Record, SessionStore, StoreFuture, StoreKey, StoredRecord,
+    Swapped, Tag,
 };
 
 pub(crate) struct FaultyStore {
@@ -58,59 +58,33 @@ fn away() -> StoreError {
 }
 
 impl SessionStore for FaultyStore {
-    fn create(&self, key: StoreKey, owner: Owner, record: Record) -> StoreFuture<'_, ()> {
+    fn create(
+        &self,
+        key: StoreKey,
+        owner: Option<Owner>,
+        record: StoredRecord,
+    ) -> StoreFuture<'_, UnixTime> {
         self.or_down(self.inner.create(key, owner, record))
     }
 
-    fn load(&self, key: StoreKey) -> StoreFuture<'_, Option<Stored<()>>> {
+    fn load(&self, key: StoreKey) -> StoreFuture<'_, Option<Loaded>> {
         self.or_down(self.inner.load(key))
     }
 
-    fn try_lease(
-        &self,
-        key: StoreKey,
-        generation: u64,
-        lease: Duration,
-    ) -> StoreFuture<'_, Option<Stored<LeaseOutcome>>> {
-        self.or_down(self.inner.try_lease(key, generation, lease))
-    }
-
-    fn commit(
-        &self,
-        key: StoreKey,
-        fence: Fence,
-        generation: u64,
-        renewal: Renewal,
-    ) -> StoreFuture<'_, Option<Stored<FenceOutcome>>> {
-        if self.mode.load(Ordering::SeqCst) == NO_COMMITS {
+    fn swap(&self, key: StoreKey, expected: Tag, next: StoredRecord) -> StoreFuture<'_, Swapped> {
+        let is_commit = Record::decode(&next.bytes).is_some_and(|record| record.generation > 0);
+        if is_commit && self.mode.load(Ordering::SeqCst) == NO_COMMITS {
             self.refused_commits.fetch_add(1, Ordering::SeqCst);
             return Box::pin(async { Err(away()) });
         }
-        self.or_down(self.inner.commit(key, fence, generation, renewal))
+        self.or_down(self.inner.swap(key, expected, next))
     }
 
-    fn settle(
-        &self,
-        key: StoreKey,
-        fence: Fence,
-        settlement: Settlement,
-    ) -> StoreFuture<'_, Option<Stored<FenceOutcome>>> {
-        self.or_down(self.inner.settle(key, fence, settlement))
-    }
-
-    fn delete(&self, key: StoreKey) -> StoreFuture<'_, Option<Record>> {
+    fn delete(&self, key: StoreKey) -> StoreFuture<'_, Option<StoredRecord>> {
         self.or_down(self.inner.delete(key))
     }
 
-    fn delete_by_subject(&self, subject: StoreKey) -> StoreFuture<'_, Vec<(StoreKey, Record)>> {
-        self.or_down(self.inner.delete_by_subject(subject))
-    }
-
-    fn delete_by_session(&self, session: StoreKey) -> StoreFuture<'_, Vec<(StoreKey, Record)>> {
-        self.or_down(self.inner.delete_by_session(session))
-    }
-
-    fn put_if_absent(&self, key: StoreKey, lifetime: Duration) -> StoreFuture<'_, bool> {
-        self.or_down(self.inner.put_if_absent(key, lifetime))
+    fn find(&self, owner: OwnedBy) -> StoreFuture<'_, Vec<StoreKey>> {
+        self.or_down(self.inner.find(owner))
     }
 }

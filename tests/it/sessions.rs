@@ -163,7 +163,7 @@ async fn sc_07_sc_08_sessions_end_on_the_server_whatever_the_cookie_says() {
     let dump = format!(
         "{:?}{:?}",
         stored.record,
-        String::from_utf8_lossy(&stored.record.sealed)
+        String::from_utf8_lossy(&stored.record.bytes)
     );
     assert!(!dump.contains("user-1") && !dump.contains("eyJ"), "sealed");
     let idle = browser.clone();

@@ -86,6 +86,7 @@ fn d7_whatever_goes_wrong_no_token_is_spent_twice_in_vain_and_nobody_is_signed_o
             ("put off", sum.put_off),
             ("lost", sum.lost),
             ("crashes", sum.crashes),
+            ("stops", sum.stops),
             ("sign-outs", sum.sign_outs),
         ] {
             assert!(times > 0, "no {what}: {sum}");

@@ -9,7 +9,7 @@ use http::header::{COOKIE, LOCATION, SET_COOKIE};
 use http::{Method, Request, Response, StatusCode};
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt, service_fn};
-use tower_oidc::login::{EndReason, Login, LoginLayer, RefreshState, SessionId};
+use tower_oidc::login::{Login, LoginLayer, SessionId};
 use tower_oidc::{Client, KeyRing, Principal, Provider, Verifier};
 
 use crate::provider::{API, CLIENT, ISSUER, http_client};
@@ -29,6 +29,15 @@ pub(crate) struct Process {
     pub(crate) ahead: i64,
 }
 
+/// Answers with the caller's subject.
+fn whose() -> Inner {
+    BoxCloneSyncService::new(service_fn(|request: Request<String>| async move {
+        let principal = request.extensions().get::<Principal>();
+        let subject = principal.and_then(Principal::subject).unwrap_or_default();
+        Ok::<_, Infallible>(Response::new(subject.to_owned()))
+    }))
+}
+
 #[derive(Clone, Copy)]
 enum Act {
     SignIn,
@@ -38,8 +47,12 @@ enum Act {
 
 impl Process {
     pub(crate) async fn run(self) -> turmoil::Result {
-        let service = self.service();
+        let layer = self.layer();
+        let service = layer.layer(whose());
         loop {
+            if self.world.lock().stopping.contains(self.name) {
+                return self.stop(&layer).await;
+            }
             let (pause, act) = {
                 let mut world = self.world.lock();
                 let pause = world.dice.milliseconds(50, 5_000);
@@ -60,7 +73,21 @@ impl Process {
         }
     }
 
-    fn service(&self) -> Login<Inner> {
+    /// Asked to stop, as by SIGTERM.
+    async fn stop(&self, layer: &LoginLayer) -> turmoil::Result {
+        let is_done = layer.drain(Duration::from_secs(20)).await;
+        let mut world = self.world.lock();
+        world.note(format!("{} stops: {is_done}", self.name));
+        if is_done && world.store.leaves_a_lease(self.name) {
+            world.violated(format!("{} has drained and leaves a lease", self.name));
+        }
+        if !is_done && world.is_untroubled(self.name) {
+            world.violated(format!("{} could not drain, for no reason", self.name));
+        }
+        Ok(())
+    }
+
+    fn layer(&self) -> LoginLayer {
         let (world, name) = (self.world.clone(), self.name);
         let origin = {
             let mut world = world.lock();
@@ -84,16 +111,12 @@ impl Process {
             .unwrap();
         let client = Client::with_secret(CLIENT, "secret").unwrap();
         let keys = KeyRing::new(["a session secret of more than 32 characters"]).unwrap();
-        let layer = LoginLayer::builder(verifier, client, SITE, keys)
+        let grace = Duration::from_secs(self.world.lock().trouble.grace);
+        LoginLayer::builder(verifier, client, SITE, keys)
             .with_store(WiredStore { world, name })
+            .with_rotation_grace(grace)
             .build()
-            .unwrap();
-        let whose = service_fn(|request: Request<String>| async move {
-            let principal = request.extensions().get::<Principal>();
-            let subject = principal.and_then(Principal::subject).unwrap_or_default();
-            Ok::<_, Infallible>(Response::new(subject.to_owned()))
-        });
-        layer.layer(BoxCloneSyncService::new(whose))
+            .unwrap()
     }
 
     async fn sign_in(&self, service: &Login<Inner>) {
@@ -207,7 +230,7 @@ impl Process {
                 world.last_put_off = world.elapsed();
                 // While the token lives nothing is in the way but what goes wrong between here and
                 // the store.
-                if world.is_untroubled(name) && world.store.is_live(key, world.now()) {
+                if world.is_untroubled(name) && world.store.is_live(key, world.store_now()) {
                     world.violated(format!("{name} puts off a session whose token lives"));
                 }
                 if world.browser.signed_out_at.is_none() && took > Duration::from_secs(30) {
@@ -250,7 +273,7 @@ impl Process {
         if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
             return;
         }
-        if world.store.records.contains_key(&key) {
+        if world.store.record(key).is_some() {
             world.violated("it says signed out, and the session is there");
         }
         world.counts.sign_outs += 1;
@@ -286,18 +309,13 @@ fn is_over(world: &mut World, name: &str, cookie: &str, sign_in: u64) {
         world.browser.signed_out_at.get_or_insert(now);
         return;
     }
-    let key = SessionId::parse(cookie).unwrap().store_key();
-    let state = world.store.records.get(&key).map(|record| record.state);
-    let is_revoked = world.provider.is_revoked(sign_in);
-    match state {
-        // Whether or not that could be written down.
-        _ if is_revoked => {}
-        // A rotated token was lost, or a probe that might have told was lost as well.
-        Some(RefreshState::Dead(EndReason::RotationLost)) => {}
-        state => {
-            let what = format!("{name} says the session is over, and it is {state:?}");
-            world.violated(what);
-        }
+    // Only a rejection by the provider ends a session, written down or not.
+    let at = usize::try_from(sign_in).unwrap().checked_sub(1);
+    if !at.is_some_and(|at| world.provider.has_rejected(at)) {
+        let key = SessionId::parse(cookie).unwrap().store_key();
+        let state = world.store.record(key).map(|record| record.state);
+        let what = format!("{name} says the session is over, and it is {state:?}");
+        world.violated(what);
     }
     world.counts.lost += 1;
     world.browser.cookie = None;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -36,7 +37,13 @@ pub(crate) struct ProviderState {
 #[derive(Default)]
 struct Family {
     tokens: Vec<String>,
+    /// When each token was first spent.
+    spent_at: BTreeMap<usize, Duration>,
     is_revoked: bool,
+    /// Whether the provider has answered `invalid_grant` to a token of it.
+    has_rejected: bool,
+    /// The session's generation of each token but the first.
+    generations: BTreeMap<usize, u64>,
     /// How often each token came after it was spent.
     reused: BTreeMap<usize, u64>,
 }
@@ -62,6 +69,12 @@ impl ProviderState {
         let at = usize::try_from(sign_in).unwrap().checked_sub(1);
         let family = at.and_then(|at| self.families.get(at));
         family.is_some_and(|family| family.is_revoked)
+    }
+
+    /// Whether a token of this sign-in, the first of which is 0, was rejected.
+    pub(crate) fn has_rejected(&self, sign_in: usize) -> bool {
+        let family = self.families.get(sign_in);
+        family.is_some_and(|family| family.has_rejected)
     }
 
     pub(crate) fn code(&mut self, nonce: &str) -> String {
@@ -125,15 +138,30 @@ fn answer(world: &mut World, name: &'static str, path: &str, form: &[u8]) -> (St
         }
         "/token" => {
             let errors = world.trouble.provider_errors;
-            if !world.is_calm && world.dice.happens(errors) {
-                let status = world.dice.one_of(&[500, 503, 429, 403]);
+            let fails = !world.is_calm && world.dice.happens(errors);
+            let status = world.dice.one_of(&[400, 403, 429, 500, 502, 503, 504]);
+            // Whatever is in front of the provider loses answers as well as questions.
+            let is_heard = matches!(status, 500 | 502 | 504) && world.dice.happens(500);
+            if fails {
                 world.note(format!("provider: {status} to {name}"));
                 world.is_troubled(name);
-                return (StatusCode::from_u16(status).unwrap(), "busy".to_owned());
             }
-            match &*form["grant_type"] {
-                "authorization_code" => sign_in(world, &form["code"]),
-                _ => refresh(world, name, &form["refresh_token"]),
+            let answered = if fails && !is_heard {
+                None
+            } else if form["grant_type"] == "authorization_code" {
+                Some(sign_in(world, &form["code"]))
+            } else {
+                Some(refresh(world, name, &form["refresh_token"]))
+            };
+            match answered {
+                Some(answer) if !fails => answer,
+                _ => {
+                    let body = match status {
+                        503 => r#"{"error":"temporarily_unavailable"}"#,
+                        _ => "<h1>not now</h1>",
+                    };
+                    return (StatusCode::from_u16(status).unwrap(), body.to_owned());
+                }
             }
         }
         "/revoke" => {
@@ -190,10 +218,12 @@ fn sign_in(world: &mut World, code: &str) -> (StatusCode, Value) {
     (StatusCode::OK, answer)
 }
 
-/// [RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6), and what a strict provider makes
-/// of a token that comes again.
+/// [RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6), and what a strict provider makes of a token
+/// that comes again.
 fn refresh(world: &mut World, name: &str, token: &str) -> (StatusCode, Value) {
     let rejected = (StatusCode::BAD_REQUEST, json!({"error": "invalid_grant"}));
+    let now = world.elapsed();
+    let grace = Duration::from_secs(world.trouble.grace);
     let mut families = world.provider.families.iter_mut().enumerate();
     let found = families.find_map(|(sign_in, family)| {
         let at = family.tokens.iter().position(|known| known == token)?;
@@ -203,34 +233,47 @@ fn refresh(world: &mut World, name: &str, token: &str) -> (StatusCode, Value) {
         world.violated(format!("{name} brings a token nobody has given out"));
         return rejected;
     };
-    let is_spent = at + 1 < family.tokens.len();
-    if is_spent {
-        family.is_revoked = true;
+    let spent_at = family.spent_at.get(&at).copied();
+    if let Some(spent_at) = spent_at {
         let times = family.reused.entry(at).or_default();
         *times += 1;
         let times = *times;
+        let is_within_grace = now < spent_at + grace && !family.is_revoked;
+        if !is_within_grace {
+            family.is_revoked = true;
+            family.has_rejected = true;
+        }
+        let is_generation = family.generation_of(at);
         world.provider.reuses += 1;
         world.note(format!("provider: {name} brings token {at} again"));
-        // One probe for one lost answer, and no more: the store has heard of it.
-        if times > 1 {
-            world.violated(format!("token {at} was probed {times} times"));
+        // One probe for one doubt, and no more: the store has heard of it.
+        if times > world.store.probes(sign_in, is_generation) {
+            world.violated(format!("{name} sends token {at} again, and it is no probe"));
         }
-        if !world.store.allowed_a_probe(sign_in, at as u64) {
-            world.violated(format!(
-                "{name} spends token {at} twice, and it is no probe"
-            ));
+        if !is_within_grace {
+            return rejected;
         }
-        return rejected;
-    }
-    if family.is_revoked {
+    } else if family.is_revoked {
+        family.has_rejected = true;
         world.note(format!("provider: {name} brings a revoked token"));
         return rejected;
     }
     world.provider.grants += 1;
     let next = world.provider.random("refresh");
-    world.provider.families[sign_in].tokens.push(next.clone());
+    let family = &mut world.provider.families[sign_in];
+    family.spent_at.entry(at).or_insert(now);
+    let generation = family.generation_of(at) + 1;
+    family.generations.insert(family.tokens.len(), generation);
+    family.tokens.push(next.clone());
     world.note(format!("provider: {name} spends token {at}"));
     (StatusCode::OK, tokens(world, &next))
+}
+
+impl Family {
+    /// Of which generation of the session a token is. Within the grace one generation has several.
+    fn generation_of(&self, at: usize) -> u64 {
+        self.generations.get(&at).copied().unwrap_or_default()
+    }
 }
 
 fn tokens(world: &mut World, refresh_token: &str) -> Value {

@@ -18,7 +18,7 @@ const NAMES: [&str; 4] = ["web-0", "web-1", "web-2", "web-3"];
 pub(crate) const TICK: Duration = Duration::from_millis(50);
 
 /// The end. Long enough after the trouble for a lease, a token and a pause to end.
-const END: Duration = Duration::from_secs(165);
+const END: Duration = Duration::from_secs(210);
 
 /// How long before the end nobody is put off any more.
 const HEALED: Duration = Duration::from_secs(20);
@@ -35,6 +35,7 @@ pub(crate) struct Ending {
     pub(crate) grants: u64,
     pub(crate) reuses: u64,
     pub(crate) crashes: u64,
+    pub(crate) stops: u64,
     pub(crate) sign_outs: u64,
 }
 
@@ -50,6 +51,8 @@ pub(crate) fn run(seed: u64, in_trouble: bool) -> Ending {
             store_delays: dice.one_of(&[0, 0, 20, 100]),
             provider_losses: dice.one_of(&[0, 0, 30, 200]),
             provider_errors: dice.one_of(&[0, 0, 50, 300]),
+            store_ahead: dice.one_of(&[0, 0, 0, 240, -240]),
+            grace: dice.one_of(&[0, 0, 10, 40]),
         }
     } else {
         Trouble::default()
@@ -59,18 +62,31 @@ pub(crate) fn run(seed: u64, in_trouble: bool) -> Ending {
     } else {
         0
     };
+    let outages: Vec<_> = (0..if in_trouble {
+        dice.one_of(&[0, 0, 1, 3])
+    } else {
+        0
+    })
+        .map(|_| {
+            let from = dice.milliseconds(3_000, 80_000);
+            (from, from + dice.milliseconds(1_000, 40_000))
+        })
+        .collect();
     let ahead = [(); 4].map(|()| dice.one_of(&[0, 0, 3, -3, 150, -150]));
     let mut accidents: Vec<_> = (0..crashes)
         .map(|_| {
             let at = dice.milliseconds(3_000, 85_000);
             let victim = usize::try_from(dice.roll(processes as u64)).unwrap();
-            (at, victim, at + dice.milliseconds(100, 15_000))
+            let is_asked = dice.happens(500);
+            (at, victim, at + dice.milliseconds(100, 15_000), is_asked)
         })
         .collect();
     let key = Arc::new(SigningKey::generate("key", Algorithm::EdDsa));
     let world = Shared::new(dice, trouble, lifetime, key);
+    world.lock().outages.clone_from(&outages);
     world.lock().note(format!(
-        "seed {seed}: {processes} processes, tokens of {lifetime:?}, {trouble:?}, clocks {ahead:?}"
+        "seed {seed}: {processes} processes, tokens of {lifetime:?}, {trouble:?}, clocks {ahead:?}, the \
+         store away {outages:?}"
     ));
 
     let mut sim = turmoil::Builder::new()
@@ -96,17 +112,24 @@ pub(crate) fn run(seed: u64, in_trouble: bool) -> Ending {
     while sim.elapsed() < END && world.lock().violations.is_empty() {
         let now = sim.elapsed();
         let is_signing_in = world.lock().browser.is_signing_in;
-        accidents.retain(|(at, victim, back)| {
+        accidents.retain(|(at, victim, back, is_asked)| {
             let is_due = now >= *at && !is_signing_in;
             if is_due && !returns.iter().any(|(_, down)| down == victim) {
-                world.lock().crashed(NAMES[*victim]);
-                sim.crash(NAMES[*victim]);
-                returns.push((*back.max(&now), *victim));
+                if *is_asked {
+                    // It is given time to end what it does, and then ended.
+                    world.lock().asked_to_stop(NAMES[*victim]);
+                    returns.push((now + Duration::from_secs(30), *victim));
+                } else {
+                    world.lock().crashed(NAMES[*victim]);
+                    sim.crash(NAMES[*victim]);
+                    returns.push((*back.max(&now), *victim));
+                }
             }
             !is_due
         });
         returns.retain(|(at, victim)| {
             if now >= *at {
+                world.lock().stopping.remove(NAMES[*victim]);
                 sim.bounce(NAMES[*victim]);
             }
             now < *at
@@ -137,6 +160,7 @@ pub(crate) fn run(seed: u64, in_trouble: bool) -> Ending {
         grants: world.provider.grants,
         reuses: world.provider.reuses,
         crashes: world.counts.crashes,
+        stops: world.counts.stops,
         sign_outs: world.counts.sign_outs,
     }
 }
@@ -150,6 +174,7 @@ impl Ending {
         self.grants.add_assign(other.grants);
         self.reuses.add_assign(other.reuses);
         self.crashes.add_assign(other.crashes);
+        self.stops.add_assign(other.stops);
         self.sign_outs.add_assign(other.sign_outs);
     }
 }
@@ -159,7 +184,7 @@ impl fmt::Display for Ending {
         write!(
             formatter,
             "{} worlds: {} requests served, {} put off, {} sessions lost, {} grants, {} reuses, {} \
-             crashes, {} sign-outs",
+             crashes, {} stops, {} sign-outs",
             self.runs,
             self.served,
             self.put_off,
@@ -167,6 +192,7 @@ impl fmt::Display for Ending {
             self.grants,
             self.reuses,
             self.crashes,
+            self.stops,
             self.sign_outs
         )
     }

@@ -1,48 +1,64 @@
-//! The store: the crate's own functions behind wires, one message at a time, by its own clock.
+//! The store: records behind wires, one message at a time, by its own clock. It does not know what a record
+//! holds; the invariants do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tower_oidc::UnixTime;
 use tower_oidc::error::{StoreError, StoreErrorKind};
 use tower_oidc::login::{
-    Fence, FenceOutcome, LeaseOutcome, Owner, Record, RefreshState, Renewal, SessionStore,
-    Settlement, StoreFuture, StoreKey, Stored,
+    EndReason, Loaded, OwnedBy, Owner, Record, RefreshState, SessionStore, StoreFuture, StoreKey,
+    StoredRecord, Swapped, Tag,
 };
 
 use crate::world::{Shared, World};
 
 #[derive(Default)]
 pub(crate) struct StoreState {
-    pub(crate) records: BTreeMap<StoreKey, Record>,
-    /// When each lease ends, as far as it is held.
-    pub(crate) leased_until: BTreeMap<StoreKey, Duration>,
+    records: BTreeMap<StoreKey, StoredRecord>,
+    /// The process that was given each lease, by the lease's fence.
+    holders: BTreeMap<StoreKey, (Tag, &'static str)>,
     /// The sessions, in the order of their sign-ins.
     created: Vec<StoreKey>,
-    /// The probes that were allowed: which session's, of which generation.
-    probes: BTreeSet<(StoreKey, u64)>,
+    /// How often each generation's token may have been sent again.
+    probes: BTreeMap<(StoreKey, u64), u64>,
 }
 
 impl StoreState {
+    pub(crate) fn record(&self, key: StoreKey) -> Option<Record> {
+        let stored = self.records.get(&key)?;
+        Some(Record::decode(&stored.bytes).expect("a record of this version"))
+    }
+
     /// Whether the access token of a session will live for some seconds.
     pub(crate) fn is_live(&self, key: StoreKey, now: UnixTime) -> bool {
-        let record = self.records.get(&key);
+        let record = self.record(key);
         record.is_some_and(|record| {
             now.saturating_add(Duration::from_secs(2)) < record.access_expires_at
         })
     }
 
-    /// Whether the session of this sign-in, the first of which is 0, can still be renewed.
+    /// Whether the session of this sign-in, the first of which is 0, can still be refreshed.
     pub(crate) fn lives(&self, sign_in: usize) -> bool {
         let key = self.created.get(sign_in);
-        let record = key.and_then(|key| self.records.get(key));
+        let record = key.and_then(|key| self.record(*key));
         record.is_some_and(|record| !matches!(record.state, RefreshState::Dead(_)))
     }
 
-    /// Whether the token of this generation may have been sent as a probe, the first sign-in being 0.
-    pub(crate) fn allowed_a_probe(&self, sign_in: usize, generation: u64) -> bool {
+    /// How often the token of this generation may have been sent as a probe, the first sign-in being 0.
+    pub(crate) fn probes(&self, sign_in: usize, generation: u64) -> u64 {
         let key = self.created.get(sign_in);
-        key.is_some_and(|key| self.probes.contains(&(*key, generation)))
+        let probes = key.and_then(|key| self.probes.get(&(*key, generation)));
+        probes.copied().unwrap_or_default()
+    }
+
+    /// Whether a lease stands that this process was given.
+    pub(crate) fn leaves_a_lease(&self, name: &str) -> bool {
+        self.holders.iter().any(|(key, (fence, holder))| {
+            let state = self.record(*key).map(|record| record.state);
+            *holder == name
+                && matches!(state, Some(RefreshState::Leased { fence: held, .. }) if held == *fence)
+        })
     }
 }
 
@@ -56,7 +72,7 @@ pub(crate) struct WiredStore {
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Longer than a lease: some commits come late.
-const LONGEST_DELAY: u64 = 20_000;
+const LONGEST_DELAY: u64 = 25_000;
 
 impl WiredStore {
     async fn ask<T: Send + 'static>(
@@ -66,12 +82,17 @@ impl WiredStore {
         let way = {
             let mut world = self.world.lock();
             let trouble = world.trouble;
-            world.way(
+            let mut way = world.way(
                 self.name,
                 trouble.store_losses,
                 trouble.store_delays,
                 LONGEST_DELAY,
-            )
+            );
+            if world.store_is_away() {
+                world.is_troubled(self.name);
+                way.is_asked_in_vain = true;
+            }
+            way
         };
         let asked = async {
             match self.world.send(way, handle).await {
@@ -84,134 +105,114 @@ impl WiredStore {
             .await
             .map_err(|_| StoreError::new(StoreErrorKind::Unavailable, "no answer"))
     }
+}
 
-    /// Changes a live session in one step.
-    async fn change<T: Send + 'static>(
-        &self,
-        key: StoreKey,
-        change: impl FnOnce(&mut World, &mut Record, &'static str) -> T + Send + 'static,
-    ) -> Result<Option<Stored<T>>, StoreError> {
-        let name = self.name;
-        self.ask(move |world| {
-            let now = world.now();
-            let mut record = world.store.records.remove(&key)?;
-            if record.is_expired(now) {
-                return None;
+/// What must hold of every change, whatever made it.
+fn check(world: &mut World, name: &'static str, key: StoreKey, old: &Record, new: &Record) {
+    if new.generation < old.generation || new.generation > old.generation + 1 {
+        world.violated("a generation went back or skipped one");
+    }
+    if (new.generation > old.generation) != (new.sealed != old.sealed) {
+        world.violated("the tokens changed without their generation, or the other way round");
+    }
+    if let RefreshState::Dead(_) = old.state {
+        world.violated("a session came back from the dead");
+    }
+    match new.state {
+        RefreshState::Leased { fence, probes, .. } => {
+            world.note(format!("store: {name} has the lease of {}", new.generation));
+            let holder = world.store.holders.insert(key, (fence, name));
+            if probes > 0 {
+                *world.store.probes.entry((key, new.generation)).or_default() += 1;
             }
-            let before = (record.generation, record.fence);
-            let outcome = change(world, &mut record, name);
-            if record.generation < before.0
-                || record.generation > before.0 + 1
-                || record.fence < before.1
+            if let RefreshState::Leased {
+                fence: held, until, ..
+            } = old.state
+                && held != fence
             {
-                world.violated("a generation or a fence went back or skipped one");
+                // The store's clock has whole seconds. A holder may lease its own token again.
+                let is_over = world.store_now() >= until;
+                let is_its_own = holder == Some((held, name));
+                if !is_over && !is_its_own {
+                    world.violated("two leases at once");
+                }
             }
-            world.store.records.insert(key, record.clone());
-            Some(Stored {
-                outcome,
-                record,
-                now,
-            })
-        })
-        .await
+        }
+        RefreshState::Dead(reason) => {
+            world.note(format!("store: {name} ends the session: {reason:?}"));
+            let sign_in = world
+                .store
+                .created
+                .iter()
+                .position(|created| *created == key);
+            let is_evident = sign_in.is_some_and(|at| world.provider.has_rejected(at));
+            if !is_evident || reason == EndReason::IdentityChanged {
+                world.violated("a session ends, and the provider has rejected nothing");
+            }
+        }
+        state => {
+            let what = format!("store: {name} writes {} {state:?}", new.generation);
+            world.note(what);
+        }
     }
 }
 
 impl SessionStore for WiredStore {
-    fn create(&self, key: StoreKey, _: Owner, record: Record) -> StoreFuture<'_, ()> {
+    fn create(
+        &self,
+        key: StoreKey,
+        owner: Option<Owner>,
+        record: StoredRecord,
+    ) -> StoreFuture<'_, UnixTime> {
         Box::pin(self.ask(move |world| {
             world.store.records.insert(key, record);
-            world.store.created.push(key);
+            if owner.is_some() {
+                world.store.created.push(key);
+            }
+            world.store_now()
         }))
     }
 
-    fn load(&self, key: StoreKey) -> StoreFuture<'_, Option<Stored<()>>> {
+    fn load(&self, key: StoreKey) -> StoreFuture<'_, Option<Loaded>> {
         Box::pin(self.ask(move |world| {
-            let now = world.now();
+            let now = world.store_now();
             let record = world.store.records.get(&key)?.clone();
-            (!record.is_expired(now)).then_some(Stored {
-                outcome: (),
-                record,
-                now,
-            })
+            (now < record.expires_at).then_some(Loaded { record, now })
         }))
     }
 
-    fn try_lease(
-        &self,
-        key: StoreKey,
-        generation: u64,
-        lease: Duration,
-    ) -> StoreFuture<'_, Option<Stored<LeaseOutcome>>> {
-        Box::pin(self.change(key, move |world, record, name| {
-            let outcome = record.try_lease(world.now(), generation, lease);
-            world.note(format!("store: {name} asks for {generation}: {outcome:?}"));
-            if let LeaseOutcome::Leased(_) = outcome {
-                let until = world.elapsed() + lease;
-                let held = world.store.leased_until.insert(key, until);
-                if let RefreshState::Leased { is_probe: true, .. } = record.state {
-                    world.store.probes.insert((key, record.generation));
-                }
-                // The store's clock has whole seconds.
-                let slack = Duration::from_secs(1);
-                if held.is_some_and(|held| world.elapsed() + slack < held) {
-                    world.violated("two leases at once");
-                }
-            }
-            outcome
-        }))
-    }
-
-    fn commit(
-        &self,
-        key: StoreKey,
-        fence: Fence,
-        generation: u64,
-        renewal: Renewal,
-    ) -> StoreFuture<'_, Option<Stored<FenceOutcome>>> {
-        Box::pin(self.change(key, move |world, record, name| {
-            let outcome = record.commit(world.now(), fence, generation, renewal);
-            world.note(format!("store: {name} commits {generation}: {outcome:?}"));
-            if outcome == FenceOutcome::Done {
-                world.store.leased_until.remove(&key);
-            }
-            outcome
-        }))
-    }
-
-    fn settle(
-        &self,
-        key: StoreKey,
-        fence: Fence,
-        settlement: Settlement,
-    ) -> StoreFuture<'_, Option<Stored<FenceOutcome>>> {
-        Box::pin(self.change(key, move |world, record, name| {
-            let outcome = record.settle(world.now(), fence, settlement);
-            world.note(format!("store: {name} settles {settlement:?}: {outcome:?}"));
-            if outcome == FenceOutcome::Done {
-                world.store.leased_until.remove(&key);
-            }
-            outcome
-        }))
-    }
-
-    fn delete(&self, key: StoreKey) -> StoreFuture<'_, Option<Record>> {
+    fn swap(&self, key: StoreKey, expected: Tag, next: StoredRecord) -> StoreFuture<'_, Swapped> {
         let name = self.name;
         Box::pin(self.ask(move |world| {
-            world.note(format!("store: {name} deletes"));
+            let now = world.store_now();
+            let there = world.store.records.get(&key).cloned();
+            let Some(there) = there.filter(|there| now < there.expires_at) else {
+                return Swapped::Gone;
+            };
+            if there.tag != expected {
+                return Swapped::Conflict(Loaded { record: there, now });
+            }
+            let is_session = world.store.created.contains(&key);
+            if is_session && let Some(old) = Record::decode(&there.bytes) {
+                let new = Record::decode(&next.bytes).expect("a record");
+                check(world, name, key, &old, &new);
+            }
+            world.store.records.insert(key, next);
+            Swapped::Done
+        }))
+    }
+
+    fn delete(&self, key: StoreKey) -> StoreFuture<'_, Option<StoredRecord>> {
+        let name = self.name;
+        Box::pin(self.ask(move |world| {
+            if world.store.created.contains(&key) {
+                world.note(format!("store: {name} deletes"));
+            }
             world.store.records.remove(&key)
         }))
     }
 
-    fn delete_by_subject(&self, _: StoreKey) -> StoreFuture<'_, Vec<(StoreKey, Record)>> {
+    fn find(&self, _: OwnedBy) -> StoreFuture<'_, Vec<StoreKey>> {
         Box::pin(async { Ok(Vec::new()) })
-    }
-
-    fn delete_by_session(&self, _: StoreKey) -> StoreFuture<'_, Vec<(StoreKey, Record)>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-
-    fn put_if_absent(&self, _: StoreKey, _: Duration) -> StoreFuture<'_, bool> {
-        Box::pin(async { Ok(true) })
     }
 }

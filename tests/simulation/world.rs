@@ -1,6 +1,6 @@
 //! What all processes share: time, wires that delay and lose, and the record of what happened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -27,8 +27,12 @@ pub(crate) struct Trouble {
     pub(crate) store_delays: u64,
     /// What is asked of the provider, or its answer, gets lost.
     pub(crate) provider_losses: u64,
-    /// It answers 500, 429 or a page.
+    /// It, or something in front of it, answers an error or a page.
     pub(crate) provider_errors: u64,
+    /// How many seconds the store's clock is ahead.
+    pub(crate) store_ahead: i64,
+    /// For how many seconds the provider takes an old refresh token again.
+    pub(crate) grace: u64,
 }
 
 pub(crate) struct World {
@@ -40,6 +44,10 @@ pub(crate) struct World {
     pub(crate) store: StoreState,
     pub(crate) provider: ProviderState,
     pub(crate) browser: BrowserState,
+    /// From when to when the store answers nobody.
+    pub(crate) outages: Vec<(Duration, Duration)>,
+    /// The processes that are asked to stop.
+    pub(crate) stopping: BTreeSet<&'static str>,
     now: Duration,
     wire: BTreeMap<(Duration, u64), Message>,
     messages: u64,
@@ -74,6 +82,7 @@ pub(crate) struct Counts {
     pub(crate) lost: u64,
     pub(crate) sign_outs: u64,
     pub(crate) crashes: u64,
+    pub(crate) stops: u64,
 }
 
 #[derive(Clone)]
@@ -95,6 +104,8 @@ impl Shared {
             store: StoreState::default(),
             provider,
             browser: BrowserState::default(),
+            outages: Vec::new(),
+            stopping: BTreeSet::new(),
             now: Duration::ZERO,
             wire: BTreeMap::new(),
             messages: 0,
@@ -208,6 +219,17 @@ impl World {
         UnixTime::from_seconds(EPOCH).saturating_add(self.now)
     }
 
+    /// The time by the store's clock.
+    pub(crate) fn store_now(&self) -> UnixTime {
+        let seconds = self.now().as_seconds() + self.trouble.store_ahead;
+        UnixTime::from_seconds(seconds)
+    }
+
+    pub(crate) fn store_is_away(&self) -> bool {
+        let is_within = |(from, to): &(Duration, Duration)| (*from..*to).contains(&self.now);
+        !self.is_calm && self.outages.iter().any(is_within)
+    }
+
     pub(crate) fn note(&mut self, what: impl AsRef<str>) {
         let line = format!("{:>9.3} {}", self.now.as_secs_f64(), what.as_ref());
         self.log.push(line);
@@ -230,7 +252,7 @@ impl World {
     /// Whether nothing has gone wrong for a process, nor for the provider's answers to it, for so
     /// long that all its pauses have ended.
     pub(crate) fn is_untroubled(&self, name: &str) -> bool {
-        const LONGEST_PAUSE: Duration = Duration::from_secs(75);
+        const LONGEST_PAUSE: Duration = Duration::from_secs(90);
         let last = self.last_trouble.get(name);
         last.is_none_or(|last| *last + LONGEST_PAUSE < self.now)
     }
@@ -239,6 +261,12 @@ impl World {
         self.is_troubled(name);
         self.counts.crashes += 1;
         self.note(format!("{name} crashes"));
+    }
+
+    pub(crate) fn asked_to_stop(&mut self, name: &'static str) {
+        self.stopping.insert(name);
+        self.counts.stops += 1;
+        self.note(format!("{name} is asked to stop"));
     }
 
     pub(crate) fn take_log(&mut self) -> Vec<String> {

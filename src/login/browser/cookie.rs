@@ -4,11 +4,16 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cookie::{Cookie, SameSite};
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::error::ConfigError;
+use crate::login::sessions::seal::{Purpose, SealError, Sealing};
 
 /// The names of this application's cookies. `__Host-` makes browsers keep them to this very host,
 /// over https, for every path.
@@ -23,7 +28,7 @@ pub(crate) struct CookieNames {
 
 /// What a browser sent under one name.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Sent<'a> {
+pub(crate) enum CookieValue<'a> {
     Nothing,
     One(Cow<'a, str>),
     /// One of them is not ours, and nobody can tell which.
@@ -97,15 +102,14 @@ impl CookieNames {
     }
 }
 
-/// What was sent under this very name. Other names are not looked at, and a second cookie of the name
-/// counts against both.
-pub(crate) fn sent<'a>(headers: &'a HeaderMap, name: &'a str) -> Sent<'a> {
+/// The cookie of exactly this name. If it was sent twice, neither value is used.
+pub(crate) fn sent<'a>(headers: &'a HeaderMap, name: &'a str) -> CookieValue<'a> {
     let mut found = beginning_with(headers, name, |after| matches!(after, b'=' | b' ' | b'\t'))
         .filter(|(sent, _)| sent == name);
     match (found.next(), found.next()) {
-        (None, _) => Sent::Nothing,
-        (Some((_, value)), None) => Sent::One(value),
-        (Some(_), Some(_)) => Sent::Several,
+        (None, _) => CookieValue::Nothing,
+        (Some((_, value)), None) => CookieValue::One(value),
+        (Some(_), Some(_)) => CookieValue::Several,
     }
 }
 
@@ -142,6 +146,30 @@ fn beginning_with<'a>(
         })
 }
 
+/// Seals a value for a cookie of this name.
+pub(crate) fn seal_cookie(
+    sealing: &Sealing,
+    purpose: Purpose,
+    name: &str,
+    value: &impl Serialize,
+) -> Result<String, SealError> {
+    let text = serde_json::to_vec(value).map_err(|_| SealError)?;
+    let sealed = sealing.seal(purpose, name.as_bytes(), &text)?;
+    Ok(URL_SAFE_NO_PAD.encode(sealed))
+}
+
+/// Opens the value of a cookie of this name, `None` if it is not one of ours.
+pub(crate) fn open_cookie<T: DeserializeOwned>(
+    sealing: &Sealing,
+    purpose: Purpose,
+    name: &str,
+    value: &str,
+) -> Option<T> {
+    let sealed = URL_SAFE_NO_PAD.decode(value).ok()?;
+    let text = sealing.open(purpose, name.as_bytes(), &sealed).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,20 +184,23 @@ mod tests {
 
     #[test]
     fn sc_04_the_exact_name_once() {
-        let one = |value: &'static str| Sent::One(Cow::Borrowed(value));
-        let cases: [(&[&[u8]], Sent<'static>); 12] = [
+        let one = |value: &'static str| CookieValue::One(Cow::Borrowed(value));
+        let cases: [(&[&[u8]], CookieValue<'static>); 12] = [
             (&[b"session=a"], one("a")),
             (&[b"x=1; session=a; y=2"], one("a")),
             (&[b"x=1", b"session=a"], one("a")),
             (&[b"session="], one("")),
             (&[b"session=a=b"], one("a=b")),
-            (&[b"session=a; session=b"], Sent::Several),
-            (&[b"session=a; session=a"], Sent::Several),
-            (&[b"session=a", b"session=b"], Sent::Several),
-            (&[b"Session=a; session2=b; xsession=c"], Sent::Nothing),
-            (&[b"session"], Sent::Nothing),
-            (&[b""], Sent::Nothing),
-            (&[], Sent::Nothing),
+            (&[b"session=a; session=b"], CookieValue::Several),
+            (&[b"session=a; session=a"], CookieValue::Several),
+            (&[b"session=a", b"session=b"], CookieValue::Several),
+            (
+                &[b"Session=a; session2=b; xsession=c"],
+                CookieValue::Nothing,
+            ),
+            (&[b"session"], CookieValue::Nothing),
+            (&[b""], CookieValue::Nothing),
+            (&[], CookieValue::Nothing),
         ];
         for (fields, expected) in cases {
             assert_eq!(sent(&headers(fields), "session"), expected, "{fields:?}");

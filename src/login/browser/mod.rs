@@ -2,6 +2,7 @@
 
 pub(crate) mod cookie;
 pub(crate) mod page;
+pub(crate) mod query;
 pub(crate) mod reply;
 pub(crate) mod return_path;
 pub(crate) mod site;

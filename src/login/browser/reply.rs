@@ -6,10 +6,14 @@ use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY, RETRY_AFTER,
     SET_COOKIE, VARY, WWW_AUTHENTICATE,
 };
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use url::form_urlencoded;
 
-use crate::error::LoginError;
+use crate::error::{Chain, LoginError, LoginErrorKind as Kind, ProviderError, ProviderErrorKind};
 use crate::login::browser::page::{OnPage, Page};
+use crate::login::browser::return_path::ReturnPath;
+use crate::login::browser::site::{Site, is_navigation, wants_html};
 
 /// What the layer answers itself.
 #[expect(unnameable_types, reason = "seals the gate's trait")]
@@ -139,5 +143,56 @@ pub(crate) fn set_private(headers: &mut HeaderMap) {
     headers.append(VARY, HeaderValue::from_static("Cookie"));
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+impl Site {
+    /// An answer that says what went wrong, with a way to sign in and come back where that may help.
+    pub(crate) fn tell(&self, parts: &Parts, error: LoginError, back_to: &ReturnPath) -> Reply {
+        tell_log(&error);
+        let is_html = is_navigation(parts) || wants_html(&parts.headers);
+        let sign_in = self.sign_in_path(back_to);
+        Reply::page(Page::new(error, is_html, Some(sign_in)))
+    }
+
+    /// The local address that signs in and comes back here.
+    pub(crate) fn sign_in_path(&self, back_to: &ReturnPath) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("return_to", back_to.as_str());
+        format!("{}?{}", self.paths.start, query.finish())
+    }
+}
+
+pub(crate) fn provider_failed(error: ProviderError) -> LoginError {
+    let kind = match error.kind() {
+        ProviderErrorKind::InvalidAnswer => Kind::TokenRefused,
+        kind if kind.is_configuration() => Kind::Misconfigured,
+        _ => Kind::ProviderUnavailable,
+    };
+    LoginError::provider(kind, error)
+}
+
+pub(crate) fn no_randomness(_: crate::secret::NoRandomness) -> LoginError {
+    Kind::StoreUnavailable.into()
+}
+
+/// Loud where a setting must change; whatever a stranger can cause is quiet.
+fn tell_log(error: &LoginError) {
+    let (kind, remedy) = (error.kind().as_str(), error.remedy());
+    let error_chain = Chain(error);
+    match error.kind() {
+        Kind::UnusableToken
+        | Kind::TokenRefused
+        | Kind::NoRefreshToken
+        | Kind::Misconfigured
+        | Kind::IdTokenRefused
+        | Kind::UserInfoRefused
+        | Kind::CodeRejected => {
+            tracing::warn!(kind, error = %error_chain, remedy, "a sign-in or session failed");
+        }
+        Kind::ProviderUnavailable | Kind::StoreUnavailable => {
+            tracing::warn!(kind, error = %error_chain, "a sign-in or session has to wait");
+        }
+        _ => tracing::debug!(kind, error = %error_chain, "a browser was refused"),
     }
 }

@@ -28,7 +28,7 @@ pub(crate) struct Paths {
 
 /// What a path of ours is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Own {
+pub(crate) enum OwnPath {
     Start,
     Callback,
     Logout,
@@ -48,13 +48,13 @@ impl Paths {
         }
     }
 
-    pub(crate) fn own(&self, path: &str) -> Option<Own> {
+    pub(crate) fn own(&self, path: &str) -> Option<OwnPath> {
         [
-            (&self.start, Own::Start),
-            (&self.callback, Own::Callback),
-            (&self.logout, Own::Logout),
-            (&self.backchannel, Own::Backchannel),
-            (&self.frontchannel, Own::Frontchannel),
+            (&self.start, OwnPath::Start),
+            (&self.callback, OwnPath::Callback),
+            (&self.logout, OwnPath::Logout),
+            (&self.backchannel, OwnPath::Backchannel),
+            (&self.frontchannel, OwnPath::Frontchannel),
         ]
         .into_iter()
         .find_map(|(own, what)| (own == path).then_some(what))

@@ -16,13 +16,23 @@ pub(crate) enum Due {
     First,
 }
 
-/// Whether a token that was obtained and expires at these times is due. `jitter`, from 0 to 255 and
-/// always the same for one token, spreads the windows of many over another fifth of theirs.
-pub(crate) fn due(now: UnixTime, obtained_at: UnixTime, expires_at: UnixTime, jitter: u8) -> Due {
-    let (now, expires_at) = (now.as_seconds(), expires_at.as_seconds());
-    let lifetime = expires_at.saturating_sub(obtained_at.as_seconds()).max(0);
+/// Whether a token that was obtained and ends at these times is due. Where the refresh token ends before it,
+/// that end counts. `jitter`, from 0 to 255 and always the same for one token, spreads the windows of many
+/// over another fifth of theirs.
+pub(crate) fn due(
+    now: UnixTime,
+    obtained_at: UnixTime,
+    access_expires_at: UnixTime,
+    refresh_expires_at: Option<UnixTime>,
+    jitter: u8,
+) -> Due {
+    // After its own end a refresh token is due no more urgently than the access token.
+    let refresh_end = refresh_expires_at.filter(|end| now < *end);
+    let ends_at = refresh_end.map_or(access_expires_at, |end| end.min(access_expires_at));
+    let (now, ends_at) = (now.as_seconds(), ends_at.as_seconds());
+    let lifetime = ends_at.saturating_sub(obtained_at.as_seconds()).max(0);
     let Windows { behind, first } = Windows::of(lifetime);
-    let left = expires_at.saturating_sub(now);
+    let left = ends_at.saturating_sub(now);
     let spread = behind * i64::from(jitter) / (SHARE * 256);
     if left <= first {
         Due::First
@@ -33,13 +43,12 @@ pub(crate) fn due(now: UnixTime, obtained_at: UnixTime, expires_at: UnixTime, ji
     }
 }
 
-/// How long to wait after an attempt that came to nothing: a moment after the first since the tokens
-/// were obtained, longer after the next, so that an outage brings few attempts.
-pub(crate) fn back_off(obtained_at: UnixTime, refresh_not_before: UnixTime) -> Duration {
+/// How long to wait after an attempt that left the refresh token unspent: a moment after the first since the
+/// last refresh, longer after the next, so that an outage brings few attempts.
+pub(crate) fn back_off(failures: u32) -> Duration {
     const FIRST_PAUSE: Duration = Duration::from_secs(5);
     const LATER_PAUSE: Duration = Duration::from_secs(15);
-    // A commit leaves the time it was made, a failure that and its pause at least.
-    if refresh_not_before < obtained_at.saturating_add(FIRST_PAUSE) {
+    if failures == 0 {
         FIRST_PAUSE
     } else {
         LATER_PAUSE
@@ -53,7 +62,7 @@ mod tests {
 
     fn at(now: i64, obtained_at: i64, expires_at: i64, jitter: u8) -> Due {
         let time = UnixTime::from_seconds;
-        due(time(now), time(obtained_at), time(expires_at), jitter)
+        due(time(now), time(obtained_at), time(expires_at), None, jitter)
     }
 
     #[test]
@@ -89,7 +98,10 @@ mod tests {
             lifetime in 1_i64..100_000, age in 0_i64..100_000,
         ) {
             let _ = at(now, obtained, expires, jitter);
-            let _ = back_off(UnixTime::from_seconds(obtained), UnixTime::from_seconds(now));
+            let _ = due(
+                UnixTime::from_seconds(now), UnixTime::from_seconds(obtained),
+                UnixTime::from_seconds(expires), Some(UnixTime::from_seconds(now)), jitter,
+            );
             if age * 2 < lifetime {
                 prop_assert_eq!(at(age, 0, lifetime, jitter), Due::No);
             }
@@ -97,12 +109,21 @@ mod tests {
     }
 
     #[test]
-    fn rt_08_the_first_pause_is_short_however_long_nobody_came() {
+    fn rt_12_a_refresh_token_that_ends_first_is_spent_before_its_end() {
         let time = UnixTime::from_seconds;
-        let pause = |not_before| back_off(time(1_000), time(not_before)).as_secs();
-        assert_eq!(pause(i64::MIN), 5, "a new session");
-        assert_eq!(pause(1_001), 5, "renewed once, and now the first failure");
-        assert_eq!(pause(1_005), 15);
-        assert_eq!(pause(9_000), 15);
+        let at = |now| due(time(now), time(0), time(3_600), Some(time(600)), 0);
+        assert_eq!(at(539), Due::No);
+        assert_eq!(at(540), Due::Behind);
+        assert_eq!(at(590), Due::First);
+        assert_eq!(at(600), Due::No, "its end has passed: nothing can be done");
+        assert_eq!(at(3_590), Due::First);
+    }
+
+    #[test]
+    fn rt_08_the_first_pause_is_short() {
+        assert_eq!(
+            [0, 1, 2, u32::MAX].map(|count| back_off(count).as_secs()),
+            [5, 15, 15, 15]
+        );
     }
 }

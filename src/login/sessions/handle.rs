@@ -4,45 +4,48 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use crate::clock::UnixTime;
-use crate::error::{LoginError, LoginErrorKind as Kind};
+use crate::error::LoginError;
 use crate::live_token::LiveToken;
-use crate::login::relying_party::{RelyingParty, Standing};
-use crate::login::sessions::id::StoreKey;
+use crate::login::sessions::Sessions;
 use crate::login::sessions::opened::Opened;
+use crate::login::store::StoreKey;
 use crate::principal::{ClaimsError, Principal, fit};
 
 /// A signed-in browser. It stands in the extensions of the request beside the
-/// [`Principal`](crate::Principal), and can be kept as long as there is use for it: by a stream, a
-/// socket, a job.
+/// [`Principal`](crate::Principal), and can be kept as long as it is needed: by a stream, a socket, a job.
 ///
-/// It never hands out a token that ages: [`access_token`](Self::access_token) asks the session each
-/// time. The refresh token is not to be had at all.
+/// It never hands out a token that ages: [`access_token`](Self::access_token) asks the session each time.
+/// The refresh token is never exposed.
 #[derive(Clone)]
 pub struct Session {
-    pub(crate) party: Arc<RelyingParty>,
+    pub(crate) sessions: Arc<Sessions>,
     pub(crate) key: StoreKey,
     opened: Arc<Opened>,
 }
 
 impl Session {
-    pub(crate) fn new(party: Arc<RelyingParty>, key: StoreKey, opened: Arc<Opened>) -> Self {
-        Self { party, key, opened }
+    pub(crate) fn new(sessions: Arc<Sessions>, key: StoreKey, opened: Arc<Opened>) -> Self {
+        Self {
+            sessions,
+            key,
+            opened,
+        }
     }
 
-    /// Whom the access token is about: what the layer put into the request, too.
+    /// The subject of the access token: what the layer put into the request, too.
     #[must_use]
     pub fn principal(&self) -> &Principal {
         &self.opened.principal
     }
 
-    /// Who signed in: the `sub` of the ID token. Unique only together with
+    /// The person who signed in: the `sub` of the ID token. Unique only together with
     /// [`issuer`](Self::issuer).
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.opened.tokens.subject
     }
 
-    /// Who vouches for them: the `iss` of the ID token.
+    /// The provider of the sign-in: the `iss` of the ID token.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.opened.tokens.issuer
@@ -64,34 +67,34 @@ impl Session {
         self.opened.tokens.userinfo.as_deref().map(fit).transpose()
     }
 
-    /// When they signed in.
+    /// When the person signed in.
     #[must_use]
     pub fn signed_in_at(&self) -> UnixTime {
         UnixTime::from_seconds(self.opened.tokens.signed_in_at)
     }
 
-    /// How often the tokens had been renewed when the request came.
+    /// How often the tokens had been refreshed when the request came.
     #[must_use]
     pub fn renewals(&self) -> u64 {
-        self.opened.generation
+        self.opened.generation()
     }
 
     /// When the access token expires that was live when the request came.
     #[must_use]
     pub fn access_expires_at(&self) -> UnixTime {
-        self.opened.access_expires_at
+        self.opened.access_expires_at()
     }
 
-    /// An access token that is live now, renewed first if it is due.
+    /// An access token that is live now, refreshed first if it is due.
     ///
     /// # Errors
-    /// [`LoginError`]: of kind [`SessionEnded`](Kind::SessionEnded) if there will be no more, of
-    /// another if there is none now.
+    /// [`LoginError`]: of kind [`SessionEnded`](crate::LoginErrorKind::SessionEnded) if there will be no
+    /// more, of another if there is none now.
     pub async fn access_token(&self) -> Result<LiveToken, LoginError> {
         self.token(None).await
     }
 
-    /// A newer access token than this one, which somebody refused.
+    /// A newer access token than this one, which a service refused.
     ///
     /// # Errors
     /// As [`access_token`](Self::access_token).
@@ -100,22 +103,7 @@ impl Session {
     }
 
     async fn token(&self, newer_than: Option<u64>) -> Result<LiveToken, LoginError> {
-        self.party.live(self.key, newer_than).await?.live_token()
-    }
-}
-
-impl RelyingParty {
-    /// The session with a live access token, renewed first if that is due or must be newer.
-    pub(crate) async fn live(
-        self: &Arc<Self>,
-        key: StoreKey,
-        newer_than: Option<u64>,
-    ) -> Result<Arc<Opened>, LoginError> {
-        match self.standing(key, newer_than).await {
-            Standing::Live(opened) => Ok(opened),
-            Standing::Over(_) => Err(Kind::SessionEnded.into()),
-            Standing::Failed(error) => Err(error),
-        }
+        self.sessions.live(self.key, newer_than).await?.live_token()
     }
 }
 

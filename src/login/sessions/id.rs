@@ -1,15 +1,16 @@
-//! What the browser holds, and what a store knows it by.
+//! What the browser holds.
 
 use std::fmt;
 
-use aws_lc_rs::digest::{Context, SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64_simd::Out;
 
+use crate::login::store::StoreKey;
 use crate::secret::{NoRandomness, random_bytes};
 
-/// The handle of a session: 256 random bits, and nothing else. It does not change when tokens do.
+/// The session id in the browser's cookie: 256 random bits, and nothing else. It does not change when tokens
+/// do.
 ///
 /// `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
@@ -56,7 +57,7 @@ impl SessionId {
     /// What a store knows it by: its SHA-256, so that a dump of the store opens no session.
     #[must_use]
     pub fn store_key(&self) -> StoreKey {
-        StoreKey(to_array(digest(&SHA256, &self.0).as_ref()))
+        StoreKey::hash_of(&self.0)
     }
 }
 
@@ -66,43 +67,23 @@ impl fmt::Debug for SessionId {
     }
 }
 
+/// What the sessions of a subject are listed under.
+pub(crate) fn subject_key(issuer: &str, subject: &str) -> StoreKey {
+    StoreKey::of(&["subject", issuer, subject])
+}
+
+/// What the sessions that began with one session of the provider are listed under.
+pub(crate) fn session_key(issuer: &str, sid: &str) -> StoreKey {
+    StoreKey::of(&["session", issuer, sid])
+}
+
+/// What the sessions of a subject are listed under that began without a named session of the provider.
+pub(crate) fn sessionless_key(issuer: &str, subject: &str) -> StoreKey {
+    StoreKey::of(&["no session", issuer, subject])
+}
+
 /// 32 bytes in base64url.
 const LENGTH: usize = 43;
-
-/// A key under which a store keeps something: 256 bits without a meaning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StoreKey([u8; 32]);
-
-impl StoreKey {
-    /// The key of a thing that is told by several texts. No two lists of texts share one.
-    #[must_use]
-    pub fn of(parts: &[&str]) -> Self {
-        let mut context = Context::new(&SHA256);
-        for part in parts {
-            context.update(&(part.len() as u64).to_be_bytes());
-            context.update(part.as_bytes());
-        }
-        Self(to_array(context.finish().as_ref()))
-    }
-
-    /// A key from its bits, as a store wrote them down.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// The bits.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-fn to_array(digest: &[u8]) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(digest);
-    bytes
-}
 
 #[cfg(test)]
 mod tests {
@@ -131,12 +112,5 @@ mod tests {
         ] {
             assert_eq!(SessionId::parse(bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn keys_of_different_parts_differ() {
-        assert_ne!(StoreKey::of(&["ab", "c"]), StoreKey::of(&["a", "bc"]));
-        assert_ne!(StoreKey::of(&["a"]), StoreKey::of(&["a", ""]));
-        assert_eq!(StoreKey::of(&["a", "b"]), StoreKey::of(&["a", "b"]));
     }
 }

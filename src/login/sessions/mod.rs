@@ -1,13 +1,320 @@
-//! Sessions and the rotation of their tokens.
+//! The sessions of one layer: how each stands, and the refreshes that keep it alive. No browser, request or
+//! page is known here.
 
 pub(crate) mod due;
 pub(crate) mod handle;
 pub(crate) mod id;
 pub(crate) mod identity;
+pub(crate) mod ledger;
+pub(crate) mod marks;
 pub(crate) mod opened;
+pub(crate) mod opener;
+pub(crate) mod parts;
 pub(crate) mod record;
 #[cfg(feature = "outbound")]
 pub(crate) mod relayed;
 pub(crate) mod renewals;
+pub(crate) mod revoker;
+pub(crate) mod rotation;
 pub(crate) mod seal;
+pub(crate) mod signed_out;
 pub(crate) mod tokens;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::task::TaskTracker;
+
+use crate::clock::{SharedClock, UnixTime};
+use crate::error::{
+    Chain, LoginError, LoginErrorKind as Kind, StoreError, VerifyError, VerifyErrorKind,
+};
+use crate::login::sessions::due::{Due, due};
+use crate::login::sessions::ledger::{Ledger, Seen};
+use crate::login::sessions::marks::Marks;
+use crate::login::sessions::opened::Opened;
+use crate::login::sessions::opener::{Opener, Unopened, refused};
+use crate::login::sessions::record::{EndReason, Record, RefreshState};
+use crate::login::sessions::renewals::{LONGEST_WAIT, Outcome, Renewals, waited_in_vain};
+use crate::login::sessions::revoker::Revoker;
+use crate::login::sessions::tokens::TokenSet;
+use crate::login::store::{Loaded, Owner, StoreKey};
+
+/// The sessions of one layer.
+pub(crate) struct Sessions {
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) opener: Arc<Opener>,
+    pub(crate) renewals: Arc<Renewals>,
+    pub(crate) revoker: Arc<Revoker>,
+    pub(crate) marks: Marks,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) clock: SharedClock,
+    pub(crate) leeway: Duration,
+}
+
+/// How a session stands when it is asked for.
+pub(crate) enum Standing {
+    /// Its access token is live and verified.
+    Live(Arc<Opened>),
+    /// There is none, or it is over.
+    Over(Option<EndReason>),
+    /// It may well live, and cannot be used until the user signs in again.
+    NeedsSignIn,
+    /// It cannot be told, or helped by signing in again.
+    Failed(LoginError),
+}
+
+/// How a record stands by itself.
+enum Judged {
+    Stands(Standing),
+    /// Its tokens are to be refreshed first. Live ones are used if that fails.
+    Due {
+        seen: Box<Seen>,
+        live: Option<Arc<Opened>>,
+    },
+}
+
+impl From<Standing> for Judged {
+    fn from(standing: Standing) -> Self {
+        Self::Stands(standing)
+    }
+}
+
+/// How often the tokens may turn out old right after they were refreshed, for one request.
+const MOST_ROTATIONS: u8 = 3;
+
+/// After a refresh that brought a token which is refused here, another is not tried for this long.
+const REFUSED_PAUSE: Duration = Duration::from_secs(30);
+
+impl Sessions {
+    /// How the session stands, its tokens refreshed where that is due. With `newer_than`, the tokens of that
+    /// generation will not do.
+    pub(crate) async fn standing(
+        self: &Arc<Self>,
+        key: StoreKey,
+        newer_than: Option<u64>,
+    ) -> Standing {
+        let asked_at = self.ledger.mark();
+        let loaded = match self.ledger.load(key).await {
+            Ok(Some(loaded)) => loaded,
+            Ok(None) => return Standing::Over(None),
+            Err(error) => return Standing::Failed(LoginError::store(error)),
+        };
+        match self.judge(key, &loaded, asked_at, newer_than).await {
+            Judged::Stands(standing) => standing,
+            // Seldom, and large: not a part of the future that every request brings.
+            Judged::Due { seen, live } => {
+                let fallback = live.clone();
+                let refreshed = Box::pin(self.after_refresh(key, newer_than, *seen, live));
+                tokio::time::timeout(LONGEST_WAIT, refreshed)
+                    .await
+                    .unwrap_or_else(|_| match fallback {
+                        Some(opened) => Standing::Live(opened),
+                        None => Standing::Failed(waited_in_vain()),
+                    })
+            }
+        }
+    }
+
+    /// What a record comes to, or which tokens are to be refreshed first.
+    async fn judge(
+        self: &Arc<Self>,
+        key: StoreKey,
+        loaded: &Loaded,
+        asked_at: Duration,
+        newer_than: Option<u64>,
+    ) -> Judged {
+        let known = self.opener.cache.find(key, loaded.record.tag);
+        let opened = match known {
+            Some(opened) => opened,
+            None => match Box::pin(self.open(key, loaded, asked_at)).await {
+                Ok(opened) => opened,
+                Err(judged) => return judged,
+            },
+        };
+        let (record, now) = (&opened.record, loaded.now);
+        let can_refresh = opened.tokens.refresh_token.is_some();
+        let is_rejected = newer_than.is_some_and(|generation| record.generation <= generation);
+        let is_live = now < record.access_expires_at && !is_rejected && self.is_within_exp(&opened);
+        let need = if is_live {
+            due(
+                now,
+                opened.tokens.obtained_at(),
+                record.access_expires_at,
+                record.refresh_expires_at,
+                key.as_bytes()[0],
+            )
+        } else {
+            Due::First
+        };
+        match need {
+            Due::No => {}
+            _ if is_live && (!can_refresh || now < record.refresh_not_before) => {}
+            Due::Behind => {
+                // Whether it could start or not, the live token is used.
+                let seen = Seen::new(record.clone(), loaded, asked_at);
+                let _ = self.renewals.start(key, seen);
+            }
+            Due::First if !can_refresh => return Standing::Over(None).into(),
+            Due::First => {
+                return Judged::Due {
+                    seen: Box::new(Seen::new(record.clone(), loaded, asked_at)),
+                    live: is_live.then_some(opened),
+                };
+            }
+        }
+        Standing::Live(opened).into()
+    }
+
+    /// The token's own end, by this machine's clock. The store's clock, by which the rest is decided, may
+    /// differ from the provider's.
+    fn is_within_exp(&self, opened: &Opened) -> bool {
+        let exp = opened.principal.expires_at();
+        self.clock.now_roughly() < exp.saturating_add(self.leeway)
+    }
+
+    /// Opens a record that was not opened here before. The error is what to do instead.
+    async fn open(
+        self: &Arc<Self>,
+        key: StoreKey,
+        loaded: &Loaded,
+        asked_at: Duration,
+    ) -> Result<Arc<Opened>, Judged> {
+        let record = Record::try_decode(&loaded.record.bytes)
+            .map_err(|error| Standing::Failed(LoginError::store(error.into())))?;
+        if let RefreshState::Dead(reason) = record.state {
+            return Err(Standing::Over(Some(reason)).into());
+        }
+        match self.opener.open(key, &record, loaded.record.tag).await {
+            Ok(opened) => Ok(opened),
+            Err(Unopened::Sealed) => {
+                tracing::warn!(
+                    "a session does not open: it was sealed by a secret that is not configured here; \
+                     compare the session secrets of all replicas"
+                );
+                Err(Standing::NeedsSignIn.into())
+            }
+            Err(Unopened::SomebodyElse) => {
+                Err(Standing::Over(Some(EndReason::IdentityChanged)).into())
+            }
+            Err(Unopened::Refused { tokens, error }) => {
+                if let Some(failed) = beyond_refresh(&tokens, &error, loaded.now) {
+                    return Err(Standing::Failed(failed).into());
+                }
+                if tokens.refresh_token.is_none() {
+                    return Err(Standing::Over(None).into());
+                }
+                Err(Judged::Due {
+                    seen: Box::new(Seen::new(record, loaded, asked_at)),
+                    live: None,
+                })
+            }
+        }
+    }
+
+    /// How the session stands once its tokens are refreshed. What a refresh brings may be old already: the
+    /// end of an earlier one was joined, or the store took long to take it.
+    async fn after_refresh(
+        self: &Arc<Self>,
+        key: StoreKey,
+        newer_than: Option<u64>,
+        mut seen: Seen,
+        mut live: Option<Arc<Opened>>,
+    ) -> Standing {
+        for _ in 0..MOST_ROTATIONS {
+            let generation = seen.record.generation;
+            let renewed = match (self.renewals.renew(key, seen).await, live) {
+                (Outcome::Renewed(renewed), _) => renewed,
+                (Outcome::Over(reason), _) => return Standing::Over(reason),
+                (_, Some(opened)) => return Standing::Live(opened),
+                (Outcome::Kept(error), None) => return Standing::Failed(error),
+                (Outcome::Misconfigured(error), None) => {
+                    return Standing::Failed(LoginError::provider(Kind::Misconfigured, error));
+                }
+                (Outcome::WantsUser(_), None) => return Standing::NeedsSignIn,
+            };
+            let asked_at = self.ledger.mark();
+            let loaded = renewed.to_loaded(self.ledger.now(&renewed));
+            match self.judge(key, &loaded, asked_at, newer_than).await {
+                Judged::Stands(standing) => return standing,
+                // However short it lives: another would live no longer.
+                Judged::Due {
+                    live: Some(opened), ..
+                } if opened.generation() > generation => return Standing::Live(opened),
+                Judged::Due {
+                    seen: next,
+                    live: next_live,
+                } => (seen, live) = (*next, next_live),
+            }
+        }
+        Standing::Failed(Kind::ProviderUnavailable.into())
+    }
+
+    /// The session with a live access token, refreshed first if that is due or must be newer.
+    pub(crate) async fn live(
+        self: &Arc<Self>,
+        key: StoreKey,
+        newer_than: Option<u64>,
+    ) -> Result<Arc<Opened>, LoginError> {
+        match self.standing(key, newer_than).await {
+            Standing::Live(opened) => Ok(opened),
+            Standing::Over(_) | Standing::NeedsSignIn => Err(Kind::SessionEnded.into()),
+            Standing::Failed(error) => Err(error),
+        }
+    }
+
+    pub(crate) async fn create(
+        &self,
+        key: StoreKey,
+        owner: Owner,
+        record: &Record,
+    ) -> Result<(), StoreError> {
+        self.ledger.create(key, owner, record).await
+    }
+
+    /// Takes a session out of the store, and returns what was in it.
+    pub(crate) async fn end(&self, key: StoreKey) -> Result<Option<TokenSet>, StoreError> {
+        // Where the answer to the deletion is lost and it is repeated, nothing is there to be returned.
+        let known = self.ledger.see(key).await?.map(|seen| seen.record);
+        let deleted = self.ledger.delete(key).await;
+        self.opener.cache.forget(key);
+        let record = deleted?.or(known);
+        Ok(record.and_then(|record| self.opener.tokens(key, &record)))
+    }
+
+    /// Takes a session out of the store that is of no more use, and says so where that fails.
+    pub(crate) async fn forget(&self, key: StoreKey) {
+        if let Err(error) = self.end(key).await {
+            tracing::warn!(
+                error = %Chain(&error),
+                "a browser's former session stays in the store until it expires"
+            );
+        }
+    }
+
+    /// Starts no new grant, and waits for those under way and their commits. Whether all have ended.
+    pub(crate) async fn drain(&self, deadline: Duration) -> bool {
+        self.renewals.stop();
+        self.tasks.close();
+        tokio::time::timeout(deadline, self.tasks.wait())
+            .await
+            .is_ok()
+    }
+}
+
+/// What a refusal comes to that no refresh can mend. It is decided by what was known when the token was
+/// obtained.
+fn beyond_refresh(tokens: &TokenSet, error: &VerifyError, now: UnixTime) -> Option<LoginError> {
+    // A time in the future is no evidence of youth: clocks are set.
+    let age = now
+        .as_seconds()
+        .checked_sub(tokens.obtained_at)
+        .and_then(|age| u64::try_from(age).ok());
+    let is_fresh = age.is_some_and(|age| age < REFUSED_PAUSE.as_secs());
+    let is_final = match error.kind() {
+        VerifyErrorKind::Unavailable | VerifyErrorKind::NotAskedFor => true,
+        VerifyErrorKind::Expired => tokens.expired_when_obtained,
+        kind => kind.is_structural() || is_fresh,
+    };
+    is_final.then(|| refused(error))
+}

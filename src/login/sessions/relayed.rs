@@ -4,31 +4,22 @@ use std::sync::{Arc, Weak};
 
 use crate::error::{LoginError, LoginErrorKind, OutboundError, OutboundErrorKind};
 use crate::live_token::LiveToken;
-use crate::login::relying_party::RelyingParty;
+use crate::login::sessions::Sessions;
 use crate::login::sessions::handle::Session;
-use crate::login::sessions::id::StoreKey;
+use crate::login::store::StoreKey;
 use crate::token_source::{Asked, Supply, TokenSource};
 
-/// The tokens of one session, as its principal carries them. It keeps no layer alive, which keeps
-/// principals.
+/// The tokens of one session, as its principal carries them. Holds the layer weakly: its cache holds
+/// principals, and a strong reference would be a cycle.
 pub(crate) struct SessionTokens {
-    party: Weak<RelyingParty>,
-    key: StoreKey,
-}
-
-impl SessionTokens {
-    pub(crate) fn new(party: &Arc<RelyingParty>, key: StoreKey) -> Self {
-        Self {
-            party: Arc::downgrade(party),
-            key,
-        }
-    }
+    pub(crate) sessions: Weak<Sessions>,
+    pub(crate) key: StoreKey,
 }
 
 impl TokenSource for SessionTokens {
     fn supply(&self, _: &Asked<'_>) -> Supply {
-        match self.party.upgrade() {
-            Some(party) => party.supply(self.key),
+        match self.sessions.upgrade() {
+            Some(sessions) => sessions.supply(self.key),
             None => Supply::Refused(OutboundErrorKind::SessionEnded.into()),
         }
     }
@@ -37,11 +28,11 @@ impl TokenSource for SessionTokens {
 /// The session is asked each time.
 impl TokenSource for Session {
     fn supply(&self, _: &Asked<'_>) -> Supply {
-        Arc::clone(&self.party).supply(self.key)
+        Arc::clone(&self.sessions).supply(self.key)
     }
 }
 
-impl RelyingParty {
+impl Sessions {
     fn supply(self: Arc<Self>, key: StoreKey) -> Supply {
         Supply::Wait(Box::pin(async move {
             self.unrefused_token(key)
@@ -50,21 +41,21 @@ impl RelyingParty {
         }))
     }
 
-    /// The session's token, or the one after it if a service refused it. A service that refuses them
-    /// all is told so by the same one: it is not the token's age.
+    /// The session's token, or the one after it if a service refused it. A service that refuses them all is
+    /// shown the same one again: its age is not the reason.
     async fn unrefused_token(self: &Arc<Self>, key: StoreKey) -> Result<LiveToken, LoginError> {
         let opened = self.live(key, None).await?;
         let token = opened.live_token()?;
         if !token.is_refused() {
             return Ok(token);
         }
-        if !self.is_rotating(key) && !self.opened.may_force(&opened) {
-            // Whoever was allowed to may have renewed it just now.
+        if !self.renewals.is_under_way(key) && !self.opener.cache.may_force(&opened) {
+            // The task that was allowed to may have refreshed it just now.
             return self.live(key, None).await?.live_token();
         }
-        match self.live(key, Some(opened.generation)).await {
+        match self.live(key, Some(opened.generation())).await {
             Ok(newer) => newer.live_token(),
-            // It cannot be renewed for now: what the service has against it is what counts.
+            // It cannot be refreshed for now: what the service has against it is what counts.
             Err(error) if error.kind() == LoginErrorKind::ProviderUnavailable => Ok(token),
             Err(error) => Err(error),
         }

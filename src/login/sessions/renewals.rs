@@ -1,49 +1,99 @@
-//! Rotation: one refresh token, spent once, by a task that no request owns.
+//! Refreshes: one refresh token, spent once, by a task that no request owns.
 //!
-//! Requests of this process that want the same session renewed share one flight; processes that
-//! share a store are kept apart by the lease. The new tokens are stored the moment the provider's
-//! answer parses; everything else comes after.
+//! Requests of this process that want the same session refreshed share one task. Processes that share a
+//! store are kept apart by the lease. `rotation.rs` says what a task with a lease does.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::SetOnce;
+use tokio::sync::{Semaphore, SetOnce};
+use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::clock::UnixTime;
-use crate::error::{Chain, LoginError, LoginErrorKind as Kind, ProviderError, ProviderErrorKind};
-use crate::login::relying_party::RelyingParty;
-use crate::login::sessions::due::back_off;
-use crate::login::sessions::id::StoreKey;
+use crate::error::{LoginError, LoginErrorKind as Kind, ProviderError};
+use crate::login::sessions::ledger::{Ledger, Seen, no_randomness};
+use crate::login::sessions::opener::Opener;
 use crate::login::sessions::record::{
-    EndReason, Fence, FenceOutcome, LeaseOutcome, Record, RefreshState, Renewal, Settlement,
+    EndReason, FIRST_PROBE_PAUSE, LeaseOutcome, LeaseRequest, RefreshState, Settlement,
 };
-use crate::login::sessions::tokens::TokenSet;
-use crate::login::store::Stored;
+use crate::login::sessions::revoker::Revoker;
+use crate::login::store::{StoreKey, Tag};
 use crate::observe;
-use crate::provider::token_endpoint::{GrantFailure, TOKEN_CALL, TokenAnswer, token_lifetime};
-use crate::secret::Secret;
+use crate::provider::token_endpoint::TOKEN_CALL;
+use crate::provider::{Client, Provider};
+use crate::verify::id_token::IdTokenVerifier;
 
-/// What an attempt to renew comes to.
+/// Refreshes the sessions of one layer.
+pub(crate) struct Renewals {
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) opener: Arc<Opener>,
+    pub(crate) revoker: Arc<Revoker>,
+    pub(crate) provider: Provider,
+    pub(crate) client: Client,
+    pub(crate) id_tokens: IdTokenVerifier,
+    pub(crate) request: RefreshRequest,
+    pub(crate) lifetimes: Lifetimes,
+    /// For this long after it was first spent, the provider takes an old refresh token again.
+    pub(crate) grace: Duration,
+    pub(crate) grants: Semaphore,
+    pub(crate) flights: Flights,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) is_draining: AtomicBool,
+}
+
+/// What is asked of the provider when tokens are refreshed.
+#[derive(Debug, Clone)]
+pub(crate) struct RefreshRequest {
+    pub(crate) sends_scope: bool,
+    pub(crate) audience: Option<String>,
+    pub(crate) resources: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lifetimes {
+    pub(crate) idle: Duration,
+    pub(crate) absolute: Duration,
+    /// Whether use puts off the idle end, as a refresh does.
+    pub(crate) follow_use: bool,
+}
+
+impl Lifetimes {
+    /// When a session ends that nothing renews.
+    pub(crate) fn idle_end(
+        &self,
+        now: UnixTime,
+        access_expires_at: UnixTime,
+        refresh_expires_in: Option<Duration>,
+    ) -> UnixTime {
+        let idle = refresh_expires_in.unwrap_or(self.idle);
+        now.saturating_add(idle).max(access_expires_at)
+    }
+}
+
+/// What an attempt to refresh comes to.
 #[derive(Clone)]
 pub(crate) enum Outcome {
     /// The tokens are newer now, by this task or another.
-    Renewed(Box<Stored<()>>),
+    Renewed(Box<Seen>),
     /// They stay as they are for now.
     Kept(LoginError),
     /// They stay as they are until a setting changes.
     Misconfigured(ProviderError),
+    /// They stay as they are, and the provider wants to see the user before it gives others.
+    WantsUser(ProviderError),
     /// The session is over.
     Over(Option<EndReason>),
 }
 
-/// One renewal under way, and what it brings.
+/// One refresh under way, and what it brings.
 pub(crate) type Flight = Arc<SetOnce<Outcome>>;
 
-/// The renewals under way in this process, one a session at most.
+/// The refreshes under way in this process, one a session at most.
 #[derive(Default)]
 pub(crate) struct Flights(Mutex<HashMap<StoreKey, Flight>>);
 
@@ -54,75 +104,84 @@ impl Flights {
 }
 
 /// How long one task may hold the right to spend a refresh token.
-pub(crate) const LEASE: Duration = Duration::from_secs(15);
+pub(crate) const LEASE: Duration = Duration::from_secs(20);
 
-/// What a leader may take from its lease to the provider's answer.
-const GRANT: Duration = Duration::from_secs(12);
-const _: () = assert!(TOKEN_CALL.as_secs() < GRANT.as_secs() && GRANT.as_secs() < LEASE.as_secs());
+/// How long a store takes to answer, at the most.
+pub(crate) const STORE_CALL: Duration = Duration::from_secs(2);
 
-/// How long a request waits for somebody else's renewal.
-const JOINER_WAIT: Duration = Duration::from_secs(10);
+/// How long a grant may take.
+pub(crate) const GRANT: Duration = Duration::from_secs(12);
 
-/// How often the store is asked while another process renews: often at first, then less.
+/// Times of the store are whole seconds.
+const ROUNDING: Duration = Duration::from_secs(1);
+
+// The lease is counted from the load that it was decided by: that load, the swap and the grant fit into it.
+const _: () = assert!(
+    TOKEN_CALL.as_secs() < GRANT.as_secs()
+        && 2 * STORE_CALL.as_secs() + GRANT.as_secs() + ROUNDING.as_secs() < LEASE.as_secs()
+);
+
+/// How long a request waits for a refresh.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// After this part of its lease a living leader has answered: waiting for it any longer is in vain.
+const ANSWERED: Duration = Duration::from_secs(14);
+
+/// How often the store is asked while another process refreshes: often at first, then less.
 const FIRST_POLL: Duration = Duration::from_millis(50);
 const LONGEST_POLL: Duration = Duration::from_secs(1);
 
-/// How long tokens that a store does not take are held on to.
-const COMMIT_PATIENCE: Duration = Duration::from_secs(60);
-
-/// Until the next attempt when a setting must change first.
-const MISCONFIGURED_PAUSE: Duration = Duration::from_secs(60);
-
-impl RelyingParty {
-    /// Renews the tokens of `generation`, and waits for it.
-    pub(crate) async fn rotate(self: &Arc<Self>, key: StoreKey, generation: u64) -> Outcome {
-        let Some(flight) = self.start_rotation(key, generation) else {
-            return unavailable();
-        };
-        // Whoever waits too long leaves; the task lands all the same.
-        let landed = tokio::time::timeout(JOINER_WAIT, flight.wait()).await;
-        landed.map_or_else(|_| unavailable(), Clone::clone)
+impl Renewals {
+    /// Refreshes the tokens that were seen, and waits for it.
+    pub(crate) async fn renew(self: &Arc<Self>, key: StoreKey, seen: Seen) -> Outcome {
+        match self.start(key, seen) {
+            Some(flight) => flight.wait().await.clone(),
+            None => unavailable(),
+        }
     }
 
-    /// Joins the renewal of this session, or starts one. `None` where there is no runtime to run it.
-    pub(crate) fn start_rotation(
-        self: &Arc<Self>,
-        key: StoreKey,
-        generation: u64,
-    ) -> Option<Flight> {
+    /// Joins the refresh of this session, or starts one. `None` where there is no runtime to run it.
+    pub(crate) fn start(self: &Arc<Self>, key: StoreKey, seen: Seen) -> Option<Flight> {
         let runtime = Handle::try_current().ok()?;
-        let mut flights = self.flights.lock();
-        let entry = match flights.entry(key) {
-            Entry::Occupied(flight) => {
-                observe::refreshed("joined");
-                return Some(Arc::clone(flight.get()));
+        let flight = {
+            let mut flights = self.flights.lock();
+            match flights.entry(key) {
+                Entry::Occupied(flight) => {
+                    observe::refreshed("joined");
+                    return Some(Arc::clone(flight.get()));
+                }
+                Entry::Vacant(entry) => Arc::clone(entry.insert(Arc::default())),
             }
-            Entry::Vacant(entry) => entry,
         };
-        let flight = Arc::clone(entry.insert(Arc::default()));
-        drop(flights);
-        let span = tracing::info_span!("refresh", generation);
-        let landing = Landing {
-            party: Arc::clone(self),
+        let span = tracing::info_span!("refresh", generation = seen.record.generation);
+        let guard = FlightGuard {
+            renewals: Arc::clone(self),
             key,
             flight: Arc::clone(&flight),
             outcome: unavailable(),
         };
         let leading = async move {
-            let mut landing = landing;
-            landing.outcome = landing.party.lead(key, generation).await;
+            let mut guard = guard;
+            let renewals = Arc::clone(&guard.renewals);
+            guard.outcome = renewals.lead(key, seen).await;
         };
-        runtime.spawn(leading.instrument(span));
+        self.tasks.spawn_on(leading.instrument(span), &runtime);
         Some(flight)
     }
 
-    /// Whether a renewal of this session is under way in this process.
+    /// Whether a refresh of this session is under way in this process.
     #[cfg(feature = "outbound")]
-    pub(crate) fn is_rotating(&self, key: StoreKey) -> bool {
+    pub(crate) fn is_under_way(&self, key: StoreKey) -> bool {
         self.flights.lock().contains_key(&key)
     }
 
-    async fn lead(self: &Arc<Self>, key: StoreKey, generation: u64) -> Outcome {
+    /// Starts no new grant from now on.
+    pub(crate) fn stop(&self) {
+        self.is_draining.store(true, Ordering::SeqCst);
+    }
+
+    async fn lead(self: &Arc<Self>, key: StoreKey, mut seen: Seen) -> Outcome {
+        let generation = seen.record.generation;
         // A provider is not flooded, however many sessions are due at once.
         let Ok(_permit) = self.grants.acquire().await else {
             return unavailable();
@@ -134,296 +193,131 @@ impl RelyingParty {
         }
         let (mut waited, mut poll) = (Duration::ZERO, FIRST_POLL);
         loop {
-            // From before the question, so that nothing slips between it and the wait.
-            let changed = self.store.changed(key);
-            let stored = match self.store.try_lease(key, generation, LEASE).await {
-                Ok(Some(stored)) => stored,
-                Ok(None) => return Outcome::Over(None),
-                Err(error) => return Outcome::Kept(LoginError::store(error)),
+            if self.is_draining.load(Ordering::SeqCst) {
+                return unavailable();
+            }
+            // Subscribe before asking, so that no change between the answer and the wait is missed.
+            let changed = self.ledger.changed(key);
+            let request = match self.lease_request() {
+                Ok(request) => request,
+                Err(error) => return Outcome::Kept(error),
             };
-            match stored.outcome {
-                LeaseOutcome::Leased(fence) => return self.spend(key, fence, stored).await,
+            let asked = self.ledger.apply(key, seen, move |record, now| {
+                record.try_lease(now, generation, &request)
+            });
+            let outcome = match asked.await {
+                Ok(Some((outcome, now_seen))) => {
+                    seen = now_seen;
+                    outcome
+                }
+                Ok(None) => return Outcome::Over(None),
+                Err(error) => {
+                    // The lease may have been given all the same; its token is certainly unspent.
+                    self.release_behind(key, request.fence);
+                    return Outcome::Kept(LoginError::store(error));
+                }
+            };
+            match outcome {
+                LeaseOutcome::Leased => return self.spend(key, request.fence, seen).await,
                 LeaseOutcome::Newer => {
                     observe::refreshed("handed_over");
-                    return Outcome::Renewed(Box::new(stored.without_outcome()));
+                    return Outcome::Renewed(Box::new(seen));
                 }
                 LeaseOutcome::Dead(reason) => return Outcome::Over(Some(reason)),
-                LeaseOutcome::Later(at) => return Outcome::Kept(until(stored.now, at)),
-                LeaseOutcome::Busy(at) if waited >= JOINER_WAIT => {
-                    return Outcome::Kept(until(stored.now, at));
-                }
-                LeaseOutcome::Busy(_) => {
-                    // Processes that began to wait together shall not ask together: the clocks of two
-                    // machines do not agree on the nanosecond. On one they may, between two ticks.
-                    let spread = self.provider.clock().monotonic().subsec_nanos() % 512;
+                LeaseOutcome::Later(at) => return self.kept_until(&seen, at),
+                LeaseOutcome::Busy(until) => {
+                    let answered_by = until.saturating_sub(LEASE).saturating_add(ANSWERED);
+                    if waited >= LONGEST_WAIT || self.ledger.now(&seen) >= answered_by {
+                        return self.kept_until(&seen, until.saturating_add(FIRST_PROBE_PAUSE));
+                    }
+                    // Jitter, so that replicas that started waiting together do not poll together. Taken
+                    // from the clock's nanoseconds, which differ between machines.
+                    let spread = self.ledger.mark().subsec_nanos() % 512;
                     let pause = poll.mul_f64(0.75 + f64::from(spread) / 1_024.0);
                     let _ = tokio::time::timeout(pause, changed).await;
                     waited += pause;
                     poll = (poll * 3 / 2).min(LONGEST_POLL);
+                    seen = match self.ledger.see(key).await {
+                        Ok(Some(seen)) => seen,
+                        Ok(None) => return Outcome::Over(None),
+                        Err(error) => return Outcome::Kept(LoginError::store(error)),
+                    };
                 }
             }
         }
     }
 
-    /// Spends the refresh token, holding the lease.
-    async fn spend(
-        self: &Arc<Self>,
-        key: StoreKey,
-        fence: Fence,
-        stored: Stored<LeaseOutcome>,
-    ) -> Outcome {
-        let Stored { record, now, .. } = stored;
-        let leased_at = self.provider.clock().monotonic();
-        let tokens = TokenSet::open(&self.sealing(), key, &record).ok();
-        let spendable = tokens.and_then(|tokens| Some((tokens.refresh_token.clone()?, tokens)));
-        let Some((refresh_token, tokens)) = spendable else {
-            self.settle(key, fence, Settlement::Unspent(now)).await;
-            return Outcome::Over(None);
-        };
-        let granted = tokio::time::timeout(GRANT, self.refresh_grant(&tokens, &refresh_token))
-            .await
-            .unwrap_or_else(|_| Err(GrantFailure::Uncertain(late())));
-        match granted {
-            Ok(answer) => {
-                let passed = self.provider.clock().monotonic().saturating_sub(leased_at);
-                let lease = Held {
-                    key,
-                    fence,
-                    record,
-                    now: now.saturating_add(passed),
-                };
-                self.commit(&lease, &tokens, answer).await
-            }
-            Err(failure) => {
-                let pause = back_off(tokens.obtained_at(), record.refresh_not_before);
-                let held = Held {
-                    key,
-                    fence,
-                    record,
-                    now,
-                };
-                self.failed(&held, pause, failure).await
-            }
-        }
+    pub(crate) fn lease_request(&self) -> Result<LeaseRequest, LoginError> {
+        let fence = Tag::random().map_err(|error| LoginError::store(no_randomness(error)))?;
+        Ok(LeaseRequest {
+            fence,
+            length: LEASE,
+            grace: self.grace,
+        })
     }
 
-    async fn refresh_grant(
-        &self,
-        tokens: &TokenSet,
-        refresh_token: &Secret,
-    ) -> Result<TokenAnswer, GrantFailure> {
-        let mut form = vec![
-            ("grant_type", "refresh_token"),
-            ("refresh_token", refresh_token.expose()),
-        ];
-        if self.refresh.sends_scope {
-            // What was granted, not what was asked for: a refresh may not widen it (RFC 6749 §6).
-            let granted = tokens.scope.as_deref().unwrap_or(&self.request.scope);
-            form.push(("scope", granted));
-        }
-        if let Some(audience) = &self.refresh.audience {
-            form.push(("audience", audience));
-        }
-        for resource in &self.refresh.resources {
-            form.push(("resource", resource));
-        }
-        self.provider.grant(&self.client, &form).await
+    /// Whether there is still time for a grant under the lease that was decided by what was seen.
+    pub(crate) fn has_time_for_a_grant(&self, leased: &Seen) -> bool {
+        self.ledger.mark().saturating_sub(leased.asked_at) <= 2 * STORE_CALL
     }
 
-    async fn commit(
-        self: &Arc<Self>,
-        held: &Held,
-        tokens: &TokenSet,
-        answer: TokenAnswer,
-    ) -> Outcome {
-        let Held { key, fence, .. } = *held;
-        let generation = held.record.generation;
-        let exp = crate::jwt::expiry(answer.access_token.expose());
-        let lifetime = token_lifetime(self.provider.clock().now(), answer.expires_in, exp);
-        let access_expires_at = held.now.saturating_add(lifetime);
-        let next = tokens.renewed(&answer, held.now);
-        let Ok(sealed) = next.seal(&self.sealing(), key, generation.saturating_add(1)) else {
-            return Outcome::Kept(Kind::StoreUnavailable.into());
-        };
-        let renewal = Renewal {
-            sealed,
-            access_expires_at,
-            expires_at: self.session_expiry(held.now, access_expires_at, answer.refresh_expires_in),
-        };
-        match self.store_commit(key, fence, generation, renewal).await {
-            Ok(Some(stored)) if stored.outcome == FenceOutcome::Done => {
-                observe::refreshed("won");
-                tracing::debug!(?lifetime, "a session's tokens were renewed");
-                self.check_identity(key, tokens, &answer, stored.without_outcome())
-                    .await
-            }
-            // Either somebody else has begun since, or this commit was stored long ago, its answer
-            // lost, and others have renewed after it. Providers revoke a family as a whole, so that
-            // nothing is given back while the session lives.
-            Ok(Some(stored)) => match stored.record.state {
-                RefreshState::Dead(reason) => {
-                    self.revoke_behind(next.refresh_token);
-                    Outcome::Over(Some(reason))
+    /// Gives a lease back that may have been given and was not used.
+    fn release_behind(self: &Arc<Self>, key: StoreKey, fence: Tag) {
+        let renewals = Arc::clone(self);
+        self.tasks.spawn(async move {
+            // Where the store is away for longer, the lease ends by itself.
+            for _ in 0..20 {
+                if let Ok(seen) = renewals.ledger.see(key).await {
+                    let Some(seen) = seen else { return };
+                    let is_ours = matches!(
+                        seen.record.state,
+                        RefreshState::Leased { fence: held, .. } if held == fence
+                    );
+                    if is_ours {
+                        let unspent = Settlement::Unspent(renewals.ledger.now(&seen));
+                        renewals.settle(key, &seen, fence, unspent).await;
+                    }
+                    return;
                 }
-                _ if stored.record.generation > generation => {
-                    Outcome::Renewed(Box::new(stored.without_outcome()))
-                }
-                _ => unavailable(),
-            },
-            // Signed out meanwhile: what came too late is given back.
-            Ok(None) => {
-                self.revoke_behind(next.refresh_token);
-                Outcome::Over(None)
+                tokio::time::sleep(Duration::from_secs(1)).await;
             }
-            Err(error) => {
-                observe::refreshed("lost");
-                tracing::error!(error = %Chain(&error), "renewed tokens could not be stored and are lost");
-                Outcome::Kept(error)
-            }
-        }
+        });
     }
 
-    /// Stores what a grant brought, again and again: the old refresh token is not worth anything any
-    /// more.
-    async fn store_commit(
-        &self,
-        key: StoreKey,
-        fence: Fence,
-        generation: u64,
-        renewal: Renewal,
-    ) -> Result<Option<Stored<FenceOutcome>>, LoginError> {
-        let mut pause = Duration::from_millis(50);
-        let mut waited = Duration::ZERO;
-        loop {
-            let committed = self
-                .store
-                .commit(key, fence, generation, renewal.clone())
-                .await;
-            match committed {
-                Ok(stored) => return Ok(stored),
-                Err(error) if waited >= COMMIT_PATIENCE => return Err(LoginError::store(error)),
-                Err(_) => {
-                    tokio::time::sleep(pause).await;
-                    waited += pause;
-                    pause = (pause * 2).min(Duration::from_secs(2));
-                }
-            }
-        }
-    }
-
-    async fn failed(&self, held: &Held, pause: Duration, failure: GrantFailure) -> Outcome {
-        let (now, error) = (held.now, failure.error().clone());
-        let (settlement, result) = match &failure {
-            GrantFailure::Rejected(_) => (Settlement::Ended(EndReason::Rejected), "terminal"),
-            GrantFailure::Misconfigured(_) => (
-                Settlement::Unspent(now.saturating_add(MISCONFIGURED_PAUSE)),
-                "misconfigured",
-            ),
-            GrantFailure::Unspent(_, asked) => (
-                Settlement::Unspent(now.saturating_add(asked.unwrap_or_default().max(pause))),
-                "transient",
-            ),
-            GrantFailure::Uncertain(_) => (Settlement::Uncertain, "uncertain"),
-        };
-        observe::refreshed(result);
-        tracing::warn!(
-            result,
-            kind = error.kind().as_str(),
-            error = %Chain(&error),
-            "a session's tokens were not renewed"
-        );
-        let settled = self.settle(held.key, held.fence, settlement).await;
-        match failure {
-            GrantFailure::Rejected(_) => match settled {
-                // The last look at the store: somebody else has renewed them after all.
-                Some(stored) if stored.record.generation > held.record.generation => {
-                    Outcome::Renewed(Box::new(stored.without_outcome()))
-                }
-                Some(Stored { record, .. }) => match record.state {
-                    RefreshState::Dead(reason) => Outcome::Over(Some(reason)),
-                    _ => Outcome::Over(Some(EndReason::Rejected)),
-                },
-                None => Outcome::Over(None),
-            },
-            GrantFailure::Misconfigured(error) => Outcome::Misconfigured(error),
-            GrantFailure::Unspent(error, asked) => {
-                let error = LoginError::provider(Kind::ProviderUnavailable, error);
-                Outcome::Kept(error.with_retry_after(asked.unwrap_or_default().max(pause)))
-            }
-            GrantFailure::Uncertain(error) => match settled.map(|stored| stored.record.state) {
-                Some(RefreshState::Dead(reason)) => Outcome::Over(Some(reason)),
-                _ => Outcome::Kept(LoginError::provider(Kind::ProviderUnavailable, error)),
-            },
-        }
-    }
-
-    pub(crate) async fn settle(
-        &self,
-        key: StoreKey,
-        fence: Fence,
-        settlement: Settlement,
-    ) -> Option<Stored<FenceOutcome>> {
-        match self.store.settle(key, fence, settlement).await {
-            Ok(stored) => stored,
-            Err(error) => {
-                // The lease ends by itself, and what follows is what follows a lost answer.
-                tracing::warn!(error = %Chain(&error), "the end of a renewal could not be stored");
-                None
-            }
-        }
-    }
-
-    /// When a session ends that nothing renews.
-    pub(crate) fn session_expiry(
-        &self,
-        now: UnixTime,
-        access_expires_at: UnixTime,
-        refresh_expires_in: Option<Duration>,
-    ) -> UnixTime {
-        let idle = refresh_expires_in.unwrap_or(self.lifetimes.idle);
-        now.saturating_add(idle).max(access_expires_at)
+    fn kept_until(&self, seen: &Seen, at: UnixTime) -> Outcome {
+        let seconds = at
+            .as_seconds()
+            .saturating_sub(self.ledger.now(seen).as_seconds());
+        let pause = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+        Outcome::Kept(LoginError::from(Kind::ProviderUnavailable).with_retry_after(pause))
     }
 }
 
-/// The end of a renewal, reached however its task ends: nobody is left waiting.
-struct Landing {
-    party: Arc<RelyingParty>,
+/// Lands a flight however its task ends, so that no request is left waiting.
+struct FlightGuard {
+    renewals: Arc<Renewals>,
     key: StoreKey,
     flight: Flight,
     outcome: Outcome,
 }
 
-impl Drop for Landing {
+impl Drop for FlightGuard {
     fn drop(&mut self) {
-        self.party.flights.lock().remove(&self.key);
+        let landed = self.renewals.flights.lock().remove(&self.key);
+        // Set exactly once: only this guard holds the cell.
         let outcome = std::mem::replace(&mut self.outcome, unavailable());
-        // The first that lands, and the last.
         let _ = self.flight.set(outcome);
+        drop(landed);
     }
 }
 
+/// The lease of a leader of this process ends by then at the latest, and a pause follows.
 fn unavailable() -> Outcome {
-    Outcome::Kept(Kind::ProviderUnavailable.into())
+    Outcome::Kept(waited_in_vain())
 }
 
-fn until(now: UnixTime, at: UnixTime) -> LoginError {
-    let seconds = at.as_seconds().saturating_sub(now.as_seconds());
-    let pause = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-    LoginError::from(Kind::ProviderUnavailable).with_retry_after(pause)
-}
-
-fn late() -> ProviderError {
-    ProviderError::new(
-        ProviderErrorKind::TimedOut,
-        "the refresh took longer than its lease allows",
-    )
-}
-
-/// A lease and what it was given for.
-struct Held {
-    key: StoreKey,
-    fence: Fence,
-    record: Record,
-    /// The store's time.
-    now: UnixTime,
+/// The request waited for a refresh that is still under way.
+pub(crate) fn waited_in_vain() -> LoginError {
+    let after = (LEASE + FIRST_PROBE_PAUSE).saturating_sub(LONGEST_WAIT);
+    LoginError::from(Kind::ProviderUnavailable).with_retry_after(after)
 }

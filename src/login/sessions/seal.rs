@@ -6,12 +6,13 @@
 //! it as associated data.
 
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 
 use crate::error::ConfigError;
-use crate::login::sessions::id::StoreKey;
+use crate::login::store::StoreKey;
 use crate::secret::{NoRandomness, random_bytes};
 
 /// What a value is sealed for.
@@ -52,14 +53,21 @@ struct Keys {
     keys: [RandomizedNonceKey; Purpose::ALL.len()],
 }
 
-/// A ring, and whose what it seals is: a value opens only for the same issuer and client.
-#[derive(Clone, Copy)]
-pub(crate) struct Sealing<'a> {
-    pub(crate) keys: &'a KeyRing,
-    pub(crate) binding: StoreKey,
+/// A ring bound to one issuer and client: what it seals opens for no other, even with the same secrets.
+#[derive(Clone)]
+pub(crate) struct Sealing {
+    keys: Arc<KeyRing>,
+    binding: StoreKey,
 }
 
-impl Sealing<'_> {
+impl Sealing {
+    pub(crate) fn new(keys: KeyRing, issuer: &str, client_id: &str) -> Self {
+        Self {
+            keys: Arc::new(keys),
+            binding: StoreKey::of(&[issuer, client_id]),
+        }
+    }
+
     pub(crate) fn seal(
         &self,
         purpose: Purpose,

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
-use crate::login::sessions::id::StoreKey;
 use crate::login::sessions::record::Record;
 use crate::login::sessions::seal::{Purpose, SealError, Sealing};
+use crate::login::store::StoreKey;
 use crate::provider::token_endpoint::TokenAnswer;
 use crate::secret::Secret;
 
@@ -25,33 +25,40 @@ pub(crate) struct TokenSet {
     pub(crate) id_token: Secret,
     pub(crate) id_claims: String,
     pub(crate) userinfo: Option<String>,
-    /// What was granted, where it is less than or other than what was asked for.
-    pub(crate) scope: Option<String>,
-    pub(crate) nonce: Option<String>,
-    pub(crate) auth_time: Option<i64>,
+    /// What was granted.
+    pub(crate) scope: String,
     pub(crate) signed_in_at: i64,
+    /// By the store's clock.
     pub(crate) obtained_at: i64,
+    /// Whether the access token's own end had passed by this machine's clock when it was obtained: its age is
+    /// not what is wrong with it, and another would be no better.
+    pub(crate) expired_when_obtained: bool,
 }
 
 impl TokenSet {
     /// The set that comes of a refresh. What the answer leaves out stays as it was
     /// ([RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6)).
-    pub(crate) fn renewed(&self, answer: &TokenAnswer, now: UnixTime) -> Self {
+    pub(crate) fn renewed(&self, answer: &TokenAnswer, obtained_at: UnixTime) -> Self {
         let mut next = self.clone();
         next.access_token = answer.access_token.clone();
         if let Some(refresh_token) = &answer.refresh_token {
             next.refresh_token = Some(refresh_token.clone());
         }
         if let Some(scope) = &answer.scope {
-            next.scope = Some(scope.clone());
+            next.scope.clone_from(scope);
         }
-        next.obtained_at = now.as_seconds();
+        next.obtained_at = obtained_at.as_seconds();
         next
+    }
+
+    pub(crate) fn with_expiry_seen(mut self, exp: Option<UnixTime>, clock: UnixTime) -> Self {
+        self.expired_when_obtained = exp.is_some_and(|exp| exp <= clock);
+        self
     }
 
     pub(crate) fn seal(
         &self,
-        sealing: &Sealing<'_>,
+        sealing: &Sealing,
         key: StoreKey,
         generation: u64,
     ) -> Result<Bytes, SealError> {
@@ -61,7 +68,7 @@ impl TokenSet {
     }
 
     pub(crate) fn open(
-        sealing: &Sealing<'_>,
+        sealing: &Sealing,
         key: StoreKey,
         record: &Record,
     ) -> Result<Self, SealError> {

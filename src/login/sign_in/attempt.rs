@@ -4,14 +4,10 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
 use crate::login::browser::return_path::ReturnPath;
-use crate::login::sessions::seal::{Purpose, SealError, Sealing};
 use crate::secret::{NoRandomness, Secret, random_text, sha256_text};
 
 /// How long a sign-in may take.
@@ -66,28 +62,4 @@ impl LoginAttempt {
         let started_at = UnixTime::from_seconds(self.started_at);
         now > started_at.saturating_add(LIFETIME)
     }
-}
-
-/// Seals a value for a cookie of this name.
-pub(crate) fn seal_cookie(
-    sealing: &Sealing<'_>,
-    purpose: Purpose,
-    name: &str,
-    value: &impl Serialize,
-) -> Result<String, SealError> {
-    let text = serde_json::to_vec(value).map_err(|_| SealError)?;
-    let sealed = sealing.seal(purpose, name.as_bytes(), &text)?;
-    Ok(URL_SAFE_NO_PAD.encode(sealed))
-}
-
-/// Opens the value of a cookie of this name, `None` if it is not one of ours.
-pub(crate) fn open_cookie<T: DeserializeOwned>(
-    sealing: &Sealing<'_>,
-    purpose: Purpose,
-    name: &str,
-    value: &str,
-) -> Option<T> {
-    let sealed = URL_SAFE_NO_PAD.decode(value).ok()?;
-    let text = sealing.open(purpose, name.as_bytes(), &sealed).ok()?;
-    serde_json::from_slice(&text).ok()
 }

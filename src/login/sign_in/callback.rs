@@ -1,25 +1,29 @@
 //! Signing in, the way back
 //! ([OpenID Connect Core §3.1.3](https://openid.net/specs/openid-connect-core-1_0.html#TokenEndpoint)).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
 
 use crate::clock::UnixTime;
-use crate::error::{Chain, LoginError, LoginErrorKind as Kind, VerifyErrorKind};
-use crate::login::browser::cookie::{Sent, sent};
-use crate::login::browser::reply::Reply;
+use crate::error::{LoginError, LoginErrorKind as Kind, VerifyErrorKind};
+use crate::login::browser::cookie::{CookieValue, open_cookie, seal_cookie, sent};
+use crate::login::browser::query::{single, values};
+use crate::login::browser::reply::{Reply, no_randomness, provider_failed};
 use crate::login::browser::return_path::ReturnPath;
-use crate::login::relying_party::{OfflineAccess, RelyingParty, refused};
-use crate::login::sessions::id::{SessionId, StoreKey};
+use crate::login::sessions::Standing;
+use crate::login::sessions::id::{SessionId, session_key, sessionless_key, subject_key};
+use crate::login::sessions::marks::Marked;
+use crate::login::sessions::opener::refused;
 use crate::login::sessions::record::{Record, Renewal};
 use crate::login::sessions::seal::Purpose;
+use crate::login::sessions::signed_out::SignedOut;
 use crate::login::sessions::tokens::TokenSet;
-use crate::login::sign_in::attempt::{self, LoginAttempt, open_cookie, seal_cookie};
+use crate::login::sign_in::SignIn;
+use crate::login::sign_in::attempt::{self, LoginAttempt};
 use crate::login::sign_in::loop_breaker;
-use crate::login::sign_in::start::{no_randomness, provider_failed, single, values};
-use crate::login::store::Owner;
+use crate::login::sign_in::request::OfflineAccess;
+use crate::login::store::{Owner, StoreKey, Tag};
 use crate::observe;
 use crate::provider::token_endpoint::{GrantFailure, TokenAnswer, token_lifetime};
 use crate::secret::is_same;
@@ -28,12 +32,45 @@ use crate::verify::id_token::{Expected, IdToken};
 /// Longer queries are not read.
 const LONGEST_QUERY: usize = 16 * 1024;
 
-impl RelyingParty {
+/// How long a callback waits until fewer others are under way.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// Why a callback made no session.
+struct Failed {
+    error: LoginError,
+    /// Whether the code was not sent yet, so that the same callback may work later.
+    may_be_repeated: bool,
+}
+
+impl Failed {
+    /// Before the code was sent: what passes can be waited for.
+    fn before_sending(error: LoginError) -> Self {
+        Self {
+            may_be_repeated: error.retry_after().is_some(),
+            error,
+        }
+    }
+
+    fn finally(error: LoginError) -> Self {
+        Self {
+            error,
+            may_be_repeated: false,
+        }
+    }
+}
+
+impl SignIn {
     /// Takes the provider's answer.
-    pub(crate) async fn callback(self: &Arc<Self>, parts: &Parts) -> Reply {
+    pub(crate) async fn callback(&self, parts: &Parts) -> Reply {
         let (name, attempt) = match self.find_attempt(parts) {
             Ok(found) => found,
-            Err(error) => return self.tell(parts, error, &ReturnPath::default()),
+            Err(error)
+                if error.kind() == Kind::UnknownAttempt && self.is_signed_in(parts).await =>
+            {
+                // Back or reload into an answer that was used, or a tab too many: the session is there.
+                return Reply::see_other(ReturnPath::default().as_str());
+            }
+            Err(error) => return self.site.tell(parts, error, &ReturnPath::default()),
         };
         let return_path = ReturnPath::parse(&attempt.return_path)
             .filter(|path| self.site.paths.own(path.path()).is_none())
@@ -41,31 +78,63 @@ impl RelyingParty {
         let result = self.finish(parts, &attempt).await;
         let end = match &result {
             Ok(_) => "signed_in",
-            Err(error) => error.kind().as_str(),
+            Err(failed) => failed.error.kind().as_str(),
         };
         observe::signed_in(end);
-        let now = self.provider.clock().now();
-        let mut history = self.history(parts);
-        history.add(now, end);
-        let mut reply = match result {
+        let reply = match result {
             Ok((id, lifetime)) => {
                 let name = &self.cookies.session;
                 let cookie = self.cookies.set(name, &id.to_cookie(), lifetime);
                 Reply::see_other(return_path.as_str()).with_cookie(cookie)
             }
-            Err(error) => self.tell(parts, error, &return_path),
+            // The cookie of the attempt stays: the callback can be loaded once more.
+            Err(failed) if failed.may_be_repeated => {
+                return self.site.tell(parts, failed.error, &return_path);
+            }
+            Err(failed) => {
+                self.warn_of_rejected_codes(&failed.error);
+                self.site.tell(parts, failed.error, &return_path)
+            }
         };
-        let history_name = &self.cookies.history;
-        if let Ok(sealed) = seal_cookie(
-            &self.sealing(),
-            Purpose::SignInHistory,
-            history_name,
-            &history,
-        ) {
-            let lifetime = Duration::from_secs(loop_breaker::WITHIN);
-            reply = reply.with_cookie(self.cookies.set(history_name, &sealed, lifetime));
+        reply
+            .with_cookies(self.remember_end(parts, end))
+            .with_cookie(self.cookies.clear(&name))
+    }
+
+    /// Strangers can send codes that are none. Said aloud now and then, because a wrong callback address at
+    /// the provider looks the same.
+    fn warn_of_rejected_codes(&self, error: &LoginError) {
+        if error.kind() == Kind::CodeRejected
+            && self.rejected_codes.take(self.provider.clock().monotonic())
+        {
+            tracing::warn!(
+                error = %crate::error::Chain(error),
+                remedy = error.remedy(),
+                "the provider rejected the code of a sign-in"
+            );
         }
-        reply.with_cookie(self.cookies.clear(&name))
+    }
+
+    /// The field that remembers how this sign-in ended, for the loop breaker.
+    fn remember_end(&self, parts: &Parts, end: &str) -> Option<http::HeaderValue> {
+        let mut history = self.history(parts);
+        history.add(self.provider.clock().now(), end);
+        let name = &self.cookies.history;
+        let sealing = &self.sessions.opener.sealing;
+        let sealed = seal_cookie(sealing, Purpose::SignInHistory, name, &history).ok()?;
+        let lifetime = Duration::from_secs(loop_breaker::WITHIN);
+        Some(self.cookies.set(name, &sealed, lifetime))
+    }
+
+    async fn is_signed_in(&self, parts: &Parts) -> bool {
+        let CookieValue::One(value) = sent(&parts.headers, &self.cookies.session) else {
+            return false;
+        };
+        let Some(id) = SessionId::parse(&value) else {
+            return false;
+        };
+        let standing = self.sessions.standing(id.store_key(), None).await;
+        matches!(standing, Standing::Live(_))
     }
 
     /// The sign-in that the answer belongs to, by its state and this browser's cookie.
@@ -80,37 +149,88 @@ impl RelyingParty {
             return Err(Kind::MalformedCallback.into());
         };
         let name = self.cookies.attempt(&state);
-        let Sent::One(value) = sent(&parts.headers, &name) else {
+        let CookieValue::One(value) = sent(&parts.headers, &name) else {
             return Err(Kind::UnknownAttempt.into());
         };
-        let attempt: LoginAttempt =
-            open_cookie(&self.sealing(), Purpose::LoginAttempt, &name, &value)
-                .filter(|attempt: &LoginAttempt| is_same(attempt.state.expose(), &state))
-                .ok_or(Kind::UnknownAttempt)?;
+        let attempt: LoginAttempt = open_cookie(
+            &self.sessions.opener.sealing,
+            Purpose::LoginAttempt,
+            &name,
+            &value,
+        )
+        .filter(|attempt: &LoginAttempt| is_same(attempt.state.expose(), &state))
+        .ok_or(Kind::UnknownAttempt)?;
         Ok((name, attempt))
     }
 
     async fn finish(
-        self: &Arc<Self>,
+        &self,
         parts: &Parts,
         attempt: &LoginAttempt,
-    ) -> Result<(SessionId, Duration), LoginError> {
+    ) -> Result<(SessionId, Duration), Failed> {
+        let code = self
+            .check_answer(parts, attempt)
+            .await
+            .map_err(Failed::before_sending)?;
+        // Strangers can send callbacks, and each is a call to the provider.
+        let Ok(Ok(_permit)) = tokio::time::timeout(LONGEST_WAIT, self.codes.acquire()).await else {
+            return Err(Failed::before_sending(Kind::ProviderUnavailable.into()));
+        };
+        let last_logout = self.signed_out().last().await;
+        let last_logout = last_logout.map_err(|e| Failed::before_sending(LoginError::store(e)))?;
+        let used = StoreKey::of(&["login attempt", attempt.state.expose()]);
+        let until = self
+            .provider
+            .clock()
+            .now()
+            .saturating_add(attempt::LIFETIME);
+        let marks = &self.sessions.marks;
+        // Immediately before the code is sent, so that it is sent once.
+        let marked = match marks.set(used, until).await {
+            Ok(Some(marked)) => marked,
+            Ok(None) => return Err(Failed::finally(Kind::AttemptReplayed.into())),
+            Err(error) => return Err(Failed::before_sending(LoginError::store(error))),
+        };
+        let answer = match self.exchange(&code, attempt).await {
+            Ok(answer) => answer,
+            Err((error, GrantSent::No)) if marks.clear(used).await.is_ok() => {
+                return Err(Failed::before_sending(error));
+            }
+            Err((error, _)) => return Err(Failed::finally(error)),
+        };
+        let exchanged = Exchanged {
+            answer,
+            marked,
+            last_logout,
+        };
+        self.establish(parts, attempt, &exchanged)
+            .await
+            .map_err(Failed::finally)
+    }
+
+    fn signed_out(&self) -> SignedOut<'_> {
+        SignedOut {
+            marks: &self.sessions.marks,
+            issuer: self.provider.issuer(),
+            now: self.provider.clock().now(),
+        }
+    }
+
+    /// The code of an answer that fits the attempt.
+    async fn check_answer(
+        &self,
+        parts: &Parts,
+        attempt: &LoginAttempt,
+    ) -> Result<String, LoginError> {
         if attempt.is_expired(self.provider.clock().now()) {
             return Err(Kind::AttemptExpired.into());
-        }
-        let seen = StoreKey::of(&["login attempt", attempt.state.expose()]);
-        let is_first = self.store.put_if_absent(seen, attempt::LIFETIME).await;
-        if !is_first.map_err(LoginError::store)? {
-            return Err(Kind::AttemptReplayed.into());
         }
         self.check_issuer(parts, attempt).await?;
         if let Some(error) = single(parts, "error") {
             return Err(refused_by_provider(&error));
         }
         let code = single(parts, "code").filter(|code| !code.is_empty());
-        let code = code.ok_or(Kind::MalformedCallback)?;
-        let answer = self.exchange(&code, attempt).await?;
-        self.establish(parts, attempt, &answer).await
+        Ok(code.ok_or(Kind::MalformedCallback)?.into_owned())
     }
 
     /// Whether the answer comes from the provider that was asked
@@ -142,12 +262,12 @@ impl RelyingParty {
         }
     }
 
-    /// Spends the code: once, whatever comes of it.
+    /// Spends the code, once.
     async fn exchange(
         &self,
         code: &str,
         attempt: &LoginAttempt,
-    ) -> Result<TokenAnswer, LoginError> {
+    ) -> Result<TokenAnswer, (LoginError, GrantSent)> {
         let mut form = vec![
             ("grant_type", "authorization_code"),
             ("code", code),
@@ -157,19 +277,25 @@ impl RelyingParty {
         for resource in &self.request.resources {
             form.push(("resource", resource));
         }
-        self.provider
-            .grant(&self.client, &form)
-            .await
-            .map_err(|failure| match failure {
-                GrantFailure::Rejected(error) => LoginError::provider(Kind::CodeRejected, error),
-                GrantFailure::Misconfigured(error) => {
-                    LoginError::provider(Kind::Misconfigured, error)
-                }
-                GrantFailure::Unspent(error, after) => {
-                    provider_failed(error).with_retry_after(after.unwrap_or(Duration::from_secs(1)))
-                }
-                GrantFailure::Uncertain(error) => provider_failed(error),
-            })
+        let granted = self.provider.grant(&self.client, &form).await;
+        granted.map_err(|failure| match failure {
+            GrantFailure::Rejected(error) => (
+                LoginError::provider(Kind::CodeRejected, error),
+                GrantSent::Yes,
+            ),
+            GrantFailure::Misconfigured(error) => (
+                LoginError::provider(Kind::Misconfigured, error),
+                GrantSent::Yes,
+            ),
+            GrantFailure::Unspent(error, after) => {
+                let after = after.unwrap_or(Duration::from_secs(1));
+                (
+                    provider_failed(error).with_retry_after(after),
+                    GrantSent::No,
+                )
+            }
+            GrantFailure::Uncertain(error) => (provider_failed(error), GrantSent::Yes),
+        })
     }
 
     /// Judges what came, and makes a session of it: a new one, whatever the browser had before.
@@ -177,8 +303,9 @@ impl RelyingParty {
         &self,
         parts: &Parts,
         attempt: &LoginAttempt,
-        answer: &TokenAnswer,
+        exchanged: &Exchanged,
     ) -> Result<(SessionId, Duration), LoginError> {
+        let Exchanged { answer, marked, .. } = exchanged;
         let now = self.provider.clock().now();
         let id_token = self.judge_id_token(attempt, answer, now).await?;
         let principal = self
@@ -190,8 +317,13 @@ impl RelyingParty {
             return Err(Kind::NoRefreshToken.into());
         }
         let userinfo = self.userinfo(answer, &id_token).await?;
-        let lifetime = token_lifetime(now, answer.expires_in, Some(principal.expires_at()));
-        let access_expires_at = now.saturating_add(lifetime);
+        let exp = Some(principal.expires_at());
+        let lifetime = token_lifetime(now, answer.expires_in, exp);
+        // Sessions are dated by the store's clock from the first generation on.
+        let clock = self.provider.clock();
+        let passed = clock.monotonic().saturating_sub(marked.asked_at);
+        let stored_at = marked.now.saturating_add(passed);
+        let access_expires_at = stored_at.saturating_add(lifetime);
         let tokens = TokenSet {
             issuer: id_token.issuer().to_owned(),
             subject: id_token.subject().to_owned(),
@@ -202,35 +334,57 @@ impl RelyingParty {
             id_token: answer.id_token.clone().ok_or(Kind::IdTokenRefused)?,
             id_claims: id_token.claims_json().to_owned(),
             userinfo,
-            scope: answer.scope.clone(),
-            nonce: id_token.nonce().map(str::to_owned),
-            auth_time: id_token.auth_time().map(UnixTime::as_seconds),
-            signed_in_at: now.as_seconds(),
-            obtained_at: now.as_seconds(),
-        };
+            scope: answer
+                .scope
+                .clone()
+                .unwrap_or_else(|| self.request.scope.clone()),
+            signed_in_at: stored_at.as_seconds(),
+            obtained_at: stored_at.as_seconds(),
+            expired_when_obtained: false,
+        }
+        .with_expiry_seen(exp, now);
+        let refresh_expires_in = answer.refresh_expires_in;
         let (expires_at, ends_at) = if tokens.refresh_token.is_some() {
-            let idle = self.session_expiry(now, access_expires_at, answer.refresh_expires_in);
-            (idle, now.saturating_add(self.lifetimes.absolute).max(idle))
+            let idle = self
+                .lifetimes
+                .idle_end(stored_at, access_expires_at, refresh_expires_in);
+            let absolute = stored_at.saturating_add(self.lifetimes.absolute);
+            (idle, absolute.max(idle))
         } else {
             (access_expires_at, access_expires_at)
         };
         let id = SessionId::random().map_err(no_randomness)?;
         let key = id.store_key();
         let sealed = tokens
-            .seal(&self.sealing(), key, 0)
+            .seal(&self.sessions.opener.sealing, key, 0)
             .map_err(|_| LoginError::from(Kind::Misconfigured))?;
         let renewal = Renewal {
             sealed,
             access_expires_at,
+            refresh_expires_at: refresh_expires_in.map(|left| stored_at.saturating_add(left)),
             expires_at,
         };
-        self.store
-            .create(key, owner(&tokens), Record::new(renewal, ends_at))
+        let owner = owner(&tokens, ends_at);
+        self.sessions
+            .create(key, owner, &Record::new(renewal, ends_at))
             .await
             .map_err(LoginError::store)?;
+        let issued_at = id_token.issued_at();
+        let overtaken = self
+            .signed_out()
+            .was_overtaken(exchanged.last_logout, &owner, issued_at)
+            .await;
+        // Where it cannot be told, the session must not stay either.
+        if !matches!(overtaken, Ok(false)) {
+            self.sessions.forget(key).await;
+            self.sessions
+                .revoker
+                .revoke_behind(tokens.refresh_token.clone());
+            return Err(overtaken.map_or_else(LoginError::store, |_| Kind::SessionEnded.into()));
+        }
         self.forget_former(parts).await;
-        tracing::info!(issuer = tokens.issuer, "somebody signed in");
-        let lifetime = ends_at.as_seconds().saturating_sub(now.as_seconds());
+        tracing::info!(issuer = tokens.issuer, "a user signed in");
+        let lifetime = ends_at.as_seconds().saturating_sub(stored_at.as_seconds());
         Ok((id, Duration::from_secs(lifetime.unsigned_abs())))
     }
 
@@ -280,35 +434,42 @@ impl RelyingParty {
         Ok(Some(claims.to_string()))
     }
 
-    /// The session this browser had before is nobody's now. It is not looked into, and its tokens
-    /// are not revoked: some providers would revoke those of the new one with them.
+    /// The session that this browser had before is of no more use. It is not looked into, and its tokens are not
+    /// revoked: some providers would revoke those of the new one with them.
     async fn forget_former(&self, parts: &Parts) {
-        if let Sent::One(value) = sent(&parts.headers, &self.cookies.session)
+        if let CookieValue::One(value) = sent(&parts.headers, &self.cookies.session)
             && let Some(former) = SessionId::parse(&value)
-            && let Err(error) = self.store.delete(former.store_key()).await
         {
-            tracing::warn!(error = %Chain(&error), "a browser's former session stays until it expires");
+            self.sessions.forget(former.store_key()).await;
         }
     }
 }
 
+/// What came for a code.
+struct Exchanged {
+    answer: TokenAnswer,
+    marked: Marked,
+    /// The last logout by the provider that was known when the code was sent.
+    last_logout: Option<Tag>,
+}
+
+/// Whether a code was, or may have been, looked at by the provider.
+enum GrantSent {
+    Yes,
+    No,
+}
+
 /// What back-channel logout finds the session by.
-fn owner(tokens: &TokenSet) -> Owner {
+fn owner(tokens: &TokenSet, ends_at: UnixTime) -> Owner {
+    let sid = tokens.sid.as_deref();
     Owner {
         subject: subject_key(&tokens.issuer, &tokens.subject),
-        session: tokens
-            .sid
-            .as_ref()
-            .map(|sid| session_key(&tokens.issuer, sid)),
+        session: sid.map_or_else(
+            || sessionless_key(&tokens.issuer, &tokens.subject),
+            |sid| session_key(&tokens.issuer, sid),
+        ),
+        ends_at,
     }
-}
-
-pub(crate) fn subject_key(issuer: &str, subject: &str) -> StoreKey {
-    StoreKey::of(&["subject", issuer, subject])
-}
-
-pub(crate) fn session_key(issuer: &str, sid: &str) -> StoreKey {
-    StoreKey::of(&["session", issuer, sid])
 }
 
 /// The error codes of RFC 6749 §4.1.2.1 and OpenID Connect Core §3.1.2.6. The rest of what the

@@ -1,6 +1,40 @@
-//! Signing in: to the provider and back.
+//! Signing in: to the provider, and back with a session.
 
 pub(crate) mod attempt;
 pub(crate) mod callback;
 pub(crate) mod loop_breaker;
+pub(crate) mod request;
 pub(crate) mod start;
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use crate::login::browser::cookie::CookieNames;
+use crate::login::browser::site::Site;
+use crate::login::sessions::Sessions;
+use crate::login::sessions::renewals::Lifetimes;
+use crate::login::sign_in::request::{AuthorizationRequest, OfflineAccess};
+use crate::provider::{Client, Provider};
+use crate::token_bucket::TokenBucket;
+use crate::verify::Verifier;
+use crate::verify::id_token::IdTokenVerifier;
+
+/// Signs browsers in.
+pub(crate) struct SignIn {
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) provider: Provider,
+    pub(crate) client: Client,
+    pub(crate) verifier: Verifier,
+    pub(crate) id_tokens: IdTokenVerifier,
+    pub(crate) site: Arc<Site>,
+    pub(crate) cookies: Arc<CookieNames>,
+    pub(crate) request: AuthorizationRequest,
+    pub(crate) lifetimes: Lifetimes,
+    pub(crate) offline: OfflineAccess,
+    pub(crate) with_userinfo: bool,
+    /// Bounds the codes that are exchanged at once.
+    pub(crate) codes: Semaphore,
+    /// Bounds what is logged about codes that the provider rejects.
+    pub(crate) rejected_codes: TokenBucket,
+}

@@ -1,35 +1,33 @@
 //! Signing in, the way to the provider
 //! ([OpenID Connect Core §3.1.2](https://openid.net/specs/openid-connect-core-1_0.html#AuthorizationEndpoint)).
 
-use std::borrow::Cow;
-
 use http::HeaderValue;
 use http::request::Parts;
-use url::form_urlencoded;
 
 use crate::clock::UnixTime;
-use crate::error::{Chain, LoginError, LoginErrorKind as Kind, ProviderError, ProviderErrorKind};
-use crate::login::browser::cookie::{Sent, sent};
-use crate::login::browser::page::Page;
-use crate::login::browser::reply::Reply;
+use crate::error::{LoginError, LoginErrorKind as Kind};
+use crate::login::browser::cookie::{CookieValue, open_cookie, seal_cookie, sent};
+use crate::login::browser::query::single;
+use crate::login::browser::reply::{Reply, no_randomness, provider_failed};
 use crate::login::browser::return_path::ReturnPath;
-use crate::login::browser::site::{is_navigation, wants_html};
-use crate::login::relying_party::{PassedParameter, RelyingParty};
+use crate::login::browser::site::is_navigation;
 use crate::login::sessions::seal::Purpose;
-use crate::login::sign_in::attempt::{self, LoginAttempt, open_cookie, seal_cookie};
+use crate::login::sign_in::SignIn;
+use crate::login::sign_in::attempt::{self, LoginAttempt};
 use crate::login::sign_in::loop_breaker::SignInHistory;
+use crate::login::sign_in::request::PassedParameter;
 use crate::observe;
 
 /// Cookies cleared by one answer, so that all of it stays below what proxies take.
 const MOST_CLEARED: usize = 2;
 
-impl RelyingParty {
+impl SignIn {
     /// Sends the browser to the provider.
     pub(crate) async fn start(&self, parts: &Parts) -> Reply {
         let return_path = self.return_path(parts);
         match self.try_start(parts, &return_path).await {
             Ok(reply) => reply,
-            Err(error) => self.tell(parts, error, &return_path),
+            Err(error) => self.site.tell(parts, error, &return_path),
         }
     }
 
@@ -83,8 +81,13 @@ impl RelyingParty {
             .await
             .map_err(provider_failed)?;
         let name = self.cookies.attempt(attempt.state.expose());
-        let sealed = seal_cookie(&self.sealing(), Purpose::LoginAttempt, &name, &attempt)
-            .map_err(|_| LoginError::from(Kind::Misconfigured))?;
+        let sealed = seal_cookie(
+            &self.sessions.opener.sealing,
+            Purpose::LoginAttempt,
+            &name,
+            &attempt,
+        )
+        .map_err(|_| LoginError::from(Kind::Misconfigured))?;
         Ok(Reply::see_other(url.as_str())
             .with_cookie(self.cookies.set(&name, &sealed, attempt::LIFETIME))
             .with_cookies(self.surplus_attempts(parts, now)))
@@ -127,8 +130,12 @@ impl RelyingParty {
         let mut running = Vec::new();
         let mut surplus = Vec::new();
         for (name, value) in self.cookies.attempts(&parts.headers) {
-            let attempt: Option<LoginAttempt> =
-                open_cookie(&self.sealing(), Purpose::LoginAttempt, &name, &value);
+            let attempt: Option<LoginAttempt> = open_cookie(
+                &self.sessions.opener.sealing,
+                Purpose::LoginAttempt,
+                &name,
+                &value,
+            );
             match attempt {
                 Some(attempt) if !attempt.is_expired(now) => {
                     running.push((attempt.started_at, name));
@@ -157,70 +164,14 @@ impl RelyingParty {
     pub(crate) fn history(&self, parts: &Parts) -> SignInHistory {
         let name = &self.cookies.history;
         match sent(&parts.headers, name) {
-            Sent::One(value) => open_cookie(&self.sealing(), Purpose::SignInHistory, name, &value),
+            CookieValue::One(value) => open_cookie(
+                &self.sessions.opener.sealing,
+                Purpose::SignInHistory,
+                name,
+                &value,
+            ),
             _ => None,
         }
         .unwrap_or_default()
-    }
-
-    /// An answer that says what is the matter.
-    pub(crate) fn tell(&self, parts: &Parts, error: LoginError, back_to: &ReturnPath) -> Reply {
-        tell_log(&error);
-        let is_html = is_navigation(parts) || wants_html(&parts.headers);
-        let sign_in = self.sign_in_path(back_to);
-        Reply::page(Page::new(error, is_html, Some(sign_in)))
-    }
-
-    /// The local address that signs in and comes back here.
-    pub(crate) fn sign_in_path(&self, back_to: &ReturnPath) -> String {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.append_pair("return_to", back_to.as_str());
-        format!("{}?{}", self.site.paths.start, query.finish())
-    }
-}
-
-pub(crate) fn values<'a>(parts: &'a Parts, name: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
-    form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
-        .filter_map(move |(found, value)| (found == name).then_some(value))
-}
-
-/// The value of a parameter that stands in the query once.
-pub(crate) fn single<'a>(parts: &'a Parts, name: &'a str) -> Option<Cow<'a, str>> {
-    let mut values = values(parts, name);
-    let first = values.next()?;
-    values.next().is_none().then_some(first)
-}
-
-pub(crate) fn provider_failed(error: ProviderError) -> LoginError {
-    let kind = match error.kind() {
-        ProviderErrorKind::InvalidAnswer => Kind::TokenRefused,
-        kind if kind.is_configuration() => Kind::Misconfigured,
-        _ => Kind::ProviderUnavailable,
-    };
-    LoginError::provider(kind, error)
-}
-
-pub(crate) fn no_randomness(_: crate::secret::NoRandomness) -> LoginError {
-    Kind::StoreUnavailable.into()
-}
-
-/// Loud where a setting must change; whatever a stranger can cause is quiet.
-fn tell_log(error: &LoginError) {
-    let (kind, remedy) = (error.kind().as_str(), error.remedy());
-    let error_chain = Chain(error);
-    match error.kind() {
-        Kind::UnusableToken
-        | Kind::TokenRefused
-        | Kind::NoRefreshToken
-        | Kind::Misconfigured
-        | Kind::IdTokenRefused
-        | Kind::UserInfoRefused
-        | Kind::CodeRejected => {
-            tracing::warn!(kind, error = %error_chain, remedy, "a sign-in or session failed");
-        }
-        Kind::ProviderUnavailable | Kind::StoreUnavailable => {
-            tracing::warn!(kind, error = %error_chain, "a sign-in or session has to wait");
-        }
-        _ => tracing::debug!(kind, error = %error_chain, "a browser was refused"),
     }
 }

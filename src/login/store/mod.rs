@@ -1,123 +1,185 @@
-//! Where sessions live. A store is a small seam: each operation is one atomic, linearizable step that
-//! returns what came of it, so that nobody reads again to make sure.
+//! Where sessions live.
+//!
+//! A store keeps opaque bytes under a key, beside a tag that the writer of the bytes chose at random. It
+//! changes them by compare-and-swap alone, so that what the bytes mean is decided in one place, whatever
+//! the store.
 
+mod key;
 mod memory;
+pub(crate) mod near_cache;
 #[cfg(feature = "redis")]
 mod redis;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
+use std::sync::Arc;
 
+use bytes::Bytes;
+
+pub use self::key::{StoreKey, Tag};
 pub use self::memory::MemoryStore;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
 
 use crate::clock::UnixTime;
 use crate::error::StoreError;
-use crate::login::sessions::id::StoreKey;
-use crate::login::sessions::record::{
-    Fence, FenceOutcome, LeaseOutcome, Record, Renewal, Settlement,
-};
 
-/// What a store's operation comes to.
+/// The answer to an operation of a store.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// Completes when a session may have changed.
 pub type ChangeFuture<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
+/// Called with the key of a session that another process may have changed; with `None` if any session may
+/// have changed unnoticed.
+pub type ChangeListener = Box<dyn Fn(Option<StoreKey>) + Send + Sync>;
+
+/// A record as a store keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "stores make it")]
+pub struct StoredRecord {
+    /// What the record holds. A store does not look into it.
+    pub bytes: Bytes,
+    /// Chosen at random by whoever wrote the bytes. No two writes share one.
+    pub tag: Tag,
+    /// From this time on the record counts as absent.
+    pub expires_at: UnixTime,
+}
+
 /// A record, and the time by the store's clock at which it was so.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "made by stores")]
-pub struct Stored<T> {
-    /// What the operation came to.
-    pub outcome: T,
-    /// The record as it now is.
-    pub record: Record,
+#[expect(clippy::exhaustive_structs, reason = "stores make it")]
+pub struct Loaded {
+    /// The record.
+    pub record: StoredRecord,
     /// The store's time.
     pub now: UnixTime,
 }
 
-impl<T> Stored<T> {
-    /// The record and the time alone.
-    pub(super) fn without_outcome(self) -> Stored<()> {
-        Stored {
-            outcome: (),
-            record: self.record,
-            now: self.now,
-        }
-    }
+/// The answer to a [`swap`](SessionStore::swap).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "stores make it")]
+pub enum Swapped {
+    /// The new record stands.
+    Done,
+    /// Another record stands there: this one. If it has the tag of the new record, an earlier call wrote it
+    /// and its answer was lost.
+    Conflict(Loaded),
+    /// There is no record, or it has expired.
+    Gone,
 }
 
-/// Whose session it is: what back-channel logout finds it by
+/// What a session is listed under, so that a logout by the provider finds it
 /// ([OpenID Connect Back-Channel Logout §2.7](https://openid.net/specs/openid-connect-backchannel-1_0.html#BCActions)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(clippy::exhaustive_structs, reason = "made by whoever signs in")]
+#[expect(clippy::exhaustive_structs, reason = "callers make it")]
 pub struct Owner {
     /// The key of issuer and subject.
     pub subject: StoreKey,
-    /// The key of issuer and the provider's session, where the provider names one.
-    pub session: Option<StoreKey>,
+    /// The key of issuer and the provider's session; where the provider names none, that of all such sessions
+    /// of the subject.
+    pub session: StoreKey,
+    /// The latest end of the session: it need not be listed for longer.
+    pub ends_at: UnixTime,
 }
 
-/// Keeps sessions. What it must do is written down as tests: `testing::store_suite`.
+/// One of the two lists of an [`Owner`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "stores match on it")]
+pub enum OwnedBy {
+    /// The sessions of this subject.
+    Subject(StoreKey),
+    /// The sessions that began with this session of the provider.
+    Session(StoreKey),
+}
+
+/// Keeps sessions. `testing::store_suite` holds a store against all of this.
 ///
-/// Time is the store's own. A session that has expired is not there.
+/// Each operation is one atomic, linearizable step. Time is the store's own. A record that has expired is
+/// absent. A store answers within two seconds, or with an error of kind
+/// [`Unavailable`](crate::error::StoreErrorKind::Unavailable).
 pub trait SessionStore: Send + Sync + 'static {
-    /// Puts a new session under a key nobody has used.
-    fn create(&self, key: StoreKey, owner: Owner, record: Record) -> StoreFuture<'_, ()>;
-
-    /// The session.
-    fn load(&self, key: StoreKey) -> StoreFuture<'_, Option<Stored<()>>>;
-
-    /// [`Record::try_lease`] in one step.
-    fn try_lease(
+    /// Adds a record under a key that was not used before, lists it under its owner if it has one, and returns
+    /// the store's time. From before the record can be loaded, [`find`](Self::find) names its key. Where a
+    /// record with the same tag stands already, an earlier call wrote it, and the answer is the same.
+    ///
+    /// # Errors
+    /// Of kind [`Taken`](crate::error::StoreErrorKind::Taken) if another record stands under the key.
+    fn create(
         &self,
         key: StoreKey,
-        generation: u64,
-        lease: Duration,
-    ) -> StoreFuture<'_, Option<Stored<LeaseOutcome>>>;
+        owner: Option<Owner>,
+        record: StoredRecord,
+    ) -> StoreFuture<'_, UnixTime>;
 
-    /// [`Record::commit`] in one step.
-    fn commit(
-        &self,
-        key: StoreKey,
-        fence: Fence,
-        generation: u64,
-        renewal: Renewal,
-    ) -> StoreFuture<'_, Option<Stored<FenceOutcome>>>;
+    /// The record under this key.
+    fn load(&self, key: StoreKey) -> StoreFuture<'_, Option<Loaded>>;
 
-    /// [`Record::settle`] in one step.
-    fn settle(
-        &self,
-        key: StoreKey,
-        fence: Fence,
-        settlement: Settlement,
-    ) -> StoreFuture<'_, Option<Stored<FenceOutcome>>>;
+    /// Puts `next` in the place of the record with the tag `expected`. Its owner stays.
+    fn swap(&self, key: StoreKey, expected: Tag, next: StoredRecord) -> StoreFuture<'_, Swapped>;
 
-    /// Ends the session, and returns it so that its tokens can be revoked.
-    fn delete(&self, key: StoreKey) -> StoreFuture<'_, Option<Record>>;
+    /// Removes a record, and returns it so that its tokens can be revoked.
+    fn delete(&self, key: StoreKey) -> StoreFuture<'_, Option<StoredRecord>>;
 
-    /// Ends every session of this subject.
-    fn delete_by_subject(&self, subject: StoreKey) -> StoreFuture<'_, Vec<(StoreKey, Record)>>;
+    /// The keys listed there. Some may have no record any more.
+    fn find(&self, owner: OwnedBy) -> StoreFuture<'_, Vec<StoreKey>>;
 
-    /// Ends every session that began with this session of the provider.
-    fn delete_by_session(&self, session: StoreKey) -> StoreFuture<'_, Vec<(StoreKey, Record)>>;
-
-    /// Remembers a key for so long, and tells whether it was new.
-    fn put_if_absent(&self, key: StoreKey, lifetime: Duration) -> StoreFuture<'_, bool>;
-
-    /// Completes when somebody may have changed the session since this was called, so that whoever
-    /// waits for another replica need not ask often. A store that hears nothing never completes,
-    /// which is the default; callers ask again after a while in any case.
+    /// Completes when the record may have changed since this was called, so that a caller who waits for
+    /// another replica need not ask often. Default: never completes; callers ask again after a while in any
+    /// case.
     fn changed(&self, key: StoreKey) -> ChangeFuture<'_> {
         let _ = key;
         Box::pin(std::future::pending())
     }
 
-    /// Whether other processes see the same sessions. Default: they do, so that what seals them must
-    /// be known to all.
+    /// Calls `listener` for each change that another process may have made, for as long as the store lives.
+    /// Default: never; records kept in memory are then as old as the near cache allows.
+    fn on_change(&self, listener: ChangeListener) {
+        drop(listener);
+    }
+
+    /// Whether other processes see the same sessions. Default: yes. The secrets that seal them must then be
+    /// the same everywhere.
     fn is_shared(&self) -> bool {
         true
+    }
+}
+
+impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
+    fn create(
+        &self,
+        key: StoreKey,
+        owner: Option<Owner>,
+        record: StoredRecord,
+    ) -> StoreFuture<'_, UnixTime> {
+        (**self).create(key, owner, record)
+    }
+
+    fn load(&self, key: StoreKey) -> StoreFuture<'_, Option<Loaded>> {
+        (**self).load(key)
+    }
+
+    fn swap(&self, key: StoreKey, expected: Tag, next: StoredRecord) -> StoreFuture<'_, Swapped> {
+        (**self).swap(key, expected, next)
+    }
+
+    fn delete(&self, key: StoreKey) -> StoreFuture<'_, Option<StoredRecord>> {
+        (**self).delete(key)
+    }
+
+    fn find(&self, owner: OwnedBy) -> StoreFuture<'_, Vec<StoreKey>> {
+        (**self).find(owner)
+    }
+
+    fn changed(&self, key: StoreKey) -> ChangeFuture<'_> {
+        (**self).changed(key)
+    }
+
+    fn on_change(&self, listener: ChangeListener) {
+        (**self).on_change(listener);
+    }
+
+    fn is_shared(&self) -> bool {
+        (**self).is_shared()
     }
 }

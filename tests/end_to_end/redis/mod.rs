@@ -6,6 +6,5 @@ mod kills;
 mod near_cache;
 mod proxy;
 mod replicas;
-mod scripts;
 mod server;
 mod suite;

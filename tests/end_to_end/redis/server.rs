@@ -5,7 +5,7 @@ use std::process::Command;
 
 use bytes::Bytes;
 use redis::{Commands, Value};
-use tower_oidc::login::{Owner, Record, RedisStore, Renewal, SessionId, StoreKey};
+use tower_oidc::login::{Owner, RedisStore, SessionId, StoreKey, StoredRecord, Tag};
 use tower_oidc::{Clock, SystemClock, UnixTime};
 
 use crate::programs::Program;
@@ -165,17 +165,20 @@ pub(super) fn random_key() -> StoreKey {
 pub(super) fn owner() -> Owner {
     Owner {
         subject: random_key(),
-        session: None,
+        session: random_key(),
+        ends_at: later(),
     }
 }
 
-/// A session of a hundred seconds.
-pub(super) fn record() -> Record {
-    let later = now().saturating_add(std::time::Duration::from_secs(100));
-    let renewal = Renewal {
-        sealed: Bytes::from_static(b"sealed"),
-        access_expires_at: later,
-        expires_at: later,
-    };
-    Record::new(renewal, later)
+/// A record of a hundred seconds.
+pub(super) fn record(bytes: &'static [u8]) -> StoredRecord {
+    StoredRecord {
+        bytes: Bytes::from_static(bytes),
+        tag: Tag::random().unwrap(),
+        expires_at: later(),
+    }
+}
+
+fn later() -> UnixTime {
+    now().saturating_add(std::time::Duration::from_secs(100))
 }

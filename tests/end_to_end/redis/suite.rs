@@ -33,10 +33,9 @@ async fn agreed(store: impl Fn() -> RedisStore) -> RedisStore {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server; the full test run brings it"]
-async fn d14_one_server_passes_the_suite_with_and_without_a_near_cache() {
+async fn d14_one_server_passes_the_suite() {
     let redis = Redis::start(&[]);
     passes_the_suite(redis.store()).await;
-    passes_the_suite(redis.store().without_near_cache()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,16 +2,29 @@ use std::collections::HashSet;
 
 use super::*;
 
-const LEASE: Duration = Duration::from_secs(15);
+const LEASE: Duration = Duration::from_secs(20);
 
 fn at(seconds: i64) -> UnixTime {
     UnixTime::from_seconds(seconds)
+}
+
+fn tag(number: u8) -> Tag {
+    Tag::from_bytes([number; 16])
+}
+
+fn request(fence: u8) -> LeaseRequest {
+    LeaseRequest {
+        fence: tag(fence),
+        length: LEASE,
+        grace: Duration::ZERO,
+    }
 }
 
 fn renewal(token: u8, access_expires_at: i64) -> Renewal {
     Renewal {
         sealed: Bytes::copy_from_slice(&[token]),
         access_expires_at: at(access_expires_at),
+        refresh_expires_at: None,
         expires_at: at(1_000_000),
     }
 }
@@ -20,27 +33,25 @@ fn fresh() -> Record {
     Record::new(renewal(0, 100), at(500_000))
 }
 
-fn leased(record: &mut Record, now: i64) -> Fence {
+fn lease(record: &mut Record, now: i64, fence: u8) -> LeaseOutcome {
     let generation = record.generation;
-    match record.try_lease(at(now), generation, LEASE) {
-        LeaseOutcome::Leased(fence) => fence,
-        other => panic!("{other:?}"),
-    }
+    record.try_lease(at(now), generation, &request(fence))
+}
+
+fn leased(now: i64, fence: u8) -> Record {
+    let mut record = fresh();
+    assert_eq!(lease(&mut record, now, fence), LeaseOutcome::Leased);
+    record
 }
 
 #[test]
 fn rt_01_one_task_has_the_lease_and_the_others_wait() {
-    let mut record = fresh();
-    let fence = leased(&mut record, 0);
-    assert_eq!(
-        record.try_lease(at(1), 0, LEASE),
-        LeaseOutcome::Busy(at(15))
-    );
-    assert_eq!(
-        record.commit(at(2), fence, 0, renewal(1, 200)),
-        FenceOutcome::Done
-    );
-    assert_eq!(record.try_lease(at(3), 0, LEASE), LeaseOutcome::Newer);
+    let mut record = leased(0, 1);
+    assert_eq!(lease(&mut record, 1, 2), LeaseOutcome::Busy(at(20)));
+    let committed = record.commit(at(2), tag(1), 0, &renewal(1, 200));
+    assert_eq!(committed, FenceOutcome::Done);
+    let outcome = record.try_lease(at(3), 0, &request(2));
+    assert_eq!(outcome, LeaseOutcome::Newer);
     assert_eq!((record.generation, record.sealed[0]), (1, 1));
     assert_eq!(
         record.expires_at,
@@ -51,87 +62,167 @@ fn rt_01_one_task_has_the_lease_and_the_others_wait() {
 
 #[test]
 fn f30_a_late_commit_counts_until_a_probe_has_begun() {
-    let mut record = fresh();
-    let fence = leased(&mut record, 0);
-    assert_eq!(
-        record.try_lease(at(20), 0, LEASE),
-        LeaseOutcome::Later(at(100))
-    );
+    let mut record = leased(0, 1);
+    assert_eq!(lease(&mut record, 21, 2), LeaseOutcome::Later(at(100)));
     assert!(matches!(record.state, RefreshState::Suspect { .. }));
     let mut late = record.clone();
-    assert_eq!(
-        late.commit(at(30), fence, 0, renewal(1, 200)),
-        FenceOutcome::Done
-    );
+    let committed = late.commit(at(30), tag(1), 0, &renewal(1, 200));
+    assert_eq!(committed, FenceOutcome::Done);
     assert_eq!(late.state, RefreshState::Idle);
 
-    // The access token is dead: one probe, and the old fence counts no more.
-    let probe = leased(&mut record, 100);
-    assert!(probe > fence);
-    assert_eq!(
-        record.commit(at(101), fence, 0, renewal(1, 200)),
-        FenceOutcome::Stale
-    );
+    // The access token is dead: a probe, and the old fence counts no more.
+    assert_eq!(lease(&mut record, 100, 2), LeaseOutcome::Leased);
+    let committed = record.commit(at(101), tag(1), 0, &renewal(1, 200));
+    assert_eq!(committed, FenceOutcome::Stale);
     let mut rejected = record.clone();
-    let ended = Settlement::Ended(EndReason::Rejected);
-    assert_eq!(rejected.settle(at(102), probe, ended), FenceOutcome::Done);
+    let settled = rejected.settle(at(102), tag(2), Settlement::Rejected);
+    assert_eq!(settled, FenceOutcome::Done);
     assert_eq!(rejected.state, RefreshState::Dead(EndReason::RotationLost));
+    let committed = record.commit(at(102), tag(2), 0, &renewal(1, 200));
+    assert_eq!(committed, FenceOutcome::Done);
+}
+
+#[test]
+fn d7_a_doubt_begins_when_it_is_written_and_is_probed_three_seconds_later() {
+    // The store was away for long: nobody could write that the lease has ended.
+    let mut record = leased(0, 1);
+    assert_eq!(lease(&mut record, 500, 2), LeaseOutcome::Later(at(503)));
+    assert_eq!(lease(&mut record, 502, 2), LeaseOutcome::Later(at(503)));
+    let mut late = record.clone();
+    let committed = late.commit(at(502), tag(1), 0, &renewal(1, 900));
+    assert_eq!(committed, FenceOutcome::Done, "the leader comes first");
+    assert_eq!(lease(&mut record, 503, 2), LeaseOutcome::Leased);
+}
+
+#[test]
+fn d7_uncertain_probes_never_end_a_session_and_their_pauses_grow() {
+    let mut record = leased(0, 1);
+    record.settle(at(1), tag(1), Settlement::Uncertain);
+    assert_eq!(lease(&mut record, 2, 2), LeaseOutcome::Later(at(100)));
+    let mut now = 100;
+    let mut pauses = Vec::new();
+    for fence in 2..12 {
+        assert_eq!(lease(&mut record, now, fence), LeaseOutcome::Leased);
+        // Every other one is never heard of again.
+        if fence % 2 == 0 {
+            record.settle(at(now), tag(fence), Settlement::Uncertain);
+        } else {
+            now += 20;
+        }
+        let LeaseOutcome::Later(next) = lease(&mut record, now, 99) else {
+            panic!("no pause");
+        };
+        pauses.push(next.as_seconds() - now);
+        now = next.as_seconds();
+    }
+    assert_eq!(pauses, [5, 10, 20, 40, 60, 60, 60, 60, 60, 60]);
+    // And then the provider is well again.
+    assert_eq!(lease(&mut record, now, 50), LeaseOutcome::Leased);
+    let committed = record.commit(at(now), tag(50), 0, &renewal(1, now + 100));
+    assert_eq!(committed, FenceOutcome::Done);
+}
+
+#[test]
+fn d7_within_the_providers_grace_a_probe_does_not_wait_for_the_access_token() {
+    let graced = |fence| LeaseRequest {
+        grace: Duration::from_secs(30),
+        ..request(fence)
+    };
+    let mut record = leased(0, 1);
+    record.settle(at(10), tag(1), Settlement::Uncertain);
+    let mut soon = record.clone();
+    let outcome = soon.try_lease(at(11), 0, &graced(2));
+    assert_eq!(outcome, LeaseOutcome::Later(at(13)), "the pause is kept");
+    let outcome = soon.try_lease(at(13), 0, &graced(2));
+    assert_eq!(outcome, LeaseOutcome::Leased);
+    let outcome = record.try_lease(at(30), 0, &graced(2));
+    assert_eq!(outcome, LeaseOutcome::Later(at(100)), "the grace has ended");
+
+    // The leader itself needs no pause, and counts from its first lease.
+    let mut record = leased(0, 1);
+    let again = record.lease_again(at(10), tag(1), &graced(2));
+    assert_eq!(again, FenceOutcome::Done);
+    assert_eq!(lease(&mut record, 11, 3), LeaseOutcome::Busy(at(30)));
+    let stale = record.lease_again(at(11), tag(1), &graced(4));
+    assert_eq!(stale, FenceOutcome::Stale);
+    record.settle(at(12), tag(2), Settlement::Uncertain);
+    let outcome = record.try_lease(at(40), 0, &graced(3));
     assert_eq!(
-        record.commit(at(102), probe, 0, renewal(1, 200)),
-        FenceOutcome::Done
+        outcome,
+        LeaseOutcome::Later(at(100)),
+        "30 seconds after the first lease"
     );
 }
 
 #[test]
 fn rt_06_a_rejected_token_is_never_spent_again() {
-    let mut record = fresh();
-    let fence = leased(&mut record, 0);
-    record.settle(at(1), fence, Settlement::Ended(EndReason::Rejected));
+    let mut record = leased(0, 1);
+    record.settle(at(1), tag(1), Settlement::Rejected);
     for now in 2..1_000 {
-        let outcome = record.try_lease(at(now), 0, LEASE);
+        let outcome = lease(&mut record, now, 2);
         assert_eq!(outcome, LeaseOutcome::Dead(EndReason::Rejected));
     }
-    assert_eq!(
-        record.commit(at(3), fence, 0, renewal(1, 200)),
-        FenceOutcome::Stale
-    );
+    let committed = record.commit(at(3), tag(1), 0, &renewal(1, 200));
+    assert_eq!(committed, FenceOutcome::Stale);
 }
 
 #[test]
 fn rt_08_an_unspent_token_is_tried_again_when_the_provider_said() {
-    let mut record = fresh();
-    let fence = leased(&mut record, 0);
-    record.settle(at(1), fence, Settlement::Unspent(at(30)));
-    assert_eq!(
-        record.try_lease(at(29), 0, LEASE),
-        LeaseOutcome::Later(at(30))
-    );
+    let mut record = leased(0, 1);
+    record.settle(at(1), tag(1), Settlement::Unspent(at(30)));
+    assert_eq!(record.failures, 1);
+    assert_eq!(lease(&mut record, 29, 2), LeaseOutcome::Later(at(30)));
+    assert_eq!(lease(&mut record, 30, 2), LeaseOutcome::Leased);
+    record.commit(at(31), tag(2), 0, &renewal(1, 200));
+    assert_eq!(record.failures, 0);
+    // A probe that was certainly not sent leaves the doubt as it was.
+    let mut record = leased(0, 1);
+    record.settle(at(1), tag(1), Settlement::Uncertain);
+    assert_eq!(lease(&mut record, 100, 2), LeaseOutcome::Leased);
+    record.settle(at(101), tag(2), Settlement::Unspent(at(110)));
     assert!(matches!(
-        record.try_lease(at(30), 0, LEASE),
-        LeaseOutcome::Leased(_)
+        record.state,
+        RefreshState::Suspect { probes: 0, .. }
     ));
+    assert_eq!(lease(&mut record, 110, 3), LeaseOutcome::Leased);
+    // The news of a leader whose lease ended meanwhile still count.
+    let mut record = leased(0, 1);
+    lease(&mut record, 21, 2);
+    record.settle(at(22), tag(1), Settlement::Unspent(at(22)));
+    assert_eq!(record.state, RefreshState::Idle);
 }
 
 #[test]
-fn a_second_lost_answer_is_the_end() {
-    let mut record = fresh();
-    let fence = leased(&mut record, 0);
-    record.settle(at(1), fence, Settlement::Uncertain);
-    let probe = leased(&mut record, 100);
-    let mut lost = record.clone();
-    lost.settle(at(101), probe, Settlement::Uncertain);
-    assert_eq!(lost.state, RefreshState::Dead(EndReason::RotationLost));
-    // A probe that never came back is the same, once somebody asks.
-    let outcome = record.try_lease(at(200), 0, LEASE);
-    assert_eq!(outcome, LeaseOutcome::Dead(EndReason::RotationLost));
-    // One that was certainly not sent leaves the doubt as it was.
-    let mut record = fresh();
-    let fence = leased(&mut record, 0);
-    record.settle(at(1), fence, Settlement::Uncertain);
-    let probe = leased(&mut record, 100);
-    record.settle(at(101), probe, Settlement::Unspent(at(110)));
-    assert!(matches!(record.state, RefreshState::Suspect { .. }));
-    leased(&mut record, 110);
+fn d7_another_identity_ends_the_session_under_any_lease() {
+    let mut record = leased(0, 1);
+    record.commit(at(1), tag(1), 0, &renewal(1, 200));
+    // Another replica refreshes what came of it.
+    record.try_lease(at(2), 1, &request(2));
+    record.end(1, EndReason::IdentityChanged);
+    let dead = RefreshState::Dead(EndReason::IdentityChanged);
+    assert_eq!(record.state, dead);
+    let committed = record.commit(at(3), tag(2), 1, &renewal(2, 300));
+    assert_eq!(committed, FenceOutcome::Stale);
+    record.end(1, EndReason::Rejected);
+    assert_eq!(record.state, dead, "the first reason stays");
+}
+
+#[test]
+fn d7_a_clock_that_was_set_back_holds_nothing_up_for_longer_than_a_lease() {
+    let mut record = leased(1_000, 1);
+    assert_eq!(lease(&mut record, 760, 2), LeaseOutcome::Busy(at(780)));
+    assert_eq!(lease(&mut record, 780, 2), LeaseOutcome::Later(at(783)));
+
+    let mut record = leased(1_000, 1);
+    record.settle(at(1_000), tag(1), Settlement::Uncertain);
+    assert_eq!(lease(&mut record, 760, 2), LeaseOutcome::Later(at(763)));
+
+    let mut record = leased(2_000, 1);
+    record.settle(at(2_000), tag(1), Settlement::Unspent(at(2_060)));
+    assert_eq!(lease(&mut record, 1_000, 2), LeaseOutcome::Leased);
+    // Seconds of difference between machines are no reason.
+    let mut record = leased(1_000, 1);
+    assert_eq!(lease(&mut record, 997, 2), LeaseOutcome::Busy(at(1_020)));
 }
 
 /// A provider that rotates and takes any reuse for theft.
@@ -155,26 +246,35 @@ impl Provider {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// What a task has seen of the record: the compare-and-swap takes it only if it is still so.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Seen {
+    record: Record,
+    version: u8,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Change {
+    Lease,
+    Commit(u8),
+    Settle(Settlement),
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
 enum Worker {
     Ready {
         rounds: u8,
     },
-    Loaded {
+    /// It decided what to change by what it has seen, and swaps it in next.
+    Swapping {
         rounds: u8,
         generation: u64,
+        seen: Seen,
+        change: Change,
     },
     Holding {
         rounds: u8,
-        generation: u64,
-        fence: Fence,
-        token: u8,
-    },
-    Answered {
-        rounds: u8,
-        generation: u64,
-        fence: Fence,
-        answer: Option<u8>,
+        seen: Seen,
     },
     Gone,
 }
@@ -184,6 +284,7 @@ struct World {
     now: i64,
     /// `None` after a sign-out.
     record: Option<Record>,
+    version: u8,
     was_deleted: bool,
     provider: Provider,
     workers: Vec<Worker>,
@@ -195,12 +296,14 @@ impl World {
     /// Every world that one step of anybody can make of this one.
     fn steps(&self) -> Vec<Self> {
         let mut next = Vec::new();
-        if self.now < 150 {
-            // Leases pass, and then the access token.
+        if self.now < 120 {
+            // Leases end, and then the access token.
             let mut later = self.clone();
-            later.now += 20;
-            let holds = |worker: &Worker| {
-                matches!(worker, Worker::Holding { .. } | Worker::Answered { .. })
+            later.now += 60;
+            let holds = |worker: &Worker| match worker {
+                Worker::Holding { .. } => true,
+                Worker::Swapping { change, .. } => *change != Change::Lease,
+                _ => false,
             };
             later.has_fault |= self.workers.iter().any(holds);
             next.push(later);
@@ -217,99 +320,128 @@ impl World {
         next
     }
 
+    fn seen(&self) -> Option<Seen> {
+        Some(Seen {
+            record: self.record.clone()?,
+            version: self.version,
+        })
+    }
+
     fn step_of(&self, index: usize, next: &mut Vec<Self>) {
+        let fence = tag(u8::try_from(index).unwrap() + 1);
         let mut become_worker = |worker: Worker, change: &dyn Fn(&mut Self)| {
             let mut world = self.clone();
             change(&mut world);
             world.workers[index] = worker;
             next.push(world);
         };
-        let now = at(self.now);
         let after = |rounds: u8| match rounds {
             0 => Worker::Gone,
             rounds => Worker::Ready { rounds: rounds - 1 },
         };
-        match self.workers[index] {
+        match self.workers[index].clone() {
             Worker::Gone => {}
-            Worker::Ready { rounds } => match &self.record {
+            Worker::Ready { rounds } => match self.seen() {
                 None => become_worker(Worker::Gone, &|_| {}),
-                Some(record) => {
-                    let generation = record.generation;
-                    become_worker(Worker::Loaded { rounds, generation }, &|_| {});
-                }
+                Some(seen) => become_worker(
+                    Worker::Swapping {
+                        rounds,
+                        generation: seen.record.generation,
+                        seen,
+                        change: Change::Lease,
+                    },
+                    &|_| {},
+                ),
             },
-            Worker::Loaded { rounds, generation } => {
-                let Some(mut record) = self.record.clone() else {
+            Worker::Swapping {
+                rounds,
+                generation,
+                seen,
+                change,
+            } => {
+                // A crash before the swap: what came of the grant is lost.
+                if change != Change::Lease {
+                    become_worker(Worker::Gone, &|world| world.has_fault = true);
+                }
+                let mut record = seen.record.clone();
+                // The ledger ages what it saw to the present.
+                let now = at(self.now);
+                let mut request = request(0);
+                request.fence = fence;
+                let is_leased = match &change {
+                    Change::Lease => {
+                        record.try_lease(now, generation, &request) == LeaseOutcome::Leased
+                    }
+                    Change::Commit(token) => {
+                        let renewal = renewal(*token, self.now + 100);
+                        record.commit(now, fence, generation, &renewal);
+                        false
+                    }
+                    Change::Settle(settlement) => {
+                        record.settle(now, fence, *settlement);
+                        false
+                    }
+                };
+                let Some(there) = self.seen() else {
                     return become_worker(Worker::Gone, &|_| {});
                 };
-                let outcome = record.try_lease(now, generation, LEASE);
-                let token = record.sealed[0];
-                let worker = match outcome {
-                    LeaseOutcome::Leased(fence) => Worker::Holding {
-                        rounds,
-                        generation,
-                        fence,
-                        token,
-                    },
-                    _ => after(rounds),
+                if record == seen.record {
+                    return become_worker(after(rounds), &|_| {});
+                }
+                if there.version != seen.version {
+                    // A conflict: decide once more, by what came back.
+                    return become_worker(
+                        Worker::Swapping {
+                            rounds,
+                            generation,
+                            seen: there,
+                            change,
+                        },
+                        &|_| {},
+                    );
+                }
+                let write = |world: &mut Self| {
+                    world.record = Some(record.clone());
+                    world.version += 1;
                 };
-                become_worker(worker, &|world| world.record = Some(record.clone()));
+                let written = Seen {
+                    record: record.clone(),
+                    version: self.version + 1,
+                };
+                if is_leased {
+                    become_worker(
+                        Worker::Holding {
+                            rounds,
+                            seen: written,
+                        },
+                        &write,
+                    );
+                    // The answer was lost: it never spends.
+                    become_worker(Worker::Gone, &write);
+                } else {
+                    become_worker(after(rounds), &write);
+                }
             }
-            Worker::Holding {
-                rounds,
-                generation,
-                fence,
-                token,
-            } => {
+            Worker::Holding { rounds, seen } => {
                 become_worker(Worker::Gone, &|world| world.has_fault = true);
-                let settle = |world: &mut Self, settlement| {
-                    if let Some(record) = &mut world.record {
-                        record.settle(now, fence, settlement);
-                    }
+                let swapping = |change| Worker::Swapping {
+                    rounds,
+                    generation: seen.record.generation,
+                    seen: seen.clone(),
+                    change,
                 };
-                become_worker(after(rounds), &|world| {
-                    settle(world, Settlement::Unspent(now));
-                });
+                let unspent = Settlement::Unspent(at(self.now));
+                become_worker(swapping(Change::Settle(unspent)), &|_| {});
                 // Sent and answered; sent, and the answer lost.
                 let mut provider = self.provider.clone();
-                let answer = provider.grant(token);
-                become_worker(
-                    Worker::Answered {
-                        rounds,
-                        generation,
-                        fence,
-                        answer,
-                    },
-                    &|world| {
-                        world.provider = provider.clone();
-                    },
-                );
-                become_worker(after(rounds), &|world| {
+                let change = match provider.grant(seen.record.sealed[0]) {
+                    Some(token) => Change::Commit(token),
+                    None => Change::Settle(Settlement::Rejected),
+                };
+                become_worker(swapping(change), &|world| world.provider = provider.clone());
+                become_worker(swapping(Change::Settle(Settlement::Uncertain)), &|world| {
                     world.provider = provider.clone();
                     world.has_fault = true;
-                    settle(world, Settlement::Uncertain);
-                });
-            }
-            Worker::Answered {
-                rounds,
-                generation,
-                fence,
-                answer,
-            } => {
-                become_worker(Worker::Gone, &|world| world.has_fault = true);
-                become_worker(after(rounds), &|world| {
-                    let Some(record) = &mut world.record else {
-                        return;
-                    };
-                    match answer {
-                        Some(token) => {
-                            let expiry = world.now + 100;
-                            record.commit(now, fence, generation, renewal(token, expiry));
-                        }
-                        None => {
-                            record.settle(now, fence, Settlement::Ended(EndReason::Rejected));
-                        }
-                    }
                 });
             }
         }
@@ -324,10 +456,6 @@ impl World {
             );
         }
         assert!(
-            self.provider.grants.iter().all(|count| *count <= 2),
-            "more than one probe"
-        );
-        assert!(
             !(before.was_deleted && self.record.is_some()),
             "revived after sign-out"
         );
@@ -337,11 +465,22 @@ impl World {
         assert!(new.generation >= old.generation, "an older generation");
         assert!(new.sealed[0] >= old.sealed[0], "a committed token was lost");
         assert_eq!(new.generation > old.generation, new.sealed != old.sealed);
+        if let RefreshState::Dead(_) = new.state {
+            assert!(self.provider.revoked, "ended without a rejection");
+        }
         if let RefreshState::Dead(_) = old.state {
             assert_eq!(new, old, "the dead stay dead");
         }
         if new.state == RefreshState::Idle && !self.has_fault {
-            let in_flight = |worker: &Worker| matches!(worker, Worker::Answered { .. });
+            let in_flight = |worker: &Worker| {
+                matches!(
+                    worker,
+                    Worker::Swapping {
+                        change: Change::Commit(_),
+                        ..
+                    }
+                )
+            };
             let is_current = new.sealed[0] == self.provider.current;
             assert!(
                 is_current || self.workers.iter().any(in_flight),
@@ -351,12 +490,13 @@ impl World {
     }
 }
 
-/// Walks through every order in which so many workers can act, with crashes, lost answers, leases
-/// that pass and a sign-out at every point.
+/// Walks through every order in which this number of workers can act, with crashes, lost answers, leases
+/// that end and a sign-out at every point, each swap a step of its own.
 fn explore(workers: usize, rounds: u8) -> usize {
     let start = World {
         now: 0,
         record: Some(fresh()),
+        version: 0,
         was_deleted: false,
         provider: Provider {
             current: 0,

@@ -1,10 +1,10 @@
-//! What other processes change: they say so on a channel, and whoever waits for it or keeps it near
-//! hears of it.
+//! Changes by other processes: they are published on a channel, and passed on to those who wait for a session
+//! and to the near cache.
 //!
-//! What is said can be lost, as connections are. So nothing depends on it: what is near is old after
-//! its age, and whoever waits asks again by itself.
+//! A message can be lost, as connections are. So nothing depends on it: the near cache has an age, and those
+//! who wait ask again by themselves.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -15,13 +15,12 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 
 use super::connection::{PATIENCE, Server};
-use super::near_cache::NearCache;
 use super::wire::key_from;
-use crate::login::sessions::id::StoreKey;
+use crate::login::store::{ChangeListener, StoreKey};
 
 /// Those who are to be told.
 pub(super) struct Changes {
-    pub(super) near: Option<NearCache>,
+    listeners: Mutex<Vec<SharedListener>>,
     told: broadcast::Sender<Change>,
 }
 
@@ -51,9 +50,22 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 impl Changes {
-    pub(super) fn new(near: Option<NearCache>) -> Self {
+    pub(super) fn new() -> Self {
         let (told, _) = broadcast::channel(BACKLOG);
-        Self { near, told }
+        Self {
+            listeners: Mutex::default(),
+            told,
+        }
+    }
+
+    pub(super) fn tell(&self, listener: ChangeListener) {
+        self.lock().push(Arc::from(listener));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<SharedListener>> {
+        self.listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Completes when the session changes after this call, as far as that is heard.
@@ -70,25 +82,22 @@ impl Changes {
         }
     }
 
-    pub(super) fn forget(&self, key: StoreKey) {
-        if let Some(near) = &self.near {
-            near.forget(key);
+    fn heard(&self, change: Change) {
+        let key = match change {
+            Change::Of(key) => Some(key),
+            Change::OfAny => None,
+        };
+        // No lock is held while they run.
+        let listeners = self.lock().clone();
+        for listener in listeners {
+            listener(key);
         }
-    }
-
-    fn heard(&self, key: StoreKey) {
-        self.forget(key);
-        // Nobody may be waiting.
-        let _ = self.told.send(Change::Of(key));
-    }
-
-    fn may_have_missed_some(&self) {
-        if let Some(near) = &self.near {
-            near.forget_all();
-        }
-        let _ = self.told.send(Change::OfAny);
+        // Perhaps no task is waiting.
+        let _ = self.told.send(change);
     }
 }
+
+type SharedListener = Arc<dyn Fn(Option<StoreKey>) + Send + Sync>;
 
 impl Listener {
     /// Listens on this channel, for as long as it takes to connect and again whenever that breaks.
@@ -99,9 +108,9 @@ impl Listener {
                 match subscribe(&server, &channel, attempt).await {
                     Ok((sink, stream)) => {
                         tracing::debug!("listening to changes in Redis");
-                        changes.may_have_missed_some();
+                        changes.heard(Change::OfAny);
                         listen(sink, stream, &changes).await;
-                        changes.may_have_missed_some();
+                        changes.heard(Change::OfAny);
                         pause = FIRST_PAUSE;
                     }
                     Err(error) if attempt == 0 => tracing::warn!(
@@ -139,7 +148,7 @@ async fn listen(mut sink: PubSubSink, mut stream: PubSubStream, changes: &Change
             Ok(Some(message)) => {
                 let key = std::str::from_utf8(message.get_payload_bytes());
                 if let Some(key) = key.ok().and_then(key_from) {
-                    changes.heard(key);
+                    changes.heard(Change::Of(key));
                 }
             }
             Ok(None) => return,

@@ -1,18 +1,18 @@
-//! Sessions in Redis or Valkey: each operation one script, by the server's own clock.
+//! Sessions in Redis or Valkey: opaque records, changed by compare-and-swap, by the server's own clock.
 //!
-//! A session is a hash under a key of its own, which is also its hash tag, so that a cluster keeps
-//! it in one slot. Beside it stand lists of the sessions of one subject and of one session of the
-//! provider, which let go of what has ended.
+//! A session is a hash under a key of its own, which is also its hash tag, so that a cluster keeps it in one
+//! slot. Beside it stand lists of the sessions of one subject and of one session of the provider. They have
+//! no expiry: servers that run out of memory evict keys that have one, and a session whose list was evicted
+//! could not be found by a logout. `sweep.rs` drops lists that have ended.
 
-mod asking;
 mod changes;
+mod command;
 mod connection;
-mod near_cache;
+mod sweep;
 mod wire;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use redis::{RedisError, Script, ScriptInvocation};
 use tokio::runtime::Handle;
@@ -20,17 +20,14 @@ use tokio::sync::OnceCell;
 
 use crate::clock::UnixTime;
 use crate::error::{ConfigError, StoreError, StoreErrorKind};
-use crate::login::sessions::id::StoreKey;
-use crate::login::sessions::record::{
-    Fence, FenceOutcome, LeaseOutcome, Record, Renewal, Settlement,
+use crate::login::store::{
+    ChangeFuture, ChangeListener, Loaded, OwnedBy, Owner, SessionStore, StoreFuture, StoreKey,
+    StoredRecord, Swapped, Tag,
 };
-use crate::login::store::{ChangeFuture, Owner, SessionStore, StoreFuture, Stored};
 
-use self::asking::{ONCE, TWICE};
 use self::changes::{Changes, Listener};
 use self::connection::Server;
-use self::near_cache::NearCache;
-use self::wire::{fenced, key_from, leased, read, reason_name, written};
+use self::wire::{damaged, expiry, key_from, loaded, time, written};
 
 /// Sessions in a Redis or Valkey server, or a cluster of them, version 7 or later: for any number
 /// of replicas.
@@ -39,11 +36,9 @@ use self::wire::{fenced, key_from, leased, read, reason_name, written};
 /// of each operation, within two seconds; it heals without a restart. The server sees hashes of
 /// handles and sealed tokens, nothing else.
 ///
-/// A record that was read less than a second ago is served from memory. Replicas tell each other of
-/// changes through Redis (`PUBLISH` on the channel `<prefix>:changes`), so that a sign-out or a
-/// renewal on one is seen by the others at once; where that word is lost, within that second. Choose
-/// another age by [`with_near_cache_age`](Self::with_near_cache_age), or none at all by
-/// [`without_near_cache`](Self::without_near_cache).
+/// Replicas tell each other of changes through Redis (`PUBLISH` on the channel `<prefix>:changes`), so that a
+/// sign-out or a refresh on one is seen by the others at once; where that word is lost, within the age of
+/// [`LoginBuilder::with_near_cache_age`](crate::login::LoginBuilder::with_near_cache_age).
 pub struct RedisStore {
     server: Arc<Server>,
     prefix: Box<str>,
@@ -55,20 +50,12 @@ pub struct RedisStore {
 struct Scripts {
     create: Script,
     load: Script,
-    try_lease: Script,
-    commit: Script,
-    settle: Script,
+    swap: Script,
     delete: Script,
     index: Script,
 }
 
 const PREFIX: &str = "tower-oidc";
-
-/// How old a record may be that is served from memory, unless chosen otherwise.
-const NEAR_CACHE_AGE: Duration = Duration::from_secs(1);
-
-/// The longest that a sign-out elsewhere may go unnoticed.
-const LONGEST_NEAR_CACHE_AGE: Duration = Duration::from_secs(60);
 
 /// The settings' names in errors.
 const URL: &str = "redis url";
@@ -126,19 +113,16 @@ impl RedisStore {
     }
 
     fn over(server: Server) -> Self {
-        let script = |code| Script::new(&[include_str!("record.lua"), code].concat());
         Self {
             server: Arc::new(server),
             prefix: PREFIX.into(),
-            changes: Arc::new(Changes::new(Some(NearCache::new(NEAR_CACHE_AGE)))),
+            changes: Arc::new(Changes::new()),
             listener: OnceCell::new(),
             scripts: Scripts {
-                create: script(include_str!("create.lua")),
-                load: script(include_str!("load.lua")),
-                try_lease: script(include_str!("try_lease.lua")),
-                commit: script(include_str!("commit.lua")),
-                settle: script(include_str!("settle.lua")),
-                delete: script(include_str!("delete.lua")),
+                create: Script::new(include_str!("create.lua")),
+                load: Script::new(include_str!("load.lua")),
+                swap: Script::new(include_str!("swap.lua")),
+                delete: Script::new(include_str!("delete.lua")),
                 index: Script::new(include_str!("index.lua")),
             },
         }
@@ -162,82 +146,55 @@ impl RedisStore {
         Ok(self)
     }
 
-    /// How old a record may be that is served from memory: the longest that a sign-out on another
-    /// replica may go unnoticed if the word of it is lost. A second by default; up to a minute.
-    ///
-    /// # Errors
-    /// [`ConfigError`] if it is zero or longer than a minute.
-    ///
-    /// # Security
-    /// A longer age keeps a signed-out session alive for longer where Redis does not deliver what is
-    /// published.
-    pub fn with_near_cache_age(mut self, age: Duration) -> Result<Self, ConfigError> {
-        if age.is_zero() || age > LONGEST_NEAR_CACHE_AGE {
-            return Err(ConfigError::invalid(
-                "near cache age",
-                format!("{age:?}"),
-                "it is zero or longer than a minute",
-                "choose up to a minute, or no near cache at all",
-            ));
-        }
-        self.changes = Arc::new(Changes::new(Some(NearCache::new(age))));
-        Ok(self)
-    }
-
-    /// Asks Redis at every request.
-    #[must_use]
-    pub fn without_near_cache(mut self) -> Self {
-        self.changes = Arc::new(Changes::new(None));
-        self
-    }
-
     fn key(&self, kind: &str, key: StoreKey) -> String {
         format!("{}:{kind}:{{{}}}", self.prefix, written(key))
     }
 
-    /// Lists a session under what its owner is found by. It is listed before it is there, so that a
-    /// sign-out by the provider can miss none.
-    async fn list(
-        &self,
-        owner: StoreKey,
-        kind: &str,
-        key: StoreKey,
-        ends_at: UnixTime,
-    ) -> Result<(), StoreError> {
-        let mut script = self.scripts.index.prepare_invoke();
-        script
-            .key(self.key(kind, owner))
-            .arg(written(key))
-            .arg(ends_at.as_seconds());
-        self.run::<i64>(ONCE, &script).await.map(|_| ())
+    fn channel(&self) -> String {
+        format!("{}:changes", self.prefix)
     }
 
-    async fn delete_listed(
-        &self,
-        kind: &str,
-        owner: StoreKey,
-    ) -> Result<Vec<(StoreKey, Record)>, StoreError> {
-        let list = self.key(kind, owner);
-        let members: Vec<String> = self
-            .ask(redis::cmd("ZRANGE").arg(&list).arg(0).arg(-1))
-            .await?;
-        let mut deleted = Vec::new();
-        for member in members {
-            if let Some(key) = key_from(&member)
-                && let Some(record) = self.remove(key).await?
-            {
-                deleted.push((key, record));
-            }
-            self.ask::<i64>(redis::cmd("ZREM").arg(&list).arg(&member))
-                .await?;
+    fn list(&self, owner: OwnedBy) -> String {
+        match owner {
+            OwnedBy::Subject(subject) => self.key("subject", subject),
+            OwnedBy::Session(session) => self.key("provider-session", session),
         }
-        Ok(deleted)
     }
 
-    async fn remove(&self, key: StoreKey) -> Result<Option<Record>, StoreError> {
-        let script = self.on(&self.scripts.delete, key);
-        let answer = self.change(ONCE, key, &script).await?;
-        Ok(read(answer)?.map(|answer| answer.record))
+    /// Lists a session under its owner, before it is there, so that a logout by the provider can miss none.
+    async fn list_under(
+        &self,
+        owner: OwnedBy,
+        key: StoreKey,
+        until: i64,
+    ) -> Result<(), StoreError> {
+        let list = self.list(owner);
+        let mut script = self.scripts.index.prepare_invoke();
+        script.key(&list).arg(written(key)).arg(until);
+        self.run::<i64>(&script).await?;
+        self.remember_list(&list, until).await
+    }
+
+    async fn remove(&self, key: StoreKey) -> Result<Option<StoredRecord>, StoreError> {
+        let mut script = self.on(&self.scripts.delete, key);
+        script.arg(self.channel()).arg(written(key));
+        let Some(mut values) = self.run::<Option<Vec<Vec<u8>>>>(&script).await? else {
+            return Ok(None);
+        };
+        let lists = values.split_off(4.min(values.len()));
+        for (list, kind) in lists.iter().zip(["subject", "provider-session"]) {
+            let listed = std::str::from_utf8(list).ok().and_then(key_from);
+            if let Some(listed) = listed {
+                let mut unlist = redis::cmd("ZREM");
+                unlist.arg(self.key(kind, listed)).arg(written(key));
+                // A key that is listed and has no record is harmless, and is dropped at its end.
+                let _ = self.ask::<i64>(&unlist).await;
+            }
+        }
+        let is_live = values.first().is_some_and(|bytes| !bytes.is_empty());
+        is_live
+            .then(|| loaded(values).map(|loaded| loaded.record))
+            .transpose()
     }
 
     fn on<'a>(&'a self, script: &'a Script, key: StoreKey) -> ScriptInvocation<'a> {
@@ -246,145 +203,86 @@ impl RedisStore {
 }
 
 impl SessionStore for RedisStore {
-    fn create(&self, key: StoreKey, owner: Owner, record: Record) -> StoreFuture<'_, ()> {
+    fn create(
+        &self,
+        key: StoreKey,
+        owner: Option<Owner>,
+        record: StoredRecord,
+    ) -> StoreFuture<'_, UnixTime> {
         Box::pin(async move {
-            self.list(owner.subject, "subject", key, record.ends_at)
-                .await?;
-            if let Some(session) = owner.session {
-                self.list(session, "provider-session", key, record.ends_at)
+            let mut lists = [String::new(), String::new()];
+            if let Some(owner) = owner {
+                let until = expiry(owner.ends_at);
+                self.list_under(OwnedBy::Subject(owner.subject), key, until)
                     .await?;
+                self.list_under(OwnedBy::Session(owner.session), key, until)
+                    .await?;
+                lists = [written(owner.subject), written(owner.session)];
             }
             let mut script = self.on(&self.scripts.create, key);
             script
-                .arg(record.generation)
-                .arg(&record.sealed[..])
-                .arg(record.access_expires_at.as_seconds())
-                .arg(record.expires_at.as_seconds())
-                .arg(record.ends_at.as_seconds())
-                .arg(record.refresh_not_before.as_seconds())
-                // A new session: idle, and nobody has held it.
-                .arg(&["I", "0", "0", "0", ""])
-                .arg(written(owner.subject))
-                .arg(owner.session.map(written).unwrap_or_default());
-            if self.run::<i64>(ONCE, &script).await? == 1 {
-                return Ok(());
+                .arg(&record.bytes[..])
+                .arg(&record.tag.as_bytes()[..])
+                .arg(expiry(record.expires_at))
+                .arg(&lists);
+            match self.run::<Option<Vec<u8>>>(&script).await? {
+                Some(now) => time(&now),
+                None => Err(StoreError::new(
+                    StoreErrorKind::Taken,
+                    "the store already has a record under this key",
+                )),
             }
-            Err(StoreError::new(
-                StoreErrorKind::Taken,
-                "a session is already kept under this key",
-            ))
         })
     }
 
-    fn load(&self, key: StoreKey) -> StoreFuture<'_, Option<Stored<()>>> {
-        if let Some(stored) = self.changes.near.as_ref().and_then(|near| near.find(key)) {
-            return Box::pin(std::future::ready(Ok(Some(stored))));
-        }
+    fn load(&self, key: StoreKey) -> StoreFuture<'_, Option<Loaded>> {
         Box::pin(async move {
-            let near = self.changes.near.as_ref();
-            let near = near.map(|near| (near, near.ticket(key)));
-            let answer = self.run(TWICE, &self.on(&self.scripts.load, key)).await?;
-            let Some(answer) = read(answer)? else {
-                return Ok(None);
-            };
-            let stored = answer.stored(|_, _| Some(()))?;
-            if let Some((near, ticket)) = near {
-                near.keep(key, ticket, stored.clone());
-            }
-            Ok(Some(stored))
+            let script = self.on(&self.scripts.load, key);
+            let values = self.run::<Option<Vec<Vec<u8>>>>(&script).await?;
+            values.map(loaded).transpose()
         })
     }
 
-    fn try_lease(
-        &self,
-        key: StoreKey,
-        generation: u64,
-        lease: Duration,
-    ) -> StoreFuture<'_, Option<Stored<LeaseOutcome>>> {
+    fn swap(&self, key: StoreKey, expected: Tag, next: StoredRecord) -> StoreFuture<'_, Swapped> {
         Box::pin(async move {
-            let mut script = self.on(&self.scripts.try_lease, key);
-            script.arg(generation).arg(lease.as_secs());
-            let answer = self.change(ONCE, key, &script).await?;
-            read(answer)?
-                .map(|answer| answer.stored(leased))
-                .transpose()
-        })
-    }
-
-    fn commit(
-        &self,
-        key: StoreKey,
-        fence: Fence,
-        generation: u64,
-        renewal: Renewal,
-    ) -> StoreFuture<'_, Option<Stored<FenceOutcome>>> {
-        Box::pin(async move {
-            let mut script = self.on(&self.scripts.commit, key);
+            let mut script = self.on(&self.scripts.swap, key);
             script
-                .arg(fence.as_u64())
-                .arg(generation)
-                .arg(&renewal.sealed[..])
-                .arg(renewal.access_expires_at.as_seconds())
-                .arg(renewal.expires_at.as_seconds());
-            let answer = self.change(ONCE, key, &script).await?;
-            read(answer)?
-                .map(|answer| answer.stored(fenced))
-                .transpose()
+                .arg(&expected.as_bytes()[..])
+                .arg(&next.bytes[..])
+                .arg(&next.tag.as_bytes()[..])
+                .arg(expiry(next.expires_at))
+                .arg(self.channel())
+                .arg(written(key));
+            match self.run::<Option<Vec<Vec<u8>>>>(&script).await? {
+                None => Ok(Swapped::Gone),
+                Some(values) if values.is_empty() => Ok(Swapped::Done),
+                Some(values) => loaded(values).map(Swapped::Conflict),
+            }
         })
     }
 
-    fn settle(
-        &self,
-        key: StoreKey,
-        fence: Fence,
-        settlement: Settlement,
-    ) -> StoreFuture<'_, Option<Stored<FenceOutcome>>> {
-        Box::pin(async move {
-            let (kind, detail) = match settlement {
-                Settlement::Unspent(not_before) => ("unspent", not_before.as_seconds().to_string()),
-                Settlement::Uncertain => ("uncertain", String::new()),
-                Settlement::Ended(reason) => ("ended", reason_name(reason).to_owned()),
-            };
-            let mut script = self.on(&self.scripts.settle, key);
-            script.arg(fence.as_u64()).arg(kind).arg(detail);
-            let answer = self.change(TWICE, key, &script).await?;
-            read(answer)?
-                .map(|answer| answer.stored(fenced))
-                .transpose()
-        })
-    }
-
-    fn delete(&self, key: StoreKey) -> StoreFuture<'_, Option<Record>> {
+    fn delete(&self, key: StoreKey) -> StoreFuture<'_, Option<StoredRecord>> {
         Box::pin(self.remove(key))
     }
 
-    fn delete_by_subject(&self, subject: StoreKey) -> StoreFuture<'_, Vec<(StoreKey, Record)>> {
-        Box::pin(self.delete_listed("subject", subject))
-    }
-
-    fn delete_by_session(&self, session: StoreKey) -> StoreFuture<'_, Vec<(StoreKey, Record)>> {
-        Box::pin(self.delete_listed("provider-session", session))
+    fn find(&self, owner: OwnedBy) -> StoreFuture<'_, Vec<StoreKey>> {
+        Box::pin(async move {
+            let mut range = redis::cmd("ZRANGE");
+            range.arg(self.list(owner)).arg(0).arg(-1);
+            let members = self.ask::<Vec<String>>(&range).await?;
+            members
+                .iter()
+                .map(|member| key_from(member).ok_or_else(damaged))
+                .collect()
+        })
     }
 
     fn changed(&self, key: StoreKey) -> ChangeFuture<'_> {
         Box::pin(self.changes.next(key))
     }
 
-    fn put_if_absent(&self, key: StoreKey, lifetime: Duration) -> StoreFuture<'_, bool> {
-        Box::pin(async move {
-            let seconds = lifetime.as_secs().max(1);
-            let put: Option<String> = self
-                .ask(
-                    redis::cmd("SET")
-                        .arg(self.key("seen", key))
-                        .arg(1)
-                        .arg("NX")
-                        .arg("EX")
-                        .arg(seconds),
-                )
-                .await?;
-            Ok(put.is_some())
-        })
+    fn on_change(&self, listener: ChangeListener) {
+        self.changes.tell(listener);
     }
 }
 

@@ -1,133 +1,37 @@
-//! What the scripts answer, and how keys are written down.
+//! How keys and records are written down.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::clock::UnixTime;
 use crate::error::{StoreError, StoreErrorKind};
-use crate::login::sessions::id::StoreKey;
-use crate::login::sessions::record::{
-    EndReason, Fence, FenceOutcome, LeaseOutcome, Record, RefreshState,
-};
-use crate::login::store::Stored;
+use crate::login::store::{Loaded, StoreKey, StoredRecord, Tag};
 
-/// What a script answers: a word, its detail, and the record as it now is.
-pub(super) struct Answer {
-    outcome: String,
-    detail: String,
-    now: UnixTime,
-    pub(super) record: Record,
-}
-
-impl Answer {
-    pub(super) fn stored<T>(
-        self,
-        outcome: impl FnOnce(&str, &str) -> Option<T>,
-    ) -> Result<Stored<T>, StoreError> {
-        Ok(Stored {
-            outcome: outcome(&self.outcome, &self.detail).ok_or_else(damaged)?,
-            record: self.record,
-            now: self.now,
-        })
-    }
-}
-
-pub(super) fn read(values: Option<Vec<Vec<u8>>>) -> Result<Option<Answer>, StoreError> {
-    let Some(values) = values else {
-        return Ok(None);
-    };
-    let [
-        outcome,
-        detail,
-        now,
-        _,
-        generation,
-        sealed,
-        access,
-        expires,
-        ends,
-        not_before,
-        state,
-        fence,
-        until,
-        probe,
-        reason,
-        _,
-        _,
-    ] = <[Vec<u8>; 17]>::try_from(values).map_err(|_| damaged())?;
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).map_err(|_| damaged());
-    let time = |bytes| -> Result<UnixTime, StoreError> {
-        let seconds = text(bytes)?.parse().map_err(|_| damaged())?;
-        Ok(UnixTime::from_seconds(seconds))
-    };
-    let number = |bytes| -> Result<u64, StoreError> { text(bytes)?.parse().map_err(|_| damaged()) };
-    let fence = Fence::from_u64(number(fence)?);
-    let until = time(until)?;
-    let state = match (&*state, &*probe) {
-        (b"I", _) => RefreshState::Idle,
-        (b"L", probe) => RefreshState::Leased {
-            fence,
-            until,
-            is_probe: probe == b"1",
+/// A record as a script returns it: bytes, tag, expiry and the server's time.
+pub(super) fn loaded(values: Vec<Vec<u8>>) -> Result<Loaded, StoreError> {
+    let [bytes, tag, expires_at, now] = <[Vec<u8>; 4]>::try_from(values).map_err(|_| damaged())?;
+    Ok(Loaded {
+        record: StoredRecord {
+            bytes: bytes.into(),
+            tag: Tag::from_bytes(tag.try_into().map_err(|_| damaged())?),
+            expires_at: time(&expires_at)?,
         },
-        (b"S", _) => RefreshState::Suspect {
-            fence,
-            since: until,
-        },
-        (b"D", _) => RefreshState::Dead(reason_from(&text(reason)?).ok_or_else(damaged)?),
-        _ => return Err(damaged()),
-    };
-    Ok(Some(Answer {
-        outcome: text(outcome)?,
-        detail: text(detail)?,
-        now: time(now)?,
-        record: Record {
-            generation: number(generation)?,
-            sealed: sealed.into(),
-            access_expires_at: time(access)?,
-            expires_at: time(expires)?,
-            ends_at: time(ends)?,
-            refresh_not_before: time(not_before)?,
-            state,
-            fence,
-        },
-    }))
+        now: time(&now)?,
+    })
 }
 
-const REASONS: [(EndReason, &str); 3] = [
-    (EndReason::Rejected, "rejected"),
-    (EndReason::RotationLost, "rotation_lost"),
-    (EndReason::IdentityChanged, "identity_changed"),
-];
-
-pub(super) fn reason_name(reason: EndReason) -> &'static str {
-    let found = REASONS.iter().find(|(known, _)| *known == reason);
-    found.map_or("rejected", |(_, name)| name)
+pub(super) fn time(text: &[u8]) -> Result<UnixTime, StoreError> {
+    let text = std::str::from_utf8(text).map_err(|_| damaged())?;
+    let seconds = text.parse().map_err(|_| damaged())?;
+    Ok(UnixTime::from_seconds(seconds))
 }
 
-fn reason_from(name: &str) -> Option<EndReason> {
-    let found = REASONS.iter().find(|(_, known)| *known == name);
-    found.map(|(reason, _)| *reason)
-}
+/// Redis takes no expiry beyond what fits into its own counting of milliseconds.
+const LATEST: i64 = 1 << 52;
 
-pub(super) fn fenced(outcome: &str, _: &str) -> Option<FenceOutcome> {
-    match outcome {
-        "done" => Some(FenceOutcome::Done),
-        "stale" => Some(FenceOutcome::Stale),
-        _ => None,
-    }
-}
-
-pub(super) fn leased(outcome: &str, detail: &str) -> Option<LeaseOutcome> {
-    let time = || detail.parse().ok().map(UnixTime::from_seconds);
-    match outcome {
-        "leased" => Some(LeaseOutcome::Leased(Fence::from_u64(detail.parse().ok()?))),
-        "busy" => time().map(LeaseOutcome::Busy),
-        "later" => time().map(LeaseOutcome::Later),
-        "newer" => Some(LeaseOutcome::Newer),
-        "dead" => reason_from(detail).map(LeaseOutcome::Dead),
-        _ => None,
-    }
+/// An expiry as Redis takes it.
+pub(super) fn expiry(at: UnixTime) -> i64 {
+    at.as_seconds().clamp(0, LATEST / 1_000)
 }
 
 pub(super) fn written(key: StoreKey) -> String {
@@ -139,9 +43,9 @@ pub(super) fn key_from(text: &str) -> Option<StoreKey> {
     bytes.try_into().ok().map(StoreKey::from_bytes)
 }
 
-fn damaged() -> StoreError {
+pub(super) fn damaged() -> StoreError {
     StoreError::new(
         StoreErrorKind::Damaged,
-        "a session's record in Redis is damaged",
+        "the record of a session in Redis is damaged",
     )
 }

@@ -1,4 +1,4 @@
-//! Questions to Redis: how long, how often, and what becomes of what went wrong.
+//! Redis commands: time limit, retries, errors.
 
 use std::sync::Arc;
 
@@ -8,12 +8,9 @@ use super::RedisStore;
 use super::changes::Listener;
 use super::connection::{Connected, PATIENCE};
 use crate::error::{StoreError, StoreErrorKind};
-use crate::login::sessions::id::StoreKey;
 
-/// How often something is asked where the connection breaks: again only what does no harm the second
-/// time, since nobody knows whether the first was heard.
-pub(super) const ONCE: u8 = 1;
-pub(super) const TWICE: u8 = 2;
+/// Attempts when the connection breaks: the first may have been executed, and every command here can be repeated.
+const ATTEMPTS: u8 = 2;
 
 /// What is asked of the server.
 enum Question<'a> {
@@ -31,17 +28,15 @@ impl Question<'_> {
 }
 
 impl RedisStore {
-    /// Whatever is asked is answered within two seconds, or not at all. Where the connection breaks,
-    /// it is asked again as often as `attempts` allow.
+    /// Every command is answered within two seconds, or fails.
     async fn within_patience<T: FromRedisValue>(
         &self,
-        attempts: u8,
         question: Question<'_>,
     ) -> Result<T, StoreError> {
         self.listener
             .get_or_init(async || {
-                let channel = format!("{}:changes", self.prefix);
-                Listener::start(Arc::clone(&self.server), channel, Arc::clone(&self.changes))
+                let (server, changes) = (Arc::clone(&self.server), Arc::clone(&self.changes));
+                Listener::start(server, self.channel(), changes)
             })
             .await;
         let mut used = None;
@@ -54,7 +49,7 @@ impl RedisStore {
                         if let Some(used) = used.take() {
                             self.server.give_up(&used);
                         }
-                        if attempt >= attempts {
+                        if attempt >= ATTEMPTS {
                             return Err(error);
                         }
                     }
@@ -80,27 +75,13 @@ impl RedisStore {
 
     pub(super) async fn run<T: FromRedisValue>(
         &self,
-        attempts: u8,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, StoreError> {
-        self.within_patience(attempts, Question::Script(script))
-            .await
-    }
-
-    /// Runs a script that changes a session: whatever became of it, what is known is old.
-    pub(super) async fn change<T: FromRedisValue>(
-        &self,
-        attempts: u8,
-        key: StoreKey,
-        script: &ScriptInvocation<'_>,
-    ) -> Result<T, StoreError> {
-        let answer = self.run(attempts, script).await;
-        self.changes.forget(key);
-        answer
+        self.within_patience(Question::Script(script)).await
     }
 
     pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        self.within_patience(ONCE, Question::Command(command)).await
+        self.within_patience(Question::Command(command)).await
     }
 }
 
@@ -113,12 +94,6 @@ fn is_of_the_connection(error: &RedisError) -> bool {
 }
 
 fn failed(error: RedisError) -> StoreError {
-    if error.code() == Some("TOONEW") {
-        return StoreError::new(
-            StoreErrorKind::TooNew,
-            "a session was written by a newer version of this crate; upgrade this replica",
-        );
-    }
     let category = error.category();
     StoreError::caused(
         StoreErrorKind::Unavailable,

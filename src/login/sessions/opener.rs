@@ -1,0 +1,75 @@
+//! From a record to tokens that this process has verified.
+
+use std::sync::Arc;
+
+use crate::error::{LoginError, LoginErrorKind as Kind, VerifyError, VerifyErrorKind};
+use crate::login::sessions::opened::{Opened, OpenedSessions};
+use crate::login::sessions::record::Record;
+use crate::login::sessions::seal::Sealing;
+use crate::login::sessions::tokens::TokenSet;
+use crate::login::store::{StoreKey, Tag};
+use crate::principal::Principal;
+use crate::verify::Verifier;
+
+/// Opens records and verifies the access tokens within.
+pub(crate) struct Opener {
+    pub(crate) sealing: Sealing,
+    pub(crate) verifier: Verifier,
+    pub(crate) cache: OpenedSessions,
+    /// Adds to a principal what requests that leave may send in its name.
+    pub(crate) with_source: Box<dyn Fn(StoreKey, Principal) -> Principal + Send + Sync>,
+}
+
+/// Why a record is of no use as it is.
+pub(crate) enum Unopened {
+    /// It was sealed by a secret that is not configured here, or is damaged.
+    Sealed,
+    /// Its access token is good, and about another person than the one who signed in.
+    SomebodyElse,
+    /// Its access token was refused.
+    Refused {
+        tokens: Box<TokenSet>,
+        error: VerifyError,
+    },
+}
+
+impl Opener {
+    pub(crate) async fn open(
+        &self,
+        key: StoreKey,
+        record: &Record,
+        tag: Tag,
+    ) -> Result<Arc<Opened>, Unopened> {
+        if let Some(opened) = self.cache.find_contents(key, record, tag) {
+            return Ok(opened);
+        }
+        let tokens = self.tokens(key, record).ok_or(Unopened::Sealed)?;
+        match self.verifier.verify(tokens.access_token.expose()).await {
+            Ok(principal) if principal.subject() == tokens.access_subject.as_deref() => {
+                let principal = (self.with_source)(key, principal);
+                Ok(self.cache.keep(key, record, tag, tokens, principal))
+            }
+            Ok(_) => Err(Unopened::SomebodyElse),
+            Err(error) => Err(Unopened::Refused {
+                tokens: Box::new(tokens),
+                error,
+            }),
+        }
+    }
+
+    /// The tokens within a record, unverified. `None` if it was sealed by a secret that is not configured
+    /// here, or is damaged.
+    pub(crate) fn tokens(&self, key: StoreKey, record: &Record) -> Option<TokenSet> {
+        TokenSet::open(&self.sealing, key, record).ok()
+    }
+}
+
+/// A fresh access token was refused: what the operator can do about it.
+pub(crate) fn refused(error: &VerifyError) -> LoginError {
+    let kind = match error.kind() {
+        VerifyErrorKind::Unavailable => Kind::ProviderUnavailable,
+        kind if kind.is_structural() => Kind::UnusableToken,
+        _ => Kind::TokenRefused,
+    };
+    LoginError::verify(kind, error.clone())
+}

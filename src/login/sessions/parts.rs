@@ -1,0 +1,106 @@
+//! What sessions are made of, and how the parts are put together.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use crate::login::sessions::Sessions;
+use crate::login::sessions::ledger::Ledger;
+use crate::login::sessions::marks::Marks;
+use crate::login::sessions::opened::OpenedSessions;
+use crate::login::sessions::opener::Opener;
+#[cfg(feature = "outbound")]
+use crate::login::sessions::relayed::SessionTokens;
+use crate::login::sessions::renewals::{Flights, Lifetimes, RefreshRequest, Renewals};
+use crate::login::sessions::revoker::Revoker;
+use crate::login::sessions::seal::{KeyRing, Sealing};
+use crate::login::store::near_cache::NearCache;
+use crate::login::store::{SessionStore, StoreKey};
+use crate::principal::Principal;
+use crate::provider::{Client, Provider};
+use crate::verify::Verifier;
+use crate::verify::id_token::IdTokenVerifier;
+
+/// What the builder of a layer chose about sessions.
+pub(crate) struct SessionParts {
+    pub(crate) provider: Provider,
+    pub(crate) client: Client,
+    pub(crate) verifier: Verifier,
+    pub(crate) id_tokens: IdTokenVerifier,
+    pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) near_cache_age: Duration,
+    pub(crate) keys: KeyRing,
+    pub(crate) request: RefreshRequest,
+    pub(crate) lifetimes: Lifetimes,
+    pub(crate) grace: Duration,
+    /// Refresh grants under way at once, at the most.
+    pub(crate) grants: usize,
+}
+
+impl SessionParts {
+    pub(crate) fn assemble(self) -> Arc<Sessions> {
+        let clock = self.provider.clock().clone();
+        let near = NearCache::new(self.store, self.near_cache_age, clock.clone());
+        let ledger = Arc::new(Ledger::new(near, clock.clone()));
+        let tasks = TaskTracker::new();
+        let revoker = Arc::new(Revoker::new(
+            self.provider.clone(),
+            self.client.clone(),
+            tasks.clone(),
+        ));
+        let issuer = self.provider.issuer().as_str();
+        let sealing = Sealing::new(self.keys, issuer, self.client.id());
+        let leeway = self.verifier.leeway();
+        // A principal leads back to its session, which the cache of opened sessions must not keep alive.
+        Arc::new_cyclic(|sessions| {
+            let opener = Arc::new(Opener {
+                sealing,
+                verifier: self.verifier,
+                cache: OpenedSessions::new(clock.clone()),
+                with_source: with_source(sessions.clone()),
+            });
+            Sessions {
+                renewals: Arc::new(Renewals {
+                    ledger: Arc::clone(&ledger),
+                    opener: Arc::clone(&opener),
+                    revoker: Arc::clone(&revoker),
+                    provider: self.provider,
+                    client: self.client,
+                    id_tokens: self.id_tokens,
+                    request: self.request,
+                    lifetimes: self.lifetimes,
+                    grace: self.grace,
+                    grants: Semaphore::new(self.grants),
+                    flights: Flights::default(),
+                    tasks: tasks.clone(),
+                    is_draining: AtomicBool::new(false),
+                }),
+                marks: Marks::new(Arc::clone(&ledger)),
+                ledger,
+                opener,
+                revoker,
+                tasks,
+                clock,
+                leeway,
+            }
+        })
+    }
+}
+
+type WithSource = Box<dyn Fn(StoreKey, Principal) -> Principal + Send + Sync>;
+
+#[cfg(feature = "outbound")]
+fn with_source(sessions: Weak<Sessions>) -> WithSource {
+    Box::new(move |key, principal| {
+        let sessions = sessions.clone();
+        principal.with_source(Arc::new(SessionTokens { sessions, key }))
+    })
+}
+
+#[cfg(not(feature = "outbound"))]
+fn with_source(_: Weak<Sessions>) -> WithSource {
+    Box::new(|_, principal| principal)
+}

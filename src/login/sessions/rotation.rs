@@ -1,0 +1,360 @@
+//! What a task with a lease does: it spends the refresh token, stores what came of it, and then looks at it.
+//!
+//! The new tokens are stored the moment the provider's answer parses. Everything else comes after.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{
+    Chain, LoginError, LoginErrorKind as Kind, ProviderError, ProviderErrorKind, VerifyErrorKind,
+};
+use crate::login::sessions::due::back_off;
+use crate::login::sessions::identity::is_somebody_else;
+use crate::login::sessions::ledger::Seen;
+use crate::login::sessions::opener::Unopened;
+use crate::login::sessions::record::{EndReason, FenceOutcome, RefreshState, Renewal, Settlement};
+use crate::login::sessions::renewals::{GRANT, LEASE, Outcome, Renewals, STORE_CALL};
+use crate::login::sessions::tokens::TokenSet;
+use crate::login::store::{StoreKey, Tag};
+use crate::observe;
+use crate::provider::token_endpoint::{GrantFailure, TokenAnswer, token_lifetime};
+use crate::secret::Secret;
+use crate::verify::id_token::Expected;
+
+/// How long tokens that a store does not take are held on to.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Until the next attempt when a setting, or the user, must do something first.
+const LONG_PAUSE: Duration = Duration::from_secs(60);
+
+/// Between two attempts within the provider's grace.
+const GRACE_PAUSE: Duration = Duration::from_millis(500);
+
+impl Renewals {
+    /// Spends the refresh token, holding the lease.
+    pub(crate) async fn spend(
+        self: &Arc<Self>,
+        key: StoreKey,
+        mut fence: Tag,
+        mut leased: Seen,
+    ) -> Outcome {
+        let tokens = self.opener.tokens(key, &leased.record);
+        let spendable = tokens.and_then(|tokens| Some((tokens.refresh_token.clone()?, tokens)));
+        let Some((refresh_token, tokens)) = spendable else {
+            let unspent = Settlement::Unspent(self.ledger.now(&leased));
+            self.settle(key, &leased, fence, unspent).await;
+            return Outcome::Over(None);
+        };
+        let first_spent_at = leased.asked_at;
+        loop {
+            if !self.has_time_for_a_grant(&leased) {
+                let unspent = Settlement::Unspent(self.ledger.now(&leased));
+                self.settle(key, &leased, fence, unspent).await;
+                return Outcome::Kept(Kind::StoreUnavailable.into());
+            }
+            let granted = tokio::time::timeout(GRANT, self.refresh_grant(&tokens, &refresh_token))
+                .await
+                .unwrap_or_else(|_| Err(GrantFailure::Uncertain(late())));
+            let failure = match granted {
+                Ok(answer) => return self.commit(key, fence, &leased, &tokens, answer).await,
+                Err(failure) => failure,
+            };
+            let passed = self.ledger.mark().saturating_sub(first_spent_at);
+            let may_repeat = matches!(failure, GrantFailure::Uncertain(_))
+                && passed + GRACE_PAUSE + STORE_CALL < self.grace;
+            if may_repeat && let Some(again) = self.lease_again(key, &leased, fence).await {
+                (fence, leased) = again;
+                continue;
+            }
+            return self.failed(key, fence, &leased, failure).await;
+        }
+    }
+
+    /// A new lease for the same token, within the provider's grace.
+    async fn lease_again(&self, key: StoreKey, leased: &Seen, fence: Tag) -> Option<(Tag, Seen)> {
+        tokio::time::sleep(GRACE_PAUSE).await;
+        let request = self.lease_request().ok()?;
+        let applied = self.ledger.apply(key, leased.clone(), |record, now| {
+            record.lease_again(now, fence, &request)
+        });
+        match applied.await {
+            Ok(Some((FenceOutcome::Done, again))) => {
+                observe::refreshed("repeated");
+                Some((request.fence, again))
+            }
+            _ => None,
+        }
+    }
+
+    async fn refresh_grant(
+        &self,
+        tokens: &TokenSet,
+        refresh_token: &Secret,
+    ) -> Result<TokenAnswer, GrantFailure> {
+        let mut form = vec![
+            ("grant_type", "refresh_token"),
+            ("refresh_token", refresh_token.expose()),
+        ];
+        if self.request.sends_scope {
+            // What was granted, not what was asked for: a refresh may not widen it (RFC 6749 §6).
+            form.push(("scope", &tokens.scope));
+        }
+        if let Some(audience) = &self.request.audience {
+            form.push(("audience", audience));
+        }
+        for resource in &self.request.resources {
+            form.push(("resource", resource));
+        }
+        self.provider.grant(&self.client, &form).await
+    }
+
+    async fn commit(
+        self: &Arc<Self>,
+        key: StoreKey,
+        fence: Tag,
+        leased: &Seen,
+        tokens: &TokenSet,
+        answer: TokenAnswer,
+    ) -> Outcome {
+        let generation = leased.record.generation;
+        let now = self.ledger.now(leased);
+        let clock = self.provider.clock().now();
+        let exp = crate::jwt::expiry(answer.access_token.expose());
+        let lifetime = token_lifetime(clock, answer.expires_in, exp);
+        let access_expires_at = now.saturating_add(lifetime);
+        let next = tokens.renewed(&answer, now).with_expiry_seen(exp, clock);
+        let Ok(sealed) = next.seal(&self.opener.sealing, key, generation.saturating_add(1)) else {
+            return Outcome::Kept(Kind::StoreUnavailable.into());
+        };
+        let refresh_expires_in = answer.refresh_expires_in;
+        let renewal = Renewal {
+            sealed,
+            access_expires_at,
+            refresh_expires_at: refresh_expires_in.map(|left| now.saturating_add(left)),
+            expires_at: self
+                .lifetimes
+                .idle_end(now, access_expires_at, refresh_expires_in),
+        };
+        let committed = self
+            .ledger
+            .apply_until_stored(key, leased, COMMIT_PATIENCE, move |record, now| {
+                record.commit(now, fence, generation, &renewal)
+            })
+            .await;
+        match committed {
+            Ok(Some((FenceOutcome::Done, seen))) => {
+                observe::refreshed("won");
+                tracing::debug!(?lifetime, "a session's tokens were refreshed");
+                self.look_at(key, tokens, &answer, seen).await
+            }
+            // Either another task has begun since, or this commit was stored long ago, its answer lost, and
+            // others have refreshed after it. Providers revoke all tokens of a sign-in together, so that
+            // nothing is revoked while the session lives.
+            Ok(Some((FenceOutcome::Stale, seen))) => match seen.record.state {
+                RefreshState::Dead(reason) => {
+                    self.revoker.revoke_behind(next.refresh_token);
+                    Outcome::Over(Some(reason))
+                }
+                _ if seen.record.generation > generation => Outcome::Renewed(Box::new(seen)),
+                _ => Outcome::Kept(Kind::ProviderUnavailable.into()),
+            },
+            // Signed out meanwhile: what came too late is given back.
+            Ok(None) => {
+                self.revoker.revoke_behind(next.refresh_token);
+                Outcome::Over(None)
+            }
+            Err(error) => {
+                observe::refreshed("lost");
+                tracing::error!(
+                    error = %Chain(&error),
+                    "refreshed tokens were lost: the store did not take them within a minute"
+                );
+                Outcome::Kept(LoginError::store(error))
+            }
+        }
+    }
+
+    /// Holds what came against the sign-in. It is stored already: another process that reads it verifies the
+    /// access token for itself.
+    async fn look_at(
+        self: &Arc<Self>,
+        key: StoreKey,
+        signed_in: &TokenSet,
+        answer: &TokenAnswer,
+        seen: Seen,
+    ) -> Outcome {
+        let is_other_access_token = match self.opener.open(key, &seen.record, seen.tag).await {
+            Err(Unopened::SomebodyElse) => true,
+            Err(Unopened::Refused { error, .. }) => {
+                tracing::error!(
+                    kind = error.kind().as_str(),
+                    remedy = error.remedy(),
+                    "the provider answered a refresh with an access token that is refused here"
+                );
+                false
+            }
+            Ok(_) | Err(Unopened::Sealed) => false,
+        };
+        if !is_other_access_token && !self.is_id_token_of_somebody_else(signed_in, answer).await {
+            return Outcome::Renewed(Box::new(seen));
+        }
+        tracing::error!(
+            "the session ended: the provider answered a refresh with tokens of another subject or issuer"
+        );
+        observe::refreshed("identity_changed");
+        let generation = seen.record.generation;
+        let reason = EndReason::IdentityChanged;
+        // Whatever another replica does with them meanwhile.
+        let ended = self
+            .ledger
+            .apply_until_stored(key, &seen, COMMIT_PATIENCE, move |record, _| {
+                record.end(generation, reason);
+            })
+            .await;
+        if let Err(error) = ended {
+            tracing::error!(error = %Chain(&error), "the end of a session could not be stored");
+        }
+        self.opener.cache.forget(key);
+        self.revoker.revoke_behind(answer.refresh_token.clone());
+        Outcome::Over(Some(reason))
+    }
+
+    async fn is_id_token_of_somebody_else(
+        &self,
+        signed_in: &TokenSet,
+        answer: &TokenAnswer,
+    ) -> bool {
+        let Some(id_token) = &answer.id_token else {
+            return false;
+        };
+        let expected = Expected {
+            access_token: Some(answer.access_token.expose()),
+            ..Expected::default()
+        };
+        let now = self.provider.clock().now();
+        match self
+            .id_tokens
+            .verify(id_token.expose(), now, &expected)
+            .await
+        {
+            Ok(id_token) => is_somebody_else(signed_in, &id_token),
+            Err(error) => {
+                // No evidence either way. The ID token of the sign-in stays.
+                tracing::warn!(
+                    kind = error.kind().as_str(),
+                    error = %Chain(&error),
+                    is_for_now = error.kind() == VerifyErrorKind::Unavailable,
+                    "the ID token of a refresh was put aside: it could not be verified"
+                );
+                false
+            }
+        }
+    }
+
+    async fn failed(
+        self: &Arc<Self>,
+        key: StoreKey,
+        fence: Tag,
+        leased: &Seen,
+        failure: GrantFailure,
+    ) -> Outcome {
+        let now = self.ledger.now(leased);
+        let error = failure.error().clone();
+        let unspent = |pause| Settlement::Unspent(now.saturating_add(pause));
+        let pause = back_off(leased.record.failures);
+        let wants_user = error.kind() == ProviderErrorKind::InteractionRequired;
+        let (settlement, result, what) = match &failure {
+            GrantFailure::Rejected(_) if wants_user => (
+                unspent(LONG_PAUSE),
+                "interaction_required",
+                "a session was not refreshed: the provider wants the user to sign in again",
+            ),
+            GrantFailure::Rejected(_) => (
+                Settlement::Rejected,
+                "terminal",
+                "a session ended: the provider rejected its refresh token",
+            ),
+            GrantFailure::Misconfigured(_) => (
+                unspent(LONG_PAUSE),
+                "misconfigured",
+                "a session was not refreshed: the provider refuses this client's request; it stays",
+            ),
+            GrantFailure::Unspent(_, asked) => (
+                unspent(asked.unwrap_or_default().max(pause)),
+                "transient",
+                "a session was not refreshed: the provider is unavailable; it stays",
+            ),
+            GrantFailure::Uncertain(_) => (
+                Settlement::Uncertain,
+                "uncertain",
+                "a session was not refreshed: the provider's answer was lost; it stays, and the \
+                 refresh token is tried again later",
+            ),
+        };
+        observe::refreshed(result);
+        tracing::warn!(
+            result,
+            kind = error.kind().as_str(),
+            error = %Chain(&error),
+            "{what}"
+        );
+        let settled = self.settle(key, leased, fence, settlement).await;
+        let unavailable = |error| LoginError::provider(Kind::ProviderUnavailable, error);
+        match failure {
+            GrantFailure::Rejected(error) if wants_user => Outcome::WantsUser(error),
+            GrantFailure::Rejected(_) => match settled {
+                // The last look at the store: another task has refreshed the session after all.
+                Some(seen) if seen.record.generation > leased.record.generation => {
+                    Outcome::Renewed(Box::new(seen))
+                }
+                Some(seen) => match seen.record.state {
+                    RefreshState::Dead(reason) => Outcome::Over(Some(reason)),
+                    // Another task holds a lease by now; it will know.
+                    _ => Outcome::Kept(Kind::ProviderUnavailable.into()),
+                },
+                None => Outcome::Over(Some(EndReason::Rejected)),
+            },
+            GrantFailure::Misconfigured(error) => Outcome::Misconfigured(error),
+            GrantFailure::Unspent(error, asked) => Outcome::Kept(
+                unavailable(error).with_retry_after(asked.unwrap_or_default().max(pause)),
+            ),
+            GrantFailure::Uncertain(error) => Outcome::Kept(unavailable(error)),
+        }
+    }
+
+    /// Writes down how a grant ended, and returns the record as it then is. `None` where the session is gone
+    /// or the store does not answer; it is then written later, for as long as the lease lasts.
+    pub(crate) async fn settle(
+        self: &Arc<Self>,
+        key: StoreKey,
+        leased: &Seen,
+        fence: Tag,
+        settlement: Settlement,
+    ) -> Option<Seen> {
+        let settle = move |record: &mut crate::login::sessions::record::Record, now| {
+            record.settle(now, fence, settlement)
+        };
+        match self.ledger.apply(key, leased.clone(), settle).await {
+            Ok(settled) => settled.map(|(_, seen)| seen),
+            Err(error) => {
+                tracing::warn!(
+                    error = %Chain(&error),
+                    "the store did not take the end of a refresh; it is tried again"
+                );
+                let (ledger, leased) = (Arc::clone(&self.ledger), leased.clone());
+                self.tasks.spawn(async move {
+                    // Without it the lease ends by itself, and what follows is what follows a lost answer.
+                    let _ = ledger.apply_until_stored(key, &leased, LEASE, settle).await;
+                });
+                None
+            }
+        }
+    }
+}
+
+fn late() -> ProviderError {
+    ProviderError::new(
+        ProviderErrorKind::TimedOut,
+        "the refresh took longer than its lease allows",
+    )
+}

@@ -1,0 +1,110 @@
+//! Signing out when the provider says so, in a request of its own
+//! ([Back-Channel Logout](https://openid.net/specs/openid-connect-backchannel-1_0.html)).
+//!
+//! A logout must not be lost to a store that stumbles: a logout token counts as used only after every session
+//! it names has ended, so that the provider's next attempt does what this one could not. Nor may a sign-in
+//! that is under way slip through: the logout leaves a mark before it looks for sessions, and a sign-in looks
+//! at the marks after it made one.
+
+use http::StatusCode;
+use url::form_urlencoded;
+
+use crate::clock::UnixTime;
+use crate::error::{Chain, LoginError, LoginErrorKind as Kind, StoreError, VerifyErrorKind};
+use crate::login::browser::page::Page;
+use crate::login::browser::reply::Reply;
+use crate::login::sessions::id::{session_key, sessionless_key, subject_key};
+use crate::login::sessions::signed_out::SignedOut;
+use crate::login::sign_out::SignOut;
+use crate::login::store::{OwnedBy, StoreKey};
+use crate::verify::logout_token::LogoutToken;
+
+/// Longer back-channel logouts are not read, in bytes.
+pub(crate) const LONGEST_FORM: usize = 64 * 1024;
+
+impl SignOut {
+    /// Ends sessions because the provider says so, in a form.
+    pub(crate) async fn backchannel(&self, content_type: &str, form: &[u8]) -> Reply {
+        match self.try_backchannel(content_type, form).await {
+            Ok(ended) => {
+                tracing::info!(ended, "the provider signed a user out");
+                Reply::empty(StatusCode::OK)
+            }
+            Err(error) => {
+                tracing::info!(error = %Chain(&error), "a back-channel logout was refused");
+                Reply::page(Page::new(error, false, None))
+            }
+        }
+    }
+
+    async fn try_backchannel(&self, content_type: &str, form: &[u8]) -> Result<usize, LoginError> {
+        let token = self.verified(content_type, form).await?;
+        let replayed = StoreKey::of(&["logout token", &token.issuer, &token.id]);
+        let marks = &self.sessions.marks;
+        if marks.is_set(replayed).await.map_err(LoginError::store)? {
+            return Err(Kind::LogoutTokenRefused.into());
+        }
+        let ended = self.end_named(&token).await.map_err(LoginError::store)?;
+        // Only now: what is repeated after a failure must work.
+        let set = marks.set(replayed, self.latest_use(&token)).await;
+        set.map_err(LoginError::store)?;
+        Ok(ended)
+    }
+
+    async fn verified(&self, content_type: &str, form: &[u8]) -> Result<LogoutToken, LoginError> {
+        let refuse = || LoginError::from(Kind::LogoutTokenRefused);
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            return Err(refuse());
+        }
+        let mut tokens = form_urlencoded::parse(form).filter(|(name, _)| name == "logout_token");
+        let (Some((_, token)), None) = (tokens.next(), tokens.next()) else {
+            return Err(refuse());
+        };
+        let verified = self.logout_tokens.verify(&token).await;
+        verified.map_err(|error| match error.kind() {
+            VerifyErrorKind::Unavailable => LoginError::verify(Kind::ProviderUnavailable, error),
+            _ => LoginError::verify(Kind::LogoutTokenRefused, error),
+        })
+    }
+
+    /// A little longer than the token can be valid, leeway included.
+    fn latest_use(&self, token: &LogoutToken) -> UnixTime {
+        let now = self.provider.clock().now();
+        let margin = std::time::Duration::from_secs(600);
+        token.expires_at.max(now).saturating_add(margin)
+    }
+
+    async fn end_named(&self, token: &LogoutToken) -> Result<usize, StoreError> {
+        let LogoutToken {
+            issuer,
+            subject,
+            session,
+            ..
+        } = token;
+        let signed_out = SignedOut {
+            marks: &self.sessions.marks,
+            issuer: self.provider.issuer(),
+            now: self.provider.clock().now(),
+        };
+        let mut ended = 0;
+        if let Some(sid) = session {
+            let listed = session_key(issuer, sid);
+            signed_out.mark(listed, token.issued_at).await?;
+            ended = self.end_listed(OwnedBy::Session(listed)).await?;
+        }
+        if let Some(subject) = subject {
+            // A session of the provider that is not known here says nothing about sessions of others. Those
+            // that were recorded without one may be meant.
+            let owner = match session {
+                None => OwnedBy::Subject(subject_key(issuer, subject)),
+                Some(_) if ended == 0 => OwnedBy::Session(sessionless_key(issuer, subject)),
+                Some(_) => return Ok(ended),
+            };
+            let (OwnedBy::Subject(listed) | OwnedBy::Session(listed)) = owner;
+            signed_out.mark(listed, token.issued_at).await?;
+            ended += self.end_listed(owner).await?;
+        }
+        Ok(ended)
+    }
+}

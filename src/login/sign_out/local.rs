@@ -1,0 +1,137 @@
+//! Signing out by the user: the session here first, then at the provider
+//! ([RP-Initiated Logout](https://openid.net/specs/openid-connect-rpinitiated-1_0.html)).
+
+use std::time::Duration;
+
+use http::request::Parts;
+use serde::{Deserialize, Serialize};
+
+use crate::error::LoginError;
+use crate::login::browser::cookie::{CookieValue, open_cookie, seal_cookie, sent};
+use crate::login::browser::query::single;
+use crate::login::browser::reply::Reply;
+use crate::login::browser::return_path::ReturnPath;
+use crate::login::sessions::id::SessionId;
+use crate::login::sessions::seal::Purpose;
+use crate::login::sessions::tokens::TokenSet;
+use crate::login::sign_out::SignOut;
+use crate::secret::{Secret, is_same, random_text};
+
+/// A sign-out under way at the provider, in a cookie.
+#[derive(Serialize, Deserialize)]
+struct SigningOut {
+    state: Secret,
+    return_path: String,
+}
+
+/// How long the provider may take to send the browser back.
+const LIFETIME: Duration = Duration::from_secs(600);
+
+/// ID tokens longer than this are not put into a URL, in bytes.
+const LONGEST_HINT: usize = 2_000;
+
+impl SignOut {
+    /// Ends this browser's session.
+    pub(crate) async fn sign_out(&self, parts: &Parts) -> Reply {
+        let return_path = single(parts, "return_to")
+            .and_then(|text| ReturnPath::parse(&text))
+            .filter(|path| self.site.paths.own(path.path()).is_none());
+        let id = match sent(&parts.headers, &self.cookies.session) {
+            CookieValue::One(value) => SessionId::parse(&value),
+            CookieValue::Nothing | CookieValue::Several => None,
+        };
+        let ended = match id {
+            Some(id) => self.sessions.end(id.store_key()).await,
+            None => Ok(None),
+        };
+        let tokens = match ended {
+            Ok(tokens) => tokens,
+            Err(error) => {
+                // The session lives on, and so does its cookie: a second try ends it.
+                let error = LoginError::store(error);
+                return self.site.tell(parts, error, &ReturnPath::default());
+            }
+        };
+        let clear = self.cookies.clear(&self.cookies.session);
+        let local = return_path.clone().unwrap_or_default();
+        let Some(tokens) = tokens else {
+            return Reply::see_other(local.as_str()).with_cookie(clear);
+        };
+        self.sessions
+            .revoker
+            .revoke_behind(tokens.refresh_token.clone());
+        match self.provider_sign_out(&tokens, return_path.as_ref()).await {
+            Some(reply) => reply.with_cookie(clear),
+            None => Reply::see_other(local.as_str()).with_cookie(clear),
+        }
+    }
+
+    /// Sends the browser on to the provider's own sign-out, where there is one.
+    async fn provider_sign_out(
+        &self,
+        tokens: &TokenSet,
+        return_path: Option<&ReturnPath>,
+    ) -> Option<Reply> {
+        if !self.settings.at_provider {
+            return None;
+        }
+        let metadata = self.provider.metadata().await.ok()?;
+        let mut url = metadata.value.endpoints.end_session.clone()?;
+        let signing_out = SigningOut {
+            state: Secret::new(random_text().ok()?),
+            return_path: return_path.cloned().unwrap_or_default().as_str().to_owned(),
+        };
+        let mut query = url.query_pairs_mut();
+        if tokens.id_token.expose().len() <= LONGEST_HINT {
+            query.append_pair("id_token_hint", tokens.id_token.expose());
+        } else {
+            query.append_pair("logout_hint", &logout_hint(tokens));
+        }
+        query
+            .append_pair("client_id", self.client.id())
+            .append_pair("post_logout_redirect_uri", self.settings.back_to.as_str())
+            .append_pair("state", signing_out.state.expose());
+        drop(query);
+        let reply = Reply::see_other(url.as_str());
+        let name = &self.cookies.sign_out;
+        // Without a path to return to, coming back means nothing.
+        match return_path {
+            Some(_) => {
+                let sealing = &self.sessions.opener.sealing;
+                let sealed = seal_cookie(sealing, Purpose::SignOut, name, &signing_out).ok()?;
+                Some(reply.with_cookie(self.cookies.set(name, &sealed, LIFETIME)))
+            }
+            None => Some(reply),
+        }
+    }
+
+    /// Where a browser goes that comes back from the provider's sign-out with the state it took along. `None`
+    /// for any other request.
+    pub(crate) fn back_from_sign_out(&self, parts: &Parts) -> Option<Reply> {
+        let is_here = self.settings.path_back.as_deref() == Some(parts.uri.path());
+        let state = is_here.then(|| single(parts, "state")).flatten()?;
+        let name = &self.cookies.sign_out;
+        let CookieValue::One(value) = sent(&parts.headers, name) else {
+            return None;
+        };
+        let sealing = &self.sessions.opener.sealing;
+        let signing_out: SigningOut = open_cookie(sealing, Purpose::SignOut, name, &value)?;
+        if !is_same(signing_out.state.expose(), &state) {
+            return None;
+        }
+        let path = ReturnPath::parse(&signing_out.return_path).unwrap_or_default();
+        Some(Reply::see_other(path.as_str()).with_cookie(self.cookies.clear(name)))
+    }
+}
+
+/// The person who signs out, in the provider's own word where there is one.
+fn logout_hint(tokens: &TokenSet) -> String {
+    #[derive(Deserialize)]
+    struct Hints {
+        login_hint: Option<String>,
+    }
+    let hints: Option<Hints> = serde_json::from_str(&tokens.id_claims).ok();
+    hints
+        .and_then(|hints| hints.login_hint)
+        .unwrap_or_else(|| tokens.subject.clone())
+}

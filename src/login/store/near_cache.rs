@@ -1,0 +1,274 @@
+//! Records that were read a moment ago, in front of any shared store: a page with twenty requests then
+//! costs one round trip.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+
+use crate::clock::SharedClock;
+use crate::error::StoreError;
+use crate::login::store::{Loaded, SessionStore, StoreKey, StoredRecord, Swapped, Tag};
+
+/// How old a record may be that is served from memory, unless chosen otherwise.
+pub(crate) const NEAR_CACHE_AGE: Duration = Duration::from_secs(1);
+
+/// The longest that a sign-out elsewhere may go unnoticed.
+pub(crate) const LONGEST_NEAR_CACHE_AGE: Duration = Duration::from_secs(60);
+
+/// A store, and in front of it what was read of it a moment ago.
+pub(crate) struct NearCache {
+    store: Arc<dyn SessionStore>,
+    /// `None` for a store in this process, and where it is turned off.
+    entries: Option<Arc<Entries>>,
+}
+
+impl NearCache {
+    pub(crate) fn new(store: Arc<dyn SessionStore>, age: Duration, clock: SharedClock) -> Self {
+        let is_useful = store.is_shared() && !age.is_zero();
+        let entries = is_useful.then(|| Arc::new(Entries::new(age, clock)));
+        if let Some(entries) = &entries {
+            let entries = Arc::clone(entries);
+            store.on_change(Box::new(move |key| match key {
+                Some(key) => entries.forget(key),
+                None => entries.forget_all(),
+            }));
+        }
+        Self { store, entries }
+    }
+
+    /// The store itself.
+    pub(crate) fn store(&self) -> &dyn SessionStore {
+        &*self.store
+    }
+
+    /// The record, as it was no longer ago than the age of the cache.
+    pub(crate) async fn load(&self, key: StoreKey) -> Result<Option<Loaded>, StoreError> {
+        match &self.entries {
+            None => self.store.load(key).await,
+            Some(entries) => match entries.find(key) {
+                Some(loaded) => Ok(Some(loaded)),
+                None => self.load_through(key).await,
+            },
+        }
+    }
+
+    /// The record as the store has it now.
+    pub(crate) async fn load_through(&self, key: StoreKey) -> Result<Option<Loaded>, StoreError> {
+        let Some(entries) = &self.entries else {
+            return self.store.load(key).await;
+        };
+        let ticket = entries.ticket(key);
+        let loaded = self.store.load(key).await?;
+        if let Some(loaded) = &loaded {
+            entries.keep(key, ticket, loaded.clone());
+        }
+        Ok(loaded)
+    }
+
+    pub(crate) async fn swap(
+        &self,
+        key: StoreKey,
+        expected: Tag,
+        next: StoredRecord,
+    ) -> Result<Swapped, StoreError> {
+        let swapped = self.store.swap(key, expected, next).await;
+        self.forget(key);
+        swapped
+    }
+
+    pub(crate) async fn delete(&self, key: StoreKey) -> Result<Option<StoredRecord>, StoreError> {
+        let deleted = self.store.delete(key).await;
+        self.forget(key);
+        deleted
+    }
+
+    /// Whether a record with this tag was read no longer ago than the age of the cache, so that it need not
+    /// be read again.
+    #[cfg(feature = "outbound")]
+    pub(crate) fn has(&self, key: StoreKey, tag: Tag) -> bool {
+        let entries = self.entries.as_ref();
+        let loaded = entries.and_then(|entries| entries.find(key));
+        loaded.is_some_and(|loaded| loaded.record.tag == tag)
+    }
+
+    /// Whatever came of a change: what is known is old.
+    fn forget(&self, key: StoreKey) {
+        if let Some(entries) = &self.entries {
+            entries.forget(key);
+        }
+    }
+}
+
+/// A bounded number of records, each in the one place that its key names.
+struct Entries {
+    places: Box<[Place]>,
+    age: Duration,
+    clock: SharedClock,
+}
+
+#[derive(Default)]
+struct Place {
+    entry: ArcSwapOption<Entry>,
+    /// How often something here was forgotten.
+    changes: AtomicU64,
+}
+
+struct Entry {
+    key: StoreKey,
+    loaded: Loaded,
+    /// In monotonic time, when it was asked for.
+    since: Duration,
+}
+
+/// What was true when a record was asked for. An answer that was overtaken by a change is not kept.
+#[derive(Clone, Copy)]
+struct Ticket {
+    changes: u64,
+    since: Duration,
+}
+
+const PLACES: usize = 8_192;
+
+impl Entries {
+    fn new(age: Duration, clock: SharedClock) -> Self {
+        Self {
+            places: (0..PLACES).map(|_| Place::default()).collect(),
+            age,
+            clock,
+        }
+    }
+
+    fn find(&self, key: StoreKey) -> Option<Loaded> {
+        let entry = self.place(key).entry.load();
+        let entry = entry.as_ref().filter(|entry| entry.key == key)?;
+        let passed = self.clock.monotonic().saturating_sub(entry.since);
+        let now = entry.loaded.now.saturating_add(passed);
+        let counts = passed < self.age && now < entry.loaded.record.expires_at;
+        counts.then(|| Loaded {
+            record: entry.loaded.record.clone(),
+            now,
+        })
+    }
+
+    fn ticket(&self, key: StoreKey) -> Ticket {
+        Ticket {
+            changes: self.place(key).changes.load(Ordering::SeqCst),
+            since: self.clock.monotonic(),
+        }
+    }
+
+    fn keep(&self, key: StoreKey, ticket: Ticket, loaded: Loaded) {
+        let place = self.place(key);
+        let is_overtaken = || place.changes.load(Ordering::SeqCst) != ticket.changes;
+        if is_overtaken() {
+            return;
+        }
+        let since = ticket.since;
+        place
+            .entry
+            .store(Some(Arc::new(Entry { key, loaded, since })));
+        // A change is counted first and clears afterwards: one of the two sees the other.
+        if is_overtaken() {
+            place.entry.store(None);
+        }
+    }
+
+    fn forget(&self, key: StoreKey) {
+        self.place(key).forget();
+    }
+
+    fn forget_all(&self) {
+        self.places.iter().for_each(Place::forget);
+    }
+
+    fn place(&self, key: StoreKey) -> &Place {
+        // A key is a hash, so that any of its bits spread well.
+        let [one, other, ..] = *key.as_bytes();
+        &self.places[usize::from(u16::from_be_bytes([one, other])) % PLACES]
+    }
+}
+
+impl Place {
+    fn forget(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.entry.store(None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::clock::UnixTime;
+
+    fn loaded(expires_at: i64) -> Loaded {
+        Loaded {
+            record: StoredRecord {
+                bytes: Bytes::from_static(b"x"),
+                tag: Tag::from_bytes([1; 16]),
+                expires_at: UnixTime::from_seconds(expires_at),
+            },
+            now: UnixTime::from_seconds(1_000),
+        }
+    }
+
+    fn key(of: &str) -> StoreKey {
+        StoreKey::of(&[of])
+    }
+
+    fn entries(age: Duration) -> Entries {
+        Entries::new(age, SharedClock::system())
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn what_was_read_is_served_until_it_is_forgotten() {
+        let cache = entries(LONG);
+        assert!(cache.find(key("a")).is_none());
+        cache.keep(key("a"), cache.ticket(key("a")), loaded(2_000));
+        assert_eq!(cache.find(key("a")), Some(loaded(2_000)));
+        assert!(cache.find(key("b")).is_none());
+        cache.forget(key("a"));
+        assert!(cache.find(key("a")).is_none());
+    }
+
+    #[test]
+    fn an_answer_overtaken_by_a_change_is_not_kept() {
+        let cache = entries(LONG);
+        let ticket = cache.ticket(key("a"));
+        cache.forget(key("a"));
+        cache.keep(key("a"), ticket, loaded(2_000));
+        assert!(cache.find(key("a")).is_none());
+        let ticket = cache.ticket(key("a"));
+        cache.forget_all();
+        cache.keep(key("a"), ticket, loaded(2_000));
+        assert!(cache.find(key("a")).is_none());
+    }
+
+    #[test]
+    fn nothing_outlives_its_age_or_its_session() {
+        let cache = entries(Duration::ZERO);
+        cache.keep(key("a"), cache.ticket(key("a")), loaded(2_000));
+        assert!(cache.find(key("a")).is_none());
+        let cache = entries(LONG);
+        cache.keep(key("a"), cache.ticket(key("a")), loaded(1_000));
+        assert!(cache.find(key("a")).is_none());
+    }
+
+    #[test]
+    fn changes_and_answers_at_once_leave_nothing_old_behind() {
+        let cache = entries(LONG);
+        for _ in 0..2_000 {
+            let ticket = cache.ticket(key("a"));
+            std::thread::scope(|scope| {
+                scope.spawn(|| cache.keep(key("a"), ticket, loaded(2_000)));
+                scope.spawn(|| cache.forget(key("a")));
+            });
+            assert!(cache.find(key("a")).is_none());
+        }
+    }
+}
