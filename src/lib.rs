@@ -134,6 +134,7 @@ mod clock;
 pub mod error;
 mod jwt;
 mod observe;
+mod retry_after;
 
 #[cfg(feature = "_client")]
 mod live_token;

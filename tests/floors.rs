@@ -7,11 +7,12 @@ use std::fs;
 use std::path::Path;
 
 /// The modules from the ground up; each may use those before it.
-const ORDER: [&str; 30] = [
+const ORDER: [&str; 31] = [
     // Ground: words.
     "error",
     "observe",
     "clock",
+    "retry_after",
     "claims",
     "token",
     "jwt",
@@ -46,7 +47,7 @@ const ORDER: [&str; 30] = [
 ];
 
 /// Where a foreign crate may be named: any of them can be replaced in an afternoon.
-const ROOMS: [(&str, &[&str]); 26] = [
+const ROOMS: [(&str, &[&str]); 27] = [
     (
         "arc_swap",
         &["renew", "login/sessions/opened", "login/store/redis"],
@@ -87,6 +88,7 @@ const ROOMS: [(&str, &[&str]); 26] = [
     ("cookie", &["login/browser/cookie"]),
     ("flate2", &["testing"]),
     ("futures_util", &["login/store/redis"]),
+    ("httpdate", &["retry_after"]),
     ("humantime", &["provider/builder", "env"]),
     ("jsonwebtoken", &["keys/jwk_set", "provider/client"]),
     ("memchr", &["jwt", "login/browser/cookie"]),
@@ -108,6 +110,7 @@ const ROOMS: [(&str, &[&str]); 26] = [
         &[
             "http_client",
             "renew",
+            "provider/endpoint_call",
             "login/builder",
             "login/relying_party",
             "login/sessions/renewals",

@@ -114,7 +114,6 @@ impl ProviderError {
     }
 
     /// How long to wait at the least before the next attempt.
-    #[cfg(feature = "outbound")]
     pub(crate) fn with_pause(self, pause: Duration) -> Self {
         self.edited(|failure| failure.pause = pause)
     }
@@ -124,7 +123,6 @@ impl ProviderError {
     }
 
     /// Of an error that nobody else holds yet.
-    #[cfg(feature = "_client")]
     fn edited(mut self, edit: impl FnOnce(&mut ProviderFailure)) -> Self {
         if let Some(failure) = Arc::get_mut(&mut self.0) {
             edit(failure);

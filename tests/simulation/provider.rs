@@ -129,7 +129,11 @@ fn answer(world: &mut World, name: &'static str, path: &str, form: &[u8]) -> (St
                 let status = world.dice.one_of(&[500, 503, 429, 403]);
                 world.note(format!("provider: {status} to {name}"));
                 world.is_troubled(name);
-                return (StatusCode::from_u16(status).unwrap(), "busy".to_owned());
+                let body = match status {
+                    403 => "<h1>a firewall's page</h1>".to_owned(),
+                    _ => json!({"error": "server_error"}).to_string(),
+                };
+                return (StatusCode::from_u16(status).unwrap(), body);
             }
             match &*form["grant_type"] {
                 "authorization_code" => sign_in(world, &form["code"]),
