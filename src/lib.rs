@@ -135,6 +135,7 @@ pub mod error;
 mod jwt;
 mod observe;
 mod retry_after;
+mod settings;
 
 #[cfg(feature = "_client")]
 mod live_token;
