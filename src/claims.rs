@@ -7,6 +7,7 @@ use std::sync::Arc;
 use url::{Host, Url};
 
 use crate::error::ConfigError;
+use crate::settings::{AUDIENCE, ISSUER, SCOPE};
 
 /// Who issued a token: an https URL without query or fragment, compared as exact text
 /// ([RFC 8414 §2](https://www.rfc-editor.org/rfc/rfc8414#section-2)). `https://id.example` and
@@ -25,25 +26,24 @@ impl Issuer {
     }
 
     pub(crate) fn parse(text: &str, transport: Transport) -> Result<Self, ConfigError> {
-        const SETTING: &str = "issuer";
         if text.is_empty() {
             return Err(ConfigError::missing(
-                SETTING,
+                ISSUER,
                 "name the provider, such as https://tenant.us.auth0.com/",
             ));
         }
         if !text.contains("://") {
             return Err(ConfigError::invalid(
-                SETTING,
+                ISSUER,
                 text,
                 "it does not begin with https://",
                 format!("write https://{text}"),
             ));
         }
-        let url = parse_url(SETTING, text, transport)?;
+        let url = parse_url(ISSUER, text, transport)?;
         if url.query().is_some() {
             return Err(ConfigError::invalid(
-                SETTING,
+                ISSUER,
                 text,
                 "an issuer has no query",
                 "remove everything from the question mark on",
@@ -158,17 +158,16 @@ impl Audience {
     /// # Errors
     /// [`ConfigError`] if it is empty, or has white space around it or control characters in it.
     pub fn new(text: &str) -> Result<Self, ConfigError> {
-        const SETTING: &str = "audience";
         if text.is_empty() {
             return Err(ConfigError::missing(
-                SETTING,
+                AUDIENCE,
                 "without it tokens for any other service would pass; \
                  name this API as the provider knows it (Auth0: the API identifier)",
             ));
         }
         if text.trim() != text || text.chars().any(char::is_control) {
             return Err(ConfigError::invalid(
-                SETTING,
+                AUDIENCE,
                 text,
                 "it has white space or control characters around or in it",
                 "write the exact text of the token's aud claim",
@@ -208,7 +207,7 @@ impl Scope {
                 .all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
         if !is_scope_token {
             return Err(ConfigError::invalid(
-                "scope",
+                SCOPE,
                 text,
                 "a scope is one word of visible ASCII without quotes and backslashes",
                 "name each scope by itself",

@@ -15,7 +15,9 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_service::Service;
 use url::Url;
 
+use crate::clock::SharedClock;
 use crate::error::{ProviderError, ProviderErrorKind};
+use crate::retry_after::retry_after;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -126,17 +128,21 @@ impl HttpClient {
     }
 
     /// Fetches a JSON document: status 200, a JSON media type, at most `limits.size` bytes within
-    /// `limits.time`.
+    /// `limits.time`. An error carries the pause that the answer asks for.
     pub(crate) fn get_json(
         &self,
         url: &Url,
         limits: Limits,
+        clock: &SharedClock,
     ) -> BoxFuture<Result<Document, ProviderError>> {
         let answer = self.send(url, Call::default(), limits);
-        let url = url.clone();
+        let (url, clock) = (url.clone(), clock.clone());
         Box::pin(async move {
             let answer = answer.await?;
-            check_head(&url, answer.status(), answer.headers())?;
+            check_head(&url, answer.status(), answer.headers()).map_err(|error| {
+                let pause = retry_after(answer.headers(), clock.now()).unwrap_or_default();
+                error.with_pause(pause.min(LONGEST_DOCUMENT_PAUSE))
+            })?;
             Ok(Document {
                 max_age: max_age(answer.headers()),
                 body: answer.into_body(),
@@ -201,6 +207,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// server is just closing, nobody knows whether it arrived, and a refresh token can be spent but once.
 #[cfg(feature = "reqwest")]
 const IDLE: Duration = Duration::from_secs(3);
+
+/// The longest pause that an answer can put the next fetch of a document off: as long as repeated
+/// failures do, because without keys every request waits for it.
+const LONGEST_DOCUMENT_PAUSE: Duration = Duration::from_secs(60);
 
 /// How much of an answer, and of time, a call may take.
 #[derive(Debug, Clone, Copy)]

@@ -134,6 +134,8 @@ mod clock;
 pub mod error;
 mod jwt;
 mod observe;
+mod retry_after;
+mod settings;
 
 #[cfg(feature = "_client")]
 mod live_token;

@@ -17,6 +17,7 @@
 //! | a whole call to the provider | 5 seconds, 2 of them to connect | up to 1 minute | whoever waits for keys waits no longer |
 //! | an idle connection to the provider kept | 3 seconds | | shorter than common servers keep it: of a token that is sent on one just being closed, nobody knows whether it arrived |
 //! | size of metadata and key set | 256 KiB and 512 KiB | | far more than any provider sends |
+//! | looking for an endpoint that is gone (404, 410, 301, 308) | 2 fetches of the metadata at once, then 1 in 30 seconds | | a moved endpoint is found without a restart, and one that is gone for good causes no flood |
 //! | redirects by the provider | refused | | keys come from the configured place |
 //! | transport | https | http on loopback by [`danger`](crate::danger) | whoever can change the keys can sign tokens |
 //! | tokens bound by `cnf` | refused | [`danger`](crate::danger) | the binding cannot be checked here, and a stolen one must stay worthless |

@@ -22,6 +22,7 @@ use url::Url;
 use crate::claims::{Scope, Transport, parse_url};
 use crate::error::ConfigError;
 use crate::provider::Provider;
+use crate::settings::{RESOURCE, RESOURCE_DOCUMENTATION, SCOPE};
 use crate::verify::Verifier;
 
 /// A protected resource: its identifier, who issues tokens for it, and which scopes there are.
@@ -70,7 +71,7 @@ impl ProtectedResource {
         transport: Transport,
     ) -> Result<Self, ConfigError> {
         Ok(Self {
-            url: parse_url("resource", identifier, transport)?,
+            url: parse_url(RESOURCE, identifier, transport)?,
             identifier: identifier.to_owned(),
             verifier: verifier.clone(),
             scopes: Vec::new(),
@@ -88,7 +89,7 @@ impl ProtectedResource {
         let scope = Scope::new(scope)?;
         if scope.as_str() == "offline_access" {
             return Err(ConfigError::invalid(
-                "scope",
+                SCOPE,
                 "offline_access",
                 "a resource does not ask for it",
                 "leave it to the clients",
@@ -109,7 +110,7 @@ impl ProtectedResource {
     /// # Errors
     /// [`ConfigError::Invalid`] unless it is an https URL.
     pub fn with_documentation(mut self, url: &str) -> Result<Self, ConfigError> {
-        parse_url("resource documentation", url, Transport::Https)?;
+        parse_url(RESOURCE_DOCUMENTATION, url, Transport::Https)?;
         self.documentation = Some(url.to_owned());
         Ok(self)
     }

@@ -6,6 +6,7 @@ use crate::env::common::{CommonSettings, issuer, line};
 use crate::env::read::{Variables, readable};
 use crate::error::ConfigError;
 use crate::provider::Provider;
+use crate::settings::{DOMAIN_SERVER, OPENID_AUDIENCE};
 use crate::verify::Verifier;
 
 /// The settings of an API, read and checked. `Display` shows the effective values.
@@ -21,16 +22,16 @@ impl ApiSettings {
     fn read(variables: &Variables) -> Result<Self, ConfigError> {
         let ignored = variables.check_names()?;
         let issuer = issuer(variables)?;
-        let audiences = variables.list("OPENID_AUDIENCE").ok_or_else(|| {
+        let audiences = variables.list(OPENID_AUDIENCE).ok_or_else(|| {
             ConfigError::missing(
-                "OPENID_AUDIENCE",
+                OPENID_AUDIENCE,
                 "without it tokens for any other service would pass; name this API as the \
                  provider knows it (Auth0: the API identifier)",
             )
         })?;
-        let domain_server = variables.text("DOMAIN_SERVER");
+        let domain_server = variables.text(DOMAIN_SERVER);
         if let Some(domain) = &domain_server {
-            parse_url("DOMAIN_SERVER", domain, Transport::HttpsOrLoopback)?;
+            parse_url(DOMAIN_SERVER, domain, Transport::HttpsOrLoopback)?;
         }
         Ok(Self {
             common: CommonSettings::read(variables, ignored, issuer, audiences)?,
@@ -76,6 +77,6 @@ impl BearerLayer {
 impl fmt::Display for ApiSettings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.common.fmt(formatter)?;
-        line(formatter, "DOMAIN_SERVER", self.domain_server())
+        line(formatter, DOMAIN_SERVER, self.domain_server())
     }
 }

@@ -6,21 +6,26 @@ use crate::env::common::in_environment;
 use crate::env::read::Variables;
 use crate::error::ConfigError;
 use crate::provider::Client;
+use crate::settings::{
+    OPENID_AUDIENCE, OPENID_CLIENT_SECRET, OPENID_CLIENT_SECRET_FILE, OPENID_REQUEST_AUDIENCE,
+};
 
 /// The audience that is asked for, where one is.
 pub(super) fn requested_audience(variables: &Variables) -> Option<String> {
     variables
-        .text("OPENID_REQUEST_AUDIENCE")
-        .or_else(|| variables.list("OPENID_AUDIENCE")?.into_iter().next())
+        .text(OPENID_REQUEST_AUDIENCE)
+        .or_else(|| variables.list(OPENID_AUDIENCE)?.into_iter().next())
 }
 
 pub(super) fn client(variables: &Variables, id: &str) -> Result<Client, ConfigError> {
-    const FILE: &str = "OPENID_CLIENT_SECRET_FILE";
-    let secret = match (variables.text("OPENID_CLIENT_SECRET"), variables.text(FILE)) {
+    let secret = match (
+        variables.text(OPENID_CLIENT_SECRET),
+        variables.text(OPENID_CLIENT_SECRET_FILE),
+    ) {
         (Some(_), Some(_)) => {
             return Err(ConfigError::Contradiction {
-                setting: "OPENID_CLIENT_SECRET".into(),
-                other: FILE.into(),
+                setting: OPENID_CLIENT_SECRET.into(),
+                other: OPENID_CLIENT_SECRET_FILE.into(),
                 remedy: "set one of them".into(),
             });
         }
@@ -28,7 +33,7 @@ pub(super) fn client(variables: &Variables, id: &str) -> Result<Client, ConfigEr
         (None, Some(path)) => {
             let text = fs::read_to_string(&path).map_err(|error| {
                 ConfigError::invalid(
-                    FILE,
+                    OPENID_CLIENT_SECRET_FILE,
                     &path,
                     format!("it cannot be read: {error}"),
                     "name a file that holds the client secret and nothing else",

@@ -8,6 +8,11 @@ use crate::env::read::Variables;
 use crate::error::ConfigError;
 use crate::jwt::Algorithm;
 use crate::provider::{Provider, ProviderBuilder};
+use crate::settings::{
+    DEBUG_OPENID_REQUESTS, OPENID_ALGORITHMS, OPENID_AUDIENCE, OPENID_CLOCK_TOLERANCE,
+    OPENID_ISSUER, OPENID_JWKS_URL, OPENID_JWKS_URL_CACHE_TIME, OPENID_REUSE_TOKENS,
+    OPENID_TOKEN_CACHE, OPENID_TOKEN_PROFILE, OPENID_USE_PKCE, variable_of,
+};
 use crate::verify::{TokenProfile, Verifier};
 
 #[derive(Debug, Clone)]
@@ -36,12 +41,12 @@ impl CommonSettings {
         issuer: String,
         audiences: Vec<String>,
     ) -> Result<Self, ConfigError> {
-        for name in ["OPENID_REUSE_TOKENS", "OPENID_USE_PKCE"] {
+        for name in [OPENID_REUSE_TOKENS, OPENID_USE_PKCE] {
             variables.must_be_true(name)?;
         }
         let transport = transport(&issuer)?;
-        let jwks_url = variables.text("OPENID_JWKS_URL");
-        let key_lifetime = variables.duration("OPENID_JWKS_URL_CACHE_TIME")?;
+        let jwks_url = variables.text(OPENID_JWKS_URL);
+        let key_lifetime = variables.duration(OPENID_JWKS_URL_CACHE_TIME)?;
         let mut builder: ProviderBuilder = Provider::builder(&issuer)
             .set_transport(transport)
             .allow_final_slash();
@@ -52,9 +57,9 @@ impl CommonSettings {
             builder = builder.with_key_lifetime(lifetime);
         }
         let provider = builder.build().map_err(in_environment)?;
-        let algorithms = variables.algorithms("OPENID_ALGORITHMS")?;
-        let profile = variables.profile("OPENID_TOKEN_PROFILE")?;
-        let leeway = variables.seconds("OPENID_CLOCK_TOLERANCE")?;
+        let algorithms = variables.algorithms(OPENID_ALGORITHMS)?;
+        let profile = variables.profile(OPENID_TOKEN_PROFILE)?;
+        let leeway = variables.seconds(OPENID_CLOCK_TOLERANCE)?;
         let (first, others) = audiences
             .split_first()
             .map_or(("", &[][..]), |(first, others)| (first, others));
@@ -68,12 +73,12 @@ impl CommonSettings {
         if let Some(leeway) = leeway {
             builder = builder.with_leeway(leeway);
         }
-        let caches = variables.truth("OPENID_TOKEN_CACHE")?.unwrap_or(true);
+        let caches = variables.truth(OPENID_TOKEN_CACHE)?.unwrap_or(true);
         if !caches {
             builder = builder.without_cache();
         }
         let verifier = builder.build().map_err(in_environment)?;
-        let debug_requests = variables.truth("DEBUG_OPENID_REQUESTS")?.unwrap_or(false);
+        let debug_requests = variables.truth(DEBUG_OPENID_REQUESTS)?.unwrap_or(false);
         let settings = Self {
             issuer,
             audiences,
@@ -114,7 +119,7 @@ impl CommonSettings {
 /// Where the provider is, also if the address of its metadata is given.
 pub(super) fn issuer(variables: &Variables) -> Result<String, ConfigError> {
     let issuer = variables.required(
-        "OPENID_ISSUER",
+        OPENID_ISSUER,
         "name the provider, such as https://tenant.us.auth0.com/",
     )?;
     Ok(issuer
@@ -126,7 +131,7 @@ pub(super) fn issuer(variables: &Variables) -> Result<String, ConfigError> {
 /// Plain http is for loopback addresses only.
 fn transport(issuer: &str) -> Result<Transport, ConfigError> {
     let issuer = Issuer::parse(issuer, Transport::HttpsOrLoopback)
-        .map_err(|error| error.renamed("OPENID_ISSUER"))?;
+        .map_err(|error| error.renamed(OPENID_ISSUER))?;
     let is_plain = url::Url::parse(issuer.as_str())
         .is_ok_and(|url| url.scheme() == "http" && is_loopback(&url));
     Ok(if is_plain {
@@ -138,28 +143,10 @@ fn transport(issuer: &str) -> Result<Transport, ConfigError> {
 
 /// The name by which the operator knows a setting.
 pub(super) fn in_environment(error: ConfigError) -> ConfigError {
-    let name = match error.setting() {
-        "issuer" | "tenants" => "OPENID_ISSUER",
-        "audience" => "OPENID_AUDIENCE",
-        "jwks url" => "OPENID_JWKS_URL",
-        "key lifetime" => "OPENID_JWKS_URL_CACHE_TIME",
-        "leeway" => "OPENID_CLOCK_TOLERANCE",
-        "algorithms" => "OPENID_ALGORITHMS",
-        "client id" => "OPENID_CLIENT_ID",
-        "client secret" => "OPENID_CLIENT_SECRET",
-        "session secret" => "OPENID_SESSION_SECRET",
-        "address" => "DOMAIN_SERVER",
-        "path" => "OPENID_CALLBACK_URL",
-        "scope" => "OPENID_SCOPE",
-        "resource" => "OPENID_RESOURCE",
-        "redis url" => "REDIS_URL",
-        "redis sentinels" => "REDIS_SENTINELS",
-        "redis prefix" => "REDIS_KEY_PREFIX",
-        "near cache age" => "REDIS_NEAR_CACHE_AGE",
-        "post logout redirect" => "OPENID_POST_LOGOUT_REDIRECT_URI",
-        _ => return error,
-    };
-    error.renamed(name)
+    match variable_of(error.setting()) {
+        Some(name) => error.renamed(name),
+        None => error,
+    }
 }
 
 /// One line of the effective settings.
@@ -180,14 +167,14 @@ impl fmt::Display for CommonSettings {
         });
         let profile = format!("{:?}", self.profile).to_lowercase();
         for (name, value) in [
-            ("OPENID_ISSUER", Some(self.issuer.clone())),
-            ("OPENID_AUDIENCE", Some(self.audiences.join(","))),
-            ("OPENID_JWKS_URL", self.jwks_url.clone()),
-            ("OPENID_JWKS_URL_CACHE_TIME", self.key_lifetime.map(time)),
-            ("OPENID_ALGORITHMS", algorithms),
-            ("OPENID_TOKEN_PROFILE", Some(profile)),
-            ("OPENID_CLOCK_TOLERANCE", self.leeway.map(time)),
-            ("OPENID_TOKEN_CACHE", Some(self.caches.to_string())),
+            (OPENID_ISSUER, Some(self.issuer.clone())),
+            (OPENID_AUDIENCE, Some(self.audiences.join(","))),
+            (OPENID_JWKS_URL, self.jwks_url.clone()),
+            (OPENID_JWKS_URL_CACHE_TIME, self.key_lifetime.map(time)),
+            (OPENID_ALGORITHMS, algorithms),
+            (OPENID_TOKEN_PROFILE, Some(profile)),
+            (OPENID_CLOCK_TOLERANCE, self.leeway.map(time)),
+            (OPENID_TOKEN_CACHE, Some(self.caches.to_string())),
         ] {
             line(formatter, name, value.as_deref())?;
         }

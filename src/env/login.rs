@@ -12,6 +12,12 @@ use crate::error::ConfigError;
 use crate::login::{KeyRing, LoginBuilder, LoginLayer};
 use crate::provider::{Client, Provider};
 use crate::secret::Secret;
+use crate::settings::{
+    DOMAIN_CLIENT, DOMAIN_SERVER, OPENID_AUDIENCE, OPENID_BUTTON_LABEL, OPENID_CALLBACK_URL,
+    OPENID_CLIENT_ID, OPENID_CLIENT_SECRET, OPENID_IMAGE_URL, OPENID_POST_LOGOUT_REDIRECT_URI,
+    OPENID_REFRESH_AUDIENCE, OPENID_REQUEST_AUDIENCE, OPENID_RESOURCE, OPENID_SCOPE,
+    OPENID_SESSION_SECRET, OPENID_USE_END_SESSION_ENDPOINT,
+};
 use crate::verify::Verifier;
 
 /// The settings of browser sign-in, read and checked. `Display` shows the effective values, secrets
@@ -61,17 +67,17 @@ impl LoginSettings {
         #[cfg(feature = "redis")]
         let redis = RedisSettings::read(variables)?;
         #[cfg(not(feature = "redis"))]
-        if variables.text("REDIS_URL").is_some() {
+        if variables.text(crate::settings::REDIS_URL).is_some() {
             return Err(ConfigError::invalid(
-                "REDIS_URL",
+                crate::settings::REDIS_URL,
                 "(redacted)",
                 "this program was built without the feature redis",
                 "build it with the feature, or remove the setting: sessions then live in memory",
             ));
         }
         let issuer = issuer(variables)?;
-        let client_id = variables.required("OPENID_CLIENT_ID", "copy it from the provider")?;
-        let audiences = variables.list("OPENID_AUDIENCE");
+        let client_id = variables.required(OPENID_CLIENT_ID, "copy it from the provider")?;
+        let audiences = variables.list(OPENID_AUDIENCE);
         if audiences.is_none() {
             tracing::warn!(
                 "OPENID_AUDIENCE is not set: only access tokens for the client itself are accepted; \
@@ -89,10 +95,10 @@ impl LoginSettings {
         let settings = Self {
             client: client(variables, &client_id)?,
             secrets: variables
-                .list("OPENID_SESSION_SECRET")
+                .list(OPENID_SESSION_SECRET)
                 .ok_or_else(|| {
                     ConfigError::missing(
-                        "OPENID_SESSION_SECRET",
+                        OPENID_SESSION_SECRET,
                         "make one by `openssl rand -base64 48`; it must be the same in every replica",
                     )
                 })?
@@ -101,16 +107,16 @@ impl LoginSettings {
                 .collect(),
             address,
             callback,
-            scope: variables.text("OPENID_SCOPE"),
+            scope: variables.text(OPENID_SCOPE),
             requested_audience,
-            refresh_audience: variables.text("OPENID_REFRESH_AUDIENCE"),
-            resources: variables.list("OPENID_RESOURCE").unwrap_or_default(),
+            refresh_audience: variables.text(OPENID_REFRESH_AUDIENCE),
+            resources: variables.list(OPENID_RESOURCE).unwrap_or_default(),
             signs_out_at_provider: variables
-                .truth("OPENID_USE_END_SESSION_ENDPOINT")?
+                .truth(OPENID_USE_END_SESSION_ENDPOINT)?
                 .unwrap_or(false),
             back_to: back_to(variables)?,
-            button_label: variables.text("OPENID_BUTTON_LABEL"),
-            image_url: variables.text("OPENID_IMAGE_URL"),
+            button_label: variables.text(OPENID_BUTTON_LABEL),
+            image_url: variables.text(OPENID_IMAGE_URL),
             #[cfg(feature = "redis")]
             redis,
             sign_of_replicas: SIGNS_OF_REPLICAS
@@ -175,7 +181,7 @@ impl LoginSettings {
     fn builder_without_store(&self) -> Result<LoginBuilder, ConfigError> {
         let address = self.address.as_deref().ok_or_else(|| {
             ConfigError::missing(
-                "DOMAIN_SERVER",
+                DOMAIN_SERVER,
                 "name the public origin of this site, such as https://app.example.com",
             )
         })?;
@@ -248,7 +254,6 @@ impl LoginLayer {
 
 /// The site's address, where anything says, and the path of the callback.
 fn place(variables: &Variables) -> Result<(Option<String>, String), ConfigError> {
-    const NAME: &str = "OPENID_CALLBACK_URL";
     let origin = |name| -> Result<Option<Url>, ConfigError> {
         let Some(text) = variables.text(name) else {
             return Ok(None);
@@ -264,19 +269,21 @@ fn place(variables: &Variables) -> Result<(Option<String>, String), ConfigError>
         }
         Ok(Some(url))
     };
-    let configured = match origin("DOMAIN_SERVER")? {
+    let configured = match origin(DOMAIN_SERVER)? {
         Some(url) => Some(url),
-        None => origin("DOMAIN_CLIENT")?,
+        None => origin(DOMAIN_CLIENT)?,
     };
     let text = |url: &Url| url.origin().ascii_serialization();
-    let callback = variables.text(NAME).unwrap_or_else(|| CALLBACK.to_owned());
+    let callback = variables
+        .text(OPENID_CALLBACK_URL)
+        .unwrap_or_else(|| CALLBACK.to_owned());
     if !callback.contains("://") {
         return Ok((configured.as_ref().map(text), callback));
     }
-    let url = parse_url(NAME, &callback, Transport::HttpsOrLoopback)?;
+    let url = parse_url(OPENID_CALLBACK_URL, &callback, Transport::HttpsOrLoopback)?;
     if url.query().is_some() {
         return Err(ConfigError::invalid(
-            NAME,
+            OPENID_CALLBACK_URL,
             callback,
             "it has a query",
             "remove everything from the question mark on",
@@ -284,8 +291,8 @@ fn place(variables: &Variables) -> Result<(Option<String>, String), ConfigError>
     }
     if configured.is_some_and(|configured| configured.origin() != url.origin()) {
         return Err(ConfigError::Contradiction {
-            setting: NAME.into(),
-            other: "DOMAIN_SERVER".into(),
+            setting: OPENID_CALLBACK_URL.into(),
+            other: DOMAIN_SERVER.into(),
             remedy: "the callback must lie on the site: write a path, such as \
                      /oauth/openid/callback"
                 .into(),
@@ -296,7 +303,7 @@ fn place(variables: &Variables) -> Result<(Option<String>, String), ConfigError>
 
 /// Where browsers go after signing out at the provider.
 fn back_to(variables: &Variables) -> Result<Option<String>, ConfigError> {
-    for name in ["OPENID_POST_LOGOUT_REDIRECT_URI", "DOMAIN_CLIENT"] {
+    for name in [OPENID_POST_LOGOUT_REDIRECT_URI, DOMAIN_CLIENT] {
         if let Some(url) = variables.text(name) {
             parse_url(name, &url, Transport::HttpsOrLoopback)?;
             return Ok(Some(url));
@@ -312,28 +319,22 @@ impl fmt::Display for LoginSettings {
         let at_provider = self.signs_out_at_provider.to_string();
         let resources = self.resources.join(",");
         for (name, value) in [
-            ("OPENID_CLIENT_ID", Some(self.client.id())),
+            (OPENID_CLIENT_ID, Some(self.client.id())),
+            (OPENID_CLIENT_SECRET, Some(self.client.secret_for_people())),
+            (OPENID_SESSION_SECRET, Some(&*secrets)),
+            (DOMAIN_SERVER, self.address.as_deref()),
+            (OPENID_CALLBACK_URL, Some(&*self.callback)),
+            (OPENID_SCOPE, self.scope.as_deref()),
+            (OPENID_REQUEST_AUDIENCE, self.requested_audience.as_deref()),
             (
-                "OPENID_CLIENT_SECRET",
-                Some(self.client.secret_for_people()),
-            ),
-            ("OPENID_SESSION_SECRET", Some(&*secrets)),
-            ("DOMAIN_SERVER", self.address.as_deref()),
-            ("OPENID_CALLBACK_URL", Some(&*self.callback)),
-            ("OPENID_SCOPE", self.scope.as_deref()),
-            (
-                "OPENID_REQUEST_AUDIENCE",
-                self.requested_audience.as_deref(),
-            ),
-            (
-                "OPENID_RESOURCE",
+                OPENID_RESOURCE,
                 Some(&*resources).filter(|text| !text.is_empty()),
             ),
-            ("OPENID_REFRESH_AUDIENCE", self.refresh_audience.as_deref()),
-            ("OPENID_USE_END_SESSION_ENDPOINT", Some(&*at_provider)),
-            ("OPENID_POST_LOGOUT_REDIRECT_URI", self.back_to.as_deref()),
-            ("OPENID_BUTTON_LABEL", Some(self.button_label())),
-            ("OPENID_IMAGE_URL", self.image_url()),
+            (OPENID_REFRESH_AUDIENCE, self.refresh_audience.as_deref()),
+            (OPENID_USE_END_SESSION_ENDPOINT, Some(&*at_provider)),
+            (OPENID_POST_LOGOUT_REDIRECT_URI, self.back_to.as_deref()),
+            (OPENID_BUTTON_LABEL, Some(self.button_label())),
+            (OPENID_IMAGE_URL, self.image_url()),
         ] {
             line(formatter, name, value)?;
         }

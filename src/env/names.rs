@@ -1,32 +1,5 @@
 //! Which names are whose.
 
-/// Names this crate reads, in an API or at browser sign-in.
-pub(super) const OURS: &[&str] = &[
-    "OPENID_ALGORITHMS",
-    "OPENID_AUDIENCE",
-    "OPENID_BUTTON_LABEL",
-    "OPENID_CALLBACK_URL",
-    "OPENID_CLIENT_ID",
-    "OPENID_CLIENT_SECRET",
-    "OPENID_CLIENT_SECRET_FILE",
-    "OPENID_CLOCK_TOLERANCE",
-    "OPENID_IMAGE_URL",
-    "OPENID_ISSUER",
-    "OPENID_JWKS_URL",
-    "OPENID_JWKS_URL_CACHE_TIME",
-    "OPENID_POST_LOGOUT_REDIRECT_URI",
-    "OPENID_REFRESH_AUDIENCE",
-    "OPENID_REQUEST_AUDIENCE",
-    "OPENID_RESOURCE",
-    "OPENID_REUSE_TOKENS",
-    "OPENID_SCOPE",
-    "OPENID_SESSION_SECRET",
-    "OPENID_TOKEN_CACHE",
-    "OPENID_TOKEN_PROFILE",
-    "OPENID_USE_END_SESSION_ENDPOINT",
-    "OPENID_USE_PKCE",
-];
-
 /// Names of LibreChat that are about users, roles and its own pages.
 pub(super) const ANOTHER_APPLICATIONS: &[&str] = &[
     "OPENID_ADMIN_ROLE",

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::env::names::{ANOTHER_APPLICATIONS, OURS};
+use crate::env::names::ANOTHER_APPLICATIONS;
 use crate::error::ConfigError;
 use crate::jwt::Algorithm;
+use crate::settings::VARIABLES;
 use crate::verify::TokenProfile;
 
 /// The ways to read settings, of a type that has `read`.
@@ -88,7 +89,7 @@ impl Variables {
     pub(super) fn check_names(&self) -> Result<Vec<String>, ConfigError> {
         let mut ignored = Vec::new();
         for name in self.0.keys().filter(|name| name.starts_with(PREFIX)) {
-            if OURS.contains(&name.as_str()) {
+            if VARIABLES.contains(&name.as_str()) {
                 continue;
             }
             if !ANOTHER_APPLICATIONS.contains(&name.as_str()) {
@@ -231,7 +232,8 @@ impl Variables {
 
 fn closest(name: &str) -> Option<String> {
     const NEAR: usize = 4;
-    OURS.iter()
+    VARIABLES
+        .iter()
         .map(|known| (strsim::damerau_levenshtein(name, known), *known))
         .min()
         .filter(|(distance, _)| *distance <= NEAR)

@@ -7,6 +7,7 @@ use crate::env::read::Variables;
 use crate::error::ConfigError;
 use crate::login::RedisStore;
 use crate::secret::Secret;
+use crate::settings::{REDIS_KEY_PREFIX, REDIS_NEAR_CACHE_AGE, REDIS_SENTINELS, REDIS_URL};
 
 #[derive(Debug, Clone)]
 pub(super) struct RedisSettings {
@@ -18,9 +19,6 @@ pub(super) struct RedisSettings {
     pub(super) near_cache_age: Option<Duration>,
 }
 
-pub(super) const URL: &str = "REDIS_URL";
-const SENTINELS: &str = "REDIS_SENTINELS";
-
 impl RedisSettings {
     /// `None` without `REDIS_URL`.
     pub(super) fn read(variables: &Variables) -> Result<Option<Self>, ConfigError> {
@@ -29,20 +27,20 @@ impl RedisSettings {
             items.into_iter().map(Secret::new).collect()
         };
         let settings = Self {
-            urls: secrets(URL),
-            sentinels: secrets(SENTINELS),
-            prefix: variables.text("REDIS_KEY_PREFIX"),
-            near_cache_age: variables.duration("REDIS_NEAR_CACHE_AGE")?,
+            urls: secrets(REDIS_URL),
+            sentinels: secrets(REDIS_SENTINELS),
+            prefix: variables.text(REDIS_KEY_PREFIX),
+            near_cache_age: variables.duration(REDIS_NEAR_CACHE_AGE)?,
         };
         match (settings.urls.len(), settings.sentinels.is_empty()) {
             (0, true) => Ok(None),
             (0, false) => Err(ConfigError::missing(
-                URL,
+                REDIS_URL,
                 "name the master that the sentinels know, such as redis://mymaster/0",
             )),
             (2.., false) => Err(ConfigError::Contradiction {
-                setting: SENTINELS.into(),
-                other: URL.into(),
+                setting: REDIS_SENTINELS.into(),
+                other: REDIS_URL.into(),
                 remedy: "a cluster has no sentinels: name one server, or remove the sentinels"
                     .into(),
             }),
@@ -79,10 +77,10 @@ impl RedisSettings {
             age => humantime::format_duration(age).to_string(),
         });
         [
-            (URL, redacted(&self.urls)),
-            (SENTINELS, redacted(&self.sentinels)),
-            ("REDIS_KEY_PREFIX", self.prefix.clone()),
-            ("REDIS_NEAR_CACHE_AGE", age),
+            (REDIS_URL, redacted(&self.urls)),
+            (REDIS_SENTINELS, redacted(&self.sentinels)),
+            (REDIS_KEY_PREFIX, self.prefix.clone()),
+            (REDIS_NEAR_CACHE_AGE, age),
         ]
     }
 }

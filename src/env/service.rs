@@ -6,6 +6,10 @@ use crate::env::read::{Variables, readable};
 use crate::error::ConfigError;
 use crate::outbound::{ClientCredentials, Target};
 use crate::provider::{Client, Provider};
+use crate::settings::{
+    OPENID_AUDIENCE, OPENID_CLIENT_ID, OPENID_CLIENT_SECRET, OPENID_REQUEST_AUDIENCE,
+    OPENID_RESOURCE, OPENID_SCOPE,
+};
 
 /// The settings of a service that calls others with tokens of its own, read and checked. `Display`
 /// shows the effective values, secrets redacted.
@@ -35,26 +39,26 @@ impl ServiceSettings {
     fn read(variables: &Variables) -> Result<Self, ConfigError> {
         let ignored = variables.check_names()?;
         let issuer = issuer(variables)?;
-        let client_id = variables.required("OPENID_CLIENT_ID", "copy it from the provider")?;
+        let client_id = variables.required(OPENID_CLIENT_ID, "copy it from the provider")?;
         let client = client(variables, &client_id)?;
         if client.is_public() {
             return Err(ConfigError::missing(
-                "OPENID_CLIENT_SECRET",
+                OPENID_CLIENT_SECRET,
                 "a service gets tokens of its own by proving who it is; copy the secret from the \
                  provider",
             ));
         }
-        let scope = variables.text("OPENID_SCOPE").and_then(|scope| {
+        let scope = variables.text(OPENID_SCOPE).and_then(|scope| {
             let words: Vec<_> = scope
                 .split_ascii_whitespace()
                 .filter(|word| !OF_PERSONS.contains(word))
                 .collect();
             (!words.is_empty()).then(|| words.join(" "))
         });
-        let audiences = variables.list("OPENID_AUDIENCE").unwrap_or(vec![client_id]);
+        let audiences = variables.list(OPENID_AUDIENCE).unwrap_or(vec![client_id]);
         let common = CommonSettings::read(variables, ignored, issuer, audiences)?;
         let audience = requested_audience(variables);
-        let resources = variables.list("OPENID_RESOURCE").unwrap_or_default();
+        let resources = variables.list(OPENID_RESOURCE).unwrap_or_default();
         let target = target(audience.as_deref(), &resources, scope.as_deref());
         let target = target.map_err(in_environment)?;
         Ok(Self {
@@ -109,17 +113,14 @@ impl fmt::Display for ServiceSettings {
         self.common.fmt(formatter)?;
         let resources = self.resources.join(",");
         for (name, value) in [
-            ("OPENID_CLIENT_ID", Some(self.client.id())),
+            (OPENID_CLIENT_ID, Some(self.client.id())),
+            (OPENID_CLIENT_SECRET, Some(self.client.secret_for_people())),
+            (OPENID_REQUEST_AUDIENCE, self.audience.as_deref()),
             (
-                "OPENID_CLIENT_SECRET",
-                Some(self.client.secret_for_people()),
-            ),
-            ("OPENID_REQUEST_AUDIENCE", self.audience.as_deref()),
-            (
-                "OPENID_RESOURCE",
+                OPENID_RESOURCE,
                 Some(&*resources).filter(|text| !text.is_empty()),
             ),
-            ("OPENID_SCOPE", self.scope.as_deref()),
+            (OPENID_SCOPE, self.scope.as_deref()),
         ] {
             line(formatter, name, value)?;
         }

@@ -2,6 +2,8 @@
 //! service, [`VerifyError`] and [`ProviderError`] to its log. A client never sees these texts.
 
 mod config;
+mod failure;
+mod kinds;
 #[cfg(feature = "login")]
 mod login;
 #[cfg(feature = "outbound")]

@@ -3,9 +3,10 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode as Status};
 
 use crate::error::ProviderError;
+use crate::error::kinds::kinds;
 #[cfg(feature = "login")]
 use crate::error::{LoginError, LoginErrorKind};
 
@@ -28,109 +29,94 @@ enum Cause {
     Own(std::sync::Arc<dyn std::error::Error + Send + Sync>),
 }
 
-/// The causes of an [`OutboundError`], a closed set of words fit for a metric's label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum OutboundErrorKind {
-    /// The request's URI names no origin, so that nobody can tell where a token would go.
-    NoOrigin,
-    /// The request has an `Authorization` field already.
-    AuthorizationPresent,
-    /// A token of the caller's is to be sent, and the request carries no
-    /// [`Principal`](crate::Principal).
-    NoCaller,
-    /// The caller's principal carries no token that may be sent on.
-    NoTokenToRelay,
-    /// A token of a user's is needed, and the caller is a program.
-    NotAUser,
-    /// The caller's session is over.
-    SessionEnded,
-    /// The provider wants the user to do something first; see [`OutboundError::challenge`].
-    InteractionRequired,
-    /// The provider rejected what was to be exchanged.
-    Rejected,
-    /// The provider does not accept this client or what it asks for. A setting must change.
-    Misconfigured,
-    /// The provider, or the store of sessions, does not answer.
-    Unavailable,
-    /// The service called refuses the token, and there is no newer one.
-    TokenRefused,
-    /// The token holds characters that cannot stand in a header.
-    UnusableToken,
-    /// A source of the application's own has none.
-    Source,
+struct Facts {
+    name: &'static str,
+    status: Status,
+    message: &'static str,
+}
+
+kinds! {
+    /// The causes of an [`OutboundError`], a closed set of words fit for a metric's label.
+    pub enum OutboundErrorKind: Facts {
+        /// The request's URI names no origin, so that nobody can tell where a token would go.
+        NoOrigin {
+            name: "no_origin", status: Status::INTERNAL_SERVER_ERROR,
+            message: "the request's URI names no origin to hold against the list; write it in full (with \
+                tonic, make the client by with_origin)",
+        }
+        /// The request has an `Authorization` field already.
+        AuthorizationPresent {
+            name: "authorization_present", status: Status::INTERNAL_SERVER_ERROR,
+            message: "the request has an Authorization field already; remove it, or let it be kept by \
+                keep_authorization",
+        }
+        /// A token of the caller's is to be sent, and the request carries no
+        /// [`Principal`](crate::Principal).
+        NoCaller {
+            name: "no_caller", status: Status::INTERNAL_SERVER_ERROR,
+            message: "there is no caller whose token could be sent; put the principal into the request's \
+                extensions",
+        }
+        /// The caller's principal carries no token that may be sent on.
+        NoTokenToRelay {
+            name: "no_token_to_relay", status: Status::INTERNAL_SERVER_ERROR,
+            message: "the caller's token was not kept for sending on; allow it by allow_relay on \
+                BearerLayer",
+        }
+        /// A token of a user's is needed, and the caller is a program.
+        NotAUser {
+            name: "not_a_user", status: Status::FORBIDDEN,
+            message: "the caller is a program, and only a user's token is exchanged",
+        }
+        /// The caller's session is over.
+        SessionEnded {
+            name: "session_ended", status: Status::UNAUTHORIZED,
+            message: "the caller's session is over",
+        }
+        /// The provider wants the user to do something first; see [`OutboundError::challenge`].
+        InteractionRequired {
+            name: "interaction_required", status: Status::UNAUTHORIZED,
+            message: "the provider wants the user to sign in again",
+        }
+        /// The provider rejected what was to be exchanged.
+        Rejected {
+            name: "rejected", status: Status::UNAUTHORIZED,
+            message: "the provider rejected the caller's token",
+        }
+        /// The provider does not accept this client or what it asks for. A setting must change.
+        Misconfigured {
+            name: "misconfigured", status: Status::INTERNAL_SERVER_ERROR,
+            message: "the provider does not accept how this service is set up",
+        }
+        /// The provider, or the store of sessions, does not answer.
+        Unavailable {
+            name: "unavailable", status: Status::SERVICE_UNAVAILABLE,
+            message: "the provider, or the store of sessions, does not answer for now",
+        }
+        /// The service called refuses the token, and there is no newer one.
+        TokenRefused {
+            name: "token_refused", status: Status::BAD_GATEWAY,
+            message: "the token is refused, and there is no newer one",
+        }
+        /// The token holds characters that cannot stand in a header.
+        UnusableToken {
+            name: "unusable_token", status: Status::INTERNAL_SERVER_ERROR,
+            message: "the token holds characters that cannot stand in a header",
+        }
+        /// A source of the application's own has none.
+        Source {
+            name: "source", status: Status::INTERNAL_SERVER_ERROR,
+            message: "the application's source has no token",
+        }
+    }
 }
 
 impl OutboundErrorKind {
-    /// The kind as words with underscores, the label used in logs and metrics.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NoOrigin => "no_origin",
-            Self::AuthorizationPresent => "authorization_present",
-            Self::NoCaller => "no_caller",
-            Self::NoTokenToRelay => "no_token_to_relay",
-            Self::NotAUser => "not_a_user",
-            Self::SessionEnded => "session_ended",
-            Self::InteractionRequired => "interaction_required",
-            Self::Rejected => "rejected",
-            Self::Misconfigured => "misconfigured",
-            Self::Unavailable => "unavailable",
-            Self::TokenRefused => "token_refused",
-            Self::UnusableToken => "unusable_token",
-            Self::Source => "source",
-        }
-    }
-
     /// The status to answer this service's own caller with, where there is nothing better to say: 401 if
     /// they can mend it by signing in, 503 if time can, else 500.
     #[must_use]
-    pub fn status(self) -> StatusCode {
-        match self {
-            Self::SessionEnded | Self::InteractionRequired | Self::Rejected => {
-                StatusCode::UNAUTHORIZED
-            }
-            Self::NotAUser => StatusCode::FORBIDDEN,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Self::TokenRefused => StatusCode::BAD_GATEWAY,
-            Self::NoOrigin
-            | Self::AuthorizationPresent
-            | Self::NoCaller
-            | Self::NoTokenToRelay
-            | Self::Misconfigured
-            | Self::UnusableToken
-            | Self::Source => StatusCode::INTERNAL_SERVER_ERROR,
-        }
-    }
-
-    fn message(self) -> &'static str {
-        match self {
-            Self::NoOrigin => {
-                "the request's URI names no origin to hold against the list; write it in full (with \
-                 tonic, make the client by with_origin)"
-            }
-            Self::AuthorizationPresent => {
-                "the request has an Authorization field already; remove it, or let it be kept by \
-                 keep_authorization"
-            }
-            Self::NoCaller => {
-                "there is no caller whose token could be sent; put the principal into the request's \
-                 extensions"
-            }
-            Self::NoTokenToRelay => {
-                "the caller's token was not kept for sending on; allow it by allow_relay on \
-                 BearerLayer"
-            }
-            Self::NotAUser => "the caller is a program, and only a user's token is exchanged",
-            Self::SessionEnded => "the caller's session is over",
-            Self::InteractionRequired => "the provider wants the user to sign in again",
-            Self::Rejected => "the provider rejected the caller's token",
-            Self::Misconfigured => "the provider does not accept how this service is set up",
-            Self::Unavailable => "the provider, or the store of sessions, does not answer for now",
-            Self::TokenRefused => "the token is refused, and there is no newer one",
-            Self::UnusableToken => "the token holds characters that cannot stand in a header",
-            Self::Source => "the application's source has no token",
-        }
+    pub fn status(self) -> Status {
+        self.facts().status
     }
 }
 
@@ -250,7 +236,7 @@ impl fmt::Display for OutboundError {
         if let Some(host) = &self.host {
             write!(formatter, "no token for {host}: ")?;
         }
-        formatter.write_str(self.kind.message())
+        formatter.write_str(self.kind.facts().message)
     }
 }
 
@@ -261,6 +247,20 @@ impl std::error::Error for OutboundError {
             #[cfg(feature = "login")]
             Cause::Login(error) => Some(error),
             Cause::Own(error) => Some(&**error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::kinds::{check_names, check_text};
+
+    #[test]
+    fn names_are_labels_and_texts_are_of_one_form() {
+        check_names(OutboundErrorKind::ALL, OutboundErrorKind::as_str);
+        for kind in OutboundErrorKind::ALL {
+            check_text(kind.facts().message);
         }
     }
 }

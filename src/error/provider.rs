@@ -1,97 +1,74 @@
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::error::failure::Failure;
+use crate::error::kinds::kinds;
+
 /// The provider did not answer, or not as the standards say. Cheap to clone: everyone who waited
 /// for the same call gets the same error.
-#[derive(Clone)]
-pub struct ProviderError(Arc<ProviderFailure>);
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(transparent)]
+pub struct ProviderError(Arc<Failure<ProviderErrorKind, Demands>>);
 
-struct ProviderFailure {
-    kind: ProviderErrorKind,
-    message: String,
+/// What the provider asks for along with its refusal.
+#[derive(Clone, Default)]
+struct Demands {
     claims: Option<Box<str>>,
     pause: Duration,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// The causes of a [`ProviderError`], a closed set of words fit for a metric's label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ProviderErrorKind {
-    /// No connection.
-    Unreachable,
-    /// The connection broke after the request may have been sent.
-    BrokenOff,
-    /// The time limit passed.
-    TimedOut,
-    /// A status other than the one the standard demands; redirects are not followed.
-    Status,
-    /// The answer is not JSON, or not the document the standard describes.
-    InvalidAnswer,
-    /// The answer is larger than allowed.
-    TooLarge,
-    /// The discovery document speaks for another issuer than the configured one.
-    IssuerMismatch,
-    /// An endpoint is not an https URL, or carries user information or a fragment.
-    InsecureEndpoint,
-    /// The key set holds no key that can verify a signature.
-    NoUsableKeys,
-    /// There is no asynchronous runtime to make the call on.
-    NoRuntime,
-    /// The provider does not offer what is asked of it.
-    NotOffered,
-    /// The provider does not take this client or its request (`invalid_client` and its kin,
-    /// [RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
-    RequestRefused,
-    /// The provider rejected the code or refresh token (`invalid_grant`).
-    GrantRejected,
-    /// The provider wants the user to do something first (`interaction_required` and its kin,
-    /// [OpenID Connect Core §3.1.2.6](https://openid.net/specs/openid-connect-core-1_0.html#AuthError)).
-    InteractionRequired,
+struct Facts {
+    name: &'static str,
+    is_configuration: bool,
+}
+
+kinds! {
+    /// The causes of a [`ProviderError`], a closed set of words fit for a metric's label.
+    pub enum ProviderErrorKind: Facts {
+        /// No connection.
+        Unreachable { name: "unreachable", is_configuration: false }
+        /// The connection broke after the request may have been sent.
+        BrokenOff { name: "broken_off", is_configuration: false }
+        /// The time limit passed.
+        TimedOut { name: "timed_out", is_configuration: false }
+        /// A status other than the one the standard demands; redirects are not followed.
+        Status { name: "status", is_configuration: false }
+        /// The answer is not JSON, or not the document the standard describes.
+        InvalidAnswer { name: "invalid_answer", is_configuration: false }
+        /// The answer is larger than allowed.
+        TooLarge { name: "too_large", is_configuration: false }
+        /// The discovery document speaks for another issuer than the configured one.
+        IssuerMismatch { name: "issuer_mismatch", is_configuration: true }
+        /// An endpoint is not an https URL, or carries user information or a fragment.
+        InsecureEndpoint { name: "insecure_endpoint", is_configuration: true }
+        /// The key set holds no key that can verify a signature.
+        NoUsableKeys { name: "no_usable_keys", is_configuration: false }
+        /// There is no asynchronous runtime to make the call on.
+        NoRuntime { name: "no_runtime", is_configuration: false }
+        /// The provider does not offer what is asked of it.
+        NotOffered { name: "not_offered", is_configuration: true }
+        /// The provider does not take this client or its request (`invalid_client` and its kin,
+        /// [RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
+        RequestRefused { name: "request_refused", is_configuration: true }
+        /// The provider rejected the code or refresh token (`invalid_grant`).
+        GrantRejected { name: "grant_rejected", is_configuration: false }
+        /// The provider wants the user to do something first (`interaction_required` and its kin,
+        /// [OpenID Connect Core §3.1.2.6](https://openid.net/specs/openid-connect-core-1_0.html#AuthError)).
+        InteractionRequired { name: "interaction_required", is_configuration: false }
+    }
 }
 
 impl ProviderErrorKind {
-    /// The kind as words with underscores, the label used in logs and metrics.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unreachable => "unreachable",
-            Self::BrokenOff => "broken_off",
-            Self::TimedOut => "timed_out",
-            Self::Status => "status",
-            Self::InvalidAnswer => "invalid_answer",
-            Self::TooLarge => "too_large",
-            Self::IssuerMismatch => "issuer_mismatch",
-            Self::InsecureEndpoint => "insecure_endpoint",
-            Self::NoUsableKeys => "no_usable_keys",
-            Self::NoRuntime => "no_runtime",
-            Self::NotOffered => "not_offered",
-            Self::RequestRefused => "request_refused",
-            Self::GrantRejected => "grant_rejected",
-            Self::InteractionRequired => "interaction_required",
-        }
-    }
-
     /// Whether waiting cannot mend it: a setting here or at the provider must change.
     #[must_use]
     pub fn is_configuration(self) -> bool {
-        matches!(
-            self,
-            Self::IssuerMismatch | Self::InsecureEndpoint | Self::NotOffered | Self::RequestRefused
-        )
+        self.facts().is_configuration
     }
 }
 
 impl ProviderError {
     pub(crate) fn new(kind: ProviderErrorKind, message: impl Into<String>) -> Self {
-        Self(Arc::new(ProviderFailure {
-            kind,
-            message: message.into(),
-            claims: None,
-            pause: Duration::ZERO,
-            source: None,
-        }))
+        Self(Failure::new(kind, message.into(), None))
     }
 
     pub(crate) fn caused(
@@ -99,44 +76,30 @@ impl ProviderError {
         message: impl Into<String>,
         source: Box<dyn std::error::Error + Send + Sync>,
     ) -> Self {
-        Self(Arc::new(ProviderFailure {
-            kind,
-            message: message.into(),
-            claims: None,
-            pause: Duration::ZERO,
-            source: Some(source),
-        }))
+        Self(Failure::new(kind, message.into(), Some(source)))
     }
 
     #[cfg(feature = "_client")]
-    pub(crate) fn with_claims(self, claims: &str) -> Self {
-        self.edited(|failure| failure.claims = Some(claims.into()))
+    pub(crate) fn with_claims(mut self, claims: &str) -> Self {
+        Arc::make_mut(&mut self.0).extra.claims = Some(claims.into());
+        self
     }
 
     /// How long to wait at the least before the next attempt.
-    #[cfg(feature = "outbound")]
-    pub(crate) fn with_pause(self, pause: Duration) -> Self {
-        self.edited(|failure| failure.pause = pause)
+    pub(crate) fn with_pause(mut self, pause: Duration) -> Self {
+        Arc::make_mut(&mut self.0).extra.pause = pause;
+        self
     }
 
     pub(crate) fn pause(&self) -> Duration {
-        self.0.pause
-    }
-
-    /// Of an error that nobody else holds yet.
-    #[cfg(feature = "_client")]
-    fn edited(mut self, edit: impl FnOnce(&mut ProviderFailure)) -> Self {
-        if let Some(failure) = Arc::get_mut(&mut self.0) {
-            edit(failure);
-        }
-        self
+        self.0.extra.pause
     }
 
     /// The claims that the provider demands of the user, as JSON, where it demands some by an
     /// [`InteractionRequired`](ProviderErrorKind::InteractionRequired). The provider's own words.
     #[must_use]
     pub fn claims(&self) -> Option<&str> {
-        self.0.claims.as_deref()
+        self.0.extra.claims.as_deref()
     }
 
     /// The cause.
@@ -146,25 +109,38 @@ impl ProviderError {
     }
 }
 
-impl fmt::Debug for ProviderError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("ProviderError")
-            .field("kind", &self.0.kind)
-            .field("message", &self.0.message)
-            .field("source", &self.0.source)
-            .finish()
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::kinds::check_names;
 
-impl fmt::Display for ProviderError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0.message)
+    #[test]
+    fn names_are_labels_and_texts_are_of_one_form() {
+        check_names(ProviderErrorKind::ALL, ProviderErrorKind::as_str);
     }
-}
 
-impl std::error::Error for ProviderError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source.as_ref().map(|error| &**error as _)
+    #[test]
+    fn a_demand_is_kept_also_by_an_error_that_others_share() {
+        let error = ProviderError::new(ProviderErrorKind::Status, "the provider is busy");
+        let shared = error.clone();
+        let pause = Duration::from_secs(7);
+        let error = error.with_pause(pause);
+        assert_eq!((error.pause(), shared.pause()), (pause, Duration::ZERO));
+        assert_eq!(error.to_string(), shared.to_string());
+    }
+
+    #[test]
+    fn the_cause_is_the_source_and_what_the_provider_demands_is_not_shown() {
+        let cause = std::io::Error::other("no route");
+        let kind = ProviderErrorKind::Unreachable;
+        let error = ProviderError::caused(kind, "GET failed", cause.into());
+        let source = std::error::Error::source(&error).unwrap();
+        assert!(source.downcast_ref::<std::io::Error>().is_some());
+        #[cfg(feature = "_client")]
+        {
+            let error = error.with_claims("{\"hunter2\":1}");
+            assert_eq!(error.claims(), Some("{\"hunter2\":1}"));
+            assert!(!format!("{error} {error:?}").contains("hunter2"));
+        }
     }
 }

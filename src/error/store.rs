@@ -1,39 +1,36 @@
-use std::fmt;
 use std::sync::Arc;
 
-/// A session store did not do what it was asked. The session is not at fault.
-#[derive(Clone)]
-pub struct StoreError(Arc<StoreFailure>);
+use crate::error::failure::Failure;
+use crate::error::kinds::kinds;
 
-struct StoreFailure {
-    kind: StoreErrorKind,
-    message: String,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+/// A session store did not do what it was asked. The session is not at fault. Cheap to clone.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(transparent)]
+pub struct StoreError(Arc<Failure<StoreErrorKind>>);
+
+struct Facts {
+    name: &'static str,
 }
 
-/// The causes of a [`StoreError`], a closed set of words fit for a metric's label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum StoreErrorKind {
-    /// The store cannot be reached, or did not answer in time.
-    Unavailable,
-    /// A key that was to be new is taken.
-    Taken,
-    /// A record was written by a newer version of this crate.
-    TooNew,
-    /// A record is damaged.
-    Damaged,
+kinds! {
+    /// The causes of a [`StoreError`], a closed set of words fit for a metric's label.
+    pub enum StoreErrorKind: Facts {
+        /// The store cannot be reached, or did not answer in time.
+        Unavailable { name: "unavailable" }
+        /// A key that was to be new is taken.
+        Taken { name: "taken" }
+        /// A record was written by a newer version of this crate.
+        TooNew { name: "too_new" }
+        /// A record is damaged.
+        Damaged { name: "damaged" }
+    }
 }
 
 impl StoreError {
     /// An error of a store.
     #[must_use]
     pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
-        Self(Arc::new(StoreFailure {
-            kind,
-            message: message.into(),
-            source: None,
-        }))
+        Self(Failure::new(kind, message.into(), None))
     }
 
     /// An error of a store, with its cause. Neither may hold what was stored.
@@ -43,11 +40,7 @@ impl StoreError {
         message: impl Into<String>,
         source: Box<dyn std::error::Error + Send + Sync>,
     ) -> Self {
-        Self(Arc::new(StoreFailure {
-            kind,
-            message: message.into(),
-            source: Some(source),
-        }))
+        Self(Failure::new(kind, message.into(), Some(source)))
     }
 
     /// The cause.
@@ -57,25 +50,13 @@ impl StoreError {
     }
 }
 
-impl fmt::Debug for StoreError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("StoreError")
-            .field("kind", &self.0.kind)
-            .field("message", &self.0.message)
-            .field("source", &self.0.source)
-            .finish()
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::kinds::check_names;
 
-impl fmt::Display for StoreError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0.message)
-    }
-}
-
-impl std::error::Error for StoreError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source.as_ref().map(|error| &**error as _)
+    #[test]
+    fn names_are_labels_and_texts_are_of_one_form() {
+        check_names(StoreErrorKind::ALL, StoreErrorKind::as_str);
     }
 }

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::claims::Scope;
 use crate::error::ConfigError;
+use crate::settings::REALM;
 
 /// What every challenge of one layer says: its realm, the scopes to ask for, where the resource
 /// describes itself. All of it comes from the configuration, none of it from a request.
@@ -42,7 +43,7 @@ impl Terms {
         // quoted-string of RFC 9110 §5.6.4, kept to visible ASCII and space.
         if realm.bytes().any(|byte| !matches!(byte, 0x20..=0x7e)) {
             return Err(ConfigError::invalid(
-                "realm",
+                REALM,
                 realm,
                 "it holds control or non-ASCII characters",
                 "use visible ASCII",
@@ -82,7 +83,7 @@ impl Terms {
 
     fn challenge(&self, error: Option<(&str, &str)>, scopes: &[Scope]) -> HeaderValue {
         let mut text = String::from("Bearer ");
-        parameter(&mut text, "realm", &self.realm);
+        parameter(&mut text, REALM, &self.realm);
         if let Some(url) = &self.resource_metadata {
             parameter(&mut text, "resource_metadata", url);
         }

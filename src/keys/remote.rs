@@ -133,8 +133,9 @@ pub(crate) async fn fetch_jwk_set(
     url: &Url,
     limits: Limits,
     lifetime: KeyLifetime,
+    clock: &SharedClock,
 ) -> Result<Fetched<JwkSet>, ProviderError> {
-    let document = client.get_json(url, limits).await?;
+    let document = client.get_json(url, limits, clock).await?;
     Ok(Fetched {
         value: JwkSet::parse(&document.body)?,
         fresh_for: lifetime.fresh_for(document.max_age),

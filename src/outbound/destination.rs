@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::claims::{Transport, parse_url};
 use crate::error::ConfigError;
+use crate::settings::DESTINATION;
 
 /// An origin that tokens may go to: scheme, host and port, compared whole
 /// ([RFC 9700 §4.9.1](https://www.rfc-editor.org/rfc/rfc9700#section-4.9.1)).
@@ -21,11 +22,9 @@ pub struct Destination {
     port: u16,
 }
 
-const SETTING: &str = "destination";
-
 impl Destination {
     pub(crate) fn parse(text: &str, transport: Transport) -> Result<Self, ConfigError> {
-        Self::from_url(text, &parse_url(SETTING, text, transport)?)
+        Self::from_url(text, &parse_url(DESTINATION, text, transport)?)
     }
 
     /// Whatever the host is, by plain http.
@@ -33,13 +32,13 @@ impl Destination {
         // The rules but that of the scheme are those of https.
         let Some(rest) = text.strip_prefix("http://") else {
             return Err(ConfigError::invalid(
-                SETTING,
+                DESTINATION,
                 text,
                 "it does not begin with http://",
                 "hand https destinations to the layer as they are",
             ));
         };
-        let url = parse_url(SETTING, &format!("https://{rest}"), Transport::Https)?;
+        let url = parse_url(DESTINATION, &format!("https://{rest}"), Transport::Https)?;
         let destination = Self::from_url(text, &url)?;
         Ok(Self {
             is_https: false,
@@ -51,7 +50,7 @@ impl Destination {
     fn from_url(text: &str, url: &Url) -> Result<Self, ConfigError> {
         if url.path() != "/" || url.query().is_some() {
             return Err(ConfigError::invalid(
-                SETTING,
+                DESTINATION,
                 text,
                 "it names a path, and a token goes to an origin as a whole",
                 format!("write {}", url.origin().ascii_serialization()),

@@ -12,6 +12,7 @@ use crate::outbound::repeat::EmptyBodies;
 use crate::outbound::service::Outbound;
 use crate::provider::target::Target;
 use crate::provider::{Client, Provider};
+use crate::settings::TOKEN;
 use crate::token_source::TokenSource;
 
 /// Attaches the right token to requests that leave. See the [module](crate::outbound) for the rule.
@@ -98,7 +99,7 @@ impl OutboundLayer {
         D: TryInto<Destination, Error: Into<ConfigError>>,
     {
         let token = LiveToken::new(token).map_err(|error| {
-            ConfigError::invalid("token", "(redacted)", error.to_string(), "copy it whole")
+            ConfigError::invalid(TOKEN, "(redacted)", error.to_string(), "copy it whole")
         })?;
         Self::new(destination, token)
     }

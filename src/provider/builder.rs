@@ -14,6 +14,9 @@ use crate::keys::remote::KeyLifetime;
 use crate::provider::discovery::{Discovery, IssuerRule, Search};
 use crate::provider::{Named, Plan, Provider};
 use crate::renew::Pace;
+use crate::settings::{
+    CALL_TIMEOUT, HTTP_CLIENT, ISSUER, JWKS_URL, KEY_LIFETIME, STALE_LIMIT, TENANTS,
+};
 
 /// Chooses how a [`Provider`] is found and how long what it says is kept.
 #[must_use]
@@ -144,7 +147,7 @@ impl ProviderBuilder {
         let issuer = Issuer::parse(&self.issuer, self.transport)?;
         let lifetime = KeyLifetime {
             default: within(
-                "key lifetime",
+                KEY_LIFETIME,
                 self.key_lifetime,
                 SHORTEST_KEY_LIFETIME,
                 LONGEST_KEY_LIFETIME,
@@ -152,14 +155,9 @@ impl ProviderBuilder {
             shortest: SHORTEST_KEY_LIFETIME,
             longest: LONGEST_KEY_LIFETIME,
         };
-        let stale = within(
-            "stale limit",
-            self.stale_limit,
-            Duration::ZERO,
-            LONGEST_STALE,
-        )?;
+        let stale = within(STALE_LIMIT, self.stale_limit, Duration::ZERO, LONGEST_STALE)?;
         let time = within(
-            "call timeout",
+            CALL_TIMEOUT,
             self.call_timeout,
             Duration::from_millis(1),
             LONGEST_CALL,
@@ -169,7 +167,7 @@ impl ProviderBuilder {
         let jwks_url = self
             .jwks_url
             .as_deref()
-            .map(|url| parse_url("jwks url", url, self.transport))
+            .map(|url| parse_url(JWKS_URL, url, self.transport))
             .transpose()?;
         let client = match self.client {
             Some(client) => client,
@@ -208,16 +206,16 @@ impl ProviderBuilder {
         let has_placeholder = issuer.as_str().contains(TENANT_PLACEHOLDER);
         match &self.tenants {
             None if has_placeholder => Err(ConfigError::missing(
-                "tenants",
+                TENANTS,
                 "the issuer serves every tenant there is; list those allowed to sign in",
             )),
             Some(_) if !has_placeholder => Err(ConfigError::Contradiction {
-                setting: "tenants".into(),
-                other: "issuer".into(),
+                setting: TENANTS.into(),
+                other: ISSUER.into(),
                 remedy: format!("an issuer for many tenants holds {TENANT_PLACEHOLDER}").into(),
             }),
             Some(tenants) if tenants.is_empty() => {
-                Err(ConfigError::missing("tenants", "name at least one tenant"))
+                Err(ConfigError::missing(TENANTS, "name at least one tenant"))
             }
             Some(tenants) => tenants
                 .iter()
@@ -246,7 +244,7 @@ impl ProviderBuilder {
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         if !is_name {
             return Err(ConfigError::invalid(
-                "tenants",
+                TENANTS,
                 tenant,
                 "a tenant is named by its id",
                 "write the id as the tid claim has it, such as 8eaef023-2b34-4da1-9baa-8bc8c9d6a490",
@@ -263,7 +261,7 @@ impl ProviderBuilder {
         let location = issuer
             .as_str()
             .replace(TENANT_PLACEHOLDER, DISCOVERY_TENANT);
-        let location: Url = parse_url("issuer", &location, self.transport)?;
+        let location: Url = parse_url(ISSUER, &location, self.transport)?;
         Ok(Search {
             issuer: issuer.clone(),
             rule: self.rule,
@@ -298,7 +296,7 @@ pub(crate) fn within(
 fn default_client() -> Result<HttpClient, ConfigError> {
     HttpClient::reqwest().map_err(|error| {
         ConfigError::invalid(
-            "http client",
+            HTTP_CLIENT,
             "reqwest",
             crate::error::Chain(&error).to_string(),
             "check the proxy variables and the platform's certificates, or hand in a client",
@@ -309,7 +307,7 @@ fn default_client() -> Result<HttpClient, ConfigError> {
 #[cfg(not(feature = "reqwest"))]
 fn default_client() -> Result<HttpClient, ConfigError> {
     Err(ConfigError::missing(
-        "http client",
+        HTTP_CLIENT,
         "hand one in by with_http_client, or enable the feature reqwest",
     ))
 }

@@ -11,7 +11,9 @@ use crate::error::{ProviderError, ProviderErrorKind};
 use crate::http_client::{Call, Limits};
 use crate::provider::Provider;
 use crate::provider::client::Client;
-use crate::provider::token_endpoint::retry_after;
+use crate::provider::discovery::Metadata;
+use crate::provider::endpoints::Endpoints;
+use crate::retry_after::retry_after;
 use crate::secret::Secret;
 
 const LIMITS: Limits = Limits {
@@ -33,19 +35,21 @@ impl Provider {
         let endpoints = &metadata.value.endpoints;
         endpoints.check_challenge_methods()?;
         let mut url = endpoints.authorization()?.clone();
-        let pushed_to = endpoints
-            .pushed_authorization
-            .as_ref()
-            .filter(|_| endpoints.requires_pushed_authorization);
-        let Some(pushed_to) = pushed_to else {
+        if !endpoints.must_push_authorization() {
             url.query_pairs_mut()
                 .extend_pairs(parameters)
                 .append_pair("client_id", client.id());
             return Ok(url);
-        };
-        let issuer = metadata.value.issuer.as_str();
-        let call = client.call(endpoints, issuer, self.clock().now(), parameters)?;
-        let answer = self.http_client().send(pushed_to, call, LIMITS).await?;
+        }
+        let call = |metadata: &Metadata| self.form(client, metadata, parameters);
+        let answer = self
+            .call_endpoint(
+                &metadata.value,
+                Endpoints::pushed_authorization,
+                call,
+                LIMITS,
+            )
+            .await?;
         let document: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
         match document.get("request_uri").and_then(Value::as_str) {
             Some(request_uri) if answer.status() == StatusCode::CREATED => {
@@ -72,20 +76,18 @@ impl Provider {
     /// ([OpenID Connect Core §5.3](https://openid.net/specs/openid-connect-core-1_0.html#UserInfo)).
     pub(crate) async fn userinfo(&self, access_token: &Secret) -> Result<Value, ProviderError> {
         let metadata = self.metadata().await.map_err(|refusal| refusal.error)?;
-        let Some(url) = &metadata.value.endpoints.userinfo else {
-            return Err(ProviderError::new(
-                ProviderErrorKind::NotOffered,
-                "the provider's metadata names no userinfo_endpoint that is safe to use",
-            ));
-        };
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", access_token.expose()))
             .map_err(|_| invalid("the access token cannot be sent in a header"))?;
         authorization.set_sensitive(true);
-        let call = Call {
-            authorization: Some(authorization),
-            form: None,
+        let call = |_: &Metadata| {
+            Ok(Call {
+                authorization: Some(authorization.clone()),
+                form: None,
+            })
         };
-        let answer = self.http_client().send(url, call, LIMITS).await?;
+        let answer = self
+            .call_endpoint(&metadata.value, Endpoints::userinfo, call, LIMITS)
+            .await?;
         if answer.status() != StatusCode::OK {
             return Err(ProviderError::new(
                 ProviderErrorKind::Status,
@@ -117,7 +119,10 @@ impl Provider {
             ProviderErrorKind::Status
         };
         let message = format!("the revocation endpoint answered {}", answer.status());
-        Err((ProviderError::new(kind, message), retry_after(&answer)))
+        Err((
+            ProviderError::new(kind, message),
+            retry_after(answer.headers(), self.clock().now()),
+        ))
     }
 
     async fn post_revocation(
@@ -126,17 +131,18 @@ impl Provider {
         token: &Secret,
     ) -> Result<Option<Response<Bytes>>, ProviderError> {
         let metadata = self.metadata().await.map_err(|refusal| refusal.error)?;
-        let endpoints = &metadata.value.endpoints;
-        let Some(url) = &endpoints.revocation else {
+        if metadata.value.endpoints.revocation().is_err() {
             return Ok(None);
-        };
+        }
         let parameters = [
             ("token", token.expose()),
             ("token_type_hint", "refresh_token"),
         ];
-        let issuer = metadata.value.issuer.as_str();
-        let call = client.call(endpoints, issuer, self.clock().now(), &parameters)?;
-        self.http_client().send(url, call, LIMITS).await.map(Some)
+        let call = |metadata: &Metadata| self.form(client, metadata, &parameters);
+        let answer = self
+            .call_endpoint(&metadata.value, Endpoints::revocation, call, LIMITS)
+            .await?;
+        Ok(Some(answer))
     }
 }
 

@@ -19,6 +19,7 @@ use crate::http_client::Call;
 use crate::jwt::Algorithm;
 use crate::provider::endpoints::Endpoints;
 use crate::secret::{Secret, random_text};
+use crate::settings::{CLIENT_ID, CLIENT_PRIVATE_KEY, CLIENT_SECRET};
 
 /// A client registered with the provider: its identifier, and how it authenticates.
 ///
@@ -74,7 +75,7 @@ impl Client {
     pub fn with_secret(id: &str, secret: &str) -> Result<Self, ConfigError> {
         if secret.is_empty() {
             return Err(ConfigError::missing(
-                "client secret",
+                CLIENT_SECRET,
                 "copy it from the provider, or use a public client",
             ));
         }
@@ -95,7 +96,7 @@ impl Client {
     ) -> Result<Self, ConfigError> {
         let refuse = |_| {
             ConfigError::invalid(
-                "client private key",
+                CLIENT_PRIVATE_KEY,
                 "(redacted)",
                 format!("it is no PEM private key for {}", algorithm.name()),
                 "hand in an unencrypted PKCS #8 key of the algorithm's kind",
@@ -118,13 +119,12 @@ impl Client {
     }
 
     fn new(id: &str, authentication: Authentication) -> Result<Self, ConfigError> {
-        const SETTING: &str = "client id";
         if id.is_empty() {
-            return Err(ConfigError::missing(SETTING, "copy it from the provider"));
+            return Err(ConfigError::missing(CLIENT_ID, "copy it from the provider"));
         }
         if !id.bytes().all(|byte| matches!(byte, 0x20..=0x7e)) || id.trim() != id {
             return Err(ConfigError::invalid(
-                SETTING,
+                CLIENT_ID,
                 id,
                 "it holds blanks around it, or characters that are not visible ASCII",
                 "copy it from the provider as it is",
@@ -288,7 +288,7 @@ impl fmt::Debug for Client {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let way = match &self.authentication {
             Authentication::None => "public",
-            Authentication::Secret(..) => "client secret",
+            Authentication::Secret(..) => CLIENT_SECRET,
             Authentication::PrivateKey(_) => "private_key_jwt",
         };
         write!(formatter, "Client({:?}, {way})", self.id)

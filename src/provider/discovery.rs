@@ -5,6 +5,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::claims::{Issuer, Transport, parse_url};
+use crate::clock::SharedClock;
 use crate::error::{ProviderError, ProviderErrorKind};
 use crate::http_client::{HttpClient, Limits};
 use crate::jwt::{Algorithm, AlgorithmSet};
@@ -106,10 +107,11 @@ impl Search {
         &self,
         client: &HttpClient,
         limits: Limits,
+        clock: &SharedClock,
     ) -> Result<Metadata, ProviderError> {
         let mut last = None;
         for url in &self.urls {
-            let error = match client.get_json(url, limits).await {
+            let error = match client.get_json(url, limits, clock).await {
                 Ok(document) => match self.read(url, &document.body) {
                     Ok(metadata) => return Ok(metadata),
                     Err(error) => error,

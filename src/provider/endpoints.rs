@@ -19,11 +19,11 @@ use crate::error::{Chain, ProviderError, ProviderErrorKind};
 pub(crate) struct Endpoints {
     authorization: Option<Url>,
     token: Option<Url>,
-    pub(crate) userinfo: Option<Url>,
-    pub(crate) revocation: Option<Url>,
+    userinfo: Option<Url>,
+    revocation: Option<Url>,
     pub(crate) end_session: Option<Url>,
-    pub(crate) pushed_authorization: Option<Url>,
-    pub(crate) requires_pushed_authorization: bool,
+    pushed_authorization: Option<Url>,
+    requires_pushed_authorization: bool,
     /// Whether answers name their issuer
     /// ([RFC 9207 §3](https://www.rfc-editor.org/rfc/rfc9207#section-3)).
     pub(crate) names_issuer: bool,
@@ -92,6 +92,26 @@ impl Endpoints {
 
     pub(crate) fn token(&self) -> Result<&Url, ProviderError> {
         named("token_endpoint", self.token.as_ref())
+    }
+
+    pub(crate) fn userinfo(&self) -> Result<&Url, ProviderError> {
+        named("userinfo_endpoint", self.userinfo.as_ref())
+    }
+
+    pub(crate) fn revocation(&self) -> Result<&Url, ProviderError> {
+        named("revocation_endpoint", self.revocation.as_ref())
+    }
+
+    pub(crate) fn pushed_authorization(&self) -> Result<&Url, ProviderError> {
+        named(
+            "pushed_authorization_request_endpoint",
+            self.pushed_authorization.as_ref(),
+        )
+    }
+
+    /// Whether the parameters of a sign-in must be pushed ahead. They go into the URL wherever they may.
+    pub(crate) fn must_push_authorization(&self) -> bool {
+        self.requires_pushed_authorization && self.pushed_authorization.is_some()
     }
 
     /// Refuses a provider that lists the ways of PKCE and `S256` not among them

@@ -7,6 +7,8 @@ mod calls;
 mod client;
 pub(crate) mod discovery;
 #[cfg(feature = "_client")]
+mod endpoint_call;
+#[cfg(feature = "_client")]
 mod endpoints;
 #[cfg(feature = "_client")]
 pub(crate) mod target;
@@ -39,6 +41,8 @@ pub use crate::renew::Phase;
 use crate::renew::{Fetched, Pace, Renew};
 #[cfg(feature = "_client")]
 use crate::renew::{Refusal, Snapshot};
+#[cfg(feature = "_client")]
+use crate::token_bucket::TokenBucket;
 
 /// An OpenID provider whose tokens are reused.
 ///
@@ -71,6 +75,9 @@ struct Inner {
     metadata: Renew<Metadata>,
     #[cfg(feature = "_client")]
     client: HttpClient,
+    /// Bounds how often an endpoint that is gone causes a fetch of the metadata.
+    #[cfg(feature = "_client")]
+    moved_endpoints: TokenBucket,
 }
 
 /// A text that may stand in `iss`, and the tenant it stands for.
@@ -222,11 +229,12 @@ impl Provider {
         let client = plan.client.clone();
         let (limits, lifetime) = (plan.jwks_limits, plan.lifetime);
         let issuer = plan.issuer.clone();
+        let clock = plan.clock.clone();
         let keys = RemoteKeys::new(plan.clock.clone(), plan.pace, move || {
-            let (client, whereabouts) = (client.clone(), whereabouts.clone());
+            let (client, whereabouts, clock) = (client.clone(), whereabouts.clone(), clock.clone());
             let span = tracing::info_span!("fetch_keys", %issuer);
             let fetching = async move {
-                let fetched = fetch_keys(&client, &whereabouts, limits, lifetime).await;
+                let fetched = fetch_keys(&client, &whereabouts, limits, lifetime, &clock).await;
                 tell(&fetched);
                 fetched
             };
@@ -237,6 +245,8 @@ impl Provider {
             names: plan.names,
             rule: plan.rule,
             keys,
+            #[cfg(feature = "_client")]
+            moved_endpoints: TokenBucket::full(plan.clock.monotonic()),
             clock: plan.clock,
             metadata,
             #[cfg(feature = "_client")]
@@ -263,11 +273,12 @@ fn kept_metadata(plan: &Plan) -> Renew<Metadata> {
         what: "metadata",
         ..plan.pace
     };
+    let clock = plan.clock.clone();
     Renew::new(plan.clock.clone(), pace, move || {
-        let (client, search) = (client.clone(), search.clone());
+        let (client, search, clock) = (client.clone(), search.clone(), clock.clone());
         Box::pin(async move {
             Ok(Fetched {
-                value: search.run(&client, limits).await?,
+                value: search.run(&client, limits, &clock).await?,
                 fresh_for: METADATA_LIFETIME,
                 ahead: None,
             })
@@ -280,16 +291,17 @@ async fn fetch_keys(
     whereabouts: &Whereabouts,
     limits: Limits,
     lifetime: KeyLifetime,
+    clock: &SharedClock,
 ) -> Result<Fetched<KeySet>, ProviderError> {
     match whereabouts {
         Whereabouts::Known { issuer, jwks_uri } => {
-            let keys = fetch_jwk_set(client, jwks_uri, limits, lifetime).await?;
+            let keys = fetch_jwk_set(client, jwks_uri, limits, lifetime, clock).await?;
             Ok(keys.map(|jwks| KeySet::new(jwks, issuer.clone(), None)))
         }
         Whereabouts::Discovered(renew) => {
             let snapshot = renew.get().await.map_err(|refusal| refusal.error)?;
             let metadata = &snapshot.value;
-            let keys = fetch_jwk_set(client, &metadata.jwks_uri, limits, lifetime)
+            let keys = fetch_jwk_set(client, &metadata.jwks_uri, limits, lifetime, clock)
                 .await
                 // Perhaps the keys have moved: the next attempt shall know.
                 .inspect_err(|_| drop(renew.force(|| true)))?;

@@ -3,6 +3,7 @@
 #[cfg(feature = "outbound")]
 use crate::claims::{Audience, Scope};
 use crate::error::ConfigError;
+use crate::settings::RESOURCE;
 
 /// What a token is asked to be good for: audiences, resources and scopes, as far as the provider wants
 /// to be told.
@@ -108,7 +109,7 @@ pub(crate) fn check_resource(resource: &str) -> Result<(), ConfigError> {
         return Ok(());
     }
     Err(ConfigError::invalid(
-        "resource",
+        RESOURCE,
         resource,
         "it is not an absolute URI without a fragment",
         "write the resource's identifier in full, such as https://api.example.com/",

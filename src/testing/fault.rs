@@ -104,13 +104,23 @@ impl Fault {
         }
     }
 
-    /// Answers 503 and asks to wait so many seconds.
+    /// Answers 503 with the OAuth error `temporarily_unavailable`, and asks to wait so many seconds.
     #[must_use]
     pub fn busy(seconds: u32) -> Self {
+        Self::busy_until(seconds.to_string())
+    }
+
+    /// Answers 503 with the OAuth error `temporarily_unavailable` and this `Retry-After`, in seconds or as a
+    /// date ([RFC 9110 §10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)).
+    #[must_use]
+    pub fn busy_until(retry_after: impl Into<String>) -> Self {
         Self::Answer {
             status: 503,
-            headers: vec![("retry-after".to_owned(), seconds.to_string())],
-            body: Vec::new(),
+            headers: vec![
+                ("content-type".to_owned(), "application/json".to_owned()),
+                ("retry-after".to_owned(), retry_after.into()),
+            ],
+            body: br#"{"error":"temporarily_unavailable"}"#.to_vec(),
         }
     }
 

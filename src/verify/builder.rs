@@ -7,6 +7,7 @@ use crate::claims::{Audience, Issuer, Scope};
 use crate::error::ConfigError;
 use crate::jwt::{Algorithm, AlgorithmSet};
 use crate::provider::{Provider, within};
+use crate::settings::{ALGORITHMS, CACHE_CAPACITY, ISSUER, LEEWAY, TOKEN_SIZE};
 use crate::verify::cache::AcceptedTokens;
 use crate::verify::profile::{Expectation, TokenKind, TokenProfile};
 use crate::verify::{Inner, Trusted, Verifier};
@@ -151,7 +152,7 @@ impl VerifierBuilder {
             .collect::<Result<_, _>>()?;
         if !(SMALLEST_TOKEN_LIMIT..=LARGEST_TOKEN_LIMIT).contains(&self.max_token_size) {
             return Err(ConfigError::invalid(
-                "token size",
+                TOKEN_SIZE,
                 self.max_token_size.to_string(),
                 "it is out of bounds",
                 format!("choose from {SMALLEST_TOKEN_LIMIT} to {LARGEST_TOKEN_LIMIT} bytes"),
@@ -159,7 +160,7 @@ impl VerifierBuilder {
         }
         if self.cached > MOST_CACHED {
             return Err(ConfigError::invalid(
-                "cache capacity",
+                CACHE_CAPACITY,
                 self.cached.to_string(),
                 "it is out of bounds",
                 format!("choose from 0 to {MOST_CACHED} tokens"),
@@ -173,7 +174,7 @@ impl VerifierBuilder {
             .collect();
         if algorithms.is_empty() {
             return Err(ConfigError::missing(
-                "algorithms",
+                ALGORITHMS,
                 "name at least one, or leave the setting out for the default",
             ));
         }
@@ -188,7 +189,7 @@ impl VerifierBuilder {
             expectation: Expectation {
                 audiences,
                 kind: TokenKind::Access(self.profile),
-                leeway: within("leeway", self.leeway, Duration::ZERO, LONGEST_LEEWAY)?,
+                leeway: within(LEEWAY, self.leeway, Duration::ZERO, LONGEST_LEEWAY)?,
                 max_age: self.max_age,
                 allow_sender_constrained: self.allow_sender_constrained,
             },
@@ -208,8 +209,8 @@ fn trusted(providers: &[Provider]) -> Result<Vec<Trusted>, ConfigError> {
         for named in provider.names() {
             if is_taken(&trusted, &named.issuer) {
                 return Err(ConfigError::Contradiction {
-                    setting: "issuer".into(),
-                    other: "issuer".into(),
+                    setting: ISSUER.into(),
+                    other: ISSUER.into(),
                     remedy: format!("{} is named by two providers; keep one", named.issuer).into(),
                 });
             }

@@ -1,6 +1,7 @@
 //! A provider that is away, slow, broken or hostile.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use http::StatusCode;
 use tokio_rustls::TlsAcceptor;
@@ -128,6 +129,38 @@ async fn lm_06_attempts_during_an_outage_grow_rarer() {
     // 1, 2, 4, 8, 16, 32, then every 60 seconds.
     let hits = api.idp.hits().jwks;
     assert!((14..=18).contains(&hits), "{hits} attempts in ten minutes");
+}
+
+// LM-06
+#[tokio::test]
+async fn the_next_fetch_of_keys_or_metadata_waits_as_long_as_the_answer_asks() {
+    let in_half_a_minute = httpdate::fmt_http_date(SystemTime::now() + seconds(30));
+    let cases = [
+        (Endpoint::Jwks, "30".to_owned(), 28..=30),
+        (Endpoint::Discovery, "30".to_owned(), 28..=30),
+        // The server's clock may tick between the test and its answer.
+        (Endpoint::Jwks, in_half_a_minute, 20..=30),
+        // No longer than failures in a row put it off.
+        (Endpoint::Jwks, "86400".to_owned(), 58..=60),
+    ];
+    for (endpoint, retry_after, expected) in cases {
+        let api = Api::start().await;
+        let busy = Fault::busy_until(&retry_after);
+        api.idp.set_fault(endpoint, busy);
+        let token = api.token().build();
+        assert_eq!(api.status(&token).await, StatusCode::SERVICE_UNAVAILABLE);
+        api.idp.set_fault(endpoint, None);
+        let mut waited = 0;
+        while api.status(&token).await != StatusCode::OK {
+            api.clock.advance(seconds(1));
+            waited += 1;
+            assert!(waited < 120, "{endpoint:?} {retry_after}");
+        }
+        assert!(
+            expected.contains(&waited),
+            "{endpoint:?} {retry_after}: {waited} seconds"
+        );
+    }
 }
 
 #[tokio::test]

@@ -535,7 +535,7 @@ async fn lg_19_lg_20_a_failing_token_endpoint_leaves_no_session() {
         ),
         (Fault::LoseAnswer, Kind::ProviderUnavailable),
         (Fault::Status(400), Kind::CodeRejected),
-        (Fault::Status(401), Kind::Misconfigured),
+        (Fault::Status(401), Kind::ProviderUnavailable),
     ];
     for (fault, expected) in cases {
         let app = App::start().await;

@@ -17,6 +17,7 @@ mod limits;
 mod login;
 mod logout;
 mod metrics;
+mod moved_endpoint;
 mod outbound;
 mod readiness;
 mod redaction;

@@ -76,7 +76,8 @@ async fn d18_renewals_and_sign_ins_are_counted_by_closed_words() {
     app.hour_passes();
     browser.fetch(&app, "/").await;
     app.hour_passes();
-    app.idp.set_fault(Endpoint::Token, Fault::Status(500));
+    app.idp
+        .set_fault(Endpoint::Token, Fault::error(500, "server_error"));
     browser.fetch(&app, "/").await;
     app.clock.advance(seconds(100));
     app.idp

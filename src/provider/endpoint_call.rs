@@ -1,0 +1,125 @@
+//! One call to one of the provider's endpoints, and what follows where the endpoint has moved.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use url::Url;
+
+use crate::error::{ProviderError, ProviderErrorKind};
+use crate::http_client::{Call, Limits};
+use crate::provider::Provider;
+use crate::provider::client::Client;
+use crate::provider::discovery::Metadata;
+use crate::provider::endpoints::Endpoints;
+use crate::provider::token_endpoint::is_known_error;
+use crate::renew::Snapshot;
+
+/// Why a call brought no answer.
+#[derive(Debug)]
+pub(super) enum Unanswered {
+    /// The request was not sent.
+    NotSent(ProviderError),
+    /// The request was sent, or may have been.
+    Sent(ProviderError),
+}
+
+impl From<Unanswered> for ProviderError {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::NotSent(error) | Unanswered::Sent(error) => error,
+        }
+    }
+}
+
+/// With less time than this left, a call is not sent again: it could hardly be answered.
+const SHORTEST_CALL: Duration = Duration::from_secs(1);
+
+impl Provider {
+    /// Sends a call to the endpoint that the metadata names, within `limits`.
+    ///
+    /// An answer that says that nothing is there causes one fetch of the metadata. If they name another
+    /// address by now, the call is made for that one and sent once more, in the time that is left.
+    pub(super) async fn call_endpoint(
+        &self,
+        metadata: &Metadata,
+        endpoint: impl Fn(&Endpoints) -> Result<&Url, ProviderError>,
+        call: impl Fn(&Metadata) -> Result<Call, ProviderError>,
+        limits: Limits,
+    ) -> Result<Response<Bytes>, Unanswered> {
+        let began_at = self.clock().monotonic();
+        let time_left = || {
+            let passed = self.clock().monotonic().saturating_sub(began_at);
+            limits.time.saturating_sub(passed)
+        };
+        let send = async |metadata: &Metadata, url: &Url, limits| {
+            let call = call(metadata).map_err(Unanswered::NotSent)?;
+            let answer = self.http_client().send(url, call, limits).await;
+            answer.map_err(|error| match error.kind() {
+                ProviderErrorKind::Unreachable => Unanswered::NotSent(error),
+                _ => Unanswered::Sent(error),
+            })
+        };
+        let url = endpoint(&metadata.endpoints).map_err(Unanswered::NotSent)?;
+        let answer = send(metadata, url, limits).await?;
+        if !is_gone(&answer) {
+            return Ok(answer);
+        }
+        let fetched = tokio::time::timeout(time_left(), self.newer_metadata()).await;
+        let newer = fetched.ok().flatten();
+        let newer_url = newer
+            .as_ref()
+            .and_then(|newer| endpoint(&newer.value.endpoints).ok());
+        match (&newer, newer_url) {
+            (Some(newer), Some(newer_url)) if newer_url != url && time_left() >= SHORTEST_CALL => {
+                tracing::info!(
+                    status = answer.status().as_u16(),
+                    from = %url,
+                    to = %newer_url,
+                    "an endpoint of the provider has moved; the call is sent to its new address"
+                );
+                let limits = Limits {
+                    time: time_left(),
+                    ..limits
+                };
+                send(&newer.value, newer_url, limits).await
+            }
+            _ => Ok(answer),
+        }
+    }
+
+    /// The call that sends these parameters as this client.
+    pub(super) fn form(
+        &self,
+        client: &Client,
+        metadata: &Metadata,
+        parameters: &[(&str, &str)],
+    ) -> Result<Call, ProviderError> {
+        let issuer = metadata.issuer.as_str();
+        client.call(&metadata.endpoints, issuer, self.clock().now(), parameters)
+    }
+
+    /// The metadata, fetched again even though they are fresh. How often is bounded; beyond the bound
+    /// they are those at hand, which another call may have fetched a moment ago.
+    async fn newer_metadata(&self) -> Option<Arc<Snapshot<Metadata>>> {
+        let now = self.clock().monotonic();
+        match self.0.metadata.force(|| self.0.moved_endpoints.take(now)) {
+            Ok(Some(flight)) => flight.landed().await.ok(),
+            Ok(None) | Err(_) => self.metadata().await.ok(),
+        }
+    }
+}
+
+/// Whether the answer says that the endpoint is not, or no longer, at this address. An error of OAuth is
+/// an endpoint's own answer, whatever its status.
+fn is_gone(answer: &Response<Bytes>) -> bool {
+    let says_so = matches!(
+        answer.status(),
+        StatusCode::NOT_FOUND
+            | StatusCode::GONE
+            | StatusCode::MOVED_PERMANENTLY
+            | StatusCode::PERMANENT_REDIRECT
+    );
+    says_so && !is_known_error(answer.body())
+}

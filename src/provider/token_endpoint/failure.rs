@@ -1,0 +1,114 @@
+//! What an answer without tokens means for the code or refresh token that was sent.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+
+use crate::error::{ProviderError, ProviderErrorKind};
+use crate::provider::token_endpoint::GrantFailure;
+use crate::provider::token_endpoint::answer::Document;
+
+/// The JSON of an error ([RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)): an object
+/// whose `error` is a text.
+#[derive(Clone, Copy)]
+pub(super) enum OAuthError {
+    /// A code that a standard defines.
+    Known(&'static str),
+    Other,
+}
+
+impl OAuthError {
+    pub(super) fn read(document: &Document) -> Option<Self> {
+        let code = document.get("error")?.as_str()?;
+        let known = CODES.into_iter().find(|known| *known == code);
+        Some(known.map_or(Self::Other, Self::Known))
+    }
+}
+
+/// Whether a body is an error with a code that a standard defines.
+pub(in crate::provider) fn is_known_error(body: &[u8]) -> bool {
+    let document: Option<Document> = serde_json::from_slice(body).ok();
+    matches!(
+        document.as_ref().and_then(OAuthError::read),
+        Some(OAuthError::Known(_))
+    )
+}
+
+/// The codes that the standards define (RFC 6749 §5.2, RFC 8707 §2, RFC 9449 §5, OpenID Connect Core
+/// §3.1.2.6) and that may stand in a message. Any other text is the provider's own and is not repeated.
+pub(super) const CODES: [&str; 14] = [
+    "invalid_grant",
+    "invalid_client",
+    "invalid_request",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "invalid_scope",
+    "invalid_target",
+    "invalid_dpop_proof",
+    "access_denied",
+    "interaction_required",
+    "login_required",
+    "consent_required",
+    "temporarily_unavailable",
+    "server_error",
+];
+
+/// What an answer without tokens means for the token that was sent. A verdict needs evidence: only the
+/// provider's own `invalid_grant` rejects, and a page of something in front of the provider says nothing.
+pub(super) fn classify(
+    answer: &Response<Bytes>,
+    oauth_error: Option<OAuthError>,
+    pause: Option<Duration>,
+) -> GrantFailure {
+    let status = answer.status();
+    let error = |kind, remedy: &str| {
+        let what = match oauth_error {
+            Some(OAuthError::Known(code)) => format!("the error {code}"),
+            Some(OAuthError::Other) => "an unknown error code".to_owned(),
+            None if answer.body().is_empty() => "an empty body".to_owned(),
+            None => "something other than an OAuth error".to_owned(),
+        };
+        ProviderError::new(
+            kind,
+            format!("the token endpoint answered {status} with {what}{remedy}"),
+        )
+    };
+    let unspent = |remedy| GrantFailure::Unspent(error(ProviderErrorKind::Status, remedy), pause);
+    let rejected = |kind, remedy| GrantFailure::Rejected(error(kind, remedy));
+    let misconfigured =
+        |remedy| GrantFailure::Misconfigured(error(ProviderErrorKind::RequestRefused, remedy));
+    match (status.as_u16(), oauth_error) {
+        // Too busy, or an address that redirects.
+        (300..=399 | 408 | 425 | 429, _) | (500 | 503, Some(_)) => unspent(""),
+        // An error that came with a success is judged like one that came with 400.
+        (200..=299 | 400..=499, Some(OAuthError::Known(code))) => match code {
+            "invalid_grant" => rejected(ProviderErrorKind::GrantRejected, ""),
+            "interaction_required" | "login_required" | "consent_required" => rejected(
+                ProviderErrorKind::InteractionRequired,
+                "; the user must do something at the provider first: send them through the sign-in",
+            ),
+            "temporarily_unavailable" | "server_error" => unspent(""),
+            "invalid_client" | "unauthorized_client" => misconfigured(CHECK_CREDENTIALS),
+            "invalid_target" => misconfigured(
+                "; the provider knows no such audience or resource (OPENID_AUDIENCE, \
+                 OPENID_RESOURCE, OPENID_REFRESH_AUDIENCE)",
+            ),
+            "invalid_scope" => misconfigured(
+                "; the provider does not grant these scopes to this client (OPENID_SCOPE)",
+            ),
+            _ => misconfigured(""),
+        },
+        // How some providers answer a spent refresh token.
+        (400, None) if answer.body().is_empty() => rejected(ProviderErrorKind::GrantRejected, ""),
+        (401, None) => unspent(CHECK_CREDENTIALS),
+        (200..=299, Some(OAuthError::Other)) | (400..=499, _) => unspent(""),
+        _ => {
+            let error = error(ProviderErrorKind::Status, "");
+            GrantFailure::Uncertain(error.with_pause(pause.unwrap_or_default()))
+        }
+    }
+}
+
+const CHECK_CREDENTIALS: &str = "; compare client id and secret (OPENID_CLIENT_ID, \
+    OPENID_CLIENT_SECRET) and the client's way to authenticate with what the provider has registered";

@@ -1,0 +1,123 @@
+//! The token endpoint: one grant at a time, and what its answer means
+//! ([RFC 6749 §5](https://www.rfc-editor.org/rfc/rfc6749#section-5)).
+
+mod answer;
+mod failure;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+pub(super) use self::failure::is_known_error;
+use crate::clock::UnixTime;
+use crate::error::ProviderError;
+use crate::http_client::Limits;
+use crate::provider::Provider;
+use crate::provider::client::Client;
+use crate::provider::discovery::Metadata;
+use crate::provider::endpoint_call::Unanswered;
+use crate::provider::endpoints::Endpoints;
+use crate::secret::Secret;
+
+/// What a grant brings.
+#[derive(Debug)]
+#[cfg_attr(
+    not(all(feature = "login", feature = "outbound")),
+    allow(
+        dead_code,
+        reason = "a grant for a browser brings other things than one for a service"
+    )
+)]
+pub(crate) struct TokenAnswer {
+    pub(crate) access_token: Secret,
+    pub(crate) refresh_token: Option<Secret>,
+    pub(crate) id_token: Option<Secret>,
+    /// What an exchange made
+    /// ([RFC 8693 §2.2.1](https://www.rfc-editor.org/rfc/rfc8693#section-2.2.1)).
+    pub(crate) issued_token_type: Option<String>,
+    /// As the provider wrote it, whatever the sign; `None` where it wrote nothing usable.
+    pub(crate) expires_in: Option<i64>,
+    /// Never zero; `None` if the provider does not say, or says that it does not expire.
+    pub(crate) refresh_expires_in: Option<Duration>,
+    pub(crate) scope: Option<String>,
+}
+
+/// Why a grant brought no tokens, told by what it means for the code or refresh token that was sent.
+#[derive(Debug)]
+pub(crate) enum GrantFailure {
+    /// The provider rejected it. It will never be accepted.
+    Rejected(ProviderError),
+    /// The provider refused the client or the form of the request. The token is unspent, and no
+    /// request will succeed until a setting changes.
+    Misconfigured(ProviderError),
+    /// It was not spent and can be sent again, after the pause if the provider asks for one.
+    Unspent(ProviderError, Option<Duration>),
+    /// It may have been spent: the answer was lost, or does not tell. The error carries the pause that the
+    /// provider asks for.
+    Uncertain(ProviderError),
+}
+
+impl GrantFailure {
+    #[cfg(feature = "login")]
+    pub(crate) fn error(&self) -> &ProviderError {
+        match self {
+            Self::Rejected(error)
+            | Self::Misconfigured(error)
+            | Self::Unspent(error, _)
+            | Self::Uncertain(error) => error,
+        }
+    }
+}
+
+const LIMITS: Limits = Limits {
+    time: TOKEN_CALL,
+    size: 1024 * 1024,
+};
+
+/// The time limit of one call to the token endpoint.
+pub(crate) const TOKEN_CALL: Duration = Duration::from_secs(10);
+
+impl Provider {
+    /// Sends one grant. It is never repeated after it may have been spent.
+    pub(crate) async fn grant(
+        &self,
+        client: &Client,
+        parameters: &[(&str, &str)],
+    ) -> Result<TokenAnswer, GrantFailure> {
+        let metadata = self
+            .metadata()
+            .await
+            .map_err(|refusal| GrantFailure::Unspent(refusal.error, Some(refusal.retry_after)))?;
+        let call = |metadata: &Metadata| self.form(client, metadata, parameters);
+        let answered = self.call_endpoint(&metadata.value, Endpoints::token, call, LIMITS);
+        match answered.await {
+            Ok(answer) => answer::read(&answer, self.clock().now()),
+            Err(Unanswered::NotSent(error)) => Err(GrantFailure::Unspent(error, None)),
+            Err(Unanswered::Sent(error)) => Err(GrantFailure::Uncertain(error)),
+        }
+    }
+}
+
+/// Before and after these, a lifetime is not believed.
+const SHORTEST_LIFETIME: i64 = 5;
+const LONGEST_LIFETIME: i64 = 10 * 365 * 24 * 3600;
+
+/// Of a token that says nothing of its lifetime.
+const USUAL_LIFETIME: i64 = 300;
+
+/// How long an access token is taken to live: by `expires_in`, and never longer than its own `exp`
+/// says (`None` for a token that does not).
+pub(crate) fn token_lifetime(
+    now: UnixTime,
+    expires_in: Option<i64>,
+    exp: Option<UnixTime>,
+) -> Duration {
+    let own = exp.map(|exp| exp.as_seconds().saturating_sub(now.as_seconds()));
+    let said = match (expires_in, own) {
+        (Some(said), Some(own)) => said.min(own),
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) => USUAL_LIFETIME,
+    };
+    let seconds = said.clamp(SHORTEST_LIFETIME, LONGEST_LIFETIME);
+    Duration::from_secs(seconds.unsigned_abs())
+}

@@ -1,0 +1,105 @@
+//! The names of settings, as errors tell them: to programmers in words, to operators as environment
+//! variables.
+
+#![cfg_attr(
+    not(feature = "full"),
+    allow(dead_code, reason = "each feature has settings of its own")
+)]
+
+pub(crate) const ADDRESS: &str = "address";
+pub(crate) const ALGORITHMS: &str = "algorithms";
+pub(crate) const AUDIENCE: &str = "audience";
+pub(crate) const CACHE_CAPACITY: &str = "cache capacity";
+pub(crate) const CALL_TIMEOUT: &str = "call timeout";
+pub(crate) const CLIENT_ID: &str = "client id";
+pub(crate) const CLIENT_PRIVATE_KEY: &str = "client private key";
+pub(crate) const CLIENT_SECRET: &str = "client secret";
+pub(crate) const DESTINATION: &str = "destination";
+pub(crate) const HTTP_CLIENT: &str = "http client";
+pub(crate) const ISSUER: &str = "issuer";
+pub(crate) const JWKS_URL: &str = "jwks url";
+pub(crate) const KEY_LIFETIME: &str = "key lifetime";
+pub(crate) const LEEWAY: &str = "leeway";
+pub(crate) const NEAR_CACHE_AGE: &str = "near cache age";
+pub(crate) const PATH: &str = "path";
+pub(crate) const POST_LOGOUT_REDIRECT: &str = "post logout redirect";
+pub(crate) const REALM: &str = "realm";
+pub(crate) const REDIS_PREFIX: &str = "redis prefix";
+pub(crate) const REDIS_SENTINEL_URLS: &str = "redis sentinels";
+pub(crate) const REDIS_SERVER_URL: &str = "redis url";
+pub(crate) const RESOURCE: &str = "resource";
+pub(crate) const RESOURCE_DOCUMENTATION: &str = "resource documentation";
+pub(crate) const SCOPE: &str = "scope";
+pub(crate) const SESSION_SECRET: &str = "session secret";
+pub(crate) const STALE_LIMIT: &str = "stale limit";
+pub(crate) const TENANTS: &str = "tenants";
+pub(crate) const TOKEN: &str = "token";
+pub(crate) const TOKEN_SIZE: &str = "token size";
+
+macro_rules! variables {
+    ($($name:ident)*) => {
+        $(pub(crate) const $name: &str = stringify!($name);)*
+
+        /// Every environment variable that this crate reads.
+        pub(crate) const VARIABLES: &[&str] = &[$($name),*];
+    };
+}
+
+variables! {
+    DEBUG_OPENID_REQUESTS
+    DOMAIN_CLIENT
+    DOMAIN_SERVER
+    OPENID_ALGORITHMS
+    OPENID_AUDIENCE
+    OPENID_BUTTON_LABEL
+    OPENID_CALLBACK_URL
+    OPENID_CLIENT_ID
+    OPENID_CLIENT_SECRET
+    OPENID_CLIENT_SECRET_FILE
+    OPENID_CLOCK_TOLERANCE
+    OPENID_IMAGE_URL
+    OPENID_ISSUER
+    OPENID_JWKS_URL
+    OPENID_JWKS_URL_CACHE_TIME
+    OPENID_POST_LOGOUT_REDIRECT_URI
+    OPENID_REFRESH_AUDIENCE
+    OPENID_REQUEST_AUDIENCE
+    OPENID_RESOURCE
+    OPENID_REUSE_TOKENS
+    OPENID_SCOPE
+    OPENID_SESSION_SECRET
+    OPENID_TOKEN_CACHE
+    OPENID_TOKEN_PROFILE
+    OPENID_USE_END_SESSION_ENDPOINT
+    OPENID_USE_PKCE
+    REDIS_KEY_PREFIX
+    REDIS_NEAR_CACHE_AGE
+    REDIS_SENTINELS
+    REDIS_URL
+}
+
+/// The variable that sets what a builder calls by this name.
+pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
+    let variable = match setting {
+        ADDRESS => DOMAIN_SERVER,
+        ALGORITHMS => OPENID_ALGORITHMS,
+        AUDIENCE => OPENID_AUDIENCE,
+        CLIENT_ID => OPENID_CLIENT_ID,
+        CLIENT_SECRET => OPENID_CLIENT_SECRET,
+        ISSUER | TENANTS => OPENID_ISSUER,
+        JWKS_URL => OPENID_JWKS_URL,
+        KEY_LIFETIME => OPENID_JWKS_URL_CACHE_TIME,
+        LEEWAY => OPENID_CLOCK_TOLERANCE,
+        NEAR_CACHE_AGE => REDIS_NEAR_CACHE_AGE,
+        PATH => OPENID_CALLBACK_URL,
+        POST_LOGOUT_REDIRECT => OPENID_POST_LOGOUT_REDIRECT_URI,
+        REDIS_PREFIX => REDIS_KEY_PREFIX,
+        REDIS_SENTINEL_URLS => REDIS_SENTINELS,
+        REDIS_SERVER_URL => REDIS_URL,
+        RESOURCE => OPENID_RESOURCE,
+        SCOPE => OPENID_SCOPE,
+        SESSION_SECRET => OPENID_SESSION_SECRET,
+        _ => return None,
+    };
+    Some(variable)
+}
