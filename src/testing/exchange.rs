@@ -7,8 +7,8 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::jwt::Algorithm;
-use crate::testing::provider::State;
-use crate::testing::server::{Parameters, parameter, refuse};
+use crate::testing::form::{Parameters, parameter, refuse};
+use crate::testing::state::State;
 
 pub(super) const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";

@@ -1,8 +1,19 @@
-use std::io::Write as _;
+//! The endpoints of the development provider, how often each was asked, and how each misbehaves.
+
+use std::convert::Infallible;
+use std::io::{self, Write as _};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
+use http::{HeaderName, HeaderValue, StatusCode};
+use http_body::Frame;
 
 /// The addresses of the development provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -159,4 +170,105 @@ pub struct Hits {
     pub reused: u32,
     /// Anything else: attackers' addresses among them.
     pub other: u32,
+}
+
+impl Hits {
+    pub(super) fn count(&mut self, endpoint: Endpoint) {
+        *match endpoint {
+            Endpoint::Discovery => &mut self.discovery,
+            Endpoint::Jwks => &mut self.jwks,
+            Endpoint::Token => &mut self.token,
+            Endpoint::Authorization => &mut self.authorization,
+            Endpoint::UserInfo => &mut self.userinfo,
+            Endpoint::Revocation => &mut self.revocation,
+            Endpoint::EndSession => &mut self.end_session,
+        } += 1;
+    }
+}
+
+/// Answers with the document, or as the fault says.
+pub(super) async fn answer(
+    fault: Option<Fault>,
+    document: impl FnOnce() -> (StatusCode, String),
+) -> Response {
+    let json = [(CONTENT_TYPE, "application/json")];
+    match fault {
+        None => as_json(document()),
+        Some(Fault::CacheControl(value)) => {
+            ([(CACHE_CONTROL, value)], as_json(document())).into_response()
+        }
+        Some(Fault::Slow(delay)) => {
+            tokio::time::sleep(delay).await;
+            as_json(document())
+        }
+        Some(Fault::LoseAnswer) => {
+            document();
+            (json, Body::new(BrokenOff)).into_response()
+        }
+        Some(Fault::Stall) => std::future::pending().await,
+        Some(Fault::Status(code)) => StatusCode::from_u16(code)
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+            .into_response(),
+        Some(Fault::Redirect(to)) => (StatusCode::FOUND, [(LOCATION, to)]).into_response(),
+        Some(Fault::Huge(size)) => {
+            let filler = " ".repeat(size);
+            (json, format!("{{{filler}}}")).into_response()
+        }
+        Some(Fault::Drip) => (json, Body::new(Drip)).into_response(),
+        Some(Fault::Answer {
+            status,
+            headers,
+            body,
+        }) => {
+            let mut response = Response::new(Body::from(body));
+            *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+            for (name, value) in headers {
+                if let (Ok(name), Ok(value)) =
+                    (HeaderName::try_from(name), HeaderValue::try_from(value))
+                {
+                    response.headers_mut().append(name, value);
+                }
+            }
+            response
+        }
+    }
+}
+
+fn as_json((status, document): (StatusCode, String)) -> Response {
+    (status, [(CONTENT_TYPE, "application/json")], document).into_response()
+}
+
+/// A body that breaks off.
+struct BrokenOff;
+
+impl http_body::Body for BrokenOff {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        Poll::Ready(Some(Err(io::Error::other("the answer is lost"))))
+    }
+}
+
+/// A body that never ends.
+struct Drip;
+
+impl http_body::Body for Drip {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let waker = context.waker().clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            waker.wake();
+        });
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b" ")))))
+    }
 }

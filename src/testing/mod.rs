@@ -25,14 +25,17 @@
 mod clock;
 mod exchange;
 mod fault;
+mod form;
 mod grants;
 mod provider;
 mod server;
 mod sign_in;
 mod signing_key;
+mod state;
 #[cfg(feature = "login")]
 mod store_suite;
 mod token;
+mod token_endpoint;
 
 pub use self::clock::ManualClock;
 pub use self::fault::{Endpoint, Fault, Hits};

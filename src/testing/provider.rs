@@ -1,23 +1,24 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+//! The handle of the development provider.
+
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
-use std::{fmt, io};
 
 use http::StatusCode;
 use serde_json::{Value, json};
-
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use url::Url;
 
-use crate::clock::{Clock, SharedClock, UnixTime};
+use crate::clock::{Clock, SharedClock};
 use crate::error::{ConfigError, ProviderError, ProviderErrorKind};
 use crate::http_client::{Call, HttpClient, Limits};
 use crate::jwt::Algorithm;
 use crate::provider::{Provider, ProviderBuilder};
 use crate::testing::fault::{Endpoint, Fault, Hits};
-use crate::testing::grants::Grants;
-use crate::testing::server::{self, Parameters};
+use crate::testing::server;
 use crate::testing::signing_key::SigningKey;
+use crate::testing::state::{State, generate_keys};
 use crate::testing::token::{self, TokenBuilder};
 
 /// An OpenID provider on a loopback port, for development and tests. It ends when it is dropped.
@@ -74,25 +75,8 @@ impl DevelopmentProviderBuilder {
         let keys = tokio::task::spawn_blocking(|| generate_keys(1))
             .await
             .map_err(io::Error::other)?;
-        let state = Arc::new(State {
-            issuer: format!("{address}{}", self.path),
-            address,
-            clock: self.clock,
-            changing: Mutex::new(Changing {
-                keys,
-                retired: Vec::new(),
-                generation: 1,
-                faults: Vec::new(),
-                hits: Hits::default(),
-                discovery: None,
-                jwks: None,
-                grants: Grants::default(),
-                user: self.user,
-                pushed: None,
-                seen: Vec::new(),
-                edits: Edits::default(),
-            }),
-        });
+        let issuer = format!("{address}{}", self.path);
+        let state = Arc::new(State::new(address, issuer, self.clock, keys, self.user));
         let task = tokio::spawn(server::serve(listener, Arc::clone(&state)));
         Ok(DevelopmentProvider { state, task })
     }
@@ -149,7 +133,7 @@ impl DevelopmentProvider {
         Provider::builder(self.issuer())
             .danger()
             .allow_http_on_loopback()
-            .with_shared_clock(self.state.clock.clone())
+            .with_shared_clock(self.state.clock().clone())
     }
 
     /// A token for this audience, signed with RS256.
@@ -188,12 +172,7 @@ impl DevelopmentProvider {
 
     /// Makes new keys and signs with them from now on. The old ones stay in the key set.
     pub fn rotate_keys(&self) {
-        let generation = self.state.changing().generation + 1;
-        let keys = generate_keys(generation);
-        let mut changing = self.state.changing();
-        changing.generation = generation;
-        let old = std::mem::replace(&mut changing.keys, keys);
-        changing.retired.extend(old);
+        self.state.rotate_keys();
     }
 
     /// Takes the keys that are no longer signed with out of the key set.
@@ -203,11 +182,7 @@ impl DevelopmentProvider {
 
     /// Lets an endpoint misbehave, or behave again.
     pub fn set_fault(&self, endpoint: Endpoint, fault: impl Into<Option<Fault>>) {
-        let mut changing = self.state.changing();
-        changing.faults.retain(|(faulty, _)| *faulty != endpoint);
-        if let Some(fault) = fault.into() {
-            changing.faults.push((endpoint, fault));
-        }
+        self.state.set_fault(endpoint, fault.into());
     }
 
     /// Answers with this metadata instead of its own.
@@ -328,130 +303,8 @@ impl DevelopmentProvider {
     }
 }
 
-/// What becomes of tokens and answers before they are sent.
-#[derive(Default, Clone)]
-pub(super) struct Edits {
-    pub(super) answer: Option<Arc<EditAnswer>>,
-    pub(super) id_token: Option<Arc<EditToken>>,
-    pub(super) access_token: Option<Arc<EditToken>>,
-}
-
-impl Edits {
-    /// An access token as it is issued.
-    pub(super) fn access_token(&self, token: TokenBuilder) -> String {
-        match &self.access_token {
-            Some(edit) => edit(token),
-            None => token,
-        }
-        .build()
-    }
-
-    /// An answer of the token endpoint as it is sent.
-    pub(super) fn answer(&self, grant_type: &str, mut answer: Value) -> String {
-        if let Some(edit) = &self.answer {
-            edit(grant_type, &mut answer);
-        }
-        answer.to_string()
-    }
-}
-
-type EditAnswer = dyn Fn(&str, &mut Value) + Send + Sync;
-type EditToken = dyn Fn(TokenBuilder) -> TokenBuilder + Send + Sync;
-
-impl fmt::Debug for Edits {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Edits")
-    }
-}
-
 impl Drop for DevelopmentProvider {
     fn drop(&mut self) {
         self.task.abort();
     }
-}
-
-/// What the server serves from.
-#[derive(Debug)]
-pub(super) struct State {
-    pub(super) address: String,
-    pub(super) issuer: String,
-    clock: SharedClock,
-    changing: Mutex<Changing>,
-}
-
-#[derive(Debug)]
-pub(super) struct Changing {
-    pub(super) keys: Vec<Arc<SigningKey>>,
-    pub(super) retired: Vec<Arc<SigningKey>>,
-    generation: u32,
-    pub(super) faults: Vec<(Endpoint, Fault)>,
-    pub(super) hits: Hits,
-    pub(super) discovery: Option<String>,
-    pub(super) jwks: Option<String>,
-    pub(super) grants: Grants,
-    pub(super) user: Option<String>,
-    /// Authorization requests pushed ahead, where that is demanded.
-    pub(super) pushed: Option<Vec<(String, Parameters)>>,
-    pub(super) seen: Vec<(Endpoint, Parameters)>,
-    pub(super) edits: Edits,
-}
-
-impl State {
-    pub(super) fn changing(&self) -> MutexGuard<'_, Changing> {
-        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn signing_key(&self, algorithm: Algorithm) -> Arc<SigningKey> {
-        self.changing()
-            .keys
-            .iter()
-            .find(|key| key.algorithm() == algorithm)
-            .map(Arc::clone)
-            .expect("a key for this algorithm")
-    }
-
-    pub(super) fn now(&self) -> UnixTime {
-        self.clock.now()
-    }
-
-    /// What becomes of tokens, and how long they live.
-    pub(super) fn issuing(&self) -> (Edits, Duration) {
-        let changing = self.changing();
-        (changing.edits.clone(), changing.grants.lifetime)
-    }
-
-    /// Remembers what an endpoint was asked.
-    pub(super) fn saw(&self, endpoint: Endpoint, parameters: Vec<(String, String)>) {
-        const MOST: usize = 100;
-        let seen = &mut self.changing().seen;
-        seen.push((endpoint, parameters));
-        let same = seen.iter().filter(|(at, _)| *at == endpoint).count();
-        if same > MOST
-            && let Some(oldest) = seen.iter().position(|(at, _)| *at == endpoint)
-        {
-            seen.remove(oldest);
-        }
-    }
-
-    pub(super) fn token(&self, algorithm: Algorithm, audience: &str) -> TokenBuilder {
-        let key = self.signing_key(algorithm);
-        TokenBuilder::new(&self.issuer, audience, key, self.clock.now())
-    }
-}
-
-fn generate_keys(generation: u32) -> Vec<Arc<SigningKey>> {
-    let kid =
-        |algorithm: Algorithm| format!("{}-{generation}", algorithm.name().to_ascii_lowercase());
-    let generate = |algorithm| SigningKey::generate(kid(algorithm), algorithm);
-    let rsa = generate(Algorithm::Rs256);
-    let pss = rsa.for_algorithm(kid(Algorithm::Ps256), Algorithm::Ps256);
-    [
-        rsa,
-        pss,
-        generate(Algorithm::Es256),
-        generate(Algorithm::Es384),
-        generate(Algorithm::EdDsa),
-    ]
-    .map(Arc::new)
-    .into()
 }

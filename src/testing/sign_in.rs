@@ -10,18 +10,13 @@ use serde_json::json;
 use url::Url;
 
 use crate::testing::fault::Endpoint;
-use crate::testing::grants::{self, Code, Grant};
-use crate::testing::provider::State;
-use crate::testing::server::{
-    Parameters, Provider, answer, is_client, known_client, parameter, refuse,
-};
+use crate::testing::form::{Parameters, is_client, known_client, parameter, refuse};
+use crate::testing::grants::{Code, Grant};
+use crate::testing::state::{Served, State};
 use crate::testing::token::opaque_token;
 
-pub(super) async fn authorize(
-    Shared(state): Provider,
-    Query(query): Query<Parameters>,
-) -> Response {
-    state.changing().hits.authorization += 1;
+pub(super) async fn authorize(Shared(state): Served, Query(query): Query<Parameters>) -> Response {
+    state.changing().hits.count(Endpoint::Authorization);
     state.saw(Endpoint::Authorization, query.clone());
     let Some(query) = pushed(&state, query) else {
         let text = "unknown request_uri, or none where one is demanded\n";
@@ -67,7 +62,7 @@ fn pushed(state: &State, query: Parameters) -> Option<Parameters> {
 }
 
 pub(super) async fn push(
-    Shared(state): Provider,
+    Shared(state): Served,
     headers: HeaderMap,
     Form(mut form): Form<Parameters>,
 ) -> Response {
@@ -111,7 +106,7 @@ fn code(state: &State, query: &Parameters, client: &str, user: String) -> String
         sid: opaque_token(),
         auth_time: state.now().as_seconds(),
     };
-    state.changing().grants.codes.push(Code {
+    state.changing().grants.add_code(Code {
         text: code.clone(),
         redirect_uri: text("redirect_uri").unwrap_or_default(),
         challenge: text("code_challenge").unwrap_or_default(),
@@ -156,26 +151,20 @@ const STYLE: &str = "body{margin:0;min-height:100vh;display:grid;place-items:cen
     main{max-width:30rem;margin:1rem}button{display:block;width:100%;margin:.5rem 0;padding:.7rem;\
     border:0;border-radius:.4rem;background:#f2b84b;font:inherit;cursor:pointer}";
 
-pub(super) async fn userinfo(Shared(state): Provider, headers: HeaderMap) -> Response {
-    answer(
-        &state,
-        Endpoint::UserInfo,
-        |hits| &mut hits.userinfo,
-        || {
-            let token = headers
-                .get(AUTHORIZATION)
-                .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-            let user = token.and_then(subject_of);
-            match user {
-                Some(user) => (
-                    StatusCode::OK,
-                    json!({"sub": user, "nickname": format!("nick of {user}")}).to_string(),
-                ),
-                None => refuse(StatusCode::UNAUTHORIZED, "invalid_token"),
-            }
-        },
-    )
-    .await
+pub(super) async fn userinfo(Shared(state): Served, headers: HeaderMap) -> Response {
+    let document = || {
+        let token = headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        match token.and_then(subject_of) {
+            Some(user) => (
+                StatusCode::OK,
+                json!({"sub": user, "nickname": format!("nick of {user}")}).to_string(),
+            ),
+            None => refuse(StatusCode::UNAUTHORIZED, "invalid_token"),
+        }
+    };
+    state.answer(Endpoint::UserInfo, document).await
 }
 
 /// Whom a token of this provider is about, by its claims alone.
@@ -187,31 +176,11 @@ fn subject_of(token: &str) -> Option<String> {
     claims.get("sub")?.as_str().map(str::to_owned)
 }
 
-pub(super) async fn revoke(
-    Shared(state): Provider,
-    headers: HeaderMap,
-    Form(form): Form<Parameters>,
-) -> Response {
-    answer(
-        &state,
-        Endpoint::Revocation,
-        |hits| &mut hits.revocation,
-        || {
-            if known_client(&headers, &form).is_none() {
-                return refuse(StatusCode::UNAUTHORIZED, "invalid_client");
-            }
-            grants::revoke(&state, &form);
-            (StatusCode::OK, String::new())
-        },
-    )
-    .await
-}
-
 pub(super) async fn end_session(
-    Shared(state): Provider,
+    Shared(state): Served,
     Query(query): Query<Parameters>,
 ) -> Response {
-    state.changing().hits.end_session += 1;
+    state.changing().hits.count(Endpoint::EndSession);
     state.saw(Endpoint::EndSession, query.clone());
     let back_to =
         parameter(&query, "post_logout_redirect_uri").and_then(|uri| Url::parse(uri).ok());

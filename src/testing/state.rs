@@ -1,0 +1,223 @@
+//! The state of a provider: its keys, what it issued, and how its answers are changed.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::response::Response;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::clock::{SharedClock, UnixTime};
+use crate::jwt::Algorithm;
+use crate::testing::fault::{self, Endpoint, Fault, Hits};
+use crate::testing::form::Parameters;
+use crate::testing::grants::Grants;
+use crate::testing::signing_key::SigningKey;
+use crate::testing::token::TokenBuilder;
+
+/// The state as a handler takes it.
+pub(super) type Served = axum::extract::State<Arc<State>>;
+
+#[derive(Debug)]
+pub(super) struct State {
+    /// Where the endpoints are: an origin without a final slash.
+    pub(super) address: String,
+    pub(super) issuer: String,
+    clock: SharedClock,
+    changing: Mutex<Changing>,
+}
+
+#[derive(Debug)]
+pub(super) struct Changing {
+    pub(super) keys: Vec<Arc<SigningKey>>,
+    pub(super) retired: Vec<Arc<SigningKey>>,
+    generation: u32,
+    pub(super) faults: Vec<(Endpoint, Fault)>,
+    pub(super) hits: Hits,
+    pub(super) discovery: Option<String>,
+    pub(super) jwks: Option<String>,
+    pub(super) grants: Grants,
+    pub(super) user: Option<String>,
+    /// The requests pushed ahead, if authorization requests have to be pushed.
+    pub(super) pushed: Option<Vec<(String, Parameters)>>,
+    pub(super) seen: Vec<(Endpoint, Parameters)>,
+    pub(super) edits: Edits,
+}
+
+impl State {
+    pub(super) fn new(
+        address: String,
+        issuer: String,
+        clock: SharedClock,
+        keys: Vec<Arc<SigningKey>>,
+        user: Option<String>,
+    ) -> Self {
+        Self {
+            address,
+            issuer,
+            clock,
+            changing: Mutex::new(Changing {
+                keys,
+                retired: Vec::new(),
+                generation: 1,
+                faults: Vec::new(),
+                hits: Hits::default(),
+                discovery: None,
+                jwks: None,
+                grants: Grants::default(),
+                user,
+                pushed: None,
+                seen: Vec::new(),
+                edits: Edits::default(),
+            }),
+        }
+    }
+
+    pub(super) fn changing(&self) -> MutexGuard<'_, Changing> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn clock(&self) -> &SharedClock {
+        &self.clock
+    }
+
+    pub(super) fn now(&self) -> UnixTime {
+        self.clock.now()
+    }
+
+    /// Counts the call, and answers with the document or with the fault that is set.
+    pub(super) async fn answer(
+        &self,
+        endpoint: Endpoint,
+        document: impl FnOnce() -> (StatusCode, String),
+    ) -> Response {
+        let fault = {
+            let mut changing = self.changing();
+            changing.hits.count(endpoint);
+            let mut faults = changing.faults.iter();
+            let fault = faults.find(|(faulty, _)| *faulty == endpoint);
+            fault.map(|(_, fault)| fault.clone())
+        };
+        fault::answer(fault, document).await
+    }
+
+    pub(super) fn set_fault(&self, endpoint: Endpoint, fault: Option<Fault>) {
+        let mut changing = self.changing();
+        changing.faults.retain(|(faulty, _)| *faulty != endpoint);
+        changing.faults.extend(fault.map(|fault| (endpoint, fault)));
+    }
+
+    /// Remembers the parameters of a request.
+    pub(super) fn saw(&self, endpoint: Endpoint, parameters: Parameters) {
+        const MOST: usize = 100;
+        let seen = &mut self.changing().seen;
+        seen.push((endpoint, parameters));
+        let same = seen.iter().filter(|(at, _)| *at == endpoint).count();
+        if same > MOST
+            && let Some(oldest) = seen.iter().position(|(at, _)| *at == endpoint)
+        {
+            seen.remove(oldest);
+        }
+    }
+
+    pub(super) fn signing_key(&self, algorithm: Algorithm) -> Arc<SigningKey> {
+        self.changing()
+            .keys
+            .iter()
+            .find(|key| key.algorithm() == algorithm)
+            .map(Arc::clone)
+            .expect("a key for this algorithm")
+    }
+
+    pub(super) fn rotate_keys(&self) {
+        let generation = self.changing().generation + 1;
+        let keys = generate_keys(generation);
+        let mut changing = self.changing();
+        changing.generation = generation;
+        let old = std::mem::replace(&mut changing.keys, keys);
+        changing.retired.extend(old);
+    }
+
+    /// The key set, unless another is set.
+    pub(super) fn jwks(&self) -> String {
+        let changing = self.changing();
+        let all = changing.keys.iter().chain(&changing.retired);
+        let own = || json!({ "keys": all.map(|key| key.jwk()).collect::<Vec<_>>() }).to_string();
+        changing.jwks.clone().unwrap_or_else(own)
+    }
+
+    /// How tokens and answers are changed before they are sent, and how long tokens live.
+    pub(super) fn issuing(&self) -> (Edits, Duration) {
+        let changing = self.changing();
+        (changing.edits.clone(), changing.grants.lifetime)
+    }
+
+    pub(super) fn token(&self, algorithm: Algorithm, audience: &str) -> TokenBuilder {
+        let key = self.signing_key(algorithm);
+        TokenBuilder::new(&self.issuer, audience, key, self.now())
+    }
+}
+
+/// Changes to tokens and answers before they are sent.
+#[derive(Default, Clone)]
+pub(super) struct Edits {
+    pub(super) answer: Option<Arc<EditAnswer>>,
+    pub(super) id_token: Option<Arc<EditToken>>,
+    pub(super) access_token: Option<Arc<EditToken>>,
+}
+
+type EditAnswer = dyn Fn(&str, &mut Value) + Send + Sync;
+type EditToken = dyn Fn(TokenBuilder) -> TokenBuilder + Send + Sync;
+
+impl Edits {
+    /// An access token as it is issued.
+    pub(super) fn access_token(&self, token: TokenBuilder) -> String {
+        edited(self.access_token.as_deref(), token)
+    }
+
+    /// An ID token as it is issued.
+    pub(super) fn id_token(&self, token: TokenBuilder) -> String {
+        edited(self.id_token.as_deref(), token)
+    }
+
+    /// An answer of the token endpoint as it is sent.
+    pub(super) fn answer(&self, grant_type: &str, mut answer: Value) -> String {
+        if let Some(edit) = &self.answer {
+            edit(grant_type, &mut answer);
+        }
+        answer.to_string()
+    }
+}
+
+fn edited(edit: Option<&EditToken>, token: TokenBuilder) -> String {
+    match edit {
+        Some(edit) => edit(token),
+        None => token,
+    }
+    .build()
+}
+
+impl fmt::Debug for Edits {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Edits")
+    }
+}
+
+/// A key for each algorithm that the provider signs with.
+pub(super) fn generate_keys(generation: u32) -> Vec<Arc<SigningKey>> {
+    let kid =
+        |algorithm: Algorithm| format!("{}-{generation}", algorithm.name().to_ascii_lowercase());
+    let generate = |algorithm| SigningKey::generate(kid(algorithm), algorithm);
+    let rsa = generate(Algorithm::Rs256);
+    let pss = rsa.for_algorithm(kid(Algorithm::Ps256), Algorithm::Ps256);
+    [
+        rsa,
+        pss,
+        generate(Algorithm::Es256),
+        generate(Algorithm::Es384),
+        generate(Algorithm::EdDsa),
+    ]
+    .map(Arc::new)
+    .into()
+}
