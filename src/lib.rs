@@ -132,6 +132,7 @@
 mod claims;
 mod clock;
 pub mod error;
+mod flight;
 mod jwt;
 mod observe;
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// The modules from the ground up; each may use those before it.
-const ORDER: [&str; 30] = [
+const ORDER: [&str; 31] = [
     // Ground: words.
     "error",
     "observe",
@@ -16,6 +16,7 @@ const ORDER: [&str; 30] = [
     "token",
     "jwt",
     "secret",
+    "flight",
     "token_windows",
     "live_token",
     "token_source",
@@ -107,6 +108,7 @@ const ROOMS: [(&str, &[&str]); 26] = [
         "tokio",
         &[
             "http_client",
+            "flight",
             "renew",
             "login/builder",
             "login/relying_party",
