@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// The modules from the ground up; each may use those before it.
-const ORDER: [&str; 31] = [
+const ORDER: [&str; 29] = [
     // Ground: words.
     "error",
     "observe",
@@ -17,14 +17,12 @@ const ORDER: [&str; 31] = [
     "jwt",
     "secret",
     "flight",
-    "token_windows",
-    "live_token",
-    "token_source",
+    "slots",
+    "allowance",
     "principal",
     // First floor: sources.
     "http_client",
     "renew",
-    "token_bucket",
     "keys",
     "provider",
     // Second floor: judgement.
@@ -50,7 +48,12 @@ const ORDER: [&str; 31] = [
 const ROOMS: [(&str, &[&str]); 26] = [
     (
         "arc_swap",
-        &["renew", "login/sessions/opened", "login/store/redis"],
+        &[
+            "renew",
+            "slots",
+            "login/sessions/opened",
+            "login/store/redis",
+        ],
     ),
     (
         "aws_lc_rs",

@@ -10,12 +10,12 @@ use crate::bearer::layer::Settings;
 use crate::error::VerifyError;
 use crate::gate::answer::{EmptyBody, OnRefusal, Rejection, RejectionKind};
 use crate::gate::{Anonymous, Gate, Gated, Verdict};
-#[cfg(feature = "outbound")]
-use crate::live_token::LiveToken;
 use crate::principal::Principal;
 #[cfg(feature = "outbound")]
 use crate::token::AccessToken;
 use crate::token::credentials;
+#[cfg(feature = "outbound")]
+use crate::token::live::LiveToken;
 use crate::verify::Decision;
 
 /// A service behind a check of bearer tokens. Made by [`BearerLayer`](crate::BearerLayer).

@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_lc_rs::digest::{Context, Digest, SHA256};
 use url::Url;
 
+use crate::allowance::Allowance;
 use crate::claims::Issuer;
 use crate::clock::SharedClock;
 use crate::error::ProviderError;
@@ -14,7 +15,6 @@ use crate::jwt::AlgorithmSet;
 use crate::keys::jwk_set::JwkSet;
 use crate::observe;
 use crate::renew::{Fetched, Outcome, Pace, Reading, Refusal, Renew, State};
-use crate::token_bucket::TokenBucket;
 
 /// The keys of one provider, and what goes with them.
 pub(crate) struct KeySet {
@@ -64,7 +64,7 @@ impl KeyLifetime {
 
 pub(crate) struct RemoteKeys {
     renew: Renew<KeySet>,
-    unknown_kids: TokenBucket,
+    unknown_kids: Allowance,
     clock: SharedClock,
 }
 
@@ -75,7 +75,7 @@ impl RemoteKeys {
     {
         Self {
             renew: Renew::comparing(clock.clone(), pace, KeySet::is_same, fetch),
-            unknown_kids: TokenBucket::full(clock.monotonic()),
+            unknown_kids: Allowance::full(clock.monotonic()),
             clock,
         }
     }

@@ -102,5 +102,5 @@ pub use self::sessions::seal::{KeyRing, Purpose, SealError};
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
 pub use self::store::{ChangeFuture, MemoryStore, Owner, SessionStore, StoreFuture, Stored};
-pub use crate::live_token::{LiveToken, UnusableToken};
 pub use crate::secret::NoRandomness;
+pub use crate::token::live::{LiveToken, UnusableToken};

@@ -7,19 +7,19 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use crate::allowance::Allowance;
 use crate::clock::{SharedClock, UnixTime};
 use crate::error::{Chain, OutboundError, OutboundErrorKind, ProviderError, ProviderErrorKind};
 use crate::flight::Flight;
 use crate::http_client::BoxFuture;
-use crate::live_token::LiveToken;
 use crate::observe;
 use crate::provider::target::Target;
-use crate::provider::token_endpoint::{GrantFailure, TokenAnswer, token_lifetime};
+use crate::provider::token_endpoint::{GrantFailure, TokenAnswer};
 use crate::provider::{Client, Provider};
 use crate::renew::{Fetched, Outcome, Pace, Reading, Renew};
-use crate::token_bucket::TokenBucket;
-use crate::token_source::Supply;
-use crate::token_windows::Windows;
+use crate::token::lifetime::{Windows, token_lifetime};
+use crate::token::live::LiveToken;
+use crate::token::source::Supply;
 
 /// One client that makes grants for one target.
 pub(super) struct Granter {
@@ -139,7 +139,7 @@ fn put_off(failure: GrantFailure) -> ProviderError {
 /// One token.
 pub(super) struct KeptToken {
     renew: Renew<LiveToken>,
-    forced: TokenBucket,
+    forced: Allowance,
     clock: SharedClock,
 }
 
@@ -150,7 +150,7 @@ impl KeptToken {
     {
         Self {
             renew: Renew::new(clock.clone(), PACE, fetch),
-            forced: TokenBucket::full(clock.monotonic()),
+            forced: Allowance::full(clock.monotonic()),
             clock: clock.clone(),
         }
     }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use tower_layer::Layer;
 
 use crate::error::ConfigError;
-use crate::live_token::LiveToken;
 use crate::outbound::client_credentials::ClientCredentials;
 use crate::outbound::destination::Destination;
 use crate::outbound::relay::Relay;
@@ -12,7 +11,8 @@ use crate::outbound::repeat::EmptyBodies;
 use crate::outbound::service::Outbound;
 use crate::provider::target::Target;
 use crate::provider::{Client, Provider};
-use crate::token_source::TokenSource;
+use crate::token::live::LiveToken;
+use crate::token::source::TokenSource;
 
 /// Attaches the right token to requests that leave. See the [module](crate::outbound) for the rule.
 #[must_use]

@@ -115,6 +115,6 @@ pub use self::on_behalf_of::OnBehalfOf;
 pub use self::repeat::{ClonedBodies, EmptyBodies, Never, Repeat};
 pub use self::service::Outbound;
 pub use self::token_exchange::TokenExchange;
-pub use crate::live_token::{LiveToken, UnusableToken};
 pub use crate::provider::target::Target;
-pub use crate::token_source::{Asked, Supply, TokenFuture, TokenSource};
+pub use crate::token::live::{LiveToken, UnusableToken};
+pub use crate::token::source::{Asked, Supply, TokenFuture, TokenSource};

@@ -10,7 +10,7 @@ use crate::observe;
 use crate::outbound::future::{OutboundFuture, Repeatable};
 use crate::outbound::layer::Settings;
 use crate::outbound::repeat::{EmptyBodies, Repeat};
-use crate::token_source::{Asked, Supply};
+use crate::token::source::{Asked, Supply};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

@@ -8,7 +8,6 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{Response, StatusCode};
 use serde_json::Value;
 
-use crate::clock::UnixTime;
 use crate::error::{ProviderError, ProviderErrorKind};
 use crate::http_client::{Limits, is_json};
 use crate::provider::Provider;
@@ -274,30 +273,6 @@ fn seconds(value: Option<&Value>) -> Option<i64> {
     }
 }
 
-/// Before and after these, a lifetime is not believed.
-const SHORTEST_LIFETIME: i64 = 5;
-const LONGEST_LIFETIME: i64 = 10 * 365 * 24 * 3600;
-
-/// Of a token that says nothing of its lifetime.
-const USUAL_LIFETIME: i64 = 300;
-
-/// How long an access token is taken to live: by `expires_in`, and never longer than its own `exp`
-/// says (`None` for a token that does not).
-pub(crate) fn token_lifetime(
-    now: UnixTime,
-    expires_in: Option<i64>,
-    exp: Option<UnixTime>,
-) -> Duration {
-    let own = exp.map(|exp| exp.as_seconds().saturating_sub(now.as_seconds()));
-    let said = match (expires_in, own) {
-        (Some(said), Some(own)) => said.min(own),
-        (Some(one), None) | (None, Some(one)) => one,
-        (None, None) => USUAL_LIFETIME,
-    };
-    let seconds = said.clamp(SHORTEST_LIFETIME, LONGEST_LIFETIME);
-    Duration::from_secs(seconds.unsigned_abs())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -394,36 +369,5 @@ mod tests {
             assert_eq!(seconds(Some(&value)), expected, "{text}");
         }
         assert_eq!(seconds(None), None);
-    }
-
-    #[test]
-    fn rt_09_what_a_provider_says_of_a_lifetime() {
-        let now = UnixTime::from_seconds(1_000);
-        let cases = [
-            (Some(60), None, 60),
-            (None, Some(90), 90),
-            (None, None, 300),
-            (Some(60), Some(90), 60),
-            (Some(3_600), Some(90), 90),
-            (Some(0), None, 5),
-            (Some(-9), Some(90), 5),
-            (Some(i64::MIN), None, 5),
-            (Some(i64::MAX), None, LONGEST_LIFETIME),
-            (Some(60), Some(-300), 5),
-        ];
-        for (expires_in, own, expected) in cases {
-            let exp = own.map(|own| UnixTime::from_seconds(1_000 + own));
-            let found = token_lifetime(now, expires_in, exp);
-            assert_eq!(
-                found.as_secs(),
-                expected.unsigned_abs(),
-                "{expires_in:?} {own:?}"
-            );
-        }
-        let end = UnixTime::from_seconds(i64::MAX);
-        assert_eq!(
-            token_lifetime(now, None, Some(end)).as_secs(),
-            LONGEST_LIFETIME.unsigned_abs()
-        );
     }
 }

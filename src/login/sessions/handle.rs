@@ -5,11 +5,11 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::UnixTime;
 use crate::error::{LoginError, LoginErrorKind as Kind};
-use crate::live_token::LiveToken;
 use crate::login::relying_party::{RelyingParty, Standing};
 use crate::login::sessions::id::StoreKey;
 use crate::login::sessions::opened::Opened;
 use crate::principal::{ClaimsError, Principal, fit};
+use crate::token::live::LiveToken;
 
 /// A signed-in browser. It stands in the extensions of the request beside the
 /// [`Principal`](crate::Principal), and can be kept as long as there is use for it: by a stream, a

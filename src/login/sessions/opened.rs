@@ -6,15 +6,15 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 
+#[cfg(feature = "outbound")]
+use crate::allowance::Allowance;
 use crate::clock::{SharedClock, UnixTime};
 use crate::error::{LoginError, LoginErrorKind};
-use crate::live_token::LiveToken;
 use crate::login::sessions::id::{SessionId, StoreKey};
 use crate::login::sessions::record::Record;
 use crate::login::sessions::tokens::TokenSet;
 use crate::principal::Principal;
-#[cfg(feature = "outbound")]
-use crate::token_bucket::TokenBucket;
+use crate::token::live::LiveToken;
 
 /// A session whose tokens were opened and whose access token was verified, by this process.
 pub(crate) struct Opened {
@@ -26,7 +26,7 @@ pub(crate) struct Opened {
     pub(crate) principal: Principal,
     /// What bounds renewals because a service refused the token; the session's, not the generation's.
     #[cfg(feature = "outbound")]
-    forced: Arc<TokenBucket>,
+    forced: Arc<Allowance>,
     key: StoreKey,
     sealed: Bytes,
     /// In monotonic time.
@@ -117,7 +117,7 @@ impl OpenedSessions {
         let now = self.clock.monotonic();
         let opened = Arc::new(Opened {
             #[cfg(feature = "outbound")]
-            forced: forced.unwrap_or_else(|| Arc::new(TokenBucket::full(now))),
+            forced: forced.unwrap_or_else(|| Arc::new(Allowance::full(now))),
             live_token: LiveToken::new(tokens.access_token.expose())
                 .ok()
                 .map(|token| {

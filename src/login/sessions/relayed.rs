@@ -3,11 +3,11 @@
 use std::sync::{Arc, Weak};
 
 use crate::error::{LoginError, LoginErrorKind, OutboundError, OutboundErrorKind};
-use crate::live_token::LiveToken;
 use crate::login::relying_party::RelyingParty;
 use crate::login::sessions::handle::Session;
 use crate::login::sessions::id::StoreKey;
-use crate::token_source::{Asked, Supply, TokenSource};
+use crate::token::live::LiveToken;
+use crate::token::source::{Asked, Supply, TokenSource};
 
 /// The tokens of one session, as its principal carries them. It keeps no layer alive, which keeps
 /// principals.

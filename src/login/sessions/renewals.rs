@@ -24,8 +24,9 @@ use crate::login::sessions::record::{
 use crate::login::sessions::tokens::TokenSet;
 use crate::login::store::Stored;
 use crate::observe;
-use crate::provider::token_endpoint::{GrantFailure, TOKEN_CALL, TokenAnswer, token_lifetime};
+use crate::provider::token_endpoint::{GrantFailure, TOKEN_CALL, TokenAnswer};
 use crate::secret::Secret;
+use crate::token::lifetime::token_lifetime;
 
 /// What an attempt to renew comes to.
 #[derive(Clone)]
