@@ -9,9 +9,6 @@
 mod fresh_serial;
 mod pace;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -368,3 +365,6 @@ fn lost() -> ProviderError {
         "the fetch was broken off: its task panicked, or its runtime ended",
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
 //! What a kept value does with its fetches.
 
 use super::*;
+use crate::clock::boot_time::BootTime;
+use crate::clock::boot_time::tests::Machine;
 use crate::clock::{Clock, UnixTime};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
@@ -121,6 +123,37 @@ async fn ks_11_to_ask_for_a_serial_starts_the_renewal_that_is_due() {
         tokio::task::yield_now().await;
         assert_eq!(count.load(Ordering::SeqCst), fetches, "at {now}");
     }
+}
+
+/// A machine that can be suspended.
+#[derive(Clone)]
+struct Laptop(Arc<(Machine, BootTime)>);
+
+impl Clock for Laptop {
+    fn now(&self) -> UnixTime {
+        UnixTime::from_seconds(0)
+    }
+
+    fn monotonic(&self) -> Duration {
+        let (machine, boot_time) = &*self.0;
+        boot_time.read(machine).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn ks_14_a_value_from_before_a_suspension_is_not_taken_for_fresh() {
+    let laptop = Laptop(Arc::new((Machine::default(), BootTime::new())));
+    let (renew, _) = counting(SharedClock::new(laptop.clone()), |n| {
+        Box::pin(async move { if n == 1 { ok(n) } else { Err(lost()) } })
+    });
+    renew.get().await.unwrap();
+    laptop.0.0.runs(seconds(10));
+    assert!(renew.serves(1));
+    assert_eq!(renew.state().phase, Phase::Fresh);
+    laptop.0.0.is_suspended(seconds(1_000));
+    assert_eq!(renew.state().phase, Phase::Stale);
+    laptop.0.0.is_suspended(seconds(4_000));
+    assert!(!renew.serves(1), "past its stale limit");
 }
 
 #[tokio::test]
