@@ -13,8 +13,8 @@ use tower_service::Service;
 
 use crate::error::OutboundError;
 use crate::observe;
-use crate::outbound::layer::Settings;
 use crate::outbound::repeat::Repeat;
+use crate::outbound::settings::Settings;
 use crate::token::live::LiveToken;
 use crate::token::source::{Asked, Supply, TokenFuture, TokenSource};
 

@@ -9,6 +9,7 @@ use crate::outbound::destination::Destination;
 use crate::outbound::relay::Relay;
 use crate::outbound::repeat::EmptyBodies;
 use crate::outbound::service::Outbound;
+use crate::outbound::settings::Settings;
 use crate::provider::target::Target;
 use crate::provider::{Client, Provider};
 use crate::token::live::LiveToken;
@@ -20,14 +21,6 @@ use crate::token::source::TokenSource;
 pub struct OutboundLayer<R = EmptyBodies> {
     settings: Settings,
     repeat: R,
-}
-
-/// What every service of one layer shares.
-#[derive(Clone)]
-pub(super) struct Settings {
-    pub(super) destinations: Arc<[Destination]>,
-    pub(super) source: Arc<dyn TokenSource>,
-    pub(super) keeps_authorization: bool,
 }
 
 impl OutboundLayer {
@@ -150,15 +143,5 @@ impl<S, R: Clone> Layer<S> for OutboundLayer<R> {
 impl<R> fmt::Debug for OutboundLayer<R> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.settings.show("OutboundLayer", formatter)
-    }
-}
-
-impl Settings {
-    pub(super) fn show(&self, name: &str, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct(name)
-            .field("destinations", &self.destinations)
-            .field("keeps_authorization", &self.keeps_authorization)
-            .finish_non_exhaustive()
     }
 }

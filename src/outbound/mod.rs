@@ -105,6 +105,7 @@ mod on_behalf_of;
 mod relay;
 mod repeat;
 mod service;
+mod settings;
 mod token_exchange;
 
 pub use self::client_credentials::ClientCredentials;
