@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::claims::{Issuer, ScopeSet};
 use crate::clock::UnixTime;
 #[cfg(feature = "outbound")]
-use crate::token_source::TokenSource;
+use crate::token::source::TokenSource;
 
 /// A caller whose token was verified. Only verification makes one.
 ///

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use tower_layer::Layer;
 
 use crate::bearer::refusal_log::RefusalLog;
-use crate::bearer::service::{Bearer, BearerGate};
+use crate::bearer::service::{Bearer, BearerGate, Settings};
 use crate::error::ConfigError;
 use crate::gate::Gated;
 use crate::gate::answer::{EmptyBody, Rejection, RejectionKind};
@@ -18,19 +18,6 @@ use crate::verify::Verifier;
 pub struct BearerLayer<R = EmptyBody> {
     settings: Settings,
     on_refusal: R,
-}
-
-/// What every service of one layer shares.
-#[derive(Clone)]
-pub(super) struct Settings {
-    pub(super) verifier: Verifier,
-    pub(super) anonymous: bool,
-    pub(super) challenges: Arc<Challenges>,
-    pub(super) log: Arc<RefusalLog>,
-    /// The most frequent refusal of all, made once.
-    pub(super) no_token: Rejection,
-    #[cfg(feature = "outbound")]
-    pub(super) relays: bool,
 }
 
 impl BearerLayer {

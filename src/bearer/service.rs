@@ -6,20 +6,34 @@ use http::HeaderMap;
 use http::Response;
 use http::request::Parts;
 
-use crate::bearer::layer::Settings;
+use crate::bearer::refusal_log::RefusalLog;
 use crate::error::VerifyError;
 use crate::gate::answer::{EmptyBody, OnRefusal, Rejection, RejectionKind};
+use crate::gate::challenge::Challenges;
 use crate::gate::{Anonymous, Gate, Gated, Verdict};
-#[cfg(feature = "outbound")]
-use crate::live_token::LiveToken;
 use crate::principal::Principal;
 #[cfg(feature = "outbound")]
 use crate::token::AccessToken;
 use crate::token::credentials;
-use crate::verify::Decision;
+#[cfg(feature = "outbound")]
+use crate::token::live::LiveToken;
+use crate::verify::{Decision, Verifier};
 
 /// A service behind a check of bearer tokens. Made by [`BearerLayer`](crate::BearerLayer).
 pub type Bearer<S, R = EmptyBody> = Gated<S, BearerGate<R>>;
+
+/// What every service of one layer shares.
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) verifier: Verifier,
+    pub(super) anonymous: bool,
+    pub(super) challenges: Arc<Challenges>,
+    pub(super) log: Arc<RefusalLog>,
+    /// The most frequent refusal of all, made once.
+    pub(super) no_token: Rejection,
+    #[cfg(feature = "outbound")]
+    pub(super) relays: bool,
+}
 
 /// The decision of [`BearerLayer`](crate::BearerLayer).
 #[derive(Clone)]

@@ -5,15 +5,16 @@ use std::time::Duration;
 use aws_lc_rs::digest::{Context, Digest, SHA256};
 use url::Url;
 
+use crate::allowance::Allowance;
 use crate::claims::Issuer;
 use crate::clock::SharedClock;
 use crate::error::ProviderError;
+use crate::flight::Flight;
 use crate::http_client::{BoxFuture, HttpClient, Limits};
 use crate::jwt::AlgorithmSet;
 use crate::keys::jwk_set::JwkSet;
 use crate::observe;
-use crate::renew::{Fetched, Flight, Pace, Reading, Refusal, Renew, State};
-use crate::token_bucket::TokenBucket;
+use crate::renew::{Fetched, Outcome, Pace, Reading, Refusal, Renew, State};
 
 /// The keys of one provider, and what goes with them.
 pub(crate) struct KeySet {
@@ -63,7 +64,7 @@ impl KeyLifetime {
 
 pub(crate) struct RemoteKeys {
     renew: Renew<KeySet>,
-    unknown_kids: TokenBucket,
+    unknown_kids: Allowance,
     clock: SharedClock,
 }
 
@@ -74,7 +75,7 @@ impl RemoteKeys {
     {
         Self {
             renew: Renew::comparing(clock.clone(), pace, KeySet::is_same, fetch),
-            unknown_kids: TokenBucket::full(clock.monotonic()),
+            unknown_kids: Allowance::full(clock.monotonic()),
             clock,
         }
     }
@@ -92,7 +93,7 @@ impl RemoteKeys {
 
     /// A flight that may bring a key nobody has seen yet, or `None` where the bound on such
     /// flights is reached.
-    pub(crate) fn look_for_new_key(&self) -> Result<Option<Flight<KeySet>>, Refusal> {
+    pub(crate) fn look_for_new_key(&self) -> Result<Option<Flight<Outcome<KeySet>>>, Refusal> {
         let now = self.clock.monotonic();
         let flight = self.renew.force(|| self.unknown_kids.take(now))?;
         observe::unknown_kid(flight.is_some());
@@ -102,8 +103,8 @@ impl RemoteKeys {
     /// The issuer in the provider's own words, once it was heard.
     pub(crate) fn issuer(&self) -> Option<Issuer> {
         match self.renew.read() {
-            Reading::Serve(snapshot) => Some(snapshot.as_ref()?.value.issuer.clone()),
-            Reading::Wait(_) | Reading::Refuse(_) => None,
+            Reading::Ready(snapshot) => Some(snapshot.as_ref()?.value.issuer.clone()),
+            Reading::Wait(_) | Reading::Refused(_) => None,
         }
     }
 

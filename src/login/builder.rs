@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use crate::allowance::Allowance;
 use crate::claims::{Audience, Scope};
 use crate::error::ConfigError;
 use crate::login::browser::cookie::CookieNames;
@@ -22,7 +23,6 @@ use crate::login::store::near_cache::{LONGEST_NEAR_CACHE_AGE, NEAR_CACHE_AGE};
 use crate::login::store::{MemoryStore, SessionStore};
 use crate::provider::target::check_resource;
 use crate::provider::{Client, Provider, within};
-use crate::token_bucket::TokenBucket;
 use crate::verify::Verifier;
 use crate::verify::id_token::IdTokenVerifier;
 use crate::verify::logout_token::LogoutTokenVerifier;
@@ -425,7 +425,7 @@ impl LoginBuilder {
                 offline: self.offline,
                 with_userinfo: self.with_userinfo,
                 codes: Semaphore::new(MOST_GRANTS),
-                rejected_codes: TokenBucket::full(provider.clock().monotonic()),
+                rejected_codes: Allowance::full(provider.clock().monotonic()),
             },
             sign_out: SignOut {
                 sessions: Arc::clone(&sessions),

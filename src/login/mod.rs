@@ -102,5 +102,5 @@ pub use self::store::{
     ChangeFuture, ChangeListener, Loaded, MemoryStore, OwnedBy, Owner, SessionStore, StoreFuture,
     StoreKey, StoredRecord, Swapped, Tag,
 };
-pub use crate::live_token::{LiveToken, UnusableToken};
 pub use crate::secret::NoRandomness;
+pub use crate::token::live::{LiveToken, UnusableToken};

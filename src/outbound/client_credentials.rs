@@ -4,7 +4,7 @@ use std::sync::Arc;
 use crate::outbound::kept::{Granter, KeptToken};
 use crate::provider::target::Target;
 use crate::provider::{Client, Provider};
-use crate::token_source::{Asked, Supply, TokenSource};
+use crate::token::source::{Asked, Supply, TokenSource};
 
 /// Tokens of this service's own
 /// ([RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)): one at a time, fetched when it

@@ -9,13 +9,13 @@ use crate::clock::SharedClock;
 use crate::error::OutboundErrorKind;
 use crate::error::ProviderError;
 use crate::http_client::BoxFuture;
-use crate::live_token::LiveToken;
 use crate::outbound::kept::KeptToken;
 use crate::outbound::relay::callers;
 use crate::principal::Principal;
 use crate::renew::Fetched;
 use crate::secret::sha256;
-use crate::token_source::{Asked, Supply};
+use crate::token::live::LiveToken;
+use crate::token::source::{Asked, Supply};
 
 /// How one token is exchanged for another.
 pub(super) trait Exchange: Send + Sync + 'static {

@@ -12,11 +12,11 @@ use pin_project::pin_project;
 use tower_service::Service;
 
 use crate::error::OutboundError;
-use crate::live_token::LiveToken;
 use crate::observe;
-use crate::outbound::layer::Settings;
 use crate::outbound::repeat::Repeat;
-use crate::token_source::{Asked, Supply, TokenFuture, TokenSource};
+use crate::outbound::settings::Settings;
+use crate::token::live::LiveToken;
+use crate::token::source::{Asked, Supply, TokenFuture, TokenSource};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

@@ -7,18 +7,19 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use crate::allowance::Allowance;
 use crate::clock::{SharedClock, UnixTime};
 use crate::error::{Chain, OutboundError, OutboundErrorKind, ProviderError, ProviderErrorKind};
+use crate::flight::Flight;
 use crate::http_client::BoxFuture;
-use crate::live_token::LiveToken;
 use crate::observe;
 use crate::provider::target::Target;
-use crate::provider::token_endpoint::{GrantFailure, TokenAnswer, token_lifetime};
+use crate::provider::token_endpoint::{GrantFailure, TokenAnswer};
 use crate::provider::{Client, Provider};
-use crate::renew::{Fetched, Flight, Pace, Reading, Renew};
-use crate::token_bucket::TokenBucket;
-use crate::token_source::Supply;
-use crate::token_windows::Windows;
+use crate::renew::{Fetched, Outcome, Pace, Reading, Renew};
+use crate::token::lifetime::{Windows, token_lifetime};
+use crate::token::live::LiveToken;
+use crate::token::source::Supply;
 
 /// One client that makes grants for one target.
 pub(super) struct Granter {
@@ -138,7 +139,7 @@ fn put_off(failure: GrantFailure) -> ProviderError {
 /// One token.
 pub(super) struct KeptToken {
     renew: Renew<LiveToken>,
-    forced: TokenBucket,
+    forced: Allowance,
     clock: SharedClock,
 }
 
@@ -149,7 +150,7 @@ impl KeptToken {
     {
         Self {
             renew: Renew::new(clock.clone(), PACE, fetch),
-            forced: TokenBucket::full(clock.monotonic()),
+            forced: Allowance::full(clock.monotonic()),
             clock: clock.clone(),
         }
     }
@@ -158,7 +159,7 @@ impl KeptToken {
     /// used where none is to be had.
     pub(super) fn supply(&self) -> Supply {
         match self.renew.read() {
-            Reading::Serve(snapshot) => match &*snapshot {
+            Reading::Ready(snapshot) => match &*snapshot {
                 Some(snapshot) if snapshot.value.is_refused() => {
                     self.newer_than(snapshot.value.clone())
                 }
@@ -172,7 +173,7 @@ impl KeptToken {
                     landed.or_else(|error| instead(error, &renew, &clock))
                 }))
             }
-            Reading::Refuse(refusal) => {
+            Reading::Refused(refusal) => {
                 let error = OutboundError::provider(refusal.error, Some(refusal.retry_after));
                 instead(error, &self.renew, &self.clock).map_or_else(Supply::Refused, Supply::Ready)
             }
@@ -227,7 +228,7 @@ fn instead(
 
 async fn landed(
     renew: &Renew<LiveToken>,
-    flight: Flight<LiveToken>,
+    flight: Flight<Outcome<LiveToken>>,
 ) -> Result<LiveToken, OutboundError> {
     match flight.landed().await {
         Ok(snapshot) => Ok(snapshot.value.clone()),

@@ -4,16 +4,17 @@ use std::sync::Arc;
 use tower_layer::Layer;
 
 use crate::error::ConfigError;
-use crate::live_token::LiveToken;
 use crate::outbound::client_credentials::ClientCredentials;
 use crate::outbound::destination::Destination;
 use crate::outbound::relay::Relay;
 use crate::outbound::repeat::EmptyBodies;
 use crate::outbound::service::Outbound;
+use crate::outbound::settings::Settings;
 use crate::provider::target::Target;
 use crate::provider::{Client, Provider};
 use crate::settings::TOKEN;
-use crate::token_source::TokenSource;
+use crate::token::live::LiveToken;
+use crate::token::source::TokenSource;
 
 /// Attaches the right token to requests that leave. See the [module](crate::outbound) for the rule.
 #[must_use]
@@ -21,14 +22,6 @@ use crate::token_source::TokenSource;
 pub struct OutboundLayer<R = EmptyBodies> {
     settings: Settings,
     repeat: R,
-}
-
-/// What every service of one layer shares.
-#[derive(Clone)]
-pub(super) struct Settings {
-    pub(super) destinations: Arc<[Destination]>,
-    pub(super) source: Arc<dyn TokenSource>,
-    pub(super) keeps_authorization: bool,
 }
 
 impl OutboundLayer {
@@ -151,15 +144,5 @@ impl<S, R: Clone> Layer<S> for OutboundLayer<R> {
 impl<R> fmt::Debug for OutboundLayer<R> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.settings.show("OutboundLayer", formatter)
-    }
-}
-
-impl Settings {
-    pub(super) fn show(&self, name: &str, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct(name)
-            .field("destinations", &self.destinations)
-            .field("keeps_authorization", &self.keeps_authorization)
-            .finish_non_exhaustive()
     }
 }

@@ -105,6 +105,7 @@ mod on_behalf_of;
 mod relay;
 mod repeat;
 mod service;
+mod settings;
 mod token_exchange;
 
 pub use self::client_credentials::ClientCredentials;
@@ -115,6 +116,6 @@ pub use self::on_behalf_of::OnBehalfOf;
 pub use self::repeat::{ClonedBodies, EmptyBodies, Never, Repeat};
 pub use self::service::Outbound;
 pub use self::token_exchange::TokenExchange;
-pub use crate::live_token::{LiveToken, UnusableToken};
 pub use crate::provider::target::Target;
-pub use crate::token_source::{Asked, Supply, TokenFuture, TokenSource};
+pub use crate::token::live::{LiveToken, UnusableToken};
+pub use crate::token::source::{Asked, Supply, TokenFuture, TokenSource};

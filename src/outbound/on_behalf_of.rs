@@ -5,14 +5,14 @@ use serde::Deserialize;
 
 use crate::error::{ConfigError, OutboundErrorKind, ProviderError};
 use crate::http_client::BoxFuture;
-use crate::live_token::LiveToken;
 use crate::outbound::exchanged::{Exchange, Exchanged};
 use crate::outbound::kept::Granter;
 use crate::principal::Principal;
 use crate::provider::target::Target;
 use crate::provider::{Client, Provider};
 use crate::renew::Fetched;
-use crate::token_source::{Asked, Supply, TokenSource};
+use crate::token::live::LiveToken;
+use crate::token::source::{Asked, Supply, TokenSource};
 
 /// Exchanges the caller's token as Microsoft Entra ID does it, "on behalf of" them: an assertion grant
 /// ([RFC 7523 §2.1](https://www.rfc-editor.org/rfc/rfc7523#section-2.1)) with

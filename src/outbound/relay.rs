@@ -1,6 +1,6 @@
 use crate::error::OutboundErrorKind;
 use crate::principal::Principal;
-use crate::token_source::{Asked, Supply, TokenSource};
+use crate::token::source::{Asked, Supply, TokenSource};
 
 /// The caller's own token.
 #[derive(Debug, Clone, Copy)]

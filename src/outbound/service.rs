@@ -1,16 +1,14 @@
 use std::fmt;
 use std::task::{Context, Poll};
 
-use http::header::AUTHORIZATION;
-use http::{Request, Response, Uri};
+use http::{Request, Response};
 use tower_service::Service;
 
-use crate::error::{OutboundError, OutboundErrorKind};
 use crate::observe;
 use crate::outbound::future::{OutboundFuture, Repeatable};
-use crate::outbound::layer::Settings;
 use crate::outbound::repeat::{EmptyBodies, Repeat};
-use crate::token_source::{Asked, Supply};
+use crate::outbound::settings::Settings;
+use crate::token::source::{Asked, Supply};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -79,33 +77,6 @@ impl<S: Clone, R> Outbound<S, R> {
     fn take_ready(&mut self) -> S {
         let clone = self.inner.clone();
         std::mem::replace(&mut self.inner, clone)
-    }
-}
-
-impl Settings {
-    fn wants_token<B>(&self, request: &Request<B>) -> Result<bool, OutboundError> {
-        let host = request.uri().host();
-        if !self.is_destination(request.uri())? {
-            return Ok(false);
-        }
-        if !request.headers().contains_key(AUTHORIZATION) {
-            return Ok(true);
-        }
-        if self.keeps_authorization {
-            return Ok(false);
-        }
-        Err(OutboundError::from(OutboundErrorKind::AuthorizationPresent).at(host))
-    }
-
-    fn is_destination(&self, uri: &Uri) -> Result<bool, OutboundError> {
-        for destination in &*self.destinations {
-            match destination.is_origin_of(uri) {
-                Some(true) => return Ok(true),
-                Some(false) => {}
-                None => return Err(OutboundErrorKind::NoOrigin.into()),
-            }
-        }
-        Ok(false)
     }
 }
 

@@ -3,7 +3,6 @@ use std::sync::Arc;
 
 use crate::error::{OutboundErrorKind, ProviderError, ProviderErrorKind};
 use crate::http_client::BoxFuture;
-use crate::live_token::LiveToken;
 use crate::outbound::exchanged::{Exchange, Exchanged};
 use crate::outbound::kept::Granter;
 use crate::principal::Principal;
@@ -11,7 +10,8 @@ use crate::provider::target::Target;
 use crate::provider::token_endpoint::TokenAnswer;
 use crate::provider::{Client, Provider};
 use crate::renew::Fetched;
-use crate::token_source::{Asked, Supply, TokenSource};
+use crate::token::live::LiveToken;
+use crate::token::source::{Asked, Supply, TokenSource};
 
 /// Exchanges the caller's token for one that is good elsewhere
 /// ([RFC 8693](https://www.rfc-editor.org/rfc/rfc8693)): the other service learns who the caller is,

@@ -29,6 +29,8 @@ pub use self::client::{Client, SecretMethod};
 pub use self::discovery::Discovery;
 
 use self::builder::METADATA_LIFETIME;
+#[cfg(feature = "_client")]
+use crate::allowance::Allowance;
 use crate::claims::Issuer;
 use crate::clock::SharedClock;
 use crate::error::{Chain, ConfigError, ProviderError};
@@ -41,8 +43,6 @@ pub use crate::renew::Phase;
 use crate::renew::{Fetched, Pace, Renew};
 #[cfg(feature = "_client")]
 use crate::renew::{Refusal, Snapshot};
-#[cfg(feature = "_client")]
-use crate::token_bucket::TokenBucket;
 
 /// An OpenID provider whose tokens are reused.
 ///
@@ -77,7 +77,7 @@ struct Inner {
     client: HttpClient,
     /// Bounds how often an endpoint that is gone causes a fetch of the metadata.
     #[cfg(feature = "_client")]
-    moved_endpoints: TokenBucket,
+    moved_endpoints: Allowance,
 }
 
 /// A text that may stand in `iss`, and the tenant it stands for.
@@ -246,7 +246,7 @@ impl Provider {
             rule: plan.rule,
             keys,
             #[cfg(feature = "_client")]
-            moved_endpoints: TokenBucket::full(plan.clock.monotonic()),
+            moved_endpoints: Allowance::full(plan.clock.monotonic()),
             clock: plan.clock,
             metadata,
             #[cfg(feature = "_client")]

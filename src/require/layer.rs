@@ -3,13 +3,12 @@ use std::sync::Arc;
 
 use tower_layer::Layer;
 
-use crate::claims::Scope;
 use crate::error::ConfigError;
 use crate::gate::Gated;
 use crate::gate::answer::EmptyBody;
 use crate::gate::challenge::{Challenges, Terms};
 use crate::require::policy::Policy;
-use crate::require::service::{Require, RequireGate};
+use crate::require::service::{Require, RequireGate, Settings};
 
 /// Requires something of the caller. See the [module](crate::require) for the rule.
 #[must_use]
@@ -17,13 +16,6 @@ use crate::require::service::{Require, RequireGate};
 pub struct RequireLayer<R = EmptyBody> {
     settings: Arc<Settings>,
     on_refusal: R,
-}
-
-pub(super) struct Settings {
-    pub(super) policy: Policy,
-    pub(super) scopes: Vec<Scope>,
-    /// Used only where no layer further out puts its own in their place.
-    pub(super) challenges: Challenges,
 }
 
 impl RequireLayer {

@@ -5,14 +5,23 @@ use std::sync::Arc;
 use http::Response;
 use http::request::Parts;
 
+use crate::claims::Scope;
 use crate::gate::answer::{EmptyBody, OnRefusal, Rejection, RejectionKind};
+use crate::gate::challenge::Challenges;
 use crate::gate::{Anonymous, Gate, Gated, Verdict};
 use crate::principal::Principal;
-use crate::require::layer::Settings;
-use crate::require::policy::Unmet;
+use crate::require::policy::{Policy, Unmet};
 
 /// A service behind a requirement. Made by [`RequireLayer`](crate::RequireLayer).
 pub type Require<S, R = EmptyBody> = Gated<S, RequireGate<R>>;
+
+/// What every service of one layer shares.
+pub(super) struct Settings {
+    pub(super) policy: Policy,
+    pub(super) scopes: Vec<Scope>,
+    /// Used only where no layer further out puts its own in their place.
+    pub(super) challenges: Challenges,
+}
 
 /// The decision of [`RequireLayer`](crate::RequireLayer).
 #[derive(Clone)]

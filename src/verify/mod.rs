@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use crate::claims::{Audience, Scope};
 use crate::error::{ConfigError, ProviderError, VerifyError, VerifyErrorKind as Kind};
+use crate::flight::Flight;
 use crate::jwt::{
     Algorithm, AlgorithmSet, CompactJws, DecodedJws, JoseHeader, Json, UnverifiedClaims,
 };
@@ -38,7 +39,7 @@ use crate::keys::remote::KeySet;
 use crate::observe;
 use crate::principal::Principal;
 use crate::provider::{Named, Provider};
-use crate::renew::{Flight, Reading, Refusal, Snapshot};
+use crate::renew::{Outcome, Reading, Refusal, Snapshot};
 use crate::token::is_b64token;
 use crate::verify::cache::AcceptedTokens;
 #[cfg(feature = "login")]
@@ -102,7 +103,7 @@ pub(crate) enum Decision {
 
 /// Keys on their way, and from whom.
 pub(crate) struct PendingKeys {
-    flight: Flight<KeySet>,
+    flight: Flight<Outcome<KeySet>>,
     provider: Provider,
 }
 
@@ -231,9 +232,9 @@ impl Verifier {
         let screened = self.screen(&jws)?;
         let provider = &screened.trusted.provider;
         let snapshot = match provider.keys().read() {
-            Reading::Serve(snapshot) => snapshot,
+            Reading::Ready(snapshot) => snapshot,
             Reading::Wait(flight) => return Ok(wait(provider, flight)),
-            Reading::Refuse(refusal) => return Err(refusal.into()),
+            Reading::Refused(refusal) => return Err(refusal.into()),
         };
         let Some(keys) = &*snapshot else {
             return Err(Kind::Unavailable.into());
@@ -331,7 +332,7 @@ impl Verifier {
     }
 }
 
-fn wait(provider: &Provider, flight: Flight<KeySet>) -> Decision {
+fn wait(provider: &Provider, flight: Flight<Outcome<KeySet>>) -> Decision {
     Decision::Wait(PendingKeys {
         flight,
         provider: provider.clone(),

@@ -25,6 +25,7 @@ mod refresh_rotation;
 mod relay;
 mod require;
 mod resource_metadata;
+mod runtime_end;
 mod session_store;
 mod sessions;
 mod several_issuers;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::UnixTime;
-use crate::token_windows::{SHARE, Windows};
+use crate::token::lifetime::{SHARE, Windows};
 
 /// What is to be done about an access token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,11 +5,11 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::UnixTime;
 use crate::error::LoginError;
-use crate::live_token::LiveToken;
 use crate::login::sessions::Sessions;
 use crate::login::sessions::opened::Opened;
 use crate::login::store::StoreKey;
 use crate::principal::{ClaimsError, Principal, fit};
+use crate::token::live::LiveToken;
 
 /// A signed-in browser. It stands in the extensions of the request beside the
 /// [`Principal`](crate::Principal), and can be kept as long as it is needed: by a stream, a socket, a job.

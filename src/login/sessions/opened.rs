@@ -6,16 +6,16 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 
+#[cfg(feature = "outbound")]
+use crate::allowance::Allowance;
 use crate::clock::{SharedClock, UnixTime};
 use crate::error::{LoginError, LoginErrorKind};
-use crate::live_token::LiveToken;
 use crate::login::sessions::id::SessionId;
 use crate::login::sessions::record::Record;
 use crate::login::sessions::tokens::TokenSet;
 use crate::login::store::{StoreKey, Tag};
 use crate::principal::Principal;
-#[cfg(feature = "outbound")]
-use crate::token_bucket::TokenBucket;
+use crate::token::live::LiveToken;
 
 /// A record whose tokens were opened and whose access token was verified, by this process.
 pub(crate) struct Opened {
@@ -35,7 +35,7 @@ pub(crate) struct Contents {
     verified_at: Duration,
     /// Bounds refreshes because a service refused the token; the session's, not the generation's.
     #[cfg(feature = "outbound")]
-    forced: Arc<TokenBucket>,
+    forced: Arc<Allowance>,
 }
 
 impl Opened {
@@ -175,7 +175,7 @@ impl OpenedSessions {
             verified_at: now,
             #[cfg(feature = "outbound")]
             forced: self.last(key).map_or_else(
-                || Arc::new(TokenBucket::full(now)),
+                || Arc::new(Allowance::full(now)),
                 |last| Arc::clone(&last.forced),
             ),
         };

@@ -3,11 +3,11 @@
 use std::sync::{Arc, Weak};
 
 use crate::error::{LoginError, LoginErrorKind, OutboundError, OutboundErrorKind};
-use crate::live_token::LiveToken;
 use crate::login::sessions::Sessions;
 use crate::login::sessions::handle::Session;
 use crate::login::store::StoreKey;
-use crate::token_source::{Asked, Supply, TokenSource};
+use crate::token::live::LiveToken;
+use crate::token::source::{Asked, Supply, TokenSource};
 
 /// The tokens of one session, as its principal carries them. Holds the layer weakly: its cache holds
 /// principals, and a strong reference would be a cycle.

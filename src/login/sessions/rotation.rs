@@ -17,8 +17,9 @@ use crate::login::sessions::renewals::{GRANT, LEASE, Outcome, Renewals, STORE_CA
 use crate::login::sessions::tokens::TokenSet;
 use crate::login::store::{StoreKey, Tag};
 use crate::observe;
-use crate::provider::token_endpoint::{GrantFailure, TokenAnswer, token_lifetime};
+use crate::provider::token_endpoint::{GrantFailure, TokenAnswer};
 use crate::secret::Secret;
+use crate::token::lifetime::token_lifetime;
 use crate::verify::id_token::Expected;
 
 /// How long tokens that a store does not take are held on to.

@@ -25,8 +25,9 @@ use crate::login::sign_in::loop_breaker;
 use crate::login::sign_in::request::OfflineAccess;
 use crate::login::store::{Owner, StoreKey, Tag};
 use crate::observe;
-use crate::provider::token_endpoint::{GrantFailure, TokenAnswer, token_lifetime};
+use crate::provider::token_endpoint::{GrantFailure, TokenAnswer};
 use crate::secret::is_same;
+use crate::token::lifetime::token_lifetime;
 use crate::verify::id_token::{Expected, IdToken};
 
 /// Longer queries are not read.

@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use crate::allowance::Allowance;
 use crate::login::browser::cookie::CookieNames;
 use crate::login::browser::site::Site;
 use crate::login::sessions::Sessions;
 use crate::login::sessions::renewals::Lifetimes;
 use crate::login::sign_in::request::{AuthorizationRequest, OfflineAccess};
 use crate::provider::{Client, Provider};
-use crate::token_bucket::TokenBucket;
 use crate::verify::Verifier;
 use crate::verify::id_token::IdTokenVerifier;
 
@@ -36,5 +36,5 @@ pub(crate) struct SignIn {
     /// Bounds the codes that are exchanged at once.
     pub(crate) codes: Semaphore,
     /// Bounds what is logged about codes that the provider rejects.
-    pub(crate) rejected_codes: TokenBucket,
+    pub(crate) rejected_codes: Allowance,
 }

@@ -9,7 +9,6 @@ mod tests;
 use std::time::Duration;
 
 pub(super) use self::failure::is_known_error;
-use crate::clock::UnixTime;
 use crate::error::ProviderError;
 use crate::http_client::Limits;
 use crate::provider::Provider;
@@ -96,28 +95,4 @@ impl Provider {
             Err(Unanswered::Sent(error)) => Err(GrantFailure::Uncertain(error)),
         }
     }
-}
-
-/// Before and after these, a lifetime is not believed.
-const SHORTEST_LIFETIME: i64 = 5;
-const LONGEST_LIFETIME: i64 = 10 * 365 * 24 * 3600;
-
-/// Of a token that says nothing of its lifetime.
-const USUAL_LIFETIME: i64 = 300;
-
-/// How long an access token is taken to live: by `expires_in`, and never longer than its own `exp`
-/// says (`None` for a token that does not).
-pub(crate) fn token_lifetime(
-    now: UnixTime,
-    expires_in: Option<i64>,
-    exp: Option<UnixTime>,
-) -> Duration {
-    let own = exp.map(|exp| exp.as_seconds().saturating_sub(now.as_seconds()));
-    let said = match (expires_in, own) {
-        (Some(said), Some(own)) => said.min(own),
-        (Some(one), None) | (None, Some(one)) => one,
-        (None, None) => USUAL_LIFETIME,
-    };
-    let seconds = said.clamp(SHORTEST_LIFETIME, LONGEST_LIFETIME);
-    Duration::from_secs(seconds.unsigned_abs())
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::answer::{read, seconds};
 use super::failure::CODES;
-use super::{GrantFailure, LONGEST_LIFETIME, TokenAnswer, token_lifetime};
+use super::{GrantFailure, TokenAnswer};
 use crate::clock::UnixTime;
 use crate::error::ProviderErrorKind;
 
@@ -377,35 +377,4 @@ fn rt_09_lifetimes_of_every_shape() {
         assert_eq!(seconds(Some(&value)), expected, "{text}");
     }
     assert_eq!(seconds(None), None);
-}
-
-#[test]
-fn rt_09_what_a_provider_says_of_a_lifetime() {
-    let now = UnixTime::from_seconds(1_000);
-    let cases = [
-        (Some(60), None, 60),
-        (None, Some(90), 90),
-        (None, None, 300),
-        (Some(60), Some(90), 60),
-        (Some(3_600), Some(90), 90),
-        (Some(0), None, 5),
-        (Some(-9), Some(90), 5),
-        (Some(i64::MIN), None, 5),
-        (Some(i64::MAX), None, LONGEST_LIFETIME),
-        (Some(60), Some(-300), 5),
-    ];
-    for (expires_in, own, expected) in cases {
-        let exp = own.map(|own| UnixTime::from_seconds(1_000 + own));
-        let found = token_lifetime(now, expires_in, exp);
-        assert_eq!(
-            found.as_secs(),
-            expected.unsigned_abs(),
-            "{expires_in:?} {own:?}"
-        );
-    }
-    let end = UnixTime::from_seconds(i64::MAX);
-    assert_eq!(
-        token_lifetime(now, None, Some(end)).as_secs(),
-        LONGEST_LIFETIME.unsigned_abs()
-    );
 }

@@ -1,5 +1,12 @@
 //! Credentials as they travel: one header, one token, redacted wherever it could be printed.
 
+#[cfg(feature = "_client")]
+pub(crate) mod lifetime;
+#[cfg(feature = "_client")]
+pub(crate) mod live;
+#[cfg(feature = "outbound")]
+pub(crate) mod source;
+
 use std::fmt;
 
 use http::HeaderMap;

@@ -1,11 +1,11 @@
-//! A bound on what others can cause.
+//! A bound on what others can cause (a token bucket).
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Two attempts at once, then one in 30 seconds: enough for a key rotation in the middle of a
-/// sign-in, too little to be used against the provider.
-pub(crate) struct TokenBucket(Mutex<Level>);
+/// Two attempts at once, then one in 30 seconds: enough for a key rotation during a sign-in, too few to
+/// load the provider.
+pub(crate) struct Allowance(Mutex<Level>);
 
 struct Level {
     left: u32,
@@ -15,7 +15,7 @@ struct Level {
 const BURST: u32 = 2;
 const REFILL: Duration = Duration::from_secs(30);
 
-impl TokenBucket {
+impl Allowance {
     pub(crate) fn full(now: Duration) -> Self {
         Self(Mutex::new(Level {
             left: BURST,
@@ -23,7 +23,7 @@ impl TokenBucket {
         }))
     }
 
-    /// Whether there is one more attempt, which is taken. Time is monotonic.
+    /// Takes one attempt. `false` if none is left. `now` is monotonic time.
     pub(crate) fn take(&self, now: Duration) -> bool {
         let mut level = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while level.left < BURST && now >= level.counted_at.saturating_add(REFILL) {
@@ -47,15 +47,15 @@ mod tests {
 
     #[test]
     fn ks_09_two_attempts_at_once_and_then_one_in_thirty_seconds() {
-        let bucket = TokenBucket::full(Duration::from_secs(1_000));
+        let allowance = Allowance::full(Duration::from_secs(1_000));
         let start = 5_000;
         let granted: Vec<u64> = (0..1_200)
-            .filter(|tenth| bucket.take(Duration::from_millis(start * 1_000 + tenth * 100)))
+            .filter(|tenth| allowance.take(Duration::from_millis(start * 1_000 + tenth * 100)))
             .map(|tenth| tenth / 10)
             .collect();
         assert_eq!(granted, [0, 0, 30, 60, 90]);
-        // Long quiet fills it up again, to the burst and no further.
+        // After a long pause it is full again: the burst and no more.
         let later = Duration::from_secs(90_000);
-        assert_eq!((0..10).filter(|_| bucket.take(later)).count(), 2);
+        assert_eq!((0..10).filter(|_| allowance.take(later)).count(), 2);
     }
 }

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use http::{Extensions, Uri};
 
 use crate::error::OutboundError;
-use crate::live_token::LiveToken;
+use crate::token::live::LiveToken;
 
 /// Where the tokens of requests that leave come from.
 ///
