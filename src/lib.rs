@@ -143,10 +143,6 @@ mod principal;
 #[cfg(feature = "_client")]
 mod secret;
 #[cfg(feature = "login")]
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the caches of login move onto it")
-)]
 mod slots;
 mod token;
 

@@ -240,6 +240,14 @@ impl LoginBuilder {
         self
     }
 
+    /// Lets every request put off the end of an idle session, not refreshes alone. A session then ends when it
+    /// was not used for the idle limit. Off by default: a store is then written to at refreshes alone. The
+    /// cookie lasts until the absolute limit either way.
+    pub fn count_idle_from_use(mut self) -> Self {
+        self.follow_use = true;
+        self
+    }
+
     /// How long a session lasts at the most, and its cookie with it. 24 hours by default, never
     /// shorter than its first tokens. From a minute to 400 days.
     pub fn with_absolute_limit(mut self, limit: Duration) -> Self {

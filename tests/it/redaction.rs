@@ -243,7 +243,7 @@ async fn f81_no_token_code_secret_verifier_or_cookie_is_ever_shown() {
     drop(guard);
     let log = log.text();
     assert!(
-        log.contains("were not renewed") && log.contains("sign-in"),
+        log.contains("was not refreshed") && log.contains("sign-in"),
         "captured: {log}"
     );
     assert!(secrets.len() > 12);

@@ -325,7 +325,9 @@ async fn f61_a_changed_secret_signs_out_without_a_loop_and_a_ring_rotates_it() {
     let request = browser.navigation("/");
     let answer = browser.send(&replaced, request).await;
     assert_eq!(answer.status(), StatusCode::SEE_OTHER);
-    assert!(!browser.jar.contains_key(SESSION), "the cookie is cleared");
+    // A replica that was deployed with other secrets ends nobody's session.
+    assert!(browser.jar.contains_key(SESSION), "the cookie stays");
+    assert_eq!(browser.fetch(&app, "/").await.status(), StatusCode::OK);
 }
 
 #[tokio::test]

@@ -64,13 +64,6 @@ impl ProviderState {
         }
     }
 
-    /// Whether the tokens of this sign-in, the first of which is 1, are worth nothing any more.
-    pub(crate) fn is_revoked(&self, sign_in: u64) -> bool {
-        let at = usize::try_from(sign_in).unwrap().checked_sub(1);
-        let family = at.and_then(|at| self.families.get(at));
-        family.is_some_and(|family| family.is_revoked)
-    }
-
     /// Whether a token of this sign-in, the first of which is 0, was rejected.
     pub(crate) fn has_rejected(&self, sign_in: usize) -> bool {
         let family = self.families.get(sign_in);

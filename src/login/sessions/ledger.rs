@@ -71,7 +71,7 @@ impl Ledger {
     /// Whether what was read under this tag a moment ago need not be read again.
     #[cfg(feature = "outbound")]
     pub(crate) fn is_current(&self, key: StoreKey, tag: Tag) -> bool {
-        self.near.has(key, tag)
+        self.near.is_current(key, tag)
     }
 
     pub(crate) fn changed(&self, key: StoreKey) -> ChangeFuture<'_> {

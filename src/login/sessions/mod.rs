@@ -23,6 +23,7 @@ pub(crate) mod tokens;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{SharedClock, UnixTime};
@@ -35,7 +36,9 @@ use crate::login::sessions::marks::Marks;
 use crate::login::sessions::opened::Opened;
 use crate::login::sessions::opener::{Opener, Unopened, refused};
 use crate::login::sessions::record::{EndReason, Record, RefreshState};
-use crate::login::sessions::renewals::{LONGEST_WAIT, Outcome, Renewals, waited_in_vain};
+use crate::login::sessions::renewals::{
+    LONGEST_WAIT, Lifetimes, Outcome, Renewals, waited_in_vain,
+};
 use crate::login::sessions::revoker::Revoker;
 use crate::login::sessions::tokens::TokenSet;
 use crate::login::store::{Loaded, Owner, StoreKey};
@@ -50,6 +53,7 @@ pub(crate) struct Sessions {
     pub(crate) tasks: TaskTracker,
     pub(crate) clock: SharedClock,
     pub(crate) leeway: Duration,
+    pub(crate) lifetimes: Lifetimes,
 }
 
 /// How a session stands when it is asked for.
@@ -163,7 +167,33 @@ impl Sessions {
                 };
             }
         }
+        opened.found_live(asked_at);
+        if self.lifetimes.follow_use {
+            self.extend(key, &opened, loaded, asked_at);
+        }
         Standing::Live(opened).into()
+    }
+
+    /// Puts off the end of a session that is in use, in the background, where that gains a tenth of the limit.
+    fn extend(&self, key: StoreKey, opened: &Arc<Opened>, loaded: &Loaded, asked_at: Duration) {
+        let idle = self.lifetimes.idle;
+        let until = loaded.now.saturating_add(idle).min(opened.record.ends_at);
+        let is_worth_it = opened.record.expires_at.saturating_add(idle / 10) < until;
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        if !is_worth_it || !opened.begin_to_extend() {
+            return;
+        }
+        let ledger = Arc::clone(&self.ledger);
+        let seen = Seen::new(opened.record.clone(), loaded, asked_at);
+        let extending = async move {
+            // The next request tries again.
+            let _ = ledger
+                .apply(key, seen, |record, _| record.extend(until))
+                .await;
+        };
+        self.tasks.spawn_on(extending, &runtime);
     }
 
     /// The token's own end, by this machine's clock. The store's clock, by which the rest is decided, may
@@ -231,7 +261,7 @@ impl Sessions {
                 (Outcome::Misconfigured(error), None) => {
                     return Standing::Failed(LoginError::provider(Kind::Misconfigured, error));
                 }
-                (Outcome::WantsUser(_), None) => return Standing::NeedsSignIn,
+                (Outcome::WantsUser, None) => return Standing::NeedsSignIn,
             };
             let asked_at = self.ledger.mark();
             let loaded = renewed.to_loaded(self.ledger.now(&renewed));

@@ -1,6 +1,7 @@
 //! Sessions whose tokens this process has opened and verified already.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -15,6 +16,7 @@ use crate::login::sessions::record::Record;
 use crate::login::sessions::tokens::TokenSet;
 use crate::login::store::{StoreKey, Tag};
 use crate::principal::Principal;
+use crate::slots::Slots;
 use crate::token::live::LiveToken;
 
 /// A record whose tokens were opened and whose access token was verified, by this process.
@@ -23,6 +25,10 @@ pub(crate) struct Opened {
     pub(crate) tag: Tag,
     contents: Arc<Contents>,
     key: StoreKey,
+    /// When a request last found it live, in milliseconds of monotonic time.
+    live_at: AtomicU64,
+    /// Whether its end is being put off.
+    is_extending: AtomicBool,
 }
 
 /// What a record's sealed bytes hold. Records that differ in their state alone share it.
@@ -47,6 +53,24 @@ impl Opened {
         self.record.access_expires_at
     }
 
+    /// Remembers that a request found it live.
+    pub(crate) fn found_live(&self, now: Duration) {
+        self.live_at.store(milliseconds(now), Ordering::Relaxed);
+    }
+
+    /// Whether a request found it live a moment ago, so that a call made for that request need not ask again.
+    #[cfg(feature = "outbound")]
+    pub(crate) fn was_live(&self, now: Duration) -> bool {
+        const MOMENT: u64 = 1_000;
+        let passed = milliseconds(now).checked_sub(self.live_at.load(Ordering::Relaxed));
+        passed.is_some_and(|passed| passed < MOMENT)
+    }
+
+    /// Whether this caller is the one to put off the session's end.
+    pub(crate) fn begin_to_extend(&self) -> bool {
+        !self.is_extending.swap(true, Ordering::Relaxed)
+    }
+
     /// The access token, ready to be sent.
     pub(crate) fn live_token(&self) -> Result<LiveToken, LoginError> {
         self.contents
@@ -64,11 +88,15 @@ impl std::ops::Deref for Opened {
     }
 }
 
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// A two-way set-associative cache. It does not replace the read of the store: an entry is used only for the
 /// record that the store has now.
 pub(crate) struct OpenedSessions {
-    places: Box<[ArcSwapOption<Opened>]>,
-    ids: Box<[ArcSwapOption<HashedId>]>,
+    opened: Slots<ArcSwapOption<Opened>, PLACES, 2>,
+    ids: Slots<ArcSwapOption<HashedId>, PLACES, 1>,
     clock: SharedClock,
 }
 
@@ -86,36 +114,38 @@ const OPENED_FOR: Duration = Duration::from_secs(300);
 impl OpenedSessions {
     pub(crate) fn new(clock: SharedClock) -> Self {
         Self {
-            places: (0..PLACES).map(|_| ArcSwapOption::empty()).collect(),
-            ids: (0..PLACES).map(|_| ArcSwapOption::empty()).collect(),
+            opened: Slots::new(),
+            ids: Slots::new(),
             clock,
         }
     }
 
     /// The store's key of a session id, known or computed.
     pub(crate) fn key_of(&self, id: &SessionId) -> StoreKey {
-        let known = self.ids[place(id.as_bytes(), 0)].load();
-        match known.as_ref() {
-            Some(known) if known.id.is(id) => known.key,
-            _ => id.store_key(),
-        }
+        let known = self
+            .ids
+            .find(id.as_bytes(), |known| known.id.is(id).then_some(known.key));
+        known.unwrap_or_else(|| id.store_key())
     }
 
     /// Remembers the key of a session id that has a session.
     pub(crate) fn remember(&self, id: &SessionId, key: StoreKey) {
-        let there = &self.ids[place(id.as_bytes(), 0)];
-        if there.load().as_ref().is_none_or(|known| known.key != key) {
+        let bytes = id.as_bytes();
+        let is_known = self
+            .ids
+            .find(bytes, |known| (known.key == key).then_some(()))
+            .is_some();
+        if !is_known {
             let id = id.clone();
-            there.store(Some(Arc::new(HashedId { id, key })));
+            self.ids
+                .put(bytes, Arc::new(HashedId { id, key }), |_| true);
         }
     }
 
     /// The record with this tag, opened.
     pub(crate) fn find(&self, key: StoreKey, tag: Tag) -> Option<Arc<Opened>> {
         let now = self.clock.monotonic();
-        self.places_of(key).into_iter().find_map(|place| {
-            let opened = place.load();
-            let opened = opened.as_ref()?;
+        self.opened.find(key.as_bytes(), |opened| {
             let is_it =
                 opened.key == key && opened.tag == tag && now < opened.verified_at + OPENED_FOR;
             is_it.then(|| Arc::clone(opened))
@@ -124,12 +154,8 @@ impl OpenedSessions {
 
     /// The last record of this session that was opened here, whatever has changed since.
     pub(crate) fn last(&self, key: StoreKey) -> Option<Arc<Opened>> {
-        self.places_of(key).into_iter().find_map(|place| {
-            let opened = place.load();
-            opened
-                .as_ref()
-                .filter(|opened| opened.key == key)
-                .map(Arc::clone)
+        self.opened.find(key.as_bytes(), |opened| {
+            (opened.key == key).then(|| Arc::clone(opened))
         })
     }
 
@@ -144,14 +170,7 @@ impl OpenedSessions {
         let is_it = last.record.generation == record.generation
             && self.clock.monotonic() < last.verified_at + OPENED_FOR
             && is_same(&last.record.sealed, &record.sealed);
-        is_it.then(|| {
-            self.put(Opened {
-                record: record.clone(),
-                tag,
-                contents: Arc::clone(&last.contents),
-                key,
-            })
-        })
+        is_it.then(|| self.put(key, record, tag, Arc::clone(&last.contents)))
     }
 
     pub(crate) fn keep(
@@ -179,29 +198,27 @@ impl OpenedSessions {
                 |last| Arc::clone(&last.forced),
             ),
         };
-        self.put(Opened {
-            record: record.clone(),
-            tag,
-            contents: Arc::new(contents),
-            key,
-        })
+        self.put(key, record, tag, Arc::new(contents))
     }
 
-    fn put(&self, opened: Opened) -> Arc<Opened> {
-        let [one, other] = self.places_of(opened.key);
-        let is_free = |place: &ArcSwapOption<Opened>| {
-            place
-                .load()
-                .as_ref()
-                .is_none_or(|there| there.key == opened.key)
-        };
-        let place = if is_free(one) || !is_free(other) {
-            one
-        } else {
-            other
-        };
-        let opened = Arc::new(opened);
-        place.store(Some(Arc::clone(&opened)));
+    fn put(
+        &self,
+        key: StoreKey,
+        record: &Record,
+        tag: Tag,
+        contents: Arc<Contents>,
+    ) -> Arc<Opened> {
+        let opened = Arc::new(Opened {
+            record: record.clone(),
+            tag,
+            contents,
+            key,
+            live_at: AtomicU64::default(),
+            is_extending: AtomicBool::default(),
+        });
+        let is_former = |there: &Opened| there.key == key;
+        self.opened
+            .put(key.as_bytes(), Arc::clone(&opened), is_former);
         opened
     }
 
@@ -212,22 +229,8 @@ impl OpenedSessions {
     }
 
     pub(crate) fn forget(&self, key: StoreKey) {
-        for place in self.places_of(key) {
-            if place.load().as_ref().is_some_and(|there| there.key == key) {
-                place.store(None);
-            }
-        }
+        self.opened.remove(key.as_bytes(), |there| there.key == key);
     }
-
-    fn places_of(&self, key: StoreKey) -> [&ArcSwapOption<Opened>; 2] {
-        [0, 4].map(|at| &self.places[place(key.as_bytes(), at)])
-    }
-}
-
-/// Ids and keys are random or a hash, so that any of their bits spread well.
-fn place(bytes: &[u8; 32], at: usize) -> usize {
-    let number = u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-    number as usize % PLACES
 }
 
 /// A store in memory hands out the same bytes each time.

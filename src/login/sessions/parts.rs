@@ -85,6 +85,7 @@ impl SessionParts {
                 tasks,
                 clock,
                 leeway,
+                lifetimes: self.lifetimes,
             }
         })
     }

@@ -94,16 +94,6 @@ pub enum EndReason {
     IdentityChanged,
 }
 
-impl EndReason {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Rejected => "rejected",
-            Self::RotationLost => "rotation_lost",
-            Self::IdentityChanged => "identity_changed",
-        }
-    }
-}
-
 /// What a refresh, or a sign-in, brought.
 #[derive(Debug, Clone)]
 pub(crate) struct Renewal {

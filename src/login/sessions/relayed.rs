@@ -34,11 +34,24 @@ impl TokenSource for Session {
 
 impl Sessions {
     fn supply(self: Arc<Self>, key: StoreKey) -> Supply {
+        if let Some(token) = self.at_hand(key) {
+            return Supply::Ready(token);
+        }
         Supply::Wait(Box::pin(async move {
             self.unrefused_token(key)
                 .await
                 .map_err(OutboundError::login)
         }))
+    }
+
+    /// The token of a session that the request at hand was admitted by: it is not loaded a second time.
+    fn at_hand(&self, key: StoreKey) -> Option<LiveToken> {
+        let opened = self.opener.cache.last(key)?;
+        let is_live = opened.was_live(self.ledger.mark())
+            && self.is_within_exp(&opened)
+            && self.ledger.is_current(key, opened.tag);
+        let token = opened.live_token().ok().filter(|_| is_live)?;
+        (!token.is_refused()).then_some(token)
     }
 
     /// The session's token, or the one after it if a service refused it. A service that refuses them all is

@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, SetOnce};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::clock::UnixTime;
 use crate::error::{LoginError, LoginErrorKind as Kind, ProviderError};
+use crate::flight::{Flight, FlightGuard};
 use crate::login::sessions::ledger::{Ledger, Seen, no_randomness};
 use crate::login::sessions::opener::Opener;
 use crate::login::sessions::record::{
@@ -85,20 +86,17 @@ pub(crate) enum Outcome {
     /// They stay as they are until a setting changes.
     Misconfigured(ProviderError),
     /// They stay as they are, and the provider wants to see the user before it gives others.
-    WantsUser(ProviderError),
+    WantsUser,
     /// The session is over.
     Over(Option<EndReason>),
 }
 
-/// One refresh under way, and what it brings.
-pub(crate) type Flight = Arc<SetOnce<Outcome>>;
-
 /// The refreshes under way in this process, one a session at most.
 #[derive(Default)]
-pub(crate) struct Flights(Mutex<HashMap<StoreKey, Flight>>);
+pub(crate) struct Flights(Mutex<HashMap<StoreKey, Flight<Outcome>>>);
 
 impl Flights {
-    fn lock(&self) -> MutexGuard<'_, HashMap<StoreKey, Flight>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<StoreKey, Flight<Outcome>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -135,37 +133,36 @@ impl Renewals {
     /// Refreshes the tokens that were seen, and waits for it.
     pub(crate) async fn renew(self: &Arc<Self>, key: StoreKey, seen: Seen) -> Outcome {
         match self.start(key, seen) {
-            Some(flight) => flight.wait().await.clone(),
+            Some(flight) => flight.landed().await,
             None => unavailable(),
         }
     }
 
     /// Joins the refresh of this session, or starts one. `None` where there is no runtime to run it.
-    pub(crate) fn start(self: &Arc<Self>, key: StoreKey, seen: Seen) -> Option<Flight> {
+    pub(crate) fn start(self: &Arc<Self>, key: StoreKey, seen: Seen) -> Option<Flight<Outcome>> {
         let runtime = Handle::try_current().ok()?;
-        let flight = {
+        let (flight, guard) = {
             let mut flights = self.flights.lock();
             match flights.entry(key) {
                 Entry::Occupied(flight) => {
                     observe::refreshed("joined");
-                    return Some(Arc::clone(flight.get()));
+                    return Some(flight.get().clone());
                 }
-                Entry::Vacant(entry) => Arc::clone(entry.insert(Arc::default())),
+                Entry::Vacant(entry) => {
+                    let renewals = Arc::clone(self);
+                    let on_landing = move |_: &Outcome| {
+                        let landed = renewals.flights.lock().remove(&key);
+                        drop(landed);
+                    };
+                    let (flight, guard) = FlightGuard::new(unavailable(), on_landing);
+                    (entry.insert(flight).clone(), guard)
+                }
             }
         };
         let span = tracing::info_span!("refresh", generation = seen.record.generation);
-        let guard = FlightGuard {
-            renewals: Arc::clone(self),
-            key,
-            flight: Arc::clone(&flight),
-            outcome: unavailable(),
-        };
-        let leading = async move {
-            let mut guard = guard;
-            let renewals = Arc::clone(&guard.renewals);
-            guard.outcome = renewals.lead(key, seen).await;
-        };
-        self.tasks.spawn_on(leading.instrument(span), &runtime);
+        let renewals = Arc::clone(self);
+        let leading = async move { renewals.lead(key, seen).await };
+        guard.launch(&runtime, self.tasks.track_future(leading.instrument(span)));
         Some(flight)
     }
 
@@ -290,24 +287,6 @@ impl Renewals {
             .saturating_sub(self.ledger.now(seen).as_seconds());
         let pause = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
         Outcome::Kept(LoginError::from(Kind::ProviderUnavailable).with_retry_after(pause))
-    }
-}
-
-/// Lands a flight however its task ends, so that no request is left waiting.
-struct FlightGuard {
-    renewals: Arc<Renewals>,
-    key: StoreKey,
-    flight: Flight,
-    outcome: Outcome,
-}
-
-impl Drop for FlightGuard {
-    fn drop(&mut self) {
-        let landed = self.renewals.flights.lock().remove(&self.key);
-        // Set exactly once: only this guard holds the cell.
-        let outcome = std::mem::replace(&mut self.outcome, unavailable());
-        let _ = self.flight.set(outcome);
-        drop(landed);
     }
 }
 

@@ -302,7 +302,7 @@ impl Renewals {
         let settled = self.settle(key, leased, fence, settlement).await;
         let unavailable = |error| LoginError::provider(Kind::ProviderUnavailable, error);
         match failure {
-            GrantFailure::Rejected(error) if wants_user => Outcome::WantsUser(error),
+            GrantFailure::Rejected(_) if wants_user => Outcome::WantsUser,
             GrantFailure::Rejected(_) => match settled {
                 // The last look at the store: another task has refreshed the session after all.
                 Some(seen) if seen.record.generation > leased.record.generation => {

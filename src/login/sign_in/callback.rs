@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::request::Parts;
 
 use crate::clock::UnixTime;
-use crate::error::{LoginError, LoginErrorKind as Kind, VerifyErrorKind};
+use crate::error::{Chain, LoginError, LoginErrorKind as Kind, ProviderErrorKind, VerifyErrorKind};
 use crate::login::browser::cookie::{CookieValue, open_cookie, seal_cookie, sent};
 use crate::login::browser::query::{single, values};
 use crate::login::browser::reply::{Reply, no_randomness, provider_failed};
@@ -109,7 +109,7 @@ impl SignIn {
             && self.rejected_codes.take(self.provider.clock().monotonic())
         {
             tracing::warn!(
-                error = %crate::error::Chain(error),
+                error = %Chain(error),
                 remedy = error.remedy(),
                 "the provider rejected the code of a sign-in"
             );
@@ -169,10 +169,7 @@ impl SignIn {
         parts: &Parts,
         attempt: &LoginAttempt,
     ) -> Result<(SessionId, Duration), Failed> {
-        let code = self
-            .check_answer(parts, attempt)
-            .await
-            .map_err(Failed::before_sending)?;
+        let code = self.check_answer(parts, attempt).await?;
         // Strangers can send callbacks, and each is a call to the provider.
         let Ok(Ok(_permit)) = tokio::time::timeout(LONGEST_WAIT, self.codes.acquire()).await else {
             return Err(Failed::before_sending(Kind::ProviderUnavailable.into()));
@@ -218,20 +215,19 @@ impl SignIn {
     }
 
     /// The code of an answer that fits the attempt.
-    async fn check_answer(
-        &self,
-        parts: &Parts,
-        attempt: &LoginAttempt,
-    ) -> Result<String, LoginError> {
+    async fn check_answer(&self, parts: &Parts, attempt: &LoginAttempt) -> Result<String, Failed> {
         if attempt.is_expired(self.provider.clock().now()) {
-            return Err(Kind::AttemptExpired.into());
+            return Err(Failed::finally(Kind::AttemptExpired.into()));
         }
-        self.check_issuer(parts, attempt).await?;
+        let checked = self.check_issuer(parts, attempt).await;
+        checked.map_err(Failed::before_sending)?;
         if let Some(error) = single(parts, "error") {
-            return Err(refused_by_provider(&error));
+            return Err(Failed::finally(refused_by_provider(&error)));
         }
-        let code = single(parts, "code").filter(|code| !code.is_empty());
-        Ok(code.ok_or(Kind::MalformedCallback)?.into_owned())
+        match single(parts, "code").filter(|code| !code.is_empty()) {
+            Some(code) => Ok(code.into_owned()),
+            None => Err(Failed::finally(Kind::MalformedCallback.into())),
+        }
     }
 
     /// Whether the answer comes from the provider that was asked
@@ -290,10 +286,12 @@ impl SignIn {
             ),
             GrantFailure::Unspent(error, after) => {
                 let after = after.unwrap_or(Duration::from_secs(1));
-                (
-                    provider_failed(error).with_retry_after(after),
-                    GrantSent::No,
-                )
+                let sent = match error.kind() {
+                    // The provider, or what is in front of it, has answered.
+                    ProviderErrorKind::Status => GrantSent::Yes,
+                    _ => GrantSent::No,
+                };
+                (provider_failed(error).with_retry_after(after), sent)
             }
             GrantFailure::Uncertain(error) => (provider_failed(error), GrantSent::Yes),
         })

@@ -10,6 +10,7 @@ use arc_swap::ArcSwapOption;
 use crate::clock::SharedClock;
 use crate::error::StoreError;
 use crate::login::store::{Loaded, SessionStore, StoreKey, StoredRecord, Swapped, Tag};
+use crate::slots::Slots;
 
 /// How old a record may be that is served from memory, unless chosen otherwise.
 pub(crate) const NEAR_CACHE_AGE: Duration = Duration::from_secs(1);
@@ -84,13 +85,17 @@ impl NearCache {
         deleted
     }
 
-    /// Whether a record with this tag was read no longer ago than the age of the cache, so that it need not
-    /// be read again.
+    /// Whether what was read under this tag a moment ago need not be read again: nothing else changes a store in
+    /// this process, and of a shared one the record is near.
     #[cfg(feature = "outbound")]
-    pub(crate) fn has(&self, key: StoreKey, tag: Tag) -> bool {
-        let entries = self.entries.as_ref();
-        let loaded = entries.and_then(|entries| entries.find(key));
-        loaded.is_some_and(|loaded| loaded.record.tag == tag)
+    pub(crate) fn is_current(&self, key: StoreKey, tag: Tag) -> bool {
+        match &self.entries {
+            Some(entries) => {
+                let loaded = entries.find(key);
+                loaded.is_some_and(|loaded| loaded.record.tag == tag)
+            }
+            None => !self.store.is_shared(),
+        }
     }
 
     /// Whatever came of a change: what is known is old.
@@ -103,7 +108,7 @@ impl NearCache {
 
 /// A bounded number of records, each in the one place that its key names.
 struct Entries {
-    places: Box<[Place]>,
+    places: Slots<Place, PLACES, 1>,
     age: Duration,
     clock: SharedClock,
 }
@@ -134,7 +139,7 @@ const PLACES: usize = 8_192;
 impl Entries {
     fn new(age: Duration, clock: SharedClock) -> Self {
         Self {
-            places: (0..PLACES).map(|_| Place::default()).collect(),
+            places: Slots::new(),
             age,
             clock,
         }
@@ -180,13 +185,12 @@ impl Entries {
     }
 
     fn forget_all(&self) {
-        self.places.iter().for_each(Place::forget);
+        self.places.all().for_each(Place::forget);
     }
 
     fn place(&self, key: StoreKey) -> &Place {
-        // A key is a hash, so that any of its bits spread well.
-        let [one, other, ..] = *key.as_bytes();
-        &self.places[usize::from(u16::from_be_bytes([one, other])) % PLACES]
+        let [place] = self.places.of(key.as_bytes());
+        place
     }
 }
 
