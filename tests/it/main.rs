@@ -8,6 +8,7 @@ mod bearer;
 mod browser;
 mod cache;
 mod discovery;
+mod doubt;
 mod exchange;
 mod faulty_store;
 mod grpc;

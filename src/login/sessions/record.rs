@@ -44,6 +44,8 @@ pub struct Record {
     pub refresh_not_before: UnixTime,
     /// Refreshes since the last commit that left the refresh token unspent.
     pub failures: u32,
+    /// Whether the provider refreshes only after the user has done something there.
+    pub wants_user: bool,
     /// Where the refresh token stands.
     pub state: RefreshState,
 }
@@ -143,6 +145,8 @@ pub(crate) enum FenceOutcome {
 pub(crate) enum Settlement {
     /// The refresh token was certainly not spent; no next attempt before then.
     Unspent(UnixTime),
+    /// The same, because the provider wants the user to do something first.
+    WantsUser(UnixTime),
     /// The refresh token may have been spent.
     Uncertain,
     /// The provider rejected the refresh token.
@@ -158,6 +162,8 @@ const LONGEST_PROBE_PAUSE: Duration = Duration::from_secs(60);
 
 /// A time further in the future than any duration allows says that the store's clock went back.
 const CLOCK_SLACK: Duration = Duration::from_secs(5);
+const ANY_TIME: UnixTime = UnixTime::from_seconds(i64::MIN);
+
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
@@ -180,8 +186,9 @@ impl Record {
             refresh_expires_at: renewal.refresh_expires_at,
             expires_at: renewal.expires_at.min(ends_at),
             ends_at,
-            refresh_not_before: UnixTime::from_seconds(i64::MIN),
+            refresh_not_before: ANY_TIME,
             failures: 0,
+            wants_user: false,
             state: RefreshState::Idle,
         }
     }
@@ -265,7 +272,6 @@ impl Record {
     /// lost, gets the same answer.
     pub(crate) fn commit(
         &mut self,
-        now: UnixTime,
         fence: Tag,
         generation: u64,
         renewal: &Renewal,
@@ -282,8 +288,9 @@ impl Record {
         self.access_expires_at = renewal.access_expires_at;
         self.refresh_expires_at = renewal.refresh_expires_at;
         self.expires_at = renewal.expires_at.min(self.ends_at);
-        self.refresh_not_before = now;
+        self.refresh_not_before = ANY_TIME;
         self.failures = 0;
+        self.wants_user = false;
         self.state = RefreshState::Idle;
         FenceOutcome::Done
     }
@@ -320,7 +327,8 @@ impl Record {
             probes,
         };
         self.state = match settlement {
-            Settlement::Unspent(not_before) => {
+            Settlement::Unspent(not_before) | Settlement::WantsUser(not_before) => {
+                self.wants_user = matches!(settlement, Settlement::WantsUser(_));
                 self.refresh_not_before = not_before;
                 self.failures = self.failures.saturating_add(1);
                 // A probe that was not sent leaves the doubt it began with.

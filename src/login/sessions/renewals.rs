@@ -221,6 +221,7 @@ impl Renewals {
                     return Outcome::Renewed(Box::new(seen));
                 }
                 LeaseOutcome::Dead(reason) => return Outcome::Over(Some(reason)),
+                LeaseOutcome::Later(_) if seen.record.wants_user => return Outcome::WantsUser,
                 LeaseOutcome::Later(at) => return self.kept_until(&seen, at),
                 LeaseOutcome::Busy(until) => {
                     let answered_by = until.saturating_sub(LEASE).saturating_add(ANSWERED);

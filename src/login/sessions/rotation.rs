@@ -138,8 +138,8 @@ impl Renewals {
         };
         let committed = self
             .ledger
-            .apply_until_stored(key, leased, COMMIT_PATIENCE, move |record, now| {
-                record.commit(now, fence, generation, &renewal)
+            .apply_until_stored(key, leased, COMMIT_PATIENCE, move |record, _| {
+                record.commit(fence, generation, &renewal)
             })
             .await;
         match committed {
@@ -266,7 +266,7 @@ impl Renewals {
         let wants_user = error.kind() == ProviderErrorKind::InteractionRequired;
         let (settlement, result, what) = match &failure {
             GrantFailure::Rejected(_) if wants_user => (
-                unspent(LONG_PAUSE),
+                Settlement::WantsUser(now.saturating_add(LONG_PAUSE)),
                 "interaction_required",
                 "a session was not refreshed: the provider wants the user to sign in again",
             ),

@@ -54,6 +54,7 @@ impl Record {
         put_time(&mut bytes, self.ends_at);
         put_time(&mut bytes, self.refresh_not_before);
         bytes.put_u32(self.failures);
+        bytes.put_u8(self.wants_user.into());
         match self.state {
             RefreshState::Idle => bytes.put_u8(b'I'),
             RefreshState::Leased {
@@ -102,6 +103,7 @@ impl Record {
             ends_at: time(&mut bytes)?,
             refresh_not_before: time(&mut bytes)?,
             failures: bytes.try_get_u32()?,
+            wants_user: bytes.try_get_u8()? != 0,
             state: state(&mut bytes)?,
             sealed: bytes,
         })
@@ -189,19 +191,28 @@ mod tests {
         ];
         let times = (time(), time(), time(), time(), time());
         let sealed = proptest::collection::vec(any::<u8>(), 0..64);
-        (any::<u64>(), times, any::<u32>(), state, sealed).prop_map(
-            |(generation, times, failures, state, sealed)| Record {
-                generation,
-                sealed: sealed.into(),
-                access_expires_at: times.0,
-                refresh_expires_at: Some(times.1).filter(|time| *time != NEVER),
-                expires_at: times.2,
-                ends_at: times.3,
-                refresh_not_before: times.4,
-                failures,
-                state,
-            },
+        (
+            any::<u64>(),
+            times,
+            any::<u32>(),
+            any::<bool>(),
+            state,
+            sealed,
         )
+            .prop_map(
+                |(generation, times, failures, wants_user, state, sealed)| Record {
+                    generation,
+                    sealed: sealed.into(),
+                    access_expires_at: times.0,
+                    refresh_expires_at: Some(times.1).filter(|time| *time != NEVER),
+                    expires_at: times.2,
+                    ends_at: times.3,
+                    refresh_not_before: times.4,
+                    failures,
+                    wants_user,
+                    state,
+                },
+            )
     }
 
     proptest! {
@@ -212,7 +223,7 @@ mod tests {
 
         #[test]
         fn no_bytes_panic_and_a_part_of_a_record_is_damaged(
-            record in records(), junk in proptest::collection::vec(any::<u8>(), 0..128), at in 0_usize..54,
+            record in records(), junk in proptest::collection::vec(any::<u8>(), 0..128), at in 0_usize..55,
         ) {
             let _ = Record::try_decode(&junk.into());
             let part = record.encode().slice(..at);

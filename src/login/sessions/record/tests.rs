@@ -48,7 +48,7 @@ fn leased(now: i64, fence: u8) -> Record {
 fn rt_01_one_task_has_the_lease_and_the_others_wait() {
     let mut record = leased(0, 1);
     assert_eq!(lease(&mut record, 1, 2), LeaseOutcome::Busy(at(20)));
-    let committed = record.commit(at(2), tag(1), 0, &renewal(1, 200));
+    let committed = record.commit(tag(1), 0, &renewal(1, 200));
     assert_eq!(committed, FenceOutcome::Done);
     let outcome = record.try_lease(at(3), 0, &request(2));
     assert_eq!(outcome, LeaseOutcome::Newer);
@@ -66,19 +66,19 @@ fn f30_a_late_commit_counts_until_a_probe_has_begun() {
     assert_eq!(lease(&mut record, 21, 2), LeaseOutcome::Later(at(100)));
     assert!(matches!(record.state, RefreshState::Suspect { .. }));
     let mut late = record.clone();
-    let committed = late.commit(at(30), tag(1), 0, &renewal(1, 200));
+    let committed = late.commit(tag(1), 0, &renewal(1, 200));
     assert_eq!(committed, FenceOutcome::Done);
     assert_eq!(late.state, RefreshState::Idle);
 
     // The access token is dead: a probe, and the old fence counts no more.
     assert_eq!(lease(&mut record, 100, 2), LeaseOutcome::Leased);
-    let committed = record.commit(at(101), tag(1), 0, &renewal(1, 200));
+    let committed = record.commit(tag(1), 0, &renewal(1, 200));
     assert_eq!(committed, FenceOutcome::Stale);
     let mut rejected = record.clone();
     let settled = rejected.settle(at(102), tag(2), Settlement::Rejected);
     assert_eq!(settled, FenceOutcome::Done);
     assert_eq!(rejected.state, RefreshState::Dead(EndReason::RotationLost));
-    let committed = record.commit(at(102), tag(2), 0, &renewal(1, 200));
+    let committed = record.commit(tag(2), 0, &renewal(1, 200));
     assert_eq!(committed, FenceOutcome::Done);
 }
 
@@ -89,7 +89,7 @@ fn d7_a_doubt_begins_when_it_is_written_and_is_probed_three_seconds_later() {
     assert_eq!(lease(&mut record, 500, 2), LeaseOutcome::Later(at(503)));
     assert_eq!(lease(&mut record, 502, 2), LeaseOutcome::Later(at(503)));
     let mut late = record.clone();
-    let committed = late.commit(at(502), tag(1), 0, &renewal(1, 900));
+    let committed = late.commit(tag(1), 0, &renewal(1, 900));
     assert_eq!(committed, FenceOutcome::Done, "the leader comes first");
     assert_eq!(lease(&mut record, 503, 2), LeaseOutcome::Leased);
 }
@@ -118,7 +118,7 @@ fn d7_uncertain_probes_never_end_a_session_and_their_pauses_grow() {
     assert_eq!(pauses, [5, 10, 20, 40, 60, 60, 60, 60, 60, 60]);
     // And then the provider is well again.
     assert_eq!(lease(&mut record, now, 50), LeaseOutcome::Leased);
-    let committed = record.commit(at(now), tag(50), 0, &renewal(1, now + 100));
+    let committed = record.commit(tag(50), 0, &renewal(1, now + 100));
     assert_eq!(committed, FenceOutcome::Done);
 }
 
@@ -162,7 +162,7 @@ fn rt_06_a_rejected_token_is_never_spent_again() {
         let outcome = lease(&mut record, now, 2);
         assert_eq!(outcome, LeaseOutcome::Dead(EndReason::Rejected));
     }
-    let committed = record.commit(at(3), tag(1), 0, &renewal(1, 200));
+    let committed = record.commit(tag(1), 0, &renewal(1, 200));
     assert_eq!(committed, FenceOutcome::Stale);
 }
 
@@ -173,7 +173,7 @@ fn rt_08_an_unspent_token_is_tried_again_when_the_provider_said() {
     assert_eq!(record.failures, 1);
     assert_eq!(lease(&mut record, 29, 2), LeaseOutcome::Later(at(30)));
     assert_eq!(lease(&mut record, 30, 2), LeaseOutcome::Leased);
-    record.commit(at(31), tag(2), 0, &renewal(1, 200));
+    record.commit(tag(2), 0, &renewal(1, 200));
     assert_eq!(record.failures, 0);
     // A probe that was certainly not sent leaves the doubt as it was.
     let mut record = leased(0, 1);
@@ -195,13 +195,13 @@ fn rt_08_an_unspent_token_is_tried_again_when_the_provider_said() {
 #[test]
 fn d7_another_identity_ends_the_session_under_any_lease() {
     let mut record = leased(0, 1);
-    record.commit(at(1), tag(1), 0, &renewal(1, 200));
+    record.commit(tag(1), 0, &renewal(1, 200));
     // Another replica refreshes what came of it.
     record.try_lease(at(2), 1, &request(2));
     record.end(1, EndReason::IdentityChanged);
     let dead = RefreshState::Dead(EndReason::IdentityChanged);
     assert_eq!(record.state, dead);
-    let committed = record.commit(at(3), tag(2), 1, &renewal(2, 300));
+    let committed = record.commit(tag(2), 1, &renewal(2, 300));
     assert_eq!(committed, FenceOutcome::Stale);
     record.end(1, EndReason::Rejected);
     assert_eq!(record.state, dead, "the first reason stays");
@@ -374,7 +374,7 @@ impl World {
                     }
                     Change::Commit(token) => {
                         let renewal = renewal(*token, self.now + 100);
-                        record.commit(now, fence, generation, &renewal);
+                        record.commit(fence, generation, &renewal);
                         false
                     }
                     Change::Settle(settlement) => {
