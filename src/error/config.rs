@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 
-/// A setting that the crate refuses to start with. The message names the setting, the problem and the remedy.
+/// A setting that the crate refuses to start with. The message names the setting, the problem and the
+/// remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {

@@ -130,7 +130,8 @@ kinds! {
             message: "the claims of UserInfo cannot be used",
             remedy: "start the sign-in again, or turn UserInfo off",
         }
-        /// The access token is of a kind that can never be verified here, and a new one would be the same.
+        /// The access token is of a kind that can never be verified here, and a new one would be the
+        /// same.
         UnusableToken {
             name: "unusable_token", status: Status::INTERNAL_SERVER_ERROR, sign_in_again: false,
             message: "the access token can never be verified here",

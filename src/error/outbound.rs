@@ -50,8 +50,8 @@ kinds! {
             message: "the request has an Authorization field already; remove it, or keep it by \
                 keep_authorization",
         }
-        /// The caller's token should be sent, and the request has no [`Principal`](crate::Principal) in its
-        /// extensions.
+        /// The caller's token should be sent, and the request has no [`Principal`](crate::Principal)
+        /// in its extensions.
         NoCaller {
             name: "no_caller", status: Status::INTERNAL_SERVER_ERROR,
             message: "the request names no caller whose token could be sent; put the principal into its \
@@ -111,9 +111,9 @@ kinds! {
 }
 
 impl OutboundErrorKind {
-    /// The status for the caller of this service, if the application has no better answer: 401 if signing in
-    /// helps, 503 if waiting helps, 403 for a program where a user is needed, 502 if the called service
-    /// refused the token, else 500.
+    /// The status for the caller of this service, if the application has no better answer: 401 if
+    /// signing in helps, 503 if waiting helps, 403 for a program where a user is needed, 502 if the
+    /// called service refused the token, else 500.
     #[must_use]
     pub fn status(self) -> Status {
         self.facts().status
@@ -197,8 +197,9 @@ impl OutboundError {
         }
     }
 
-    /// The `WWW-Authenticate` for an answer with 401, which tells the caller's client what the provider
-    /// demands. `None` unless the kind is [`InteractionRequired`](OutboundErrorKind::InteractionRequired).
+    /// The `WWW-Authenticate` for an answer with 401, which tells the caller's client what the
+    /// provider demands. `None` unless the kind is
+    /// [`InteractionRequired`](OutboundErrorKind::InteractionRequired).
     ///
     /// The demanded claims are encoded in base64, as clients of Microsoft Entra ID expect it.
     #[must_use]

@@ -46,13 +46,14 @@ kinds! {
         NoRuntime { name: "no_runtime", is_configuration: false }
         /// The provider does not offer what is needed, such as an endpoint or PKCE with S256.
         NotOffered { name: "not_offered", is_configuration: true }
-        /// The provider refused this client or the form of its request (`invalid_client` and similar codes,
-        /// [RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
+        /// The provider refused this client or the form of its request (`invalid_client` and similar
+        /// codes, [RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
         RequestRefused { name: "request_refused", is_configuration: true }
         /// The provider rejected the code or refresh token (`invalid_grant`).
         GrantRejected { name: "grant_rejected", is_configuration: false }
         /// The user must do something at the provider first (`interaction_required` and similar codes,
-        /// [OpenID Connect Core §3.1.2.6](https://openid.net/specs/openid-connect-core-1_0.html#AuthError)).
+        /// [OpenID Connect Core
+        /// §3.1.2.6](https://openid.net/specs/openid-connect-core-1_0.html#AuthError)).
         InteractionRequired { name: "interaction_required", is_configuration: false }
     }
 }
@@ -94,8 +95,8 @@ impl ProviderError {
         self.0.extra.pause
     }
 
-    /// The claims that the provider demands of the user, as the JSON that it sent. `None` unless the kind is
-    /// [`InteractionRequired`](ProviderErrorKind::InteractionRequired).
+    /// The claims that the provider demands of the user, as the JSON that it sent. `None` unless the
+    /// kind is [`InteractionRequired`](ProviderErrorKind::InteractionRequired).
     #[must_use]
     pub fn claims(&self) -> Option<&str> {
         self.0.extra.claims.as_deref()

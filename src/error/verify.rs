@@ -146,8 +146,8 @@ kinds! {
             message: "the token is bound to a key, and the binding cannot be checked here",
             remedy: "send a token without cnf, or allow bound tokens to be used as bearer tokens",
         }
-        /// The ID token does not answer the request: its `nonce`, `azp`, `at_hash`, `acr` or `auth_time` is
-        /// wrong.
+        /// The ID token does not answer the request: its `nonce`, `azp`, `at_hash`, `acr` or
+        /// `auth_time` is wrong.
         NotAskedFor {
             name: "not_asked_for", structural: false,
             message: "the ID token does not answer the request that was made",

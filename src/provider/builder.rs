@@ -80,8 +80,8 @@ impl ProviderBuilder {
     }
 
     /// Accepts these tenants of a provider whose issuer contains `{tenantid}`, such as
-    /// `https://login.microsoftonline.com/{tenantid}/v2.0`. The `tid` claim of a token must be one of them,
-    /// and its `iss` must be the issuer with that tenant.
+    /// `https://login.microsoftonline.com/{tenantid}/v2.0`. The `tid` claim of a token must be one of
+    /// them, and its `iss` must be the issuer with that tenant.
     ///
     /// Without the list such an issuer is refused, because anyone can register a tenant.
     pub fn with_tenants<T: Into<String>>(mut self, tenants: impl IntoIterator<Item = T>) -> Self {
@@ -89,8 +89,8 @@ impl ProviderBuilder {
         self
     }
 
-    /// How long keys are fresh if the provider's `Cache-Control` does not say. 10 minutes by default; from
-    /// 1 minute to 24 hours.
+    /// How long keys are fresh if the provider's `Cache-Control` does not say. 10 minutes by default;
+    /// from 1 minute to 24 hours.
     pub fn with_key_lifetime(mut self, lifetime: Duration) -> Self {
         self.key_lifetime = lifetime;
         self
@@ -132,9 +132,9 @@ impl ProviderBuilder {
         self
     }
 
-    /// Accepts metadata whose issuer has one final slash more than the configured one, as with Auth0, whose
-    /// dashboard shows the domain without it. The issuer of the metadata is the one that counts, and a
-    /// warning names it. Off by default: issuers are compared exactly.
+    /// Accepts metadata whose issuer has one final slash more than the configured one, as with Auth0,
+    /// whose dashboard shows the domain without it. The issuer of the metadata is the one that counts,
+    /// and a warning names it. Off by default: issuers are compared exactly.
     pub fn allow_final_slash(mut self) -> Self {
         self.rule = IssuerRule::MayEndInSlash;
         self

@@ -22,10 +22,10 @@ const LIMITS: Limits = Limits {
 };
 
 impl Provider {
-    /// The URL that a browser is sent to with these parameters
-    /// ([RFC 6749 §4.1.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.1)). The parameters are in the
-    /// URL, or pushed if the provider demands it
-    /// ([RFC 9126 §4](https://www.rfc-editor.org/rfc/rfc9126#section-4)).
+    /// The URL that a browser is sent to with these parameters ([RFC 6749
+    /// §4.1.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.1)). The parameters are in the URL,
+    /// or pushed if the provider demands it ([RFC 9126
+    /// §4](https://www.rfc-editor.org/rfc/rfc9126#section-4)).
     pub(crate) async fn authorization_url(
         &self,
         client: &Client,
@@ -102,8 +102,8 @@ impl Provider {
             .ok_or_else(|| invalid("the userinfo endpoint did not answer with a JSON object"))
     }
 
-    /// Revokes a refresh token and all tokens of its grant
-    /// ([RFC 7009 §2](https://www.rfc-editor.org/rfc/rfc7009#section-2)). `Ok` also if the provider offers no
+    /// Revokes a refresh token and all tokens of its grant ([RFC 7009
+    /// §2](https://www.rfc-editor.org/rfc/rfc7009#section-2)). `Ok` also if the provider offers no
     /// revocation. An error comes with the pause that the provider asks for.
     pub(crate) async fn revoke(
         &self,

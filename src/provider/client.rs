@@ -37,8 +37,8 @@ enum Authentication {
     PrivateKey(Arc<AssertionKey>),
 }
 
-/// How a client sends its secret
-/// ([OpenID Connect Core §9](https://openid.net/specs/openid-connect-core-1_0.html#ClientAuthentication)).
+/// How a client sends its secret ([OpenID Connect Core
+/// §9](https://openid.net/specs/openid-connect-core-1_0.html#ClientAuthentication)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SecretMethod {

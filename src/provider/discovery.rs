@@ -25,8 +25,8 @@ pub enum Discovery {
     /// `/.well-known/oauth-authorization-server` between host and path of the issuer
     /// ([RFC 8414 §3.1](https://www.rfc-editor.org/rfc/rfc8414#section-3.1)).
     OAuth,
-    /// The path of RFC 8414, then the name of OpenID inserted in the same way, then the path of OpenID. MCP
-    /// demands this order of clients (RFC 8414 §5).
+    /// The path of RFC 8414, then the name of OpenID inserted in the same way, then the path of
+    /// OpenID. MCP demands this order of clients (RFC 8414 §5).
     Either,
 }
 
@@ -101,8 +101,8 @@ pub(crate) struct Search {
 }
 
 impl Search {
-    /// Fetches and checks the document. A missing or unreadable document leads to the next URL; a document
-    /// of another issuer ends the search.
+    /// Fetches and checks the document. A missing or unreadable document leads to the next URL; a
+    /// document of another issuer ends the search.
     pub(crate) async fn run(
         &self,
         client: &HttpClient,

@@ -111,8 +111,8 @@ impl Provider {
     }
 }
 
-/// Whether the answer says that no endpoint is at this address. An OAuth error is an endpoint's own answer,
-/// whatever its status.
+/// Whether the answer says that no endpoint is at this address. An OAuth error is an endpoint's own
+/// answer, whatever its status.
 fn is_gone(answer: &Response<Bytes>) -> bool {
     let says_so = matches!(
         answer.status(),

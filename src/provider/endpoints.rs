@@ -114,9 +114,9 @@ impl Endpoints {
         self.requires_pushed_authorization && self.pushed_authorization.is_some()
     }
 
-    /// Refuses a provider whose list of PKCE methods lacks `S256`
-    /// ([RFC 9700 §2.1.1](https://www.rfc-editor.org/rfc/rfc9700#section-2.1.1)). A provider without a list
-    /// may support it.
+    /// Refuses a provider whose list of PKCE methods lacks `S256` ([RFC 9700
+    /// §2.1.1](https://www.rfc-editor.org/rfc/rfc9700#section-2.1.1)). A provider without a list may
+    /// support it.
     pub(crate) fn check_challenge_methods(&self) -> Result<(), ProviderError> {
         match &self.challenge_methods {
             Some(methods) if !methods.iter().any(|method| method == "S256") => {

@@ -146,7 +146,8 @@ impl Provider {
     ///
     /// # Errors
     /// [`ProviderError`] with what failed. If its kind
-    /// [`is_configuration`](crate::error::ProviderErrorKind::is_configuration), trying again does not help.
+    /// [`is_configuration`](crate::error::ProviderErrorKind::is_configuration), trying again does not
+    /// help.
     pub async fn ready(&self) -> Result<(), ProviderError> {
         self.0.keys.ready().await
     }
@@ -192,8 +193,8 @@ impl Provider {
             .then(|| template.replace(TENANT_PLACEHOLDER, tenant))
     }
 
-    /// The issuers that the provider uses, as far as they are known: the metadata's may have a final slash
-    /// that the configured one lacks.
+    /// The issuers that the provider uses, as far as they are known: the metadata's may have a final
+    /// slash that the configured one lacks.
     pub(crate) fn issuer_names(&self) -> Vec<String> {
         if self.0.rule == IssuerRule::MayEndInSlash
             && let Some(issuer) = self.0.keys.issuer()
@@ -210,8 +211,8 @@ impl Provider {
             .collect()
     }
 
-    /// Whether `iss` is the issuer that the metadata names. It can only differ from the configured one in a
-    /// final slash.
+    /// Whether `iss` is the issuer that the metadata names. It can only differ from the configured one
+    /// in a final slash.
     pub(crate) fn is_called(&self, iss: &str, keys: &KeySet) -> bool {
         self.0.rule == IssuerRule::Exact || keys.issuer.as_str() == iss
     }

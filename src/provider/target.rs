@@ -11,9 +11,9 @@ use crate::settings::RESOURCE;
 /// use tower_oidc::outbound::Target;
 ///
 /// # fn main() -> Result<(), tower_oidc::ConfigError> {
-/// let auth0 = Target::audience("https://orders.example.com")?;
-/// let entra = Target::scope("api://orders/.default")?;
-/// let rfc_8707 = Target::resource("https://orders.example.com/")?.with_scope("orders:read orders:write")?;
+/// let auth0 = Target::audience("https://orders.example.com")?; let entra =
+/// Target::scope("api://orders/.default")?; let rfc_8707 =
+/// Target::resource("https://orders.example.com/")?.with_scope("orders:read orders:write")?;
 /// # Ok(())
 /// # }
 /// ```

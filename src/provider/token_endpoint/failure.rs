@@ -54,8 +54,8 @@ pub(super) const CODES: [&str; 14] = [
     "server_error",
 ];
 
-/// What an answer without tokens means for the token that was sent. Only the provider's own `invalid_grant`
-/// is evidence that it was rejected; a page from a firewall or balancer is not.
+/// What an answer without tokens means for the token that was sent. Only the provider's own
+/// `invalid_grant` is evidence that it was rejected; a page from a firewall or balancer is not.
 pub(super) fn classify(
     answer: &Response<Bytes>,
     oauth_error: Option<OAuthError>,

@@ -48,8 +48,8 @@ pub(crate) enum GrantFailure {
     Misconfigured(ProviderError),
     /// It was not spent and can be sent again, after the pause if the provider asks for one.
     Unspent(ProviderError, Option<Duration>),
-    /// It may have been spent: the answer was lost, or does not tell. The error carries the pause that the
-    /// provider asks for.
+    /// It may have been spent: the answer was lost, or does not tell. The error carries the pause that
+    /// the provider asks for.
     Uncertain(ProviderError),
 }
 
