@@ -1,5 +1,5 @@
-//! The one door to the network: any tower HTTP client, erased, with a time limit and a size limit
-//! around it. Redirects are answers like any other here, and never followed.
+//! All network access: any tower HTTP client with its type erased, under a time limit and a size limit.
+//! Redirects are not followed; they are answers like any other.
 
 use std::fmt;
 use std::future::Future;
@@ -25,21 +25,22 @@ type ErasedBody = http_body_util::combinators::UnsyncBoxBody<Bytes, BodyError>;
 type Exchange =
     dyn Fn(Request<Bytes>) -> BoxFuture<Result<Response<ErasedBody>, BoxError>> + Send + Sync;
 
-/// What broke a body off, whatever client it came from.
+/// The error that cut a body off, of any client.
 #[derive(Debug, thiserror::Error)]
-#[error("the answer broke off")]
+#[error("the answer was cut off")]
 struct BodyError(#[source] BoxError);
 
-/// No connection came about: the request was surely not sent.
+/// No connection was made, so the request was certainly not sent.
 ///
-/// A client handed in to [`HttpClient::new`] wraps its errors in this where it knows; what was not
-/// sent can be sent again, while of anything else nobody knows whether a refresh token was spent.
+/// A client that is passed to [`HttpClient::new`] should wrap an error in this if it knows that. Such a
+/// request can be sent again. After any other error the provider may have received the request and spent
+/// its refresh token.
 #[derive(Debug, thiserror::Error)]
 #[error("no connection")]
 pub struct NotConnected(#[source] BoxError);
 
 impl NotConnected {
-    /// With its cause.
+    /// Wraps the error of a client.
     pub fn new(cause: impl Into<BoxError>) -> Self {
         Self(cause.into())
     }
@@ -47,20 +48,19 @@ impl NotConnected {
 
 /// The HTTP client for all calls to the provider.
 ///
-/// The `reqwest` feature brings one that verifies certificates, honours `HTTPS_PROXY` and
-/// `NO_PROXY`, connects within 2 seconds and follows no redirect. Any other tower service can be
-/// handed in.
+/// The client of the `reqwest` feature verifies certificates, uses `HTTPS_PROXY` and `NO_PROXY`, connects
+/// within 2 seconds and follows no redirects. Any other tower service can be used instead.
 ///
 /// # Security
-/// A client handed in must verify certificates and must not follow redirects by itself: keys
-/// fetched from elsewhere could sign tokens for anybody.
+/// A client must verify certificates and must not follow redirects: with keys from another place, an
+/// attacker can sign tokens.
 #[derive(Clone)]
 pub struct HttpClient {
     exchange: Arc<Exchange>,
 }
 
 impl HttpClient {
-    /// A client from a tower service, such as one of hyper-util.
+    /// A client made of a tower service, such as one of hyper-util.
     pub fn new<S, B>(service: S) -> Self
     where
         S: Service<Request<Bytes>, Response = Response<B>> + Clone + Send + Sync + 'static,
@@ -128,7 +128,7 @@ impl HttpClient {
     }
 
     /// Fetches a JSON document: status 200, a JSON media type, at most `limits.size` bytes within
-    /// `limits.time`. An error carries the pause that the answer asks for.
+    /// `limits.time`. An error contains the pause that the answer asks for.
     pub(crate) fn get_json(
         &self,
         url: &Url,
@@ -150,8 +150,8 @@ impl HttpClient {
         })
     }
 
-    /// Makes a call and reads the whole answer, whatever its status, of at most `limits.size`
-    /// bytes and within `limits.time`.
+    /// Sends a call and reads the whole answer of any status: at most `limits.size` bytes, within
+    /// `limits.time`.
     pub(crate) fn send(
         &self,
         url: &Url,
@@ -203,23 +203,24 @@ impl fmt::Debug for HttpClient {
 #[cfg(feature = "reqwest")]
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Shorter than any common server keeps a connection open (5 seconds): of what is sent on one that the
-/// server is just closing, nobody knows whether it arrived, and a refresh token can be spent but once.
+/// How long an idle connection is kept. Common servers keep it for 5 seconds or more. A request on a
+/// connection that the server is closing may or may not arrive, and a refresh token can be sent only
+/// once.
 #[cfg(feature = "reqwest")]
 const IDLE: Duration = Duration::from_secs(3);
 
-/// The longest pause that an answer can put the next fetch of a document off: as long as repeated
-/// failures do, because without keys every request waits for it.
+/// The longest time that an answer can delay the next fetch of a document. It equals the longest
+/// back-off, because without keys no token can be verified.
 const LONGEST_DOCUMENT_PAUSE: Duration = Duration::from_secs(60);
 
-/// How much of an answer, and of time, a call may take.
+/// The longest time and the largest answer of a call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) time: Duration,
     pub(crate) size: usize,
 }
 
-/// A request to the provider: a GET, or the POST of a form.
+/// A request to the provider: a GET, or a POST of a form.
 #[derive(Default)]
 pub(crate) struct Call {
     pub(crate) authorization: Option<HeaderValue>,
@@ -261,10 +262,10 @@ impl Call {
     }
 }
 
-/// A JSON document as it came.
+/// The body of a JSON document.
 pub(crate) struct Document {
     pub(crate) body: Bytes,
-    /// What `Cache-Control` says of its lifetime.
+    /// The lifetime that `Cache-Control` allows.
     pub(crate) max_age: Option<Duration>,
 }
 
@@ -273,7 +274,7 @@ fn check_head(url: &Url, status: StatusCode, headers: &HeaderMap) -> Result<(), 
         return Err(ProviderError::new(
             ProviderErrorKind::Status,
             format!(
-                "GET {url} answered {status}; redirects are not followed, name the final address"
+                "GET {url} answered {status}; redirects are not followed, configure the final URL"
             ),
         ));
     }
@@ -289,7 +290,7 @@ fn check_head(url: &Url, status: StatusCode, headers: &HeaderMap) -> Result<(), 
     {
         return Err(ProviderError::new(
             ProviderErrorKind::InvalidAnswer,
-            format!("GET {url} answered with a content encoding nobody asked for"),
+            format!("GET {url} answered with a content encoding, and none was asked for"),
         ));
     }
     let is_json = headers
@@ -299,14 +300,14 @@ fn check_head(url: &Url, status: StatusCode, headers: &HeaderMap) -> Result<(), 
     if !is_json {
         return Err(ProviderError::new(
             ProviderErrorKind::InvalidAnswer,
-            format!("GET {url} did not answer with JSON"),
+            format!("GET {url} answered with a media type that is not JSON"),
         ));
     }
     Ok(())
 }
 
-/// `application/json`, or a type that builds on JSON such as `application/jwk-set+json`.
-pub(crate) fn is_json(content_type: &str) -> bool {
+/// Whether a media type is `application/json`, or based on JSON such as `application/jwk-set+json`.
+fn is_json(content_type: &str) -> bool {
     let essence = content_type
         .split(';')
         .next()
@@ -326,7 +327,7 @@ fn body_error(method: &Method, url: &Url, limit: usize, error: BoxError) -> Prov
     } else {
         ProviderError::caused(
             ProviderErrorKind::BrokenOff,
-            format!("{method} {url} broke off"),
+            format!("{method} {url} was cut off"),
             error,
         )
     }

@@ -1,9 +1,9 @@
-//! What can be seen from outside, in one place: counters with closed label sets, and nothing of a
-//! request or token in any of them. Without the `metrics` feature these do nothing.
+//! All metrics: counters and gauges with closed sets of labels, which contain nothing of a request or
+//! token. Without the `metrics` feature they do nothing.
 
 use crate::error::{ProviderError, VerifyError};
 
-/// Counts under a label that is known when this is built, which allocates nothing.
+/// Counts under a label that is known at compile time, which allocates nothing.
 macro_rules! count_known {
     ($name:literal, $label:literal => $value:literal) => {
         #[cfg(feature = "metrics")]
@@ -11,7 +11,7 @@ macro_rules! count_known {
     };
 }
 
-/// `tower_oidc_tokens_total{result}`: tokens judged, `accepted` or the kind of refusal.
+/// `tower_oidc_tokens_total{result}`: verified tokens, by `accepted` or the kind of the refusal.
 pub(crate) fn token_judged(result: Result<(), &VerifyError>) {
     match result {
         Ok(()) => {
@@ -21,15 +21,15 @@ pub(crate) fn token_judged(result: Result<(), &VerifyError>) {
     }
 }
 
-/// The same for a token that was accepted before, and `tower_oidc_recalled_tokens_total`: how many of them
-/// cost no signature.
+/// The same for a token that was found in the cache of accepted tokens, and
+/// `tower_oidc_recalled_tokens_total`, which counts only those.
 pub(crate) fn token_recalled() {
     token_judged(Ok(()));
     #[cfg(feature = "metrics")]
     metrics::counter!("tower_oidc_recalled_tokens_total").increment(1);
 }
 
-/// `tower_oidc_key_fetches_total{result}`: key sets fetched, `ok` or the kind of failure.
+/// `tower_oidc_key_fetches_total{result}`: fetches of the key set, by `ok` or the kind of the failure.
 pub(crate) fn keys_fetched(result: Result<(), &ProviderError>) {
     count(
         "tower_oidc_key_fetches_total",
@@ -38,8 +38,8 @@ pub(crate) fn keys_fetched(result: Result<(), &ProviderError>) {
     );
 }
 
-/// `tower_oidc_unknown_kid_total{outcome}`: tokens naming an unknown key, `fetched` or
-/// `suppressed`.
+/// `tower_oidc_unknown_kid_total{outcome}`: tokens with an unknown `kid`, by whether the key set was
+/// fetched for them (`fetched`) or the bound on such fetches was reached (`suppressed`).
 pub(crate) fn unknown_kid(fetched: bool) {
     count(
         "tower_oidc_unknown_kid_total",
@@ -48,47 +48,47 @@ pub(crate) fn unknown_kid(fetched: bool) {
     );
 }
 
-/// `tower_oidc_stale_served_total{what}`: uses of `keys` or `metadata` past their lifetime.
+/// `tower_oidc_stale_served_total{what}`: uses of `keys` or `metadata` after their lifetime.
 pub(crate) fn stale_served(what: &'static str) {
     count("tower_oidc_stale_served_total", "what", what);
 }
 
-/// `tower_oidc_refreshes_total{outcome}`: renewals of sessions: `won`, `joined`, `handed_over`,
+/// `tower_oidc_refreshes_total{outcome}`: refreshes of sessions, by `won`, `joined`, `handed_over`,
 /// `terminal`, `misconfigured`, `transient`, `uncertain`, `lost` or `identity_changed`.
 #[cfg(feature = "login")]
 pub(crate) fn refreshed(outcome: &'static str) {
     count("tower_oidc_refreshes_total", "outcome", outcome);
 }
 
-/// `tower_oidc_sign_ins_total{result}`: sign-ins ended, `signed_in` or the kind of failure; loops
-/// broken are among them as `sign_in_loop`.
+/// `tower_oidc_sign_ins_total{result}`: finished sign-ins, by `signed_in` or the kind of the failure,
+/// such as `sign_in_loop`.
 #[cfg(feature = "login")]
 pub(crate) fn signed_in(result: &'static str) {
     count("tower_oidc_sign_ins_total", "result", result);
 }
 
-/// `tower_oidc_outbound_requests_total{token}`: requests that wanted a token. `ready`: it was at hand;
-/// `waited`; `repeated`: once more with a newer one; else the kind of error, and the request did not
-/// leave.
+/// `tower_oidc_outbound_requests_total{token}`: outbound requests, by where their token came from.
+/// `ready`: the cache; `waited`: the provider; `repeated`: a newer token after a refused one; else the
+/// kind of the error, and the request was not sent.
 #[cfg(feature = "outbound")]
 pub(crate) fn left(token: &'static str) {
     count("tower_oidc_outbound_requests_total", "token", token);
 }
 
-/// The most frequent of them.
+/// The same for `ready`, the most frequent case.
 #[cfg(feature = "outbound")]
 pub(crate) fn left_at_once() {
     count_known!("tower_oidc_outbound_requests_total", "token" => "ready");
 }
 
-/// `tower_oidc_outbound_grants_total{result}`: grants made for requests that leave, `granted` or the
-/// kind of failure.
+/// `tower_oidc_outbound_grants_total{result}`: grants for outbound requests, by `granted` or the kind
+/// of the failure.
 #[cfg(feature = "outbound")]
 pub(crate) fn granted(result: &'static str) {
     count("tower_oidc_outbound_grants_total", "result", result);
 }
 
-/// `tower_oidc_key_set_age_seconds`: the age of the keys when readiness was last asked for.
+/// `tower_oidc_key_set_age_seconds`: the age of the keys at the last call of `readiness`.
 pub(crate) fn key_set_age(age: std::time::Duration) {
     #[cfg(feature = "metrics")]
     metrics::gauge!("tower_oidc_key_set_age_seconds").set(age.as_secs_f64());

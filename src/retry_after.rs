@@ -1,4 +1,4 @@
-//! The `Retry-After` of an answer, for every call to the provider.
+//! Reads `Retry-After` in answers of the provider.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -20,7 +20,7 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: UnixTime) -> Option<Duration
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let pause = if is_number {
-        // More digits than fit are a long time.
+        // A number too large for u64 is a long time.
         text.parse().map_or(Duration::MAX, Duration::from_secs)
     } else {
         let until = parse_date(text)?;
@@ -95,7 +95,7 @@ mod tests {
                 Some(20),
             ),
             (
-                "a Date nobody can read",
+                "an unreadable Date",
                 "Sun, 06 Nov 1994 08:50:07 GMT",
                 Some("now"),
                 Some(30),
@@ -126,7 +126,7 @@ mod tests {
             assert_eq!(pause(field, date), expected, "{name}");
         }
         assert_eq!(retry_after(&HeaderMap::new(), NOW), None, "no field");
-        // Any clock can be handed in.
+        // A clock can show any time.
         let mut headers = HeaderMap::new();
         let date = HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT");
         headers.insert(RETRY_AFTER, date);

@@ -1,9 +1,9 @@
-//! The names of settings, as errors tell them: to programmers in words, to operators as environment
-//! variables.
+//! The names of settings in errors. A developer knows a setting by words that resemble its builder
+//! method, an operator by its environment variable.
 
 #![cfg_attr(
     not(feature = "full"),
-    allow(dead_code, reason = "each feature has settings of its own")
+    allow(dead_code, reason = "each feature has its own settings")
 )]
 
 pub(crate) const ADDRESS: &str = "address";
@@ -78,7 +78,7 @@ variables! {
     REDIS_URL
 }
 
-/// The variable that sets what a builder calls by this name.
+/// The environment variable for a setting of a builder.
 pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
     let variable = match setting {
         ADDRESS => DOMAIN_SERVER,

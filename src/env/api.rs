@@ -9,7 +9,7 @@ use crate::provider::Provider;
 use crate::settings::{DOMAIN_SERVER, OPENID_AUDIENCE};
 use crate::verify::Verifier;
 
-/// The settings of an API, read and checked. `Display` shows the effective values.
+/// The checked settings of an API. `Display` shows the effective values.
 #[derive(Debug, Clone)]
 pub struct ApiSettings {
     pub(super) common: CommonSettings,
@@ -25,8 +25,8 @@ impl ApiSettings {
         let audiences = variables.list(OPENID_AUDIENCE).ok_or_else(|| {
             ConfigError::missing(
                 OPENID_AUDIENCE,
-                "without it tokens for any other service would pass; name this API as the \
-                 provider knows it (Auth0: the API identifier)",
+                "without it tokens for any other service would be accepted; set it to the name of this \
+                 API at the provider (Auth0: the API identifier)",
             )
         })?;
         let domain_server = variables.text(DOMAIN_SERVER);
@@ -45,7 +45,7 @@ impl ApiSettings {
         &self.common.provider
     }
 
-    /// The verifier of its tokens.
+    /// The verifier of the provider's tokens.
     #[must_use]
     pub fn verifier(&self) -> &Verifier {
         &self.common.verifier
@@ -57,7 +57,7 @@ impl ApiSettings {
         self.domain_server.as_deref()
     }
 
-    /// Whether more is to be logged (`DEBUG_OPENID_REQUESTS`).
+    /// Whether to log more (`DEBUG_OPENID_REQUESTS`).
     #[must_use]
     pub fn debug_requests(&self) -> bool {
         self.common.debug_requests
@@ -65,10 +65,10 @@ impl ApiSettings {
 }
 
 impl BearerLayer {
-    /// Verifies tokens as the environment says. See [`env`](crate::env) for the names.
+    /// Verifies tokens with the settings of the environment. See [`env`](crate::env) for the names.
     ///
     /// # Errors
-    /// [`ConfigError`] naming the variable and the remedy.
+    /// [`ConfigError`] with the variable and the remedy.
     pub fn from_env() -> Result<Self, ConfigError> {
         Ok(Self::new(ApiSettings::from_env()?.verifier().clone()))
     }

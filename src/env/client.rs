@@ -1,4 +1,4 @@
-//! Who we are at the provider, and for what we ask it.
+//! The client and the audience that it requests.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::settings::{
     OPENID_AUDIENCE, OPENID_CLIENT_SECRET, OPENID_CLIENT_SECRET_FILE, OPENID_REQUEST_AUDIENCE,
 };
 
-/// The audience that is asked for, where one is.
+/// The requested audience, if there is one.
 pub(super) fn requested_audience(variables: &Variables) -> Option<String> {
     variables
         .text(OPENID_REQUEST_AUDIENCE)
@@ -36,7 +36,7 @@ pub(super) fn client(variables: &Variables, id: &str) -> Result<Client, ConfigEr
                     OPENID_CLIENT_SECRET_FILE,
                     &path,
                     format!("it cannot be read: {error}"),
-                    "name a file that holds the client secret and nothing else",
+                    "set it to the path of a file that contains only the client secret",
                 )
             })?;
             Some(text.trim_end().to_owned())

@@ -1,4 +1,4 @@
-//! What an API and a site that signs in have in common: the provider, and what its tokens must be.
+//! The settings that all programs share: the provider, and which of its tokens are accepted.
 
 use std::fmt;
 use std::time::Duration;
@@ -26,15 +26,15 @@ pub(super) struct CommonSettings {
     leeway: Option<Duration>,
     caches: bool,
     pub(super) debug_requests: bool,
-    /// Names that are another application's.
+    /// Variables of another application.
     ignored: Vec<String>,
     pub(super) provider: Provider,
     pub(super) verifier: Verifier,
 }
 
 impl CommonSettings {
-    /// Reads what is common, and builds what comes of it: whatever does not build is an error now,
-    /// not when the first request comes.
+    /// Reads the settings and builds provider and verifier, so that a bad setting is an error at the
+    /// start and not at the first request.
     pub(super) fn read(
         variables: &Variables,
         ignored: Vec<String>,
@@ -93,20 +93,20 @@ impl CommonSettings {
             provider,
             verifier,
         };
-        settings.tell(transport);
+        settings.log(transport);
         Ok(settings)
     }
 
-    /// What an operator should know of settings that are taken.
-    fn tell(&self, transport: Transport) {
+    /// Logs what an operator should know about accepted settings.
+    fn log(&self, transport: Transport) {
         if transport == Transport::HttpsOrLoopback {
             tracing::warn!(
                 issuer = self.issuer,
-                "the provider is reached by plain http on a loopback address: for development only"
+                "the provider is on a loopback address over plain http, which is for development only"
             );
         }
         if !self.ignored.is_empty() {
-            tracing::info!(names = ?self.ignored, "these settings are another application's and are ignored");
+            tracing::info!(names = ?self.ignored, "these settings belong to another application and are ignored");
         }
     }
 
@@ -116,7 +116,7 @@ impl CommonSettings {
     }
 }
 
-/// Where the provider is, also if the address of its metadata is given.
+/// The issuer; its variable may also contain the URL of the metadata.
 pub(super) fn issuer(variables: &Variables) -> Result<String, ConfigError> {
     let issuer = variables.required(
         OPENID_ISSUER,
@@ -128,7 +128,7 @@ pub(super) fn issuer(variables: &Variables) -> Result<String, ConfigError> {
         .to_owned())
 }
 
-/// Plain http is for loopback addresses only.
+/// Plain http is allowed on loopback addresses only.
 fn transport(issuer: &str) -> Result<Transport, ConfigError> {
     let issuer = Issuer::parse(issuer, Transport::HttpsOrLoopback)
         .map_err(|error| error.renamed(OPENID_ISSUER))?;
@@ -141,7 +141,7 @@ fn transport(issuer: &str) -> Result<Transport, ConfigError> {
     })
 }
 
-/// The name by which the operator knows a setting.
+/// The same error under the name of the environment variable.
 pub(super) fn in_environment(error: ConfigError) -> ConfigError {
     match variable_of(error.setting()) {
         Some(name) => error.renamed(name),
@@ -149,7 +149,7 @@ pub(super) fn in_environment(error: ConfigError) -> ConfigError {
     }
 }
 
-/// One line of the effective settings.
+/// Writes one line of the effective settings.
 pub(super) fn line(
     formatter: &mut fmt::Formatter<'_>,
     name: &str,

@@ -20,8 +20,7 @@ use crate::settings::{
 };
 use crate::verify::Verifier;
 
-/// The settings of browser sign-in, read and checked. `Display` shows the effective values, secrets
-/// redacted.
+/// The checked settings of browser sign-in. `Display` shows the effective values, secrets redacted.
 #[derive(Debug, Clone)]
 pub struct LoginSettings {
     common: CommonSettings,
@@ -34,20 +33,20 @@ pub struct LoginSettings {
     refresh_audience: Option<String>,
     resources: Vec<String>,
     signs_out_at_provider: bool,
-    back_to: Option<String>,
+    post_logout_redirect: Option<String>,
     button_label: Option<String>,
     image_url: Option<String>,
     #[cfg(feature = "redis")]
     pub(super) redis: Option<RedisSettings>,
-    /// What says that this process is one of several.
-    pub(super) sign_of_replicas: Option<&'static str>,
+    /// The variable that shows that this process is one of several replicas.
+    pub(super) replica_variable: Option<&'static str>,
 }
 
 const CALLBACK: &str = "/oauth/openid/callback";
 const BUTTON_LABEL: &str = "Continue with OpenID";
 
-/// Set by what runs processes in any number.
-const SIGNS_OF_REPLICAS: [&str; 9] = [
+/// Variables that platforms set which run several replicas.
+const REPLICA_VARIABLES: [&str; 9] = [
     "KUBERNETES_SERVICE_HOST",
     "ECS_CONTAINER_METADATA_URI_V4",
     "K_SERVICE",
@@ -72,7 +71,7 @@ impl LoginSettings {
                 crate::settings::REDIS_URL,
                 "(redacted)",
                 "this program was built without the feature redis",
-                "build it with the feature, or remove the setting: sessions then live in memory",
+                "build it with the feature, or remove the setting to keep sessions in memory",
             ));
         }
         let issuer = issuer(variables)?;
@@ -80,8 +79,8 @@ impl LoginSettings {
         let audiences = variables.list(OPENID_AUDIENCE);
         if audiences.is_none() {
             tracing::warn!(
-                "OPENID_AUDIENCE is not set: only access tokens for the client itself are accepted; \
-                 providers such as Auth0 answer with tokens that cannot be verified"
+                "OPENID_AUDIENCE is not set: only access tokens whose audience is the client are accepted; \
+                 providers such as Auth0 then issue tokens that cannot be verified"
             );
         }
         let requested_audience = requested_audience(variables);
@@ -91,7 +90,7 @@ impl LoginSettings {
             issuer,
             audiences.unwrap_or_else(|| vec![client_id.clone()]),
         )?;
-        let (address, callback) = place(variables)?;
+        let (address, callback) = address_and_callback(variables)?;
         let settings = Self {
             client: client(variables, &client_id)?,
             secrets: variables
@@ -114,17 +113,17 @@ impl LoginSettings {
             signs_out_at_provider: variables
                 .truth(OPENID_USE_END_SESSION_ENDPOINT)?
                 .unwrap_or(false),
-            back_to: back_to(variables)?,
+            post_logout_redirect: post_logout_redirect(variables)?,
             button_label: variables.text(OPENID_BUTTON_LABEL),
             image_url: variables.text(OPENID_IMAGE_URL),
             #[cfg(feature = "redis")]
             redis,
-            sign_of_replicas: SIGNS_OF_REPLICAS
+            replica_variable: REPLICA_VARIABLES
                 .into_iter()
                 .find(|name| variables.text(name).is_some()),
             common,
         };
-        // Whatever does not build is an error now, whatever the address will be.
+        // A bad setting is an error now, although the address may come later.
         let probe = settings
             .clone()
             .with_default_address("https://app.example.com");
@@ -132,27 +131,28 @@ impl LoginSettings {
         Ok(settings)
     }
 
-    /// The address of the site where neither `DOMAIN_SERVER` nor its kin say.
+    /// The address of the site if neither `DOMAIN_SERVER`, `DOMAIN_CLIENT` nor `OPENID_CALLBACK_URL`
+    /// names one.
     #[must_use]
     pub fn with_default_address(mut self, address: &str) -> Self {
         self.address.get_or_insert_with(|| address.to_owned());
         self
     }
 
-    /// A builder of the layer, for what the environment does not say, such as anonymous visitors.
-    /// With `REDIS_URL` the sessions live there.
+    /// A builder of the layer, for settings that the environment does not have, such as anonymous
+    /// visitors. With `REDIS_URL` the sessions are stored there.
     ///
     /// # Errors
-    /// [`ConfigError`] naming the variable and the remedy.
+    /// [`ConfigError`] with the variable and the remedy.
     pub fn builder(&self) -> Result<LoginBuilder, ConfigError> {
         let builder = self.stored()?;
-        if let Some(sign) = self.sign_of_replicas
+        if let Some(variable) = self.replica_variable
             && !builder.is_shared()
         {
             tracing::warn!(
-                sign,
-                "sessions live in the memory of this process, which looks like one of several: \
-                 set REDIS_URL, or a browser is signed out whenever another one answers"
+                variable,
+                "sessions are stored in memory, but this process seems to be one of several replicas: set \
+                 REDIS_URL, or a browser is signed out whenever another replica answers"
             );
         }
         Ok(builder)
@@ -182,7 +182,7 @@ impl LoginSettings {
         let address = self.address.as_deref().ok_or_else(|| {
             ConfigError::missing(
                 DOMAIN_SERVER,
-                "name the public origin of this site, such as https://app.example.com",
+                "set it to the public origin of this site, such as https://app.example.com",
             )
         })?;
         let keys = KeyRing::new(self.secrets.iter().map(Secret::expose)).map_err(in_environment)?;
@@ -199,7 +199,7 @@ impl LoginSettings {
         for resource in &self.resources {
             builder = builder.add_resource(resource);
         }
-        if let Some(url) = &self.back_to {
+        if let Some(url) = &self.post_logout_redirect {
             builder = builder.with_post_logout_redirect(url);
         }
         if !self.signs_out_at_provider {
@@ -214,25 +214,25 @@ impl LoginSettings {
         &self.common.provider
     }
 
-    /// The verifier of its access tokens, for a bearer layer on the same routes.
+    /// The verifier of the provider's access tokens, for a bearer layer on the same routes.
     #[must_use]
     pub fn verifier(&self) -> &Verifier {
         &self.common.verifier
     }
 
-    /// What a sign-in button says (`OPENID_BUTTON_LABEL`). Default: `Continue with OpenID`.
+    /// The text on a sign-in button (`OPENID_BUTTON_LABEL`). Default: `Continue with OpenID`.
     #[must_use]
     pub fn button_label(&self) -> &str {
         self.button_label.as_deref().unwrap_or(BUTTON_LABEL)
     }
 
-    /// The image on a sign-in button (`OPENID_IMAGE_URL`).
+    /// The URL of the image on a sign-in button (`OPENID_IMAGE_URL`).
     #[must_use]
     pub fn image_url(&self) -> Option<&str> {
         self.image_url.as_deref()
     }
 
-    /// Whether more is to be logged (`DEBUG_OPENID_REQUESTS`).
+    /// Whether to log more (`DEBUG_OPENID_REQUESTS`).
     #[must_use]
     pub fn debug_requests(&self) -> bool {
         self.common.debug_requests
@@ -240,10 +240,10 @@ impl LoginSettings {
 }
 
 impl LoginLayer {
-    /// Signs browsers in as the environment says. See [`env`](crate::env) for the names.
+    /// Signs browsers in with the settings of the environment. See [`env`](crate::env) for the names.
     ///
     /// # Errors
-    /// [`ConfigError`] naming the variable and the remedy.
+    /// [`ConfigError`] with the variable and the remedy.
     pub fn from_env() -> Result<Self, ConfigError> {
         LoginSettings::from_env()?
             .builder()?
@@ -252,8 +252,8 @@ impl LoginLayer {
     }
 }
 
-/// The site's address, where anything says, and the path of the callback.
-fn place(variables: &Variables) -> Result<(Option<String>, String), ConfigError> {
+/// The address of the site, if a variable names it, and the path of the callback.
+fn address_and_callback(variables: &Variables) -> Result<(Option<String>, String), ConfigError> {
     let origin = |name| -> Result<Option<Url>, ConfigError> {
         let Some(text) = variables.text(name) else {
             return Ok(None);
@@ -293,7 +293,7 @@ fn place(variables: &Variables) -> Result<(Option<String>, String), ConfigError>
         return Err(ConfigError::Contradiction {
             setting: OPENID_CALLBACK_URL.into(),
             other: DOMAIN_SERVER.into(),
-            remedy: "the callback must lie on the site: write a path, such as \
+            remedy: "the callback must be on the site: write a path, such as \
                      /oauth/openid/callback"
                 .into(),
         });
@@ -301,8 +301,8 @@ fn place(variables: &Variables) -> Result<(Option<String>, String), ConfigError>
     Ok((Some(text(&url)), url.path().to_owned()))
 }
 
-/// Where browsers go after signing out at the provider.
-fn back_to(variables: &Variables) -> Result<Option<String>, ConfigError> {
+/// Where the provider sends browsers after signing out.
+fn post_logout_redirect(variables: &Variables) -> Result<Option<String>, ConfigError> {
     for name in [OPENID_POST_LOGOUT_REDIRECT_URI, DOMAIN_CLIENT] {
         if let Some(url) = variables.text(name) {
             parse_url(name, &url, Transport::HttpsOrLoopback)?;
@@ -332,7 +332,10 @@ impl fmt::Display for LoginSettings {
             ),
             (OPENID_REFRESH_AUDIENCE, self.refresh_audience.as_deref()),
             (OPENID_USE_END_SESSION_ENDPOINT, Some(&*at_provider)),
-            (OPENID_POST_LOGOUT_REDIRECT_URI, self.back_to.as_deref()),
+            (
+                OPENID_POST_LOGOUT_REDIRECT_URI,
+                self.post_logout_redirect.as_deref(),
+            ),
             (OPENID_BUTTON_LABEL, Some(self.button_label())),
             (OPENID_IMAGE_URL, self.image_url()),
         ] {

@@ -1,6 +1,6 @@
-//! Which names are whose.
+//! Variables with our prefix that belong to another application.
 
-/// Names of LibreChat that are about users, roles and its own pages.
+/// Variables of LibreChat for users, roles and its own pages.
 pub(super) const ANOTHER_APPLICATIONS: &[&str] = &[
     "OPENID_ADMIN_ROLE",
     "OPENID_ADMIN_ROLE_PARAMETER_PATH",

@@ -1,4 +1,4 @@
-//! Text from the environment, parsed into types where it enters.
+//! Parses the text of environment variables into types.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,22 +9,22 @@ use crate::jwt::Algorithm;
 use crate::settings::VARIABLES;
 use crate::verify::TokenProfile;
 
-/// The ways to read settings, of a type that has `read`.
+/// The public functions that read settings, for a type that has `read`.
 macro_rules! readable {
     ($settings:ty) => {
         impl $settings {
-            /// Reads the process's environment.
+            /// Reads the environment of this process.
             ///
             /// # Errors
-            /// [`ConfigError`] naming the variable and the remedy.
+            /// [`ConfigError`] with the variable and the remedy.
             pub fn from_env() -> Result<Self, ConfigError> {
                 Self::read(&Variables::from_env()?)
             }
 
-            /// Reads these names and values, as from a file.
+            /// Reads names and values from another source, such as a file.
             ///
             /// # Errors
-            /// [`ConfigError`] naming the variable and the remedy.
+            /// [`ConfigError`] with the variable and the remedy.
             pub fn from_pairs<N, V>(
                 pairs: impl IntoIterator<Item = (N, V)>,
             ) -> Result<Self, ConfigError>
@@ -39,7 +39,7 @@ macro_rules! readable {
 }
 pub(super) use readable;
 
-/// The variables that are set to something.
+/// The variables that are set and not empty.
 pub(super) struct Variables(BTreeMap<String, String>);
 
 const PREFIX: &str = "OPENID_";
@@ -85,7 +85,7 @@ impl Variables {
         Ok(Self::new(pairs))
     }
 
-    /// Refuses names nobody reads, and returns those that are another application's.
+    /// Refuses unknown names with our prefix. Returns the names that belong to another application.
     pub(super) fn check_names(&self) -> Result<Vec<String>, ConfigError> {
         let mut ignored = Vec::new();
         for name in self.0.keys().filter(|name| name.starts_with(PREFIX)) {
@@ -116,7 +116,7 @@ impl Variables {
             .ok_or_else(|| ConfigError::missing(name, remedy))
     }
 
-    /// Items delimited by commas; empty ones are left out.
+    /// Items separated by commas, without the empty ones.
     pub(super) fn list(&self, name: &str) -> Option<Vec<String>> {
         let items: Vec<_> = self
             .0
@@ -150,14 +150,14 @@ impl Variables {
             return Err(ConfigError::invalid(
                 name,
                 "false",
-                "this crate does nothing else",
+                "this crate supports nothing else",
                 "set it to true or remove it",
             ));
         }
         Ok(())
     }
 
-    /// A plain number of milliseconds, or a number with a unit. No expressions.
+    /// A number of milliseconds, or a number with a unit.
     pub(super) fn duration(&self, name: &'static str) -> Result<Option<Duration>, ConfigError> {
         let Some(value) = self.0.get(name) else {
             return Ok(None);
@@ -206,8 +206,8 @@ impl Variables {
                     ConfigError::invalid(
                         name,
                         algorithm,
-                        "it is not a signature algorithm that can be accepted (none and HS256 and \
-                         its kin never are: everybody could sign)",
+                        "it is not a signature algorithm that can be accepted; none and HMAC algorithms \
+                         such as HS256 never are, because everybody could sign",
                         format!("choose from {}", known.join(", ")),
                     )
                 })

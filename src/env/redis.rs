@@ -1,4 +1,4 @@
-//! Where sessions live, if not in memory.
+//! The settings of the Redis session store.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::settings::{REDIS_KEY_PREFIX, REDIS_NEAR_CACHE_AGE, REDIS_SENTINELS, R
 
 #[derive(Debug, Clone)]
 pub(super) struct RedisSettings {
-    /// A server, or several nodes of a cluster.
+    /// One server, or several nodes of a cluster.
     urls: Vec<Secret>,
     sentinels: Vec<Secret>,
     prefix: Option<String>,
-    /// Zero for none.
+    /// Zero turns the near cache off.
     pub(super) near_cache_age: Option<Duration>,
 }
 
@@ -36,7 +36,7 @@ impl RedisSettings {
             (0, true) => Ok(None),
             (0, false) => Err(ConfigError::missing(
                 REDIS_URL,
-                "name the master that the sentinels know, such as redis://mymaster/0",
+                "set it to the master that the sentinels watch, such as redis://mymaster/0",
             )),
             (2.., false) => Err(ConfigError::Contradiction {
                 setting: REDIS_SENTINELS.into(),
@@ -65,7 +65,7 @@ impl RedisSettings {
         Ok(store)
     }
 
-    /// Names and values as they may be shown.
+    /// Names and values of the effective settings, secrets redacted.
     pub(super) fn shown(&self) -> [(&'static str, Option<String>); 4] {
         let redacted = |secrets: &[Secret]| match secrets.len() {
             0 => None,

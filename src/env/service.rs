@@ -11,8 +11,8 @@ use crate::settings::{
     OPENID_RESOURCE, OPENID_SCOPE,
 };
 
-/// The settings of a service that calls others with tokens of its own, read and checked. `Display`
-/// shows the effective values, secrets redacted.
+/// The checked settings of a service that calls others with its own tokens. `Display` shows the effective
+/// values, secrets redacted.
 #[derive(Debug, Clone)]
 pub struct ServiceSettings {
     common: CommonSettings,
@@ -23,7 +23,7 @@ pub struct ServiceSettings {
     scope: Option<String>,
 }
 
-/// Scopes that a person is asked for, which may stand in settings that are shared with a sign-in.
+/// Scopes that only a person can grant. Settings that are shared with a sign-in contain them.
 const OF_PERSONS: [&str; 6] = [
     "openid",
     "profile",
@@ -44,7 +44,7 @@ impl ServiceSettings {
         if client.is_public() {
             return Err(ConfigError::missing(
                 OPENID_CLIENT_SECRET,
-                "a service gets tokens of its own by proving who it is; copy the secret from the \
+                "a service must authenticate to get tokens of its own; copy the secret from the \
                  provider",
             ));
         }
@@ -71,7 +71,8 @@ impl ServiceSettings {
         })
     }
 
-    /// Tokens of this service's own, for an [`OutboundLayer`](crate::OutboundLayer). Clones share them.
+    /// The source of this service's own tokens, for an [`OutboundLayer`](crate::OutboundLayer). Clones
+    /// share their tokens.
     #[must_use]
     pub fn tokens(&self) -> &ClientCredentials {
         &self.tokens
@@ -83,7 +84,7 @@ impl ServiceSettings {
         &self.common.provider
     }
 
-    /// Whether more is to be logged (`DEBUG_OPENID_REQUESTS`).
+    /// Whether to log more (`DEBUG_OPENID_REQUESTS`).
     #[must_use]
     pub fn debug_requests(&self) -> bool {
         self.common.debug_requests

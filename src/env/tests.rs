@@ -478,7 +478,7 @@ mod login {
 
     #[test]
     fn d14_an_orchestrator_is_a_sign_of_several_replicas() {
-        let sign = |more: &Pairs| with(more).unwrap().sign_of_replicas;
+        let sign = |more: &Pairs| with(more).unwrap().replica_variable;
         assert_eq!(sign(&[]), None);
         assert_eq!(sign(&[("K_SERVICE", "")]), None);
         assert_eq!(sign(&[("K_SERVICE", "web")]), Some("K_SERVICE"));

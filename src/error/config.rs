@@ -1,56 +1,57 @@
 use std::borrow::Cow;
 
-/// A setting the crate refuses to start with. The message names the setting and the remedy.
+/// A setting that the crate refuses to start with. The message names the setting, the problem and the
+/// remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A setting that has no safe default was left out or left empty.
+    /// A setting without a safe default is missing or empty.
     #[error("{setting} is not set: {remedy}")]
     #[non_exhaustive]
     Missing {
         /// The setting's name.
         setting: Cow<'static, str>,
-        /// What to do about it.
+        /// How to fix it.
         remedy: Cow<'static, str>,
     },
-    /// A setting has a value that cannot be used.
+    /// A setting has an unusable value.
     #[error("{setting} = {value:?} cannot be used: {problem}; {remedy}")]
     #[non_exhaustive]
     Invalid {
         /// The setting's name.
         setting: Cow<'static, str>,
-        /// The value as it was given. Never that of a secret.
+        /// The value as it was given; `(redacted)` for a secret.
         value: String,
-        /// What is wrong with it.
+        /// What is wrong with the value.
         problem: Cow<'static, str>,
-        /// What to do about it.
+        /// How to fix it.
         remedy: Cow<'static, str>,
     },
-    /// A setting nobody reads, most often a misspelt one.
+    /// A setting that this crate does not know, most often a misspelt one.
     #[error("{setting} is not a setting of this crate{}", did_you_mean(.suggestion.as_deref()))]
     #[non_exhaustive]
     Unknown {
         /// The name that was found.
         setting: String,
-        /// The known name that comes closest, if one does.
+        /// The most similar known name, if there is one.
         suggestion: Option<String>,
     },
-    /// Two settings that cannot both hold.
+    /// Two settings exclude each other.
     #[error("{setting} contradicts {other}: {remedy}")]
     #[non_exhaustive]
     Contradiction {
-        /// The one setting.
+        /// The first setting.
         setting: Cow<'static, str>,
-        /// The other.
+        /// The second setting.
         other: Cow<'static, str>,
-        /// What to do about it.
+        /// How to fix it.
         remedy: Cow<'static, str>,
     },
 }
 
 fn did_you_mean(suggestion: Option<&str>) -> String {
     suggestion.map_or_else(
-        || "; remove it, or see the documentation for the names it reads".to_owned(),
+        || "; remove it, or look up the names that it reads in the documentation".to_owned(),
         |name| format!("; did you mean {name}?"),
     )
 }
@@ -80,7 +81,7 @@ impl ConfigError {
         }
     }
 
-    /// The setting this error is about.
+    /// The name of the setting.
     #[must_use]
     pub fn setting(&self) -> &str {
         match self {
@@ -91,7 +92,7 @@ impl ConfigError {
         }
     }
 
-    /// The same error under the name by which the operator knows the setting.
+    /// The same error under the name that the operator knows the setting by.
     #[cfg(feature = "reqwest")]
     #[must_use]
     pub(crate) fn renamed(mut self, name: &'static str) -> Self {

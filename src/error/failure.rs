@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// What an error about something outside this process consists of. `Extra` is not shown.
+/// The content of an error about the provider or the store. `Extra` is shown neither by `Debug` nor by
+/// `Display`.
 #[derive(Clone)]
 pub(super) struct Failure<Kind, Extra = ()> {
     pub(super) kind: Kind,

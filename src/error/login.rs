@@ -6,8 +6,8 @@ use http::StatusCode as Status;
 use crate::error::kinds::kinds;
 use crate::error::{ProviderError, StoreError, VerifyError};
 
-/// Why a browser is not signed in, or a session's token is not to be had. For logs, pages and
-/// metrics; it holds nothing of a token, code or cookie, and no text of the provider's.
+/// Why a browser is not signed in, or a session has no token to give, for logs, pages and metrics. It
+/// contains nothing of a token, code or cookie, and no text of the provider.
 #[derive(Debug, Clone)]
 pub struct LoginError {
     kind: LoginErrorKind,
@@ -31,73 +31,73 @@ struct Facts {
 }
 
 kinds! {
-    /// The causes of a [`LoginError`], a closed set of words fit for a metric's label.
+    /// The kind of a [`LoginError`]. The set is closed, so that a kind can be the label of a metric.
     pub enum LoginErrorKind: Facts {
-        /// Nobody is signed in.
+        /// The request has no session.
         NotSignedIn {
             name: "not_signed_in", status: Status::UNAUTHORIZED, sign_in_again: true,
-            message: "nobody is signed in",
+            message: "the request has no session",
             remedy: "sign in",
         }
-        /// The session is over: signed out, expired, or its refresh token was rejected.
+        /// The session has ended: by signing out, by its time limit, or because the provider rejected its
+        /// refresh token.
         SessionEnded {
             name: "session_ended", status: Status::UNAUTHORIZED, sign_in_again: true,
-            message: "the session is over",
+            message: "the session has ended",
             remedy: "sign in",
         }
-        /// A request that would change something, without proof that it comes from this site.
+        /// The request would change something and does not prove that it comes from this site.
         CrossOrigin {
             name: "cross_origin", status: Status::FORBIDDEN, sign_in_again: false,
             message: "the request does not prove that it comes from this site",
-            remedy: "send it from a page of this very origin; browsers then send Origin or \
-                Sec-Fetch-Site by themselves",
+            remedy: "send it from a page of this origin; browsers then add Origin or Sec-Fetch-Site \
+                themselves",
         }
-        /// Only top-level navigations are sent to the provider.
+        /// The request is not a top-level navigation, and only those are sent to the provider.
         NotANavigation {
             name: "not_a_navigation", status: Status::UNAUTHORIZED, sign_in_again: true,
             message: "only a top-level navigation can sign in",
             remedy: "sign in",
         }
-        /// The method is not one of this address.
+        /// This path does not accept the method.
         MethodNotAllowed {
             name: "method_not_allowed", status: Status::METHOD_NOT_ALLOWED, sign_in_again: false,
-            message: "the method is not one of this address",
-            remedy: "use the method named in Allow",
+            message: "this path does not accept the method",
+            remedy: "use a method that the Allow header names",
         }
-        /// The provider's answer lacks a parameter, or has one twice.
+        /// The callback lacks a parameter, or has one twice.
         MalformedCallback {
             name: "malformed_callback", status: Status::BAD_REQUEST, sign_in_again: true,
-            message: "the provider's answer lacks a parameter or has one more than once",
-            remedy: "begin the sign-in anew",
+            message: "the callback lacks a parameter or has one twice",
+            remedy: "start the sign-in again",
         }
-        /// No sign-in with this state is under way in this browser.
+        /// This browser has not started a sign-in with this state.
         UnknownAttempt {
             name: "unknown_attempt", status: Status::BAD_REQUEST, sign_in_again: true,
-            message: "no sign-in with this state is under way in this browser",
-            remedy: "begin the sign-in anew, in one browser; if it lasts, the browser drops the cookie: \
-                allow cookies, and open the site by the very address it is configured with \
-                (DOMAIN_SERVER)",
+            message: "this browser has not started a sign-in with this state",
+            remedy: "start the sign-in again, in one browser; if this persists, the browser drops the \
+                cookie: allow cookies, and open the site at its configured address (DOMAIN_SERVER)",
         }
         /// The sign-in took longer than ten minutes.
         AttemptExpired {
             name: "attempt_expired", status: Status::BAD_REQUEST, sign_in_again: true,
             message: "the sign-in took longer than ten minutes",
-            remedy: "begin the sign-in anew",
+            remedy: "start the sign-in again",
         }
-        /// The answer to this sign-in has come already.
+        /// The callback of this sign-in was used before.
         AttemptReplayed {
             name: "attempt_replayed", status: Status::BAD_REQUEST, sign_in_again: true,
-            message: "the answer to this sign-in was used before",
-            remedy: "begin the sign-in anew",
+            message: "the callback of this sign-in was used before",
+            remedy: "start the sign-in again",
         }
-        /// The answer comes from another provider than was asked, or does not say from whom.
+        /// The callback comes from another provider than the one that was asked, or does not name it.
         IssuerMismatch {
             name: "issuer_mismatch", status: Status::BAD_REQUEST, sign_in_again: true,
-            message: "the answer does not come from the provider that was asked",
-            remedy: "begin the sign-in anew; if it lasts, compare the iss parameter of the callback with \
-                the configured issuer (OPENID_ISSUER)",
+            message: "the callback does not come from the provider that was asked",
+            remedy: "start the sign-in again; if this persists, compare the iss parameter of the callback \
+                with the configured issuer (OPENID_ISSUER)",
         }
-        /// The user or the provider declined.
+        /// The user or the provider declined the sign-in.
         Denied {
             name: "denied", status: Status::FORBIDDEN, sign_in_again: true,
             message: "the sign-in was declined",
@@ -110,93 +110,94 @@ kinds! {
             remedy: "compare client id, callback URL, scope and audience with what the provider has \
                 registered (OPENID_CLIENT_ID, OPENID_CALLBACK_URL, OPENID_SCOPE, OPENID_AUDIENCE)",
         }
-        /// The provider rejected the code.
+        /// The provider rejected the authorization code.
         CodeRejected {
             name: "code_rejected", status: Status::BAD_REQUEST, sign_in_again: true,
             message: "the provider rejected the authorization code",
-            remedy: "begin the sign-in anew; if it lasts, compare the callback URL with the registered \
+            remedy: "start the sign-in again; if this persists, compare the callback URL with the registered \
                 one (OPENID_CALLBACK_URL, DOMAIN_SERVER)",
         }
         /// The ID token was refused.
         IdTokenRefused {
             name: "id_token_refused", status: Status::BAD_GATEWAY, sign_in_again: true,
             message: "the ID token was refused",
-            remedy: "begin the sign-in anew; if it lasts, compare issuer, client id and clocks \
+            remedy: "start the sign-in again; if this persists, compare issuer, client id and clocks \
                 (OPENID_ISSUER, OPENID_CLIENT_ID, OPENID_CLOCK_TOLERANCE)",
         }
-        /// What UserInfo says is about somebody else, or is not to be had.
+        /// The claims of UserInfo are about another subject, or could not be fetched.
         UserInfoRefused {
             name: "user_info_refused", status: Status::BAD_GATEWAY, sign_in_again: true,
             message: "the claims of UserInfo cannot be used",
-            remedy: "begin the sign-in anew, or do without UserInfo",
+            remedy: "start the sign-in again, or turn UserInfo off",
         }
-        /// The access token can never be verified here: the same would come again.
+        /// The access token is of a kind that can never be verified here, and a new one would be the
+        /// same.
         UnusableToken {
             name: "unusable_token", status: Status::INTERNAL_SERVER_ERROR, sign_in_again: false,
             message: "the access token can never be verified here",
-            remedy: "let the provider issue a JWT for this service: name it in the request (Auth0: set \
+            remedy: "make the provider issue a JWT for this service: name it in the request (Auth0: set \
                 OPENID_AUDIENCE to the API identifier; Entra ID: ask for a scope api://<application \
                 id>/.default in OPENID_SCOPE; others: OPENID_RESOURCE)",
         }
-        /// A fresh access token was refused all the same.
+        /// A new access token was refused.
         TokenRefused {
             name: "token_refused", status: Status::BAD_GATEWAY, sign_in_again: true,
-            message: "a fresh access token was refused",
+            message: "a new access token was refused",
             remedy: "compare issuer, algorithms and clocks with the provider's (OPENID_ISSUER, \
                 OPENID_ALGORITHMS, OPENID_CLOCK_TOLERANCE)",
         }
-        /// The provider gave no refresh token, and one is required.
+        /// The provider issued no refresh token, and one is required.
         NoRefreshToken {
             name: "no_refresh_token", status: Status::INTERNAL_SERVER_ERROR, sign_in_again: false,
-            message: "the provider gave no refresh token",
+            message: "the provider issued no refresh token",
             remedy: "ask for offline_access in the scope (OPENID_SCOPE) and allow it at the provider \
                 (Auth0: Allow Offline Access on the API), or allow short sessions, which end with the \
                 access token",
         }
-        /// Signing in again and again ends the same way.
+        /// Several sign-ins in a row ended in the same way.
         SignInLoop {
             name: "sign_in_loop", status: Status::INTERNAL_SERVER_ERROR, sign_in_again: false,
             message: "signing in ends the same way again and again",
-            remedy: "the sign-in itself works, and the application refuses what comes of it: look in its \
-                log for what it demands; if the browser drops cookies, allow them",
+            remedy: "the sign-in works, but the application refuses the signed-in user: its log says what \
+                it demands; if the browser drops cookies, allow them",
         }
         /// A setting here or at the provider must change.
         Misconfigured {
             name: "misconfigured", status: Status::INTERNAL_SERVER_ERROR, sign_in_again: false,
-            message: "the provider does not accept how this service is set up",
+            message: "the provider refused the configuration of this service",
             remedy: "compare client id, secret, scope and audience with what the provider has registered \
                 (OPENID_CLIENT_ID, OPENID_CLIENT_SECRET, OPENID_SCOPE, OPENID_AUDIENCE); the log names \
                 the code",
         }
-        /// The provider cannot be reached, or is not well.
+        /// The provider cannot be reached, or answers with an error.
         ProviderUnavailable {
             name: "provider_unavailable", status: Status::SERVICE_UNAVAILABLE, sign_in_again: true,
             message: "the provider is not available",
-            remedy: "try again in a moment; it heals without a restart",
+            remedy: "try again in a moment; no restart is needed",
         }
-        /// The sessions' store cannot be reached.
+        /// The session store cannot be reached.
         StoreUnavailable {
             name: "store_unavailable", status: Status::SERVICE_UNAVAILABLE, sign_in_again: true,
-            message: "the store of sessions is not available",
-            remedy: "try again in a moment; it heals without a restart",
+            message: "the session store is not available",
+            remedy: "try again in a moment; no restart is needed",
         }
         /// A logout token was refused.
         LogoutTokenRefused {
             name: "logout_token_refused", status: Status::BAD_REQUEST, sign_in_again: false,
             message: "the logout token was refused",
-            remedy: "send a logout token meant for this client, once",
+            remedy: "send each logout token once, with this client as its audience",
         }
     }
 }
 
 impl LoginErrorKind {
-    /// The status of an answer that tells of it.
+    /// The status of the answer.
     #[must_use]
     pub fn status(self) -> Status {
         self.facts().status
     }
 
-    /// Whether signing in anew may help.
+    /// Whether signing in again may help.
     #[must_use]
     pub fn can_sign_in_again(self) -> bool {
         self.facts().sign_in_again
@@ -232,13 +233,13 @@ impl LoginError {
         self
     }
 
-    /// The cause.
+    /// The kind.
     #[must_use]
     pub fn kind(&self) -> LoginErrorKind {
         self.kind
     }
 
-    /// Why a token was refused, where one was.
+    /// Why a token was refused, if one was.
     #[must_use]
     pub fn verify_error(&self) -> Option<&VerifyError> {
         match &self.cause {
@@ -247,7 +248,7 @@ impl LoginError {
         }
     }
 
-    /// What whoever runs the service, or its user, can do about it.
+    /// What the operator of the service, or its user, can do.
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match (&self.cause, self.kind) {
@@ -259,7 +260,7 @@ impl LoginError {
         }
     }
 
-    /// When it is worth trying again, where nothing but time can help.
+    /// How long to wait before trying again. `None` unless only waiting helps.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self.kind {

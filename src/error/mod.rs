@@ -1,5 +1,5 @@
-//! What can go wrong, told to whoever can mend it: [`ConfigError`] to the one who starts the
-//! service, [`VerifyError`] and [`ProviderError`] to its log. A client never sees these texts.
+//! Errors, each for the person who can fix the cause: [`ConfigError`] for the developer or operator who
+//! starts the service, the others for its log. A client of the service never sees these texts.
 
 mod config;
 mod failure;
@@ -25,7 +25,7 @@ pub use self::provider::{ProviderError, ProviderErrorKind};
 pub use self::store::{StoreError, StoreErrorKind};
 pub use self::verify::{VerifyError, VerifyErrorKind};
 
-/// An error with all its causes, on one line, for the log.
+/// An error and all its sources on one line, for the log.
 pub(crate) struct Chain<'a>(pub(crate) &'a (dyn std::error::Error + 'static));
 
 impl fmt::Display for Chain<'_> {

@@ -10,7 +10,7 @@ use crate::error::kinds::kinds;
 #[cfg(feature = "login")]
 use crate::error::{LoginError, LoginErrorKind};
 
-/// A request did not leave, because there is no token to send with it. It never goes without.
+/// A request was not sent, because there is no token for it. It is never sent without one.
 ///
 /// `Display` names what is missing and the remedy, never a token.
 #[derive(Debug, Clone)]
@@ -36,84 +36,84 @@ struct Facts {
 }
 
 kinds! {
-    /// The causes of an [`OutboundError`], a closed set of words fit for a metric's label.
+    /// The kind of an [`OutboundError`]. The set is closed, so that a kind can be the label of a metric.
     pub enum OutboundErrorKind: Facts {
-        /// The request's URI names no origin, so that nobody can tell where a token would go.
+        /// The request's URI has no origin, so that it is unknown where a token would go.
         NoOrigin {
             name: "no_origin", status: Status::INTERNAL_SERVER_ERROR,
-            message: "the request's URI names no origin to hold against the list; write it in full (with \
-                tonic, make the client by with_origin)",
+            message: "the request's URI has no origin that could be compared with the destinations; write \
+                it in full (with tonic, make the client by with_origin)",
         }
         /// The request has an `Authorization` field already.
         AuthorizationPresent {
             name: "authorization_present", status: Status::INTERNAL_SERVER_ERROR,
-            message: "the request has an Authorization field already; remove it, or let it be kept by \
+            message: "the request has an Authorization field already; remove it, or keep it by \
                 keep_authorization",
         }
-        /// A token of the caller's is to be sent, and the request carries no
-        /// [`Principal`](crate::Principal).
+        /// The caller's token should be sent, and the request has no [`Principal`](crate::Principal)
+        /// in its extensions.
         NoCaller {
             name: "no_caller", status: Status::INTERNAL_SERVER_ERROR,
-            message: "there is no caller whose token could be sent; put the principal into the request's \
+            message: "the request names no caller whose token could be sent; put the principal into its \
                 extensions",
         }
-        /// The caller's principal carries no token that may be sent on.
+        /// The caller's principal has no token that may be sent on.
         NoTokenToRelay {
             name: "no_token_to_relay", status: Status::INTERNAL_SERVER_ERROR,
-            message: "the caller's token was not kept for sending on; allow it by allow_relay on \
-                BearerLayer",
+            message: "the caller's token was not kept for relaying; allow it by allow_relay on BearerLayer",
         }
-        /// A token of a user's is needed, and the caller is a program.
+        /// Only a user's token can be exchanged, and the caller is a program.
         NotAUser {
             name: "not_a_user", status: Status::FORBIDDEN,
             message: "the caller is a program, and only a user's token is exchanged",
         }
-        /// The caller's session is over.
+        /// The caller's session has ended.
         SessionEnded {
             name: "session_ended", status: Status::UNAUTHORIZED,
-            message: "the caller's session is over",
+            message: "the caller's session has ended",
         }
-        /// The provider wants the user to do something first; see [`OutboundError::challenge`].
+        /// The user must do something at the provider first; see [`OutboundError::challenge`].
         InteractionRequired {
             name: "interaction_required", status: Status::UNAUTHORIZED,
-            message: "the provider wants the user to sign in again",
+            message: "the provider demands that the user signs in again",
         }
-        /// The provider rejected what was to be exchanged.
+        /// The provider rejected the token that should be exchanged.
         Rejected {
             name: "rejected", status: Status::UNAUTHORIZED,
             message: "the provider rejected the caller's token",
         }
-        /// The provider does not accept this client or what it asks for. A setting must change.
+        /// The provider refused this client or its request. A setting must change.
         Misconfigured {
             name: "misconfigured", status: Status::INTERNAL_SERVER_ERROR,
-            message: "the provider does not accept how this service is set up",
+            message: "the provider refused the configuration of this service",
         }
-        /// The provider, or the store of sessions, does not answer.
+        /// The provider or the session store does not answer.
         Unavailable {
             name: "unavailable", status: Status::SERVICE_UNAVAILABLE,
-            message: "the provider, or the store of sessions, does not answer for now",
+            message: "the provider or the session store does not answer",
         }
-        /// The service called refuses the token, and there is no newer one.
+        /// The called service refused the token, and there is no newer one.
         TokenRefused {
             name: "token_refused", status: Status::BAD_GATEWAY,
-            message: "the token is refused, and there is no newer one",
+            message: "the called service refused the token, and there is no newer one",
         }
-        /// The token holds characters that cannot stand in a header.
+        /// The token contains characters that a header cannot contain.
         UnusableToken {
             name: "unusable_token", status: Status::INTERNAL_SERVER_ERROR,
-            message: "the token holds characters that cannot stand in a header",
+            message: "the token contains characters that a header cannot contain",
         }
-        /// A source of the application's own has none.
+        /// The application's own token source failed.
         Source {
             name: "source", status: Status::INTERNAL_SERVER_ERROR,
-            message: "the application's source has no token",
+            message: "the application's token source failed",
         }
     }
 }
 
 impl OutboundErrorKind {
-    /// The status to answer this service's own caller with, where there is nothing better to say: 401 if
-    /// they can mend it by signing in, 503 if time can, else 500.
+    /// The status for the caller of this service, if the application has no better answer: 401 if
+    /// signing in helps, 503 if waiting helps, 403 for a program where a user is needed, 502 if the
+    /// called service refused the token, else 500.
     #[must_use]
     pub fn status(self) -> Status {
         self.facts().status
@@ -121,7 +121,7 @@ impl OutboundErrorKind {
 }
 
 impl OutboundError {
-    /// A failure of a source of your own.
+    /// The failure of an application's own token source.
     #[must_use]
     pub fn source_failed(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self {
@@ -168,27 +168,27 @@ impl OutboundError {
         self
     }
 
-    /// The cause.
+    /// The kind.
     #[must_use]
     pub fn kind(&self) -> OutboundErrorKind {
         self.kind
     }
 
-    /// The host that was to be called.
+    /// The host of the request.
     #[must_use]
     pub fn host(&self) -> Option<&str> {
         self.host.as_deref()
     }
 
-    /// When it is worth trying again, where nothing but time can help.
+    /// How long to wait before trying again. `None` unless the kind is
+    /// [`Unavailable`](OutboundErrorKind::Unavailable).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         (self.kind == OutboundErrorKind::Unavailable)
             .then(|| self.retry_after.unwrap_or(Duration::from_secs(1)))
     }
 
-    /// The claims the provider demands of the user before it grants, as JSON in its own words, where
-    /// it demands some.
+    /// The claims that the provider demands of the user, as the JSON that it sent, if it demands some.
     #[must_use]
     pub fn claims(&self) -> Option<&str> {
         match &self.cause {
@@ -197,11 +197,11 @@ impl OutboundError {
         }
     }
 
-    /// What to answer the caller in `WWW-Authenticate` with 401, so that their client can do what the
-    /// provider wants and come back. `None` unless the kind is
+    /// The `WWW-Authenticate` for an answer with 401, which tells the caller's client what the
+    /// provider demands. `None` unless the kind is
     /// [`InteractionRequired`](OutboundErrorKind::InteractionRequired).
     ///
-    /// The demanded claims go in base64, as clients of Microsoft Entra ID expect a claims challenge.
+    /// The demanded claims are encoded in base64, as clients of Microsoft Entra ID expect it.
     #[must_use]
     pub fn challenge(&self) -> Option<HeaderValue> {
         if self.kind != OutboundErrorKind::InteractionRequired {

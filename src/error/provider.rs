@@ -4,13 +4,12 @@ use std::time::Duration;
 use crate::error::failure::Failure;
 use crate::error::kinds::kinds;
 
-/// The provider did not answer, or not as the standards say. Cheap to clone: everyone who waited
-/// for the same call gets the same error.
+/// A call to the provider failed. Cheap to clone: all requests that wait for one call share its error.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(transparent)]
 pub struct ProviderError(Arc<Failure<ProviderErrorKind, Demands>>);
 
-/// What the provider asks for along with its refusal.
+/// What the provider asks for in its refusal.
 #[derive(Clone, Default)]
 struct Demands {
     claims: Option<Box<str>>,
@@ -23,43 +22,44 @@ struct Facts {
 }
 
 kinds! {
-    /// The causes of a [`ProviderError`], a closed set of words fit for a metric's label.
+    /// The kind of a [`ProviderError`]. The set is closed, so that a kind can be the label of a metric.
     pub enum ProviderErrorKind: Facts {
-        /// No connection.
+        /// No connection could be made.
         Unreachable { name: "unreachable", is_configuration: false }
-        /// The connection broke after the request may have been sent.
+        /// The connection broke, and the request may have been sent.
         BrokenOff { name: "broken_off", is_configuration: false }
-        /// The time limit passed.
+        /// The call took longer than its time limit.
         TimedOut { name: "timed_out", is_configuration: false }
-        /// A status other than the one the standard demands; redirects are not followed.
+        /// The answer has another status than the standard demands. Redirects are not followed.
         Status { name: "status", is_configuration: false }
-        /// The answer is not JSON, or not the document the standard describes.
+        /// The answer is not JSON, or not the document that the standard describes.
         InvalidAnswer { name: "invalid_answer", is_configuration: false }
         /// The answer is larger than allowed.
         TooLarge { name: "too_large", is_configuration: false }
-        /// The discovery document speaks for another issuer than the configured one.
+        /// The metadata names another issuer than the configured one.
         IssuerMismatch { name: "issuer_mismatch", is_configuration: true }
-        /// An endpoint is not an https URL, or carries user information or a fragment.
+        /// The URL of an endpoint is not https, or has user information or a fragment.
         InsecureEndpoint { name: "insecure_endpoint", is_configuration: true }
-        /// The key set holds no key that can verify a signature.
+        /// The key set has no key that can verify a signature.
         NoUsableKeys { name: "no_usable_keys", is_configuration: false }
-        /// There is no asynchronous runtime to make the call on.
+        /// The call was made outside a tokio runtime.
         NoRuntime { name: "no_runtime", is_configuration: false }
-        /// The provider does not offer what is asked of it.
+        /// The provider does not offer what is needed, such as an endpoint or PKCE with S256.
         NotOffered { name: "not_offered", is_configuration: true }
-        /// The provider does not take this client or its request (`invalid_client` and its kin,
-        /// [RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
+        /// The provider refused this client or the form of its request (`invalid_client` and similar
+        /// codes, [RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
         RequestRefused { name: "request_refused", is_configuration: true }
         /// The provider rejected the code or refresh token (`invalid_grant`).
         GrantRejected { name: "grant_rejected", is_configuration: false }
-        /// The provider wants the user to do something first (`interaction_required` and its kin,
-        /// [OpenID Connect Core §3.1.2.6](https://openid.net/specs/openid-connect-core-1_0.html#AuthError)).
+        /// The user must do something at the provider first (`interaction_required` and similar codes,
+        /// [OpenID Connect Core
+        /// §3.1.2.6](https://openid.net/specs/openid-connect-core-1_0.html#AuthError)).
         InteractionRequired { name: "interaction_required", is_configuration: false }
     }
 }
 
 impl ProviderErrorKind {
-    /// Whether waiting cannot mend it: a setting here or at the provider must change.
+    /// Whether a setting here or at the provider must change, so that waiting does not help.
     #[must_use]
     pub fn is_configuration(self) -> bool {
         self.facts().is_configuration
@@ -85,7 +85,7 @@ impl ProviderError {
         self
     }
 
-    /// How long to wait at the least before the next attempt.
+    /// The shortest time to wait before the next attempt.
     pub(crate) fn with_pause(mut self, pause: Duration) -> Self {
         Arc::make_mut(&mut self.0).extra.pause = pause;
         self
@@ -95,14 +95,14 @@ impl ProviderError {
         self.0.extra.pause
     }
 
-    /// The claims that the provider demands of the user, as JSON, where it demands some by an
-    /// [`InteractionRequired`](ProviderErrorKind::InteractionRequired). The provider's own words.
+    /// The claims that the provider demands of the user, as the JSON that it sent. `None` unless the
+    /// kind is [`InteractionRequired`](ProviderErrorKind::InteractionRequired).
     #[must_use]
     pub fn claims(&self) -> Option<&str> {
         self.0.extra.claims.as_deref()
     }
 
-    /// The cause.
+    /// The kind.
     #[must_use]
     pub fn kind(&self) -> ProviderErrorKind {
         self.0.kind

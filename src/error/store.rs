@@ -3,7 +3,7 @@ use std::sync::Arc;
 use crate::error::failure::Failure;
 use crate::error::kinds::kinds;
 
-/// A session store did not do what it was asked. The session is not at fault. Cheap to clone.
+/// An operation of the session store failed. The session itself is not at fault. Cheap to clone.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(transparent)]
 pub struct StoreError(Arc<Failure<StoreErrorKind>>);
@@ -13,27 +13,27 @@ struct Facts {
 }
 
 kinds! {
-    /// The causes of a [`StoreError`], a closed set of words fit for a metric's label.
+    /// The kind of a [`StoreError`].
     pub enum StoreErrorKind: Facts {
-        /// The store cannot be reached, or did not answer in time.
+        /// The store cannot be reached, or does not answer in time.
         Unavailable { name: "unavailable" }
-        /// A key that was to be new is taken.
+        /// The key of a new record exists already.
         Taken { name: "taken" }
         /// A record was written by a newer version of this crate.
         TooNew { name: "too_new" }
-        /// A record is damaged.
+        /// A record cannot be read.
         Damaged { name: "damaged" }
     }
 }
 
 impl StoreError {
-    /// An error of a store.
+    /// An error with a message for the log.
     #[must_use]
     pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
         Self(Failure::new(kind, message.into(), None))
     }
 
-    /// An error of a store, with its cause. Neither may hold what was stored.
+    /// The same with the error that caused it. Neither may contain anything that is stored.
     #[must_use]
     pub fn caused(
         kind: StoreErrorKind,
@@ -43,7 +43,7 @@ impl StoreError {
         Self(Failure::new(kind, message.into(), Some(source)))
     }
 
-    /// The cause.
+    /// The kind.
     #[must_use]
     pub fn kind(&self) -> StoreErrorKind {
         self.0.kind

@@ -4,7 +4,7 @@ use std::time::Duration;
 use crate::error::ProviderError;
 use crate::error::kinds::kinds;
 
-/// Why a token was refused. For logs and metrics; it holds no part of the token.
+/// Why a token was refused, for logs and metrics. It contains no part of the token.
 #[derive(Clone)]
 pub struct VerifyError {
     kind: VerifyErrorKind,
@@ -21,55 +21,55 @@ struct Facts {
 }
 
 kinds! {
-    /// The causes of a [`VerifyError`], a closed set of words fit for a metric's label.
+    /// The kind of a [`VerifyError`]. The set is closed, so that a kind can be the label of a metric.
     pub enum VerifyErrorKind: Facts {
-        /// The credentials hold characters no bearer token may hold (RFC 6750 §2.1).
+        /// The credentials contain a character that a bearer token must not contain (RFC 6750 §2.1).
         Malformed {
             name: "malformed", structural: false,
             message: "the credentials are not a bearer token",
             remedy: "the client must send the token exactly as the provider issued it",
         }
-        /// Longer than the size limit.
+        /// The token is longer than the size limit.
         TooLarge {
             name: "too_large", structural: true,
             message: "the token is longer than allowed",
-            remedy: "let the provider put less into the token, or raise the size limit",
+            remedy: "configure the provider to put less into the token, or raise the size limit",
         }
-        /// Not a JWT at all: a reference only its issuer can resolve.
+        /// The token is not a JWT but a reference that only its issuer can resolve.
         Opaque {
             name: "opaque", structural: true,
             message: "the access token is opaque, not a JWT",
-            remedy: "nobody but the provider can read it, so it cannot be verified here and a refresh \
-                brings the same kind again; ask the provider for a JWT: name this API in the token \
-                request (Auth0: set OPENID_AUDIENCE to the API identifier and send it as audience; Entra \
-                ID: ask for a scope api://<application id>/.default; others: send resource)",
+            remedy: "only the provider can read it, so it cannot be verified here, and a refresh brings \
+                the same kind again; ask the provider for a JWT: name this API in the token request \
+                (Auth0: set OPENID_AUDIENCE to the API identifier and send it as audience; Entra ID: ask \
+                for a scope api://<application id>/.default; others: send resource)",
         }
-        /// A JWE: encrypted for somebody who has the key, which is not this service.
+        /// The token is a JWE, encrypted with a key that this service does not have.
         Encrypted {
             name: "encrypted", structural: true,
             message: "the access token is encrypted (a JWE)",
-            remedy: "nobody but the provider can read it, so it cannot be verified here and a refresh \
-                brings the same kind again; ask the provider for a JWT: name this API in the token \
-                request (Auth0: set OPENID_AUDIENCE to the API identifier and send it as audience; Entra \
-                ID: ask for a scope api://<application id>/.default; others: send resource)",
+            remedy: "only the provider can read it, so it cannot be verified here, and a refresh brings \
+                the same kind again; ask the provider for a JWT: name this API in the token request \
+                (Auth0: set OPENID_AUDIENCE to the API identifier and send it as audience; Entra ID: ask \
+                for a scope api://<application id>/.default; others: send resource)",
         }
-        /// Three segments that do not hold what RFC 7515 and RFC 7519 demand.
+        /// The token has three segments, but their content breaks RFC 7515 or RFC 7519.
         NotAJwt {
             name: "not_a_jwt", structural: true,
             message: "the token is not a well-formed JWT",
             remedy: "the client must send the token exactly as the provider issued it",
         }
-        /// A `crit` header: an extension that must be understood, and is not (RFC 7515 §4.1.11).
+        /// The header has `crit`, which demands an extension that is unknown here (RFC 7515 §4.1.11).
         CriticalHeader {
             name: "critical_header", structural: true,
-            message: "the token demands an extension by crit",
+            message: "the token demands an unknown extension in crit",
             remedy: "the client must send the token exactly as the provider issued it",
         }
-        /// The algorithm is not on the allow-list, or is not the key's.
+        /// The algorithm is not on the allow-list, or does not fit the key.
         Algorithm {
             name: "algorithm", structural: true,
             message: "the token's algorithm is not accepted for this issuer and key",
-            remedy: "let the provider sign with an accepted algorithm, or name the provider's in \
+            remedy: "configure the provider to sign with an accepted algorithm, or add its algorithm to \
                 OPENID_ALGORITHMS",
         }
         /// `typ` or `cty` names another kind of token.
@@ -79,40 +79,40 @@ kinds! {
             remedy: "send an access token; typ must be at+jwt, or JWT or absent in the lenient profile \
                 (OPENID_TOKEN_PROFILE)",
         }
-        /// An ID token, logout token, DPoP proof or introspection answer sent as an access token.
+        /// An ID token, logout token, DPoP proof or introspection answer was sent as an access token.
         TokenKind {
             name: "token_kind", structural: true,
             message: "the token is of another kind, such as an ID token",
             remedy: "send the access token of the token response, not the id_token or another JWT",
         }
-        /// A claim that must be there is not.
+        /// A required claim is missing.
         MissingClaim {
             name: "missing_claim", structural: true,
             message: "a required claim is missing",
-            remedy: "let the provider issue the claim, or choose the lenient profile \
-                (OPENID_TOKEN_PROFILE)",
+            remedy: "configure the provider to issue the claim as the standard has it, or choose the \
+                lenient profile (OPENID_TOKEN_PROFILE)",
         }
-        /// A claim has a value of the wrong type, or stands there twice.
+        /// A claim has a value of the wrong type, or occurs twice.
         InvalidClaim {
             name: "invalid_claim", structural: true,
             message: "a claim is malformed",
-            remedy: "let the provider issue the claim, or choose the lenient profile \
-                (OPENID_TOKEN_PROFILE)",
+            remedy: "configure the provider to issue the claim as the standard has it, or choose the \
+                lenient profile (OPENID_TOKEN_PROFILE)",
         }
-        /// The issuer is not one of the configured ones.
+        /// The issuer is not a configured one.
         WrongIssuer {
             name: "wrong_issuer", structural: true,
             message: "the token comes from an issuer that is not configured",
             remedy: "compare the token's iss with the configured issuer (OPENID_ISSUER) character by \
                 character, the final slash included",
         }
-        /// The token is meant for another audience.
+        /// The token is for another audience.
         WrongAudience {
             name: "wrong_audience", structural: true,
-            message: "the token is meant for another audience",
+            message: "the token is for another audience",
             remedy: "the client must ask for a token for this API (Auth0: audience, Entra ID: a scope of \
                 this application, others: resource), or the accepted audience (OPENID_AUDIENCE) must be \
-                corrected to the very text of the aud claim",
+                corrected to the exact text of the aud claim",
         }
         /// The tenant is not on the allow-list.
         WrongTenant {
@@ -140,31 +140,31 @@ kinds! {
             message: "the token was issued too long ago",
             remedy: "the client must fetch a fresh token",
         }
-        /// Bound to a key or certificate (`cnf`) that a bearer layer cannot check.
+        /// The token is bound to a key or certificate (`cnf`), and the binding cannot be checked here.
         SenderConstrained {
             name: "sender_constrained", structural: true,
-            message: "the token is bound to a key this layer cannot check",
-            remedy: "send an unbound token, or allow bound ones to be used as bearer tokens",
+            message: "the token is bound to a key, and the binding cannot be checked here",
+            remedy: "send a token without cnf, or allow bound tokens to be used as bearer tokens",
         }
-        /// An ID token that is not the one asked for: its `nonce`, `azp`, `at_hash`, `acr` or
-        /// `auth_time`.
+        /// The ID token does not answer the request: its `nonce`, `azp`, `at_hash`, `acr` or
+        /// `auth_time` is wrong.
         NotAskedFor {
             name: "not_asked_for", structural: false,
-            message: "the ID token is not the one that was asked for",
-            remedy: "sign in again; if it lasts, the provider does not return what was asked for",
+            message: "the ID token does not answer the request that was made",
+            remedy: "sign in again; if this persists, the provider does not return what it was asked for",
         }
-        /// No published key fits, even after asking again.
+        /// No published key fits the token, even after the key set was fetched again.
         UnknownKey {
             name: "unknown_key", structural: false,
             message: "the provider publishes no key that fits the token",
-            remedy: "the signing key is not in the provider's key set; if this lasts, check that \
+            remedy: "the signing key is not in the provider's key set; if this persists, check that \
                 OPENID_ISSUER and OPENID_JWKS_URL belong to the provider that signed",
         }
-        /// Several different keys claim the same name and algorithm, or too many could fit.
+        /// Several keys have the same `kid` and algorithm, or too many could fit.
         AmbiguousKey {
             name: "ambiguous_key", structural: false,
-            message: "more than one published key fits the token",
-            remedy: "the provider must give each key its own kid, and tokens must carry it",
+            message: "several published keys fit the token",
+            remedy: "the provider must give each key a kid of its own and name it in its tokens",
         }
         /// The signature does not fit the key.
         BadSignature {
@@ -172,18 +172,18 @@ kinds! {
             message: "the signature is wrong",
             remedy: "the client must send the token exactly as the provider issued it",
         }
-        /// The provider's keys cannot be had: the token may be good, nobody can tell.
+        /// The provider's keys are not available, so it is unknown whether the token is good.
         Unavailable {
             name: "unavailable", structural: false,
             message: "the provider's keys are not available",
-            remedy: "check that the provider can be reached from here; it heals without a restart",
+            remedy: "check that this machine can reach the provider; no restart is needed afterwards",
         }
     }
 }
 
 impl VerifyErrorKind {
-    /// Whether a fresh token of the same making would fare no better: the configuration here or
-    /// at the provider must change first. Such a refusal never starts a refresh.
+    /// Whether every token of this kind would be refused until the configuration here or at the provider
+    /// changes. Such a refusal never starts a refresh.
     #[must_use]
     pub fn is_structural(self) -> bool {
         self.facts().structural
@@ -215,25 +215,25 @@ impl VerifyError {
         }
     }
 
-    /// The cause.
+    /// The kind.
     #[must_use]
     pub fn kind(&self) -> VerifyErrorKind {
         self.kind
     }
 
-    /// The claim or header member the refusal is about, where it is about one.
+    /// The claim or header member that caused the refusal, if one did.
     #[must_use]
     pub fn claim_name(&self) -> Option<&'static str> {
         self.claim
     }
 
-    /// What whoever runs the service or its client can do about it.
+    /// What the operator of the service or of its client can do.
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         self.kind.facts().remedy
     }
 
-    /// When it is worth trying again, for [`VerifyErrorKind::Unavailable`].
+    /// How long to wait before trying again. `None` unless the kind is [`VerifyErrorKind::Unavailable`].
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after

@@ -1,4 +1,4 @@
-//! What can be chosen about a provider, with the defaults and their bounds.
+//! The settings of a provider, with their defaults and bounds.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use crate::http_client::{HttpClient, Limits};
 use crate::keys::jwk_set::TENANT_PLACEHOLDER;
 use crate::keys::remote::KeyLifetime;
 use crate::provider::discovery::{Discovery, IssuerRule, Search};
-use crate::provider::{Named, Plan, Provider};
+use crate::provider::{AcceptedIssuer, Provider, ProviderParts};
 use crate::renew::Pace;
 use crate::settings::{
     CALL_TIMEOUT, HTTP_CLIENT, ISSUER, JWKS_URL, KEY_LIFETIME, STALE_LIMIT, TENANTS,
 };
 
-/// Chooses how a [`Provider`] is found and how long what it says is kept.
+/// Builds a [`Provider`]: where its metadata and keys are, and how long they are cached.
 #[must_use]
 #[derive(Debug)]
 pub struct ProviderBuilder {
@@ -40,10 +40,11 @@ const LONGEST_KEY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 const LONGEST_STALE: Duration = Duration::from_secs(24 * 3600);
 const LONGEST_CALL: Duration = Duration::from_secs(60);
 
-/// How long metadata is fresh: it changes seldom, and a failed key fetch asks for it anew.
+/// How long metadata is fresh. It changes seldom, and a failed fetch of the keys or a missing endpoint
+/// causes a new fetch.
 pub(super) const METADATA_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// Under this tenant Entra ID publishes the metadata that holds for all of them.
+/// The tenant under which Entra ID publishes the metadata for all tenants.
 const DISCOVERY_TENANT: &str = "organizations";
 
 const DISCOVERY_SIZE: usize = 256 * 1024;
@@ -66,55 +67,55 @@ impl ProviderBuilder {
         }
     }
 
-    /// Where to look for the metadata. Default: [`Discovery::OpenId`].
+    /// Where the metadata is. Default: [`Discovery::OpenId`].
     pub fn with_discovery(mut self, discovery: Discovery) -> Self {
         self.discovery = discovery;
         self
     }
 
-    /// Takes the keys from this https address, without asking the metadata for it.
+    /// Fetches the keys from this https URL. Default: the `jwks_uri` of the metadata.
     pub fn with_jwks_url(mut self, url: &str) -> Self {
         self.jwks_url = Some(url.to_owned());
         self
     }
 
-    /// Accepts these tenants of a provider whose issuer holds `{tenantid}`, such as
-    /// `https://login.microsoftonline.com/{tenantid}/v2.0`. The issuer of a token is rebuilt from
-    /// its `tid` claim, which must be one of these.
+    /// Accepts these tenants of a provider whose issuer contains `{tenantid}`, such as
+    /// `https://login.microsoftonline.com/{tenantid}/v2.0`. The `tid` claim of a token must be one of
+    /// them, and its `iss` must be the issuer with that tenant.
     ///
-    /// Without the list such an issuer is refused: anybody can have a tenant.
+    /// Without the list such an issuer is refused, because anyone can register a tenant.
     pub fn with_tenants<T: Into<String>>(mut self, tenants: impl IntoIterator<Item = T>) -> Self {
         self.tenants = Some(tenants.into_iter().map(Into::into).collect());
         self
     }
 
-    /// How long keys are fresh where the provider's `Cache-Control` does not say. 10 minutes by
-    /// default; from 1 minute to 24 hours.
+    /// How long keys are fresh if the provider's `Cache-Control` does not say. 10 minutes by default;
+    /// from 1 minute to 24 hours.
     pub fn with_key_lifetime(mut self, lifetime: Duration) -> Self {
         self.key_lifetime = lifetime;
         self
     }
 
-    /// How long keys are used past their lifetime while the provider does not answer. 1 hour by
-    /// default; from nothing to 24 hours.
+    /// How long keys are used after their lifetime while the provider does not answer. 1 hour by default;
+    /// from zero to 24 hours.
     pub fn with_stale_limit(mut self, limit: Duration) -> Self {
         self.stale_limit = limit;
         self
     }
 
-    /// The time limit of one whole call to the provider. 5 seconds by default; up to a minute.
+    /// The time limit of a whole call for metadata or keys. 5 seconds by default; up to 1 minute.
     pub fn with_call_timeout(mut self, timeout: Duration) -> Self {
         self.call_timeout = timeout;
         self
     }
 
-    /// The HTTP client. Default: that of the `reqwest` feature.
+    /// The HTTP client. Default: the one of the `reqwest` feature.
     pub fn with_http_client(mut self, client: HttpClient) -> Self {
         self.client = Some(client);
         self
     }
 
-    /// The clock by which keys grow old and tokens are judged. Default: the system's.
+    /// The clock for the age of keys and the times in tokens. Default: the system's.
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.clock = SharedClock::new(clock);
         self
@@ -131,18 +132,18 @@ impl ProviderBuilder {
         self
     }
 
-    /// Takes the issuer as the place where the provider is, as a dashboard shows it: the provider
-    /// may call itself the same with one final slash, as Auth0 does. Its own word counts from then
-    /// on, and a warning names it. Off by default: issuers are compared exactly.
+    /// Accepts metadata whose issuer has one final slash more than the configured one, as with Auth0,
+    /// whose dashboard shows the domain without it. The issuer of the metadata is the one that counts,
+    /// and a warning names it. Off by default: issuers are compared exactly.
     pub fn allow_final_slash(mut self) -> Self {
         self.rule = IssuerRule::MayEndInSlash;
         self
     }
 
-    /// The provider. Nothing is fetched yet.
+    /// Builds the provider. Makes no network call.
     ///
     /// # Errors
-    /// [`ConfigError`] naming the setting that cannot be used.
+    /// [`ConfigError`] with the setting that cannot be used.
     pub fn build(self) -> Result<Provider, ConfigError> {
         let issuer = Issuer::parse(&self.issuer, self.transport)?;
         let lifetime = KeyLifetime {
@@ -162,7 +163,7 @@ impl ProviderBuilder {
             Duration::from_millis(1),
             LONGEST_CALL,
         )?;
-        let names = self.names(&issuer)?;
+        let accepted_issuers = self.accepted_issuers(&issuer)?;
         let search = self.search(&issuer)?;
         let jwks_url = self
             .jwks_url
@@ -180,9 +181,9 @@ impl ProviderBuilder {
             first_back_off: Duration::from_secs(1),
             longest_back_off: Duration::from_secs(60),
         };
-        Ok(Provider::from_plan(Plan {
+        Ok(Provider::from_parts(ProviderParts {
             issuer,
-            names,
+            accepted_issuers,
             rule: self.rule,
             search,
             jwks_url,
@@ -201,18 +202,18 @@ impl ProviderBuilder {
         }))
     }
 
-    /// Every text that may stand in a token's `iss`.
-    fn names(&self, issuer: &Issuer) -> Result<Vec<Named>, ConfigError> {
+    /// Every accepted value of `iss`.
+    fn accepted_issuers(&self, issuer: &Issuer) -> Result<Vec<AcceptedIssuer>, ConfigError> {
         let has_placeholder = issuer.as_str().contains(TENANT_PLACEHOLDER);
         match &self.tenants {
             None if has_placeholder => Err(ConfigError::missing(
                 TENANTS,
-                "the issuer serves every tenant there is; list those allowed to sign in",
+                "the issuer serves every tenant there is; list the tenants whose tokens are accepted",
             )),
             Some(_) if !has_placeholder => Err(ConfigError::Contradiction {
                 setting: TENANTS.into(),
                 other: ISSUER.into(),
-                remedy: format!("an issuer for many tenants holds {TENANT_PLACEHOLDER}").into(),
+                remedy: format!("an issuer for many tenants contains {TENANT_PLACEHOLDER}").into(),
             }),
             Some(tenants) if tenants.is_empty() => {
                 Err(ConfigError::missing(TENANTS, "name at least one tenant"))
@@ -222,22 +223,22 @@ impl ProviderBuilder {
                 .map(|tenant| self.tenant(issuer, tenant))
                 .collect(),
             None => {
-                let mut names = vec![Named {
+                let mut accepted = vec![AcceptedIssuer {
                     issuer: issuer.clone(),
                     tenant: None,
                 }];
                 if self.rule == IssuerRule::MayEndInSlash && !issuer.as_str().ends_with('/') {
-                    names.push(Named {
+                    accepted.push(AcceptedIssuer {
                         issuer: Issuer::parse(&format!("{issuer}/"), self.transport)?,
                         tenant: None,
                     });
                 }
-                Ok(names)
+                Ok(accepted)
             }
         }
     }
 
-    fn tenant(&self, issuer: &Issuer, tenant: &str) -> Result<Named, ConfigError> {
+    fn tenant(&self, issuer: &Issuer, tenant: &str) -> Result<AcceptedIssuer, ConfigError> {
         let is_name = !tenant.is_empty()
             && tenant
                 .bytes()
@@ -246,12 +247,12 @@ impl ProviderBuilder {
             return Err(ConfigError::invalid(
                 TENANTS,
                 tenant,
-                "a tenant is named by its id",
-                "write the id as the tid claim has it, such as 8eaef023-2b34-4da1-9baa-8bc8c9d6a490",
+                "it is not the id of a tenant",
+                "write the id as in the tid claim, such as 8eaef023-2b34-4da1-9baa-8bc8c9d6a490",
             ));
         }
         let text = issuer.as_str().replace(TENANT_PLACEHOLDER, tenant);
-        Ok(Named {
+        Ok(AcceptedIssuer {
             issuer: Issuer::parse(&text, self.transport)?,
             tenant: Some(tenant.into()),
         })
@@ -299,7 +300,7 @@ fn default_client() -> Result<HttpClient, ConfigError> {
             HTTP_CLIENT,
             "reqwest",
             crate::error::Chain(&error).to_string(),
-            "check the proxy variables and the platform's certificates, or hand in a client",
+            "check the proxy variables and the certificates of the platform, or pass a client",
         )
     })
 }
@@ -308,6 +309,6 @@ fn default_client() -> Result<HttpClient, ConfigError> {
 fn default_client() -> Result<HttpClient, ConfigError> {
     Err(ConfigError::missing(
         HTTP_CLIENT,
-        "hand one in by with_http_client, or enable the feature reqwest",
+        "pass one to with_http_client, or enable the feature reqwest",
     ))
 }

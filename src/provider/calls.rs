@@ -1,4 +1,4 @@
-//! The calls around a grant: pushed authorization, UserInfo, revocation.
+//! The calls beside the token endpoint: pushed authorization, UserInfo, revocation.
 
 use std::time::Duration;
 
@@ -22,10 +22,10 @@ const LIMITS: Limits = Limits {
 };
 
 impl Provider {
-    /// Where to send a browser with these parameters
-    /// ([RFC 6749 §4.1.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.1)): in the URL, or
-    /// pushed ahead where the provider demands it
-    /// ([RFC 9126 §4](https://www.rfc-editor.org/rfc/rfc9126#section-4)).
+    /// The URL that a browser is sent to with these parameters ([RFC 6749
+    /// §4.1.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.1)). The parameters are in the URL,
+    /// or pushed if the provider demands it ([RFC 9126
+    /// §4](https://www.rfc-editor.org/rfc/rfc9126#section-4)).
     pub(crate) async fn authorization_url(
         &self,
         client: &Client,
@@ -72,12 +72,14 @@ impl Provider {
         }
     }
 
-    /// The claims of UserInfo, unverified but for having come from there
+    /// The claims of UserInfo. Nothing is checked but that they came from the endpoint
     /// ([OpenID Connect Core §5.3](https://openid.net/specs/openid-connect-core-1_0.html#UserInfo)).
     pub(crate) async fn userinfo(&self, access_token: &Secret) -> Result<Value, ProviderError> {
         let metadata = self.metadata().await.map_err(|refusal| refusal.error)?;
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", access_token.expose()))
-            .map_err(|_| invalid("the access token cannot be sent in a header"))?;
+            .map_err(|_| {
+                invalid("the access token contains characters that a header cannot contain")
+            })?;
         authorization.set_sensitive(true);
         let call = |_: &Metadata| {
             Ok(Call {
@@ -100,9 +102,9 @@ impl Provider {
             .ok_or_else(|| invalid("the userinfo endpoint did not answer with a JSON object"))
     }
 
-    /// Revokes a refresh token, and with it whatever was granted along
-    /// ([RFC 7009 §2](https://www.rfc-editor.org/rfc/rfc7009#section-2)). `Ok` also where the
-    /// provider offers no revocation; else the error, and the pause the provider asks for.
+    /// Revokes a refresh token and all tokens of its grant ([RFC 7009
+    /// §2](https://www.rfc-editor.org/rfc/rfc7009#section-2)). `Ok` also if the provider offers no
+    /// revocation. An error comes with the pause that the provider asks for.
     pub(crate) async fn revoke(
         &self,
         client: &Client,

@@ -1,4 +1,4 @@
-//! Who we are at the provider, and how we prove it.
+//! The client that this service is at the provider, and how it authenticates.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,9 +21,9 @@ use crate::provider::endpoints::Endpoints;
 use crate::secret::{Secret, random_text};
 use crate::settings::{CLIENT_ID, CLIENT_PRIVATE_KEY, CLIENT_SECRET};
 
-/// A client registered with the provider: its identifier, and how it authenticates.
+/// A client that is registered with the provider: its identifier and its authentication.
 ///
-/// `Debug` shows the identifier and the way, never a secret.
+/// `Debug` shows the identifier and the method, never a secret.
 #[derive(Clone)]
 pub struct Client {
     id: Box<str>,
@@ -37,8 +37,8 @@ enum Authentication {
     PrivateKey(Arc<AssertionKey>),
 }
 
-/// How a client sends its secret
-/// ([OpenID Connect Core §9](https://openid.net/specs/openid-connect-core-1_0.html#ClientAuthentication)).
+/// How a client sends its secret ([OpenID Connect Core
+/// §9](https://openid.net/specs/openid-connect-core-1_0.html#ClientAuthentication)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SecretMethod {
@@ -54,24 +54,24 @@ struct AssertionKey {
     kid: Option<Box<str>>,
 }
 
-/// How long an assertion lives.
+/// How long an assertion is valid.
 const ASSERTION_LIFETIME: Duration = Duration::from_secs(60);
 
 impl Client {
-    /// A client without a secret, such as a single-page application is registered as; PKCE alone
-    /// protects its codes.
+    /// A public client, without a secret. Only PKCE protects its codes.
     ///
     /// # Errors
-    /// [`ConfigError`] if the identifier is empty or not visible ASCII.
+    /// [`ConfigError`] if the identifier is empty or is not visible ASCII.
     pub fn public(id: &str) -> Result<Self, ConfigError> {
         Self::new(id, Authentication::None)
     }
 
-    /// A client with a secret. It is sent in the `Authorization` field, unless the provider lists
-    /// only `client_secret_post` or [`with_secret_method`](Self::with_secret_method) chooses.
+    /// A client with a secret. The secret is sent in the `Authorization` header, or in the form if the
+    /// metadata lists `client_secret_post` but not `client_secret_basic`;
+    /// [`with_secret_method`](Self::with_secret_method) overrides this.
     ///
     /// # Errors
-    /// [`ConfigError`] if identifier or secret are empty, or the identifier is not visible ASCII.
+    /// [`ConfigError`] if the identifier or the secret is empty, or the identifier is not visible ASCII.
     pub fn with_secret(id: &str, secret: &str) -> Result<Self, ConfigError> {
         if secret.is_empty() {
             return Err(ConfigError::missing(
@@ -82,8 +82,8 @@ impl Client {
         Self::new(id, Authentication::Secret(Secret::new(secret), None))
     }
 
-    /// A client that signs an assertion with a private key of its own (`private_key_jwt`,
-    /// [RFC 7523 §3](https://www.rfc-editor.org/rfc/rfc7523#section-3)), given in PEM, PKCS #8.
+    /// A client that signs an assertion with its private key (`private_key_jwt`,
+    /// [RFC 7523 §3](https://www.rfc-editor.org/rfc/rfc7523#section-3)). The key is PKCS #8 in PEM.
     ///
     /// # Errors
     /// [`ConfigError`] if the key does not fit the algorithm, or the identifier is empty or not
@@ -98,8 +98,8 @@ impl Client {
             ConfigError::invalid(
                 CLIENT_PRIVATE_KEY,
                 "(redacted)",
-                format!("it is no PEM private key for {}", algorithm.name()),
-                "hand in an unencrypted PKCS #8 key of the algorithm's kind",
+                format!("it is not a PEM private key for {}", algorithm.name()),
+                "pass an unencrypted PKCS #8 key that fits the algorithm",
             )
         };
         let key = match algorithm {
@@ -113,7 +113,7 @@ impl Client {
             algorithm,
             kid: kid.map(Into::into),
         };
-        // Whatever cannot sign is an error now, not when the first browser comes.
+        // A key that cannot sign is an error now, not at the first sign-in.
         key.sign("probe").map_err(refuse)?;
         Self::new(id, Authentication::PrivateKey(Arc::new(key)))
     }
@@ -126,7 +126,7 @@ impl Client {
             return Err(ConfigError::invalid(
                 CLIENT_ID,
                 id,
-                "it holds blanks around it, or characters that are not visible ASCII",
+                "it has blanks around it, or characters that are not visible ASCII",
                 "copy it from the provider as it is",
             ));
         }
@@ -136,8 +136,8 @@ impl Client {
         })
     }
 
-    /// Sends the secret in this way, whatever the provider lists. No effect on a client without
-    /// one.
+    /// Sends the secret by this method, whatever the metadata lists. No effect on a client without a
+    /// secret.
     #[must_use]
     pub fn with_secret_method(mut self, method: SecretMethod) -> Self {
         if let Authentication::Secret(_, chosen) = &mut self.authentication {
@@ -152,13 +152,13 @@ impl Client {
         &self.id
     }
 
-    /// Whether it has nothing to prove itself by.
+    /// Whether the client has neither secret nor key.
     #[cfg(all(feature = "reqwest", feature = "outbound"))]
     pub(crate) fn is_public(&self) -> bool {
         matches!(self.authentication, Authentication::None)
     }
 
-    /// What may be shown of the secret.
+    /// The secret as the effective settings show it.
     #[cfg(feature = "reqwest")]
     pub(crate) fn secret_for_people(&self) -> &'static str {
         match self.authentication {
@@ -167,8 +167,8 @@ impl Client {
         }
     }
 
-    /// A form of these parameters, sent as this client. Secrets travel in the body or the
-    /// `Authorization` field, never in a URL (RFC 6749 §2.3.1).
+    /// A POST of these parameters with this client's authentication. Secrets go into the body or the
+    /// `Authorization` header, never into a URL (RFC 6749 §2.3.1).
     pub(crate) fn call(
         &self,
         endpoints: &Endpoints,
@@ -205,7 +205,7 @@ impl Client {
         })
     }
 
-    /// `aud` is the issuer alone, so that an assertion for one provider is worth nothing at another.
+    /// `aud` is only the issuer, so that no other provider accepts the assertion.
     fn assertion(
         &self,
         key: &AssertionKey,
@@ -251,8 +251,8 @@ impl AssertionKey {
 
 fn secret_method(chosen: Option<SecretMethod>, endpoints: &Endpoints) -> SecretMethod {
     chosen.unwrap_or_else(|| {
-        let lists = |method| endpoints.lists_client_authentication(method);
-        if !lists("client_secret_basic") && lists("client_secret_post") {
+        let supports = |method| endpoints.supports_client_authentication(method);
+        if !supports("client_secret_basic") && supports("client_secret_post") {
             SecretMethod::Post
         } else {
             SecretMethod::Basic
@@ -268,7 +268,7 @@ fn cannot_authenticate(error: Box<dyn std::error::Error + Send + Sync>) -> Provi
     )
 }
 
-/// What stays as it is in Basic credentials: some providers do not decode them.
+/// Characters that are not encoded in Basic credentials, because some providers do not decode them.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -286,12 +286,12 @@ fn basic(id: &str, secret: &Secret) -> Result<HeaderValue, ProviderError> {
 
 impl fmt::Debug for Client {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let way = match &self.authentication {
+        let method = match &self.authentication {
             Authentication::None => "public",
             Authentication::Secret(..) => CLIENT_SECRET,
             Authentication::PrivateKey(_) => "private_key_jwt",
         };
-        write!(formatter, "Client({:?}, {way})", self.id)
+        write!(formatter, "Client({:?}, {method})", self.id)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where a provider's metadata lies, and what of it is believed.
+//! Finds, fetches and checks a provider's metadata.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -13,20 +13,20 @@ use crate::keys::jwk_set::TENANT_PLACEHOLDER;
 #[cfg(feature = "_client")]
 use crate::provider::endpoints::Endpoints;
 
-/// Where to look for the metadata document.
+/// Where the metadata document is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Discovery {
-    /// `/.well-known/openid-configuration` behind the issuer
+    /// `/.well-known/openid-configuration` appended to the issuer
     /// ([OpenID Connect Discovery §4.1](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfigurationRequest)).
     /// The default.
     #[default]
     OpenId,
-    /// `/.well-known/oauth-authorization-server` between host and path
+    /// `/.well-known/oauth-authorization-server` between host and path of the issuer
     /// ([RFC 8414 §3.1](https://www.rfc-editor.org/rfc/rfc8414#section-3.1)).
     OAuth,
-    /// The path of RFC 8414, then OpenID's inserted likewise, then OpenID's own: the order MCP
-    /// asks of clients (RFC 8414 §5).
+    /// The path of RFC 8414, then the name of OpenID inserted in the same way, then the path of
+    /// OpenID. MCP demands this order of clients (RFC 8414 §5).
     Either,
 }
 
@@ -60,17 +60,17 @@ impl Discovery {
 const OAUTH: &str = "oauth-authorization-server";
 const OPENID: &str = "openid-configuration";
 
-/// What is done with the issuer that the document names.
+/// How the issuer of the document is compared with the configured one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IssuerRule {
-    /// It must be the configured one, exactly (OpenID Connect Discovery §4.3).
+    /// They must be equal (OpenID Connect Discovery §4.3).
     Exact,
-    /// It may have one final slash more: the configured text says where the provider is, as an
-    /// operator copies it from a dashboard, and the provider says how it is called.
+    /// The document's may have one final slash more, because operators copy the configured one from a
+    /// dashboard that shows it without.
     MayEndInSlash,
 }
 
-/// The metadata this crate uses.
+/// The part of the metadata that this crate uses.
 #[derive(Debug, Clone)]
 pub(crate) struct Metadata {
     pub(crate) issuer: Issuer,
@@ -91,7 +91,7 @@ struct MetadataDocument {
     endpoints: super::endpoints::Document,
 }
 
-/// Where to look and what to expect.
+/// Where to look for the document, and which issuer to expect in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Search {
     pub(crate) issuer: Issuer,
@@ -101,8 +101,8 @@ pub(crate) struct Search {
 }
 
 impl Search {
-    /// Fetches and checks the document. A document that is not there, or is none, leads to the
-    /// next address; one that speaks for another issuer ends the search.
+    /// Fetches and checks the document. A missing or unreadable document leads to the next URL; a
+    /// document of another issuer ends the search.
     pub(crate) async fn run(
         &self,
         client: &HttpClient,
@@ -118,17 +118,20 @@ impl Search {
                 },
                 Err(error) => error,
             };
-            let is_elsewhere = matches!(
+            let may_be_elsewhere = matches!(
                 error.kind(),
                 ProviderErrorKind::Status | ProviderErrorKind::InvalidAnswer
             );
-            if !is_elsewhere {
+            if !may_be_elsewhere {
                 return Err(error);
             }
             last = Some(error);
         }
         Err(last.unwrap_or_else(|| {
-            ProviderError::new(ProviderErrorKind::InvalidAnswer, "there is nowhere to look")
+            ProviderError::new(
+                ProviderErrorKind::InvalidAnswer,
+                "there is no URL to fetch the metadata from",
+            )
         }))
     }
 
@@ -145,7 +148,7 @@ impl Search {
             parse_url("jwks_uri", &document.jwks_uri, self.transport).map_err(|error| {
                 ProviderError::caused(
                     ProviderErrorKind::InsecureEndpoint,
-                    format!("{url} names a jwks_uri that is not safe to use"),
+                    format!("{url} names an unsafe jwks_uri"),
                     error.into(),
                 )
             })?;
@@ -168,34 +171,34 @@ impl Search {
             tracing::warn!(
                 configured,
                 issuer = found,
-                "the provider's issuer ends in a slash; configure it exactly to silence this"
+                "the provider's issuer ends in a slash that the configured one lacks; add it to stop this warning"
             );
             return Issuer::parse(found, self.transport).map_err(|error| {
                 ProviderError::caused(
                     ProviderErrorKind::IssuerMismatch,
-                    format!("{url} names an issuer that is not usable"),
+                    format!("{url} names an unusable issuer"),
                     error.into(),
                 )
             });
         }
         let hint = if only_slash {
-            "; they differ in the final slash only, and issuers are compared exactly"
+            "; they differ only in the final slash, and issuers are compared exactly"
         } else if found.contains(TENANT_PLACEHOLDER) {
-            "; it serves many tenants: configure that text as issuer and list the allowed tenants"
+            "; it serves many tenants: configure it as it stands and list the allowed tenants"
         } else {
             ""
         };
         Err(ProviderError::new(
             ProviderErrorKind::IssuerMismatch,
             format!(
-                "{url} speaks for issuer {found:?}, but {configured:?} is configured{hint}; \
-                 set the issuer (OPENID_ISSUER) to the provider's own text"
+                "{url} names the issuer {found:?}, but {configured:?} is configured{hint}; \
+                 set the issuer (OPENID_ISSUER) exactly as the provider names it"
             ),
         ))
     }
 }
 
-/// The algorithms of the list that this crate knows; `None` where there is no list at all.
+/// The known algorithms of a list; `None` if the metadata has no list.
 fn listed(value: &Value) -> Option<AlgorithmSet> {
     Some(
         value

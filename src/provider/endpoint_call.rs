@@ -1,4 +1,4 @@
-//! One call to one of the provider's endpoints, and what follows where the endpoint has moved.
+//! Calls to the provider's endpoints, which may have moved since the metadata was fetched.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,14 +33,14 @@ impl From<Unanswered> for ProviderError {
     }
 }
 
-/// With less time than this left, a call is not sent again: it could hardly be answered.
+/// With less time left, a call is not sent again, because an answer is unlikely to come in time.
 const SHORTEST_CALL: Duration = Duration::from_secs(1);
 
 impl Provider {
     /// Sends a call to the endpoint that the metadata names, within `limits`.
     ///
-    /// An answer that says that nothing is there causes one fetch of the metadata. If they name another
-    /// address by now, the call is made for that one and sent once more, in the time that is left.
+    /// If the answer says that the endpoint is gone, the metadata is fetched once. If it names another
+    /// address, the call is made for that one and sent once more, in the time that is left.
     pub(super) async fn call_endpoint(
         &self,
         metadata: &Metadata,
@@ -100,8 +100,8 @@ impl Provider {
         client.call(&metadata.endpoints, issuer, self.clock().now(), parameters)
     }
 
-    /// The metadata, fetched again even though they are fresh. How often is bounded; beyond the bound
-    /// they are those at hand, which another call may have fetched a moment ago.
+    /// The metadata, fetched although the present one is fresh. The number of such fetches is bounded;
+    /// beyond the bound it is the present one, which another call may have fetched a moment ago.
     async fn newer_metadata(&self) -> Option<Arc<Snapshot<Metadata>>> {
         let now = self.clock().monotonic();
         match self.0.metadata.force(|| self.0.moved_endpoints.take(now)) {
@@ -111,8 +111,8 @@ impl Provider {
     }
 }
 
-/// Whether the answer says that the endpoint is not, or no longer, at this address. An error of OAuth is
-/// an endpoint's own answer, whatever its status.
+/// Whether the answer says that no endpoint is at this address. An OAuth error is an endpoint's own
+/// answer, whatever its status.
 fn is_gone(answer: &Response<Bytes>) -> bool {
     let says_so = matches!(
         answer.status(),

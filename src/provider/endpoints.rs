@@ -1,10 +1,10 @@
-//! What a relying party reads in the metadata: endpoints, and what they offer
+//! The endpoints in the metadata, and what they support
 //! ([OpenID Connect Discovery §3](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata),
 //! RFC 8414 §2).
 
 #![cfg_attr(
     not(feature = "login"),
-    allow(dead_code, reason = "a sign-in needs more of them than a service does")
+    allow(dead_code, reason = "a service needs fewer endpoints than a sign-in")
 )]
 
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use url::Url;
 use crate::claims::{Transport, parse_url};
 use crate::error::{Chain, ProviderError, ProviderErrorKind};
 
-/// The endpoints, as far as the provider names them and they are safe to call.
+/// The endpoints that the metadata names and that are safe to call.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Endpoints {
     authorization: Option<Url>,
@@ -24,15 +24,15 @@ pub(crate) struct Endpoints {
     pub(crate) end_session: Option<Url>,
     pushed_authorization: Option<Url>,
     requires_pushed_authorization: bool,
-    /// Whether answers name their issuer
+    /// Whether callbacks have `iss`
     /// ([RFC 9207 §3](https://www.rfc-editor.org/rfc/rfc9207#section-3)).
     pub(crate) names_issuer: bool,
     challenge_methods: Option<Vec<String>>,
     client_authentication: Option<Vec<String>>,
 }
 
-/// The members as they came. What has the wrong type counts as absent, so that it spoils nothing
-/// that does not need it.
+/// The members of the document. A member of the wrong type counts as absent, because the rest may be all
+/// that is needed.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(super) struct Document {
@@ -53,7 +53,7 @@ impl Document {
         let url = |name: &'static str, value: &Value| {
             parse_url(name, value.as_str()?, transport)
                 .inspect_err(|error| {
-                    tracing::warn!(error = %Chain(error), "an endpoint of the provider is not used");
+                    tracing::warn!(error = %Chain(error), "an unsafe endpoint in the metadata is not used");
                 })
                 .ok()
         };
@@ -109,30 +109,30 @@ impl Endpoints {
         )
     }
 
-    /// Whether the parameters of a sign-in must be pushed ahead. They go into the URL wherever they may.
+    /// Whether the parameters of a sign-in must be pushed. If not, they go into the URL.
     pub(crate) fn must_push_authorization(&self) -> bool {
         self.requires_pushed_authorization && self.pushed_authorization.is_some()
     }
 
-    /// Refuses a provider that lists the ways of PKCE and `S256` not among them
-    /// ([RFC 9700 §2.1.1](https://www.rfc-editor.org/rfc/rfc9700#section-2.1.1)). One that lists
-    /// none may know it all the same.
+    /// Refuses a provider whose list of PKCE methods lacks `S256` ([RFC 9700
+    /// §2.1.1](https://www.rfc-editor.org/rfc/rfc9700#section-2.1.1)). A provider without a list may
+    /// support it.
     pub(crate) fn check_challenge_methods(&self) -> Result<(), ProviderError> {
         match &self.challenge_methods {
             Some(methods) if !methods.iter().any(|method| method == "S256") => {
                 Err(ProviderError::new(
                     ProviderErrorKind::NotOffered,
-                    "the provider lists code_challenge_methods_supported without S256, and sign-in \
-                     without it is not safe; let the provider allow PKCE with S256",
+                    "the provider's code_challenge_methods_supported lacks S256, and sign-in is unsafe \
+                     without it; enable PKCE with S256 at the provider",
                 ))
             }
             _ => Ok(()),
         }
     }
 
-    /// Whether the provider lists this way for a client to authenticate. One that lists none takes
+    /// Whether the provider supports this method of client authentication. Without a list it supports
     /// `client_secret_basic` (RFC 8414 §2).
-    pub(crate) fn lists_client_authentication(&self, method: &str) -> bool {
+    pub(crate) fn supports_client_authentication(&self, method: &str) -> bool {
         match &self.client_authentication {
             Some(methods) => methods.iter().any(|listed| listed == method),
             None => method == "client_secret_basic",
@@ -144,7 +144,7 @@ fn named<'a>(name: &str, endpoint: Option<&'a Url>) -> Result<&'a Url, ProviderE
     endpoint.ok_or_else(|| {
         ProviderError::new(
             ProviderErrorKind::NotOffered,
-            format!("the provider's metadata names no {name} that is safe to use"),
+            format!("the provider's metadata names no safe {name}"),
         )
     })
 }

@@ -1,4 +1,4 @@
-//! The OpenID provider: where it is, what it says of itself, and its keys.
+//! The OpenID provider: its metadata, its keys and its endpoints.
 
 mod builder;
 #[cfg(feature = "login")]
@@ -46,9 +46,9 @@ use crate::renew::{Refusal, Snapshot};
 
 /// An OpenID provider whose tokens are reused.
 ///
-/// Building one touches no network: the metadata and the keys are fetched when the first token
-/// comes (or by [`ready`](Self::ready)), kept, and renewed in the background. Cloning is cheap and
-/// clones share everything, so one provider serves any number of verifiers.
+/// Building one makes no network call: the metadata and the keys are fetched for the first token, or by
+/// [`ready`](Self::ready). They are cached and renewed in the background. Clones are cheap and share
+/// everything, so that one provider serves any number of verifiers.
 ///
 /// ```
 /// use tower_oidc::Provider;
@@ -64,33 +64,33 @@ pub struct Provider(Arc<Inner>);
 
 struct Inner {
     issuer: Issuer,
-    names: Vec<Named>,
+    accepted_issuers: Vec<AcceptedIssuer>,
     rule: IssuerRule,
     keys: RemoteKeys,
     clock: SharedClock,
     #[cfg_attr(
         not(feature = "_client"),
-        expect(dead_code, reason = "keys have their own")
+        expect(dead_code, reason = "the keys hold the metadata they need")
     )]
     metadata: Renew<Metadata>,
     #[cfg(feature = "_client")]
     client: HttpClient,
-    /// Bounds how often an endpoint that is gone causes a fetch of the metadata.
+    /// Bounds the fetches of the metadata that missing endpoints cause.
     #[cfg(feature = "_client")]
     moved_endpoints: Allowance,
 }
 
-/// A text that may stand in `iss`, and the tenant it stands for.
+/// An accepted value of `iss`, and the tenant that it belongs to.
 #[derive(Debug, Clone)]
-pub(crate) struct Named {
+pub(crate) struct AcceptedIssuer {
     pub(crate) issuer: Issuer,
     pub(crate) tenant: Option<Box<str>>,
 }
 
-/// A provider as the builder decided it.
-pub(crate) struct Plan {
+/// What the builder makes a provider of.
+pub(crate) struct ProviderParts {
     issuer: Issuer,
-    names: Vec<Named>,
+    accepted_issuers: Vec<AcceptedIssuer>,
     rule: IssuerRule,
     search: Search,
     jwks_url: Option<Url>,
@@ -102,20 +102,20 @@ pub(crate) struct Plan {
     jwks_limits: Limits,
 }
 
-/// How a provider's keys stand, for a readiness probe.
+/// The state of a provider's keys, for a readiness probe.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Readiness {
     /// The state of the keys.
     pub keys: Phase,
-    /// How long ago they were fetched.
+    /// The time since they were fetched.
     pub age: Option<Duration>,
-    /// Why the last attempt failed, if it did.
+    /// The error of the last attempt to fetch them, if it failed.
     pub last_error: Option<ProviderError>,
 }
 
 impl Readiness {
-    /// Whether tokens can be verified now.
+    /// Whether tokens can be verified at present.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         matches!(self.keys, Phase::Fresh | Phase::Refreshing | Phase::Stale)
@@ -123,8 +123,7 @@ impl Readiness {
 }
 
 impl Provider {
-    /// The provider with this issuer, found by OpenID Connect Discovery, with the default of
-    /// everything.
+    /// The provider with this issuer, by OpenID Connect Discovery and with all defaults.
     ///
     /// # Errors
     /// [`ConfigError`] if the issuer is not an https URL without query and fragment.
@@ -132,7 +131,7 @@ impl Provider {
         Self::builder(issuer).build()
     }
 
-    /// The provider with this issuer, with choices.
+    /// A builder of the provider with this issuer.
     pub fn builder(issuer: &str) -> ProviderBuilder {
         ProviderBuilder::new(issuer)
     }
@@ -143,17 +142,17 @@ impl Provider {
         &self.0.issuer
     }
 
-    /// Fetches metadata and keys now, for services that would rather not start without them.
+    /// Fetches the metadata and the keys now, for services that should not start without them.
     ///
     /// # Errors
-    /// [`ProviderError`] saying what failed.
-    /// [`is_configuration`](crate::error::ProviderErrorKind::is_configuration) tells whether waiting
-    /// can mend it.
+    /// [`ProviderError`] with what failed. If its kind
+    /// [`is_configuration`](crate::error::ProviderErrorKind::is_configuration), trying again does not
+    /// help.
     pub async fn ready(&self) -> Result<(), ProviderError> {
         self.0.keys.ready().await
     }
 
-    /// How the keys stand. Asks nobody.
+    /// The state of the keys. Makes no network call.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         let state = self.0.keys.state();
@@ -182,11 +181,11 @@ impl Provider {
         &self.0.clock
     }
 
-    pub(crate) fn names(&self) -> &[Named] {
-        &self.0.names
+    pub(crate) fn accepted_issuers(&self) -> &[AcceptedIssuer] {
+        &self.0.accepted_issuers
     }
 
-    /// The issuer of a tenant, allowed or not, at a provider that serves many.
+    /// The issuer of a tenant, allowed or not, at a provider with many tenants.
     pub(crate) fn issuer_of_tenant(&self, tenant: &str) -> Option<String> {
         let template = self.0.issuer.as_str();
         template
@@ -194,7 +193,8 @@ impl Provider {
             .then(|| template.replace(TENANT_PLACEHOLDER, tenant))
     }
 
-    /// The issuers in the provider's own words, as far as they are known.
+    /// The issuers that the provider uses, as far as they are known: the metadata's may have a final
+    /// slash that the configured one lacks.
     pub(crate) fn issuer_names(&self) -> Vec<String> {
         if self.0.rule == IssuerRule::MayEndInSlash
             && let Some(issuer) = self.0.keys.issuer()
@@ -202,79 +202,79 @@ impl Provider {
             return vec![issuer.as_str().to_owned()];
         }
         let last = match self.0.rule {
-            IssuerRule::Exact => self.0.names.len(),
+            IssuerRule::Exact => self.0.accepted_issuers.len(),
             IssuerRule::MayEndInSlash => 1,
         };
-        self.0.names[..last]
+        self.0.accepted_issuers[..last]
             .iter()
-            .map(|named| named.issuer.as_str().to_owned())
+            .map(|accepted| accepted.issuer.as_str().to_owned())
             .collect()
     }
 
-    /// Whether `iss` is how the provider calls itself. Only a provider that was configured by its
-    /// place can turn out to have another name.
+    /// Whether `iss` is the issuer that the metadata names. It can only differ from the configured one
+    /// in a final slash.
     pub(crate) fn is_called(&self, iss: &str, keys: &KeySet) -> bool {
         self.0.rule == IssuerRule::Exact || keys.issuer.as_str() == iss
     }
 
-    fn from_plan(plan: Plan) -> Self {
-        let metadata = kept_metadata(&plan);
-        let whereabouts = match &plan.jwks_url {
-            Some(jwks_uri) => Whereabouts::Known {
-                issuer: plan.issuer.clone(),
+    fn from_parts(parts: ProviderParts) -> Self {
+        let metadata = renewed_metadata(&parts);
+        let location = match &parts.jwks_url {
+            Some(jwks_uri) => KeyLocation::Configured {
+                issuer: parts.issuer.clone(),
                 jwks_uri: jwks_uri.clone(),
             },
-            None => Whereabouts::Discovered(metadata.clone()),
+            None => KeyLocation::Discovered(metadata.clone()),
         };
-        let client = plan.client.clone();
-        let (limits, lifetime) = (plan.jwks_limits, plan.lifetime);
-        let issuer = plan.issuer.clone();
-        let clock = plan.clock.clone();
-        let keys = RemoteKeys::new(plan.clock.clone(), plan.pace, move || {
-            let (client, whereabouts, clock) = (client.clone(), whereabouts.clone(), clock.clone());
+        let client = parts.client.clone();
+        let (limits, lifetime) = (parts.jwks_limits, parts.lifetime);
+        let issuer = parts.issuer.clone();
+        let clock = parts.clock.clone();
+        let keys = RemoteKeys::new(parts.clock.clone(), parts.pace, move || {
+            let (client, location, clock) = (client.clone(), location.clone(), clock.clone());
             let span = tracing::info_span!("fetch_keys", %issuer);
             let fetching = async move {
-                let fetched = fetch_keys(&client, &whereabouts, limits, lifetime, &clock).await;
-                tell(&fetched);
+                let fetched = fetch_keys(&client, &location, limits, lifetime, &clock).await;
+                log_fetch(&fetched);
                 fetched
             };
             Box::pin(fetching.instrument(span))
         });
         Self(Arc::new(Inner {
-            issuer: plan.issuer,
-            names: plan.names,
-            rule: plan.rule,
+            issuer: parts.issuer,
+            accepted_issuers: parts.accepted_issuers,
+            rule: parts.rule,
             keys,
             #[cfg(feature = "_client")]
-            moved_endpoints: Allowance::full(plan.clock.monotonic()),
-            clock: plan.clock,
+            moved_endpoints: Allowance::full(parts.clock.monotonic()),
+            clock: parts.clock,
             metadata,
             #[cfg(feature = "_client")]
-            client: plan.client,
+            client: parts.client,
         }))
     }
 }
 
-/// Where the keys lie, found anew where that is discovered.
+/// Where the key set is.
 #[derive(Clone)]
-enum Whereabouts {
-    Known { issuer: Issuer, jwks_uri: Url },
+enum KeyLocation {
+    Configured { issuer: Issuer, jwks_uri: Url },
     Discovered(Renew<Metadata>),
 }
 
-/// The metadata, fetched when it is first needed and kept fresh from then on.
-fn kept_metadata(plan: &Plan) -> Renew<Metadata> {
+/// The metadata, fetched when it is first needed and renewed from then on.
+fn renewed_metadata(parts: &ProviderParts) -> Renew<Metadata> {
     let (client, limits, search) = (
-        plan.client.clone(),
-        plan.discovery_limits,
-        plan.search.clone(),
+        parts.client.clone(),
+        parts.discovery_limits,
+        parts.search.clone(),
     );
     let pace = Pace {
         what: "metadata",
-        ..plan.pace
+        ..parts.pace
     };
-    let clock = plan.clock.clone();
-    Renew::new(plan.clock.clone(), pace, move || {
+    let clock = parts.clock.clone();
+    Renew::new(parts.clock.clone(), pace, move || {
         let (client, search, clock) = (client.clone(), search.clone(), clock.clone());
         Box::pin(async move {
             Ok(Fetched {
@@ -288,22 +288,22 @@ fn kept_metadata(plan: &Plan) -> Renew<Metadata> {
 
 async fn fetch_keys(
     client: &HttpClient,
-    whereabouts: &Whereabouts,
+    location: &KeyLocation,
     limits: Limits,
     lifetime: KeyLifetime,
     clock: &SharedClock,
 ) -> Result<Fetched<KeySet>, ProviderError> {
-    match whereabouts {
-        Whereabouts::Known { issuer, jwks_uri } => {
+    match location {
+        KeyLocation::Configured { issuer, jwks_uri } => {
             let keys = fetch_jwk_set(client, jwks_uri, limits, lifetime, clock).await?;
             Ok(keys.map(|jwks| KeySet::new(jwks, issuer.clone(), None)))
         }
-        Whereabouts::Discovered(renew) => {
+        KeyLocation::Discovered(renew) => {
             let snapshot = renew.get().await.map_err(|refusal| refusal.error)?;
             let metadata = &snapshot.value;
             let keys = fetch_jwk_set(client, &metadata.jwks_uri, limits, lifetime, clock)
                 .await
-                // Perhaps the keys have moved: the next attempt shall know.
+                // The keys may have moved: the next attempt uses new metadata.
                 .inspect_err(|_| drop(renew.force(|| true)))?;
             let (issuer, listed) = (metadata.issuer.clone(), metadata.algorithms);
             Ok(keys.map(|jwks| KeySet::new(jwks, issuer, listed)))
@@ -311,7 +311,7 @@ async fn fetch_keys(
     }
 }
 
-fn tell(fetched: &Result<Fetched<KeySet>, ProviderError>) {
+fn log_fetch(fetched: &Result<Fetched<KeySet>, ProviderError>) {
     observe::keys_fetched(fetched.as_ref().map(|_| ()));
     match fetched {
         Ok(fetched) => tracing::info!(
@@ -323,7 +323,7 @@ fn tell(fetched: &Result<Fetched<KeySet>, ProviderError>) {
         Err(error) => tracing::warn!(
             kind = error.kind().as_str(),
             error = %Chain(error),
-            "the provider's keys could not be fetched; what is at hand is used on while it may be"
+            "fetching the provider's keys failed; the cached keys stay in use until their limit"
         ),
     }
 }

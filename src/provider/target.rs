@@ -1,20 +1,19 @@
-//! What a token is to be good for.
+//! What a requested token is for.
 
 #[cfg(feature = "outbound")]
 use crate::claims::{Audience, Scope};
 use crate::error::ConfigError;
 use crate::settings::RESOURCE;
 
-/// What a token is asked to be good for: audiences, resources and scopes, as far as the provider wants
-/// to be told.
+/// What a requested token is for: audiences, resources and scopes, in the form that the provider expects.
 ///
 /// ```
 /// use tower_oidc::outbound::Target;
 ///
 /// # fn main() -> Result<(), tower_oidc::ConfigError> {
-/// let auth0 = Target::audience("https://orders.example.com")?;
-/// let entra = Target::scope("api://orders/.default")?;
-/// let rfc_8707 = Target::resource("https://orders.example.com/")?.with_scope("orders:read orders:write")?;
+/// let auth0 = Target::audience("https://orders.example.com")?; let entra =
+/// Target::scope("api://orders/.default")?; let rfc_8707 =
+/// Target::resource("https://orders.example.com/")?.with_scope("orders:read orders:write")?;
 /// # Ok(())
 /// # }
 /// ```
@@ -29,12 +28,12 @@ pub struct Target {
 
 #[cfg(feature = "outbound")]
 impl Target {
-    /// Whatever the provider grants without being asked for anything.
+    /// No audience, resource or scope: the provider chooses.
     pub fn unspecified() -> Self {
         Self::default()
     }
 
-    /// This audience, sent as `audience`: for Auth0, and in exchanges
+    /// An audience, sent as `audience`, for Auth0 and for token exchange
     /// ([RFC 8693 §2.1](https://www.rfc-editor.org/rfc/rfc8693#section-2.1)).
     ///
     /// # Errors
@@ -43,7 +42,7 @@ impl Target {
         Self::default().add_audience(audience)
     }
 
-    /// This resource, sent as `resource`
+    /// A resource, sent as `resource`
     /// ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)).
     ///
     /// # Errors
@@ -52,15 +51,15 @@ impl Target {
         Self::default().add_resource(resource)
     }
 
-    /// These scopes, delimited by spaces.
+    /// Scopes, separated by spaces.
     ///
     /// # Errors
-    /// [`ConfigError`] if one of them is none.
+    /// [`ConfigError`] if one of them is not a scope.
     pub fn scope(scope: &str) -> Result<Self, ConfigError> {
         Self::default().with_scope(scope)
     }
 
-    /// This audience as well.
+    /// Adds an audience.
     ///
     /// # Errors
     /// As [`audience`](Self::audience).
@@ -70,7 +69,7 @@ impl Target {
         Ok(self)
     }
 
-    /// This resource as well.
+    /// Adds a resource.
     ///
     /// # Errors
     /// As [`resource`](Self::resource).
@@ -80,7 +79,7 @@ impl Target {
         Ok(self)
     }
 
-    /// These scopes, delimited by spaces.
+    /// Replaces the scopes, separated by spaces.
     ///
     /// # Errors
     /// As [`scope`](Self::scope).
@@ -92,7 +91,7 @@ impl Target {
         Ok(self)
     }
 
-    /// As parameters of a grant (RFC 6749 §3.3, RFC 8707 §2, RFC 8693 §2.1).
+    /// The parameters of a grant (RFC 6749 §3.3, RFC 8707 §2, RFC 8693 §2.1).
     pub(crate) fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         let audiences = self.audiences.iter().map(|one| ("audience", one.as_str()));
         let resources = self.resources.iter().map(|one| ("resource", one.as_str()));
@@ -112,7 +111,7 @@ pub(crate) fn check_resource(resource: &str) -> Result<(), ConfigError> {
         RESOURCE,
         resource,
         "it is not an absolute URI without a fragment",
-        "write the resource's identifier in full, such as https://api.example.com/",
+        "write the identifier of the resource in full, such as https://api.example.com/",
     ))
 }
 

@@ -206,7 +206,7 @@ impl VerifierBuilder {
 fn trusted(providers: &[Provider]) -> Result<Vec<Trusted>, ConfigError> {
     let mut trusted: Vec<Trusted> = Vec::new();
     for provider in providers {
-        for named in provider.names() {
+        for named in provider.accepted_issuers() {
             if is_taken(&trusted, &named.issuer) {
                 return Err(ConfigError::Contradiction {
                     setting: ISSUER.into(),

@@ -38,7 +38,7 @@ use crate::jwt::{
 use crate::keys::remote::KeySet;
 use crate::observe;
 use crate::principal::Principal;
-use crate::provider::{Named, Provider};
+use crate::provider::{AcceptedIssuer, Provider};
 use crate::renew::{Outcome, Reading, Refusal, Snapshot};
 use crate::token::is_b64token;
 use crate::verify::cache::AcceptedTokens;
@@ -87,7 +87,7 @@ pub(crate) struct Inner {
 /// One issuer, and whose keys count for it.
 #[cfg_attr(feature = "login", derive(Clone))]
 struct Trusted {
-    named: Named,
+    named: AcceptedIssuer,
     provider: Provider,
     /// Its place in the list.
     place: usize,

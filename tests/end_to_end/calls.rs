@@ -86,10 +86,7 @@ fn ob_08_no_token_ends_it_with_an_error_that_names_the_remedy() {
             ("OPENID_RESOURCE", "https://another.example/"),
             "OPENID_RESOURCE",
         ),
-        (
-            ("OPENID_ISSUER", "http://127.0.0.1:9"),
-            "does not answer for now",
-        ),
+        (("OPENID_ISSUER", "http://127.0.0.1:9"), "does not answer"),
         (("UPSTREAM_URL", ""), "UPSTREAM_URL is not set"),
         (
             ("UPSTREAM_URL", "http://orders.internal"),

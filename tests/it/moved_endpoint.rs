@@ -1,4 +1,4 @@
-//! Endpoints that are no longer where the metadata said.
+//! Endpoints that have moved since the metadata was fetched.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -27,7 +27,7 @@ const DISCOVERY: &str = "/.well-known/openid-configuration";
 struct Moving {
     /// What `/old` answers, and after how long.
     old: (u16, &'static str, Duration),
-    /// Whether the metadata name `/new` from the second time on, and how long they take then.
+    /// Whether the metadata names `/new` from the second fetch on, and how long that fetch takes.
     named: (bool, Duration),
     asked: Arc<Mutex<Vec<String>>>,
 }
@@ -177,7 +177,7 @@ async fn an_endpoint_that_is_gone_for_good_does_not_flood_the_metadata() {
 // RT-08, LM-04
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_sent_again_stays_within_the_time_of_one_call() {
-    // The metadata take longer than they may: the first answer stands, before ten seconds are over.
+    // The metadata takes longer than its time limit: the first answer counts, within ten seconds.
     let mut slow = Moving::new(404, "<h1>not here</h1>");
     slow.old.2 = seconds(4);
     slow.named.1 = seconds(60);
@@ -222,7 +222,7 @@ async fn a_session_is_refreshed_at_the_new_address() {
     app.idp.set_token_lifetime(seconds(5_400));
     let mut browser = Browser::default();
     browser.sign_in(&app).await;
-    // The metadata are read again when they are due, and name a place where nothing is.
+    // The metadata is fetched again when it is due, and names an address where nothing is.
     lose(&app.idp, &["token_endpoint"]);
     app.clock.advance(seconds(3_545));
     let before = app.idp.hits().discovery;

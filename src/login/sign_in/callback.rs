@@ -243,7 +243,7 @@ impl SignIn {
                 *iss == *attempt.issuer
                     || self
                         .provider
-                        .names()
+                        .accepted_issuers()
                         .iter()
                         .any(|named| named.tenant.is_some() && named.issuer.as_str() == iss)
             }

@@ -31,7 +31,7 @@ pub(super) fn read(answer: &Response<Bytes>, now: UnixTime) -> Result<TokenAnswe
         }
     }
     let claims = document.and_then(demanded_claims);
-    // A provider that demands claims wants the user, though it may say `invalid_grant`.
+    // A provider that demands claims needs the user, even if its code is `invalid_grant`.
     let oauth_error = match (oauth_error, claims) {
         (Some(OAuthError::Known("invalid_grant")), Some(_)) => {
             Some(OAuthError::Known("interaction_required"))
@@ -61,7 +61,7 @@ fn read_tokens(document: &Document) -> Result<TokenAnswer, &'static str> {
     let secret = |name: &str| text(name).filter(|text| !text.is_empty()).map(Secret::new);
     let is_bearer = text("token_type").is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"));
     if !is_bearer {
-        // `N_A` of an exchange, among others: nothing that could be attached (RFC 8693 §2.2.1).
+        // It cannot be sent as a bearer token; an exchange may answer `N_A` (RFC 8693 §2.2.1).
         return Err("the token endpoint answered with a token_type other than Bearer");
     }
     Ok(TokenAnswer {
@@ -87,7 +87,7 @@ fn refresh_expires_in(document: &Document) -> Option<Duration> {
         .map(Duration::from_secs)
 }
 
-/// A number of seconds, also as text or with a fraction, as some providers write it.
+/// A number of seconds. Some providers write it as text or with a fraction.
 pub(super) fn seconds(value: Option<&Value>) -> Option<i64> {
     #[expect(
         clippy::cast_possible_truncation,
@@ -101,9 +101,9 @@ pub(super) fn seconds(value: Option<&Value>) -> Option<i64> {
     }
 }
 
-/// The claims that the user has to bring first, as a claims request of
-/// [OpenID Connect Core §5.5](https://openid.net/specs/openid-connect-core-1_0.html#ClaimsParameter):
-/// an object in JSON, of a size fit for a header.
+/// The claims that the provider demands of the user, in the form of
+/// [OpenID Connect Core §5.5](https://openid.net/specs/openid-connect-core-1_0.html#ClaimsParameter): a JSON
+/// object, small enough for a header.
 fn demanded_claims(document: &Document) -> Option<&str> {
     const LONGEST: usize = 4096;
     let claims = document.get("claims")?.as_str()?;

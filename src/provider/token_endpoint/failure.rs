@@ -54,8 +54,8 @@ pub(super) const CODES: [&str; 14] = [
     "server_error",
 ];
 
-/// What an answer without tokens means for the token that was sent. A verdict needs evidence: only the
-/// provider's own `invalid_grant` rejects, and a page of something in front of the provider says nothing.
+/// What an answer without tokens means for the token that was sent. Only the provider's own
+/// `invalid_grant` is evidence that it was rejected; a page from a firewall or balancer is not.
 pub(super) fn classify(
     answer: &Response<Bytes>,
     oauth_error: Option<OAuthError>,
@@ -86,16 +86,17 @@ pub(super) fn classify(
             "invalid_grant" => rejected(ProviderErrorKind::GrantRejected, ""),
             "interaction_required" | "login_required" | "consent_required" => rejected(
                 ProviderErrorKind::InteractionRequired,
-                "; the user must do something at the provider first: send them through the sign-in",
+                "; the user must do something at the provider first: let them sign in again",
             ),
             "temporarily_unavailable" | "server_error" => unspent(""),
             "invalid_client" | "unauthorized_client" => misconfigured(CHECK_CREDENTIALS),
             "invalid_target" => misconfigured(
-                "; the provider knows no such audience or resource (OPENID_AUDIENCE, \
+                "; the provider does not know the requested audience or resource (OPENID_AUDIENCE, \
                  OPENID_RESOURCE, OPENID_REFRESH_AUDIENCE)",
             ),
             "invalid_scope" => misconfigured(
-                "; the provider does not grant these scopes to this client (OPENID_SCOPE)",
+                "; the provider does not grant these scopes to this client: compare OPENID_SCOPE with \
+                 what it has registered",
             ),
             _ => misconfigured(""),
         },
@@ -111,4 +112,4 @@ pub(super) fn classify(
 }
 
 const CHECK_CREDENTIALS: &str = "; compare client id and secret (OPENID_CLIENT_ID, \
-    OPENID_CLIENT_SECRET) and the client's way to authenticate with what the provider has registered";
+    OPENID_CLIENT_SECRET) and the method of client authentication with what the provider has registered";

@@ -1,4 +1,4 @@
-//! The token endpoint: one grant at a time, and what its answer means
+//! The token endpoint: sends a grant, and reads what its answer means
 //! ([RFC 6749 §5](https://www.rfc-editor.org/rfc/rfc6749#section-5)).
 
 mod answer;
@@ -18,23 +18,20 @@ use crate::provider::endpoint_call::Unanswered;
 use crate::provider::endpoints::Endpoints;
 use crate::secret::Secret;
 
-/// What a grant brings.
+/// The tokens that a grant brings.
 #[derive(Debug)]
 #[cfg_attr(
     not(all(feature = "login", feature = "outbound")),
-    allow(
-        dead_code,
-        reason = "a grant for a browser brings other things than one for a service"
-    )
+    allow(dead_code, reason = "a sign-in and a service use different members")
 )]
 pub(crate) struct TokenAnswer {
     pub(crate) access_token: Secret,
     pub(crate) refresh_token: Option<Secret>,
     pub(crate) id_token: Option<Secret>,
-    /// What an exchange made
+    /// The type of an exchanged token
     /// ([RFC 8693 §2.2.1](https://www.rfc-editor.org/rfc/rfc8693#section-2.2.1)).
     pub(crate) issued_token_type: Option<String>,
-    /// As the provider wrote it, whatever the sign; `None` where it wrote nothing usable.
+    /// As the provider wrote it, also if negative. `None` if it is missing or not a number.
     pub(crate) expires_in: Option<i64>,
     /// Never zero; `None` if the provider does not say, or says that it does not expire.
     pub(crate) refresh_expires_in: Option<Duration>,
@@ -51,8 +48,8 @@ pub(crate) enum GrantFailure {
     Misconfigured(ProviderError),
     /// It was not spent and can be sent again, after the pause if the provider asks for one.
     Unspent(ProviderError, Option<Duration>),
-    /// It may have been spent: the answer was lost, or does not tell. The error carries the pause that the
-    /// provider asks for.
+    /// It may have been spent: the answer was lost, or does not tell. The error carries the pause that
+    /// the provider asks for.
     Uncertain(ProviderError),
 }
 
