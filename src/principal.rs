@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::claims::{Issuer, ScopeSet};
 use crate::clock::UnixTime;
+use crate::jwt::DecodedText;
 #[cfg(feature = "outbound")]
 use crate::token::source::TokenSource;
 
@@ -34,9 +35,7 @@ pub(crate) struct Verified {
     pub(crate) expires_at: UnixTime,
     pub(crate) issued_at: Option<UnixTime>,
     pub(crate) client_id: Option<Box<str>>,
-    /// The decoded token; the claims begin at `claims_at`.
-    pub(crate) text: String,
-    pub(crate) claims_at: usize,
+    pub(crate) text: DecodedText,
 }
 
 /// The claims of a verified token do not have the shape the application asked for.
@@ -149,13 +148,13 @@ impl Principal {
     /// The claims as the provider wrote them: JSON text, every digit kept.
     #[must_use]
     pub fn claims_json(&self) -> &str {
-        &self.verified.text[self.verified.claims_at..]
+        self.verified.text.payload()
     }
 
     /// The JOSE header of the token.
     #[cfg(feature = "login")]
     pub(crate) fn header_json(&self) -> &str {
-        &self.verified.text[..self.verified.claims_at]
+        self.verified.text.header()
     }
 
     /// The claims as a type of yours; the registered ones may be among them.

@@ -71,8 +71,10 @@ impl<'a> CompactJws<'a> {
         }
         Ok(DecodedJws {
             signing_input: self.signing_input,
-            text,
-            header_length,
+            text: DecodedText {
+                text,
+                header_length,
+            },
             signature: self.signature,
         })
     }
@@ -91,21 +93,40 @@ fn is_jwe_header(segment: &[u8]) -> bool {
             .is_ok_and(|text| JoseHeader::parse(text).is_ok_and(|header| header.enc))
 }
 
-/// Header and payload decoded, in one buffer.
+/// A token whose header and payload are decoded.
 pub(crate) struct DecodedJws<'a> {
     pub(crate) signing_input: &'a [u8],
-    text: String,
-    header_length: usize,
+    text: DecodedText,
     signature: &'a [u8],
 }
 
-impl DecodedJws<'_> {
+/// Header and payload, decoded, in one buffer.
+pub(crate) struct DecodedText {
+    text: String,
+    header_length: usize,
+}
+
+impl DecodedText {
     pub(crate) fn header(&self) -> &str {
         &self.text[..self.header_length]
     }
 
     pub(crate) fn payload(&self) -> &str {
         &self.text[self.header_length..]
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.text.len()
+    }
+}
+
+impl DecodedJws<'_> {
+    pub(crate) fn header(&self) -> &str {
+        self.text.header()
+    }
+
+    pub(crate) fn payload(&self) -> &str {
+        self.text.payload()
     }
 
     /// The signature, decoded only when it is needed.
@@ -118,9 +139,8 @@ impl DecodedJws<'_> {
         Ok(Signature { bytes, length })
     }
 
-    /// Gives up the buffer, and where in it the payload begins.
-    pub(crate) fn into_text(self) -> (String, usize) {
-        (self.text, self.header_length)
+    pub(crate) fn into_text(self) -> DecodedText {
+        self.text
     }
 }
 

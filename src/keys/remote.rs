@@ -85,10 +85,10 @@ impl RemoteKeys {
         self.renew.read()
     }
 
-    /// Whether the keys at hand are those with this serial.
+    /// Whether the keys with this serial are the ones to judge by at this monotonic time.
     #[inline]
-    pub(crate) fn serves(&self, serial: u64) -> bool {
-        self.renew.serves(serial)
+    pub(crate) fn serve(&self, serial: u64, now: Duration) -> bool {
+        self.renew.serves(serial, now)
     }
 
     /// A flight that may bring a key nobody has seen yet, or `None` where the bound on such

@@ -1,15 +1,17 @@
 //! What can be chosen about a verifier.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::claims::{Audience, Issuer, Scope};
+use crate::claims::Audience;
 use crate::error::ConfigError;
 use crate::jwt::{Algorithm, AlgorithmSet};
 use crate::provider::{Provider, within};
+use crate::verify::Verifier;
 use crate::verify::cache::AcceptedTokens;
-use crate::verify::profile::{Expectation, TokenKind, TokenProfile};
-use crate::verify::{Inner, Trusted, Verifier};
+use crate::verify::expectation::{Expectation, LARGEST_TOKEN_LIMIT, TokenKind, TokenProfile};
+use crate::verify::judge::Judge;
+use crate::verify::scopes::ScopeRules;
+use crate::verify::trust::TrustedIssuers;
 
 /// Chooses what a [`Verifier`] expects of a token.
 ///
@@ -36,10 +38,26 @@ const CACHED: usize = 10_000;
 const MOST_CACHED: usize = 10_000_000;
 const LONGEST_LEEWAY: Duration = Duration::from_secs(300);
 const SMALLEST_TOKEN_LIMIT: usize = 256;
-pub(super) const LARGEST_TOKEN_LIMIT: usize = 1024 * 1024;
+
+impl Provider {
+    /// A verifier of this provider's access tokens for `audience`, with the default of everything.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the audience is empty.
+    pub fn verifier(&self, audience: impl Into<String>) -> Result<Verifier, ConfigError> {
+        Verifier::builder(self, audience).build()
+    }
+}
+
+impl Verifier {
+    /// A verifier of this provider's access tokens for `audience`, with choices.
+    pub fn builder(provider: &Provider, audience: impl Into<String>) -> VerifierBuilder {
+        VerifierBuilder::new(provider, audience.into())
+    }
+}
 
 impl VerifierBuilder {
-    pub(super) fn new(provider: &Provider, audience: String) -> Self {
+    fn new(provider: &Provider, audience: String) -> Self {
         Self {
             providers: vec![provider.clone()],
             audiences: vec![audience],
@@ -177,14 +195,8 @@ impl VerifierBuilder {
                 "name at least one, or leave the setting out for the default",
             ));
         }
-        let implied_scopes = self
-            .implied_scopes
-            .iter()
-            .map(|(broader, narrower)| Ok((Scope::new(broader)?, Scope::new(narrower)?)))
-            .collect::<Result<_, ConfigError>>()?;
-        Ok(Verifier::from_inner(Inner {
-            trusted: trusted(&self.providers)?,
-            providers: self.providers,
+        let judge = Judge {
+            issuers: TrustedIssuers::of(&self.providers)?,
             expectation: Expectation {
                 audiences,
                 kind: TokenKind::Access(self.profile),
@@ -195,34 +207,9 @@ impl VerifierBuilder {
             algorithms,
             narrowed_by_provider: !is_explicit,
             max_token_size: self.max_token_size,
-            scope_claims: self.scope_claims,
-            implied_scopes,
-            accepted: (self.cached > 0).then(|| Arc::new(AcceptedTokens::new(self.cached))),
-        }))
+            scopes: ScopeRules::new(self.scope_claims, &self.implied_scopes)?,
+        };
+        let accepted = (self.cached > 0).then(|| AcceptedTokens::new(self.cached));
+        Ok(Verifier::new(self.providers, judge, accepted))
     }
-}
-
-fn trusted(providers: &[Provider]) -> Result<Vec<Trusted>, ConfigError> {
-    let mut trusted: Vec<Trusted> = Vec::new();
-    for provider in providers {
-        for named in provider.names() {
-            if is_taken(&trusted, &named.issuer) {
-                return Err(ConfigError::Contradiction {
-                    setting: "issuer".into(),
-                    other: "issuer".into(),
-                    remedy: format!("{} is named by two providers; keep one", named.issuer).into(),
-                });
-            }
-            trusted.push(Trusted {
-                named: named.clone(),
-                provider: provider.clone(),
-                place: trusted.len(),
-            });
-        }
-    }
-    Ok(trusted)
-}
-
-fn is_taken(trusted: &[Trusted], issuer: &Issuer) -> bool {
-    trusted.iter().any(|known| known.named.issuer == *issuer)
 }

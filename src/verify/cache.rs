@@ -10,7 +10,6 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::ops::Range;
 use std::time::Duration;
 
 use quick_cache::sync::{Cache, DefaultLifecycle};
@@ -18,6 +17,7 @@ use quick_cache::{DefaultHashBuilder, Equivalent, Weighter};
 
 use crate::clock::UnixTime;
 use crate::principal::Principal;
+use crate::verify::judge::Genuine;
 
 /// The acceptances of one verifier.
 pub(super) struct AcceptedTokens(Cache<Token, Accepted, Weigh>);
@@ -26,8 +26,8 @@ pub(super) struct AcceptedTokens(Cache<Token, Accepted, Weigh>);
 #[derive(Clone)]
 pub(super) struct Accepted {
     pub(super) principal: Principal,
-    /// Whose keys it was judged by: a place in the verifier's list.
-    pub(super) trusted: usize,
+    /// The place of its issuer in the list of those trusted.
+    pub(super) issuer: usize,
     /// The serial of those keys.
     pub(super) keys: u64,
     from: UnixTime,
@@ -63,19 +63,12 @@ impl AcceptedTokens {
         self.0.get(&Text(token))
     }
 
-    pub(super) fn keep(
-        &self,
-        token: &[u8],
-        principal: &Principal,
-        trusted: usize,
-        keys: u64,
-        window: Range<UnixTime>,
-        now: UnixTime,
-    ) {
+    pub(super) fn keep(&self, token: &[u8], genuine: &Genuine) {
+        let (window, now) = (&genuine.window, genuine.now);
         let accepted = Accepted {
-            principal: principal.clone(),
-            trusted,
-            keys,
+            principal: genuine.principal.clone(),
+            issuer: genuine.issuer,
+            keys: genuine.keys,
             // A clock that is set back does not prolong it.
             from: window.start.max(now),
             until: window.end.min(now.saturating_add(LONGEST)),

@@ -12,7 +12,7 @@ use crate::jwt::JoseHeader;
 use crate::principal::Principal;
 use crate::secret::{half_hash, is_same};
 use crate::verify::Verifier;
-use crate::verify::profile::TokenKind;
+use crate::verify::expectation::TokenKind;
 
 /// Judges the ID tokens of one client.
 #[derive(Debug, Clone)]
@@ -58,7 +58,7 @@ struct Members {
 impl IdTokenVerifier {
     pub(crate) fn new(verifier: &Verifier, client_id: &str) -> Result<Self, ConfigError> {
         Ok(Self {
-            leeway: verifier.0.expectation.leeway,
+            leeway: verifier.leeway(),
             verifier: verifier.of_kind(TokenKind::Id, client_id, None)?,
             client_id: client_id.into(),
         })
