@@ -119,7 +119,7 @@ const ROOMS: [(&str, &[&str]); 26] = [
             "login/service",
             "login/sign_out",
             "login/store/redis",
-            "outbound/kept",
+            "outbound/granter",
             "tonic/expiry",
             "testing",
         ],

@@ -7,7 +7,7 @@ use crate::login::relying_party::RelyingParty;
 use crate::login::sessions::handle::Session;
 use crate::login::sessions::id::StoreKey;
 use crate::token::live::LiveToken;
-use crate::token::source::{Asked, Supply, TokenSource};
+use crate::token::source::{TokenRequest, TokenSource, TokenSupply};
 
 /// The tokens of one session, as its principal carries them. It keeps no layer alive, which keeps
 /// principals.
@@ -26,24 +26,24 @@ impl SessionTokens {
 }
 
 impl TokenSource for SessionTokens {
-    fn supply(&self, _: &Asked<'_>) -> Supply {
+    fn supply(&self, _: &TokenRequest<'_>) -> TokenSupply {
         match self.party.upgrade() {
             Some(party) => party.supply(self.key),
-            None => Supply::Refused(OutboundErrorKind::SessionEnded.into()),
+            None => TokenSupply::Refused(OutboundErrorKind::SessionEnded.into()),
         }
     }
 }
 
 /// The session is asked each time.
 impl TokenSource for Session {
-    fn supply(&self, _: &Asked<'_>) -> Supply {
+    fn supply(&self, _: &TokenRequest<'_>) -> TokenSupply {
         Arc::clone(&self.party).supply(self.key)
     }
 }
 
 impl RelyingParty {
-    fn supply(self: Arc<Self>, key: StoreKey) -> Supply {
-        Supply::Wait(Box::pin(async move {
+    fn supply(self: Arc<Self>, key: StoreKey) -> TokenSupply {
+        TokenSupply::Wait(Box::pin(async move {
             self.unrefused_token(key)
                 .await
                 .map_err(OutboundError::login)
