@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use crate::gate::Anonymous;
 use crate::gate::answer::{EmptyBody, Rejection, RejectionKind};
 use crate::gate::caller;
-use crate::gate::challenge::{Challenges, Terms};
+use crate::gate::challenge::{ChallengeParameters, Challenges};
 #[cfg(feature = "login")]
 use crate::login::Session;
 use crate::principal::Principal;
@@ -66,7 +66,7 @@ impl ExtractRejection {
 
 impl IntoResponse for ExtractRejection {
     fn into_response(self) -> Response {
-        let challenges = Challenges::new(Terms::with_visible_realm(""));
+        let challenges = Challenges::new(ChallengeParameters::with_visible_realm(""));
         if let RejectionKind::MissingLayer(layer) = self.0.kind() {
             let text = format!("{layer} is missing from the stack around this route\n");
             return self.0.into_response(&challenges, &|_: &_| {

@@ -27,11 +27,14 @@ impl SystemClock {
     /// The system's clock.
     #[must_use]
     pub fn new() -> Self {
-        Self {
+        let clock = Self {
             origin: Instant::now(),
             #[cfg(any(target_os = "linux", target_os = "android"))]
             boot_time: BootTime::new(),
-        }
+        };
+        // The first reading costs more than the later ones.
+        let _ = clock.monotonic();
+        clock
     }
 }
 
