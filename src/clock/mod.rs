@@ -1,4 +1,5 @@
-//! Time, handed in. Claims are judged by the wall clock, staleness by a clock that nobody sets.
+//! Time, as a value that is handed in. The wall clock decides about claims, the monotonic clock about
+//! staleness.
 
 #[cfg(any(target_os = "linux", target_os = "android", test))]
 pub(crate) mod boot_time;

@@ -1,4 +1,4 @@
-//! What can be chosen about a verifier.
+//! The choices for a verifier, their defaults and bounds.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use crate::verify::judge::Judge;
 use crate::verify::scopes::ScopeRules;
 use crate::verify::trust::TrustedIssuers;
 
-/// Chooses what a [`Verifier`] expects of a token.
+/// Builds a [`Verifier`].
 ///
-/// Issuer and audience come with [`Verifier::builder`] and cannot be forgotten; the rest has a safe
+/// Issuer and audience are arguments of [`Verifier::builder`] and cannot be forgotten. All else has a safe
 /// default.
 #[must_use]
 #[derive(Debug)]
@@ -33,14 +33,14 @@ pub struct VerifierBuilder {
     cached: usize,
 }
 
-/// Accepted tokens that are remembered.
+/// Accepted tokens that are cached.
 const CACHED: usize = 10_000;
 const MOST_CACHED: usize = 10_000_000;
 const LONGEST_LEEWAY: Duration = Duration::from_secs(300);
 const SMALLEST_TOKEN_LIMIT: usize = 256;
 
 impl Provider {
-    /// A verifier of this provider's access tokens for `audience`, with the default of everything.
+    /// A verifier of this provider's access tokens for `audience`, with all defaults.
     ///
     /// # Errors
     /// [`ConfigError`] if the audience is empty.
@@ -73,61 +73,61 @@ impl VerifierBuilder {
         }
     }
 
-    /// Trusts another provider too. A token is judged by the keys of the one its `iss` names,
-    /// exactly.
+    /// Trusts another provider too. A token is judged by the keys of the provider whose issuer is exactly
+    /// its `iss`.
     pub fn add_provider(mut self, provider: &Provider) -> Self {
         self.providers.push(provider.clone());
         self
     }
 
-    /// Accepts another audience too, for a service that is known by several names or hosts several
-    /// APIs. `require` can ask for one of them route by route.
+    /// Accepts another audience too, for a service that has several names or hosts several APIs.
+    /// [`Policy::audience`](crate::Policy::audience) requires one of them for a route.
     pub fn add_audience(mut self, audience: impl Into<String>) -> Self {
         self.audiences.push(audience.into());
         self
     }
 
-    /// How much a token must say of itself. Default: [`TokenProfile::Lenient`].
+    /// The claims that a token must have. Default: [`TokenProfile::Lenient`].
     pub fn with_profile(mut self, profile: TokenProfile) -> Self {
         self.profile = profile;
         self
     }
 
-    /// Accepts exactly these algorithms. Default: [`Algorithm::DEFAULT`] as far as the provider
-    /// lists them in its metadata; an explicit choice is not narrowed by that list, which speaks of
-    /// ID tokens only.
+    /// Accepts exactly these algorithms. Default: those of [`Algorithm::DEFAULT`] that the provider lists
+    /// in its metadata. An explicit choice is not narrowed by that list, because the list is about ID
+    /// tokens.
     pub fn with_algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.algorithms = Some(algorithms.into_iter().collect());
         self
     }
 
-    /// How far this machine's clock and the provider's may differ. 60 seconds by default; at most
+    /// How far the clocks of this machine and the provider may differ. Default: 60 seconds; at most
     /// 5 minutes.
     pub fn with_leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
         self
     }
 
-    /// Refuses tokens issued longer ago, and those without `iat`. No such limit by default.
+    /// Refuses tokens that were issued longer ago, and tokens without `iat`. Default: no limit.
     pub fn with_max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
         self
     }
 
-    /// Refuses longer tokens unread. 16 KiB by default; from 256 bytes to 1 MiB.
+    /// Refuses longer tokens without reading them. Default: 16 KiB; from 256 bytes to 1 MiB.
     pub fn with_max_token_size(mut self, bytes: usize) -> Self {
         self.max_token_size = bytes;
         self
     }
 
-    /// Reads scopes from this claim too, text or array of text, such as `permissions` or `roles`;
-    /// they are added to those of `scope` or `scp`.
+    /// Adds the scopes in this claim, such as `permissions` or `roles`, to those in `scope` or `scp`. The
+    /// claim is text or an array of text.
     pub fn add_scope_claim(mut self, claim: impl Into<String>) -> Self {
         self.scope_claims.push(claim.into());
         self
     }
 
-    /// Whoever is granted `broader` is granted `narrower` with it.
+    /// A token with the scope `broader` also has the scope `narrower`.
     pub fn add_implied_scope(
         mut self,
         broader: impl Into<String>,
@@ -137,16 +137,16 @@ impl VerifierBuilder {
         self
     }
 
-    /// Remembers so many accepted tokens. A token seen before costs no signature then: it is found whole,
-    /// byte for byte, and judged by the clock, for five minutes at the most and while the provider's keys
-    /// stay what they were. 10 000 by default, which take 20 MiB with tokens of the usual size, and twice
-    /// that at the most; up to ten million.
+    /// Caches so many accepted tokens. The signature of a cached token is not checked again. The token is
+    /// compared whole, byte for byte, and its times are checked. An entry counts for five minutes at most
+    /// and as long as the provider's keys stay the same. Default: 10 000, which take 20 MiB with tokens of
+    /// the usual size and 40 MiB at most; at most ten million.
     pub fn with_cache_capacity(mut self, tokens: usize) -> Self {
         self.cached = tokens;
         self
     }
 
-    /// Judges each token anew. It changes no answer, only what an answer costs.
+    /// Caches no tokens. The answers stay the same and cost more.
     pub fn without_cache(self) -> Self {
         self.with_cache_capacity(0)
     }
@@ -159,8 +159,8 @@ impl VerifierBuilder {
     /// The verifier.
     ///
     /// # Errors
-    /// [`ConfigError`] if an audience is empty, no algorithm is left, a scope is none, two
-    /// providers have one issuer, or a number is out of bounds.
+    /// [`ConfigError`] if an audience is empty, no algorithm is left, a scope is malformed, two providers
+    /// have the same issuer, or a number is out of bounds.
     pub fn build(self) -> Result<Verifier, ConfigError> {
         let audiences = self
             .audiences

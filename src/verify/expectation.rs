@@ -12,20 +12,20 @@ use crate::jwt::{JoseHeader, Json, UnverifiedClaims};
 /// The largest bound on a token's size, in bytes.
 pub(super) const LARGEST_TOKEN_LIMIT: usize = 1024 * 1024;
 
-/// How much an access token must say of itself.
+/// The claims that an access token must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum TokenProfile {
-    /// What Auth0, Entra ID, Okta and Keycloak issue: `typ` may be `JWT` or absent, and `iss`,
-    /// `aud` and `exp` must be there. The default.
+    /// Access tokens of Auth0, Entra ID, Okta and Keycloak: `typ` may be `JWT` or absent; `iss`, `aud`
+    /// and `exp` are required. The default.
     #[default]
     Lenient,
-    /// [RFC 9068 §4](https://www.rfc-editor.org/rfc/rfc9068#section-4): `typ` is `at+jwt`, and
-    /// `sub`, `client_id`, `iat` and `jti` must be there too.
+    /// [RFC 9068 §4](https://www.rfc-editor.org/rfc/rfc9068#section-4): `typ` is `at+jwt`; `sub`,
+    /// `client_id`, `iat` and `jti` are required too.
     Strict,
 }
 
-/// The kind of JWT that is expected (RFC 8725 §3.12): one can never pass for another.
+/// The kind of JWT that is expected (RFC 8725 §3.12). A token of one kind never passes as another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenKind {
     Access(TokenProfile),
@@ -38,7 +38,7 @@ pub(crate) enum TokenKind {
 }
 
 impl TokenKind {
-    /// Whether a `typ` says so, without its `application/`.
+    /// Whether this `typ` is one of this kind.
     fn is_called(self, typ: &str) -> bool {
         match self {
             Self::Access(TokenProfile::Strict) => media_type_is(typ, "at+jwt"),
@@ -52,12 +52,12 @@ impl TokenKind {
         }
     }
 
-    /// Whether `typ` must be there.
+    /// Whether `typ` is required.
     fn needs_typ(self) -> bool {
         self == Self::Access(TokenProfile::Strict)
     }
 
-    /// The claims that must be there beside `iss`, `aud` and `exp`.
+    /// The claims that are required beside `iss`, `aud` and `exp`.
     fn required(self) -> &'static [&'static str] {
         match self {
             Self::Access(TokenProfile::Lenient) => &[],
@@ -96,7 +96,7 @@ impl TokenKind {
     }
 }
 
-/// What is expected of a token, whoever issued it.
+/// What is expected of the tokens of every trusted issuer.
 #[derive(Debug, Clone)]
 pub(crate) struct Expectation {
     pub(crate) audiences: Vec<Audience>,
@@ -106,17 +106,17 @@ pub(crate) struct Expectation {
     pub(crate) allow_sender_constrained: bool,
 }
 
-/// Times that were checked.
+/// The times of a token, checked.
 pub(crate) struct Times {
     pub(crate) expires_at: UnixTime,
     pub(crate) issued_at: Option<UnixTime>,
-    /// The first moment at which the clock does not speak against it, leeway included.
+    /// The first second at which the time checks pass, leeway included.
     pub(crate) valid_from: UnixTime,
-    /// The first moment at which it does again.
+    /// The first second at which they no longer pass.
     pub(crate) valid_until: UnixTime,
 }
 
-/// The header: `crit`, `typ`, `cty`. Its algorithm is the caller's.
+/// Checks `crit`, `typ` and `cty`. The caller checks `alg`.
 pub(crate) fn screen_header(header: &JoseHeader, kind: TokenKind) -> Result<(), VerifyError> {
     // No extension is understood, so none can be critical (RFC 7515 §4.1.11).
     if header.crit {
@@ -140,7 +140,7 @@ pub(crate) fn screen_header(header: &JoseHeader, kind: TokenKind) -> Result<(), 
     }
 }
 
-/// RFC 7515 §4.1.9: a media type, without regard to case, whose `application/` may be left out.
+/// Compares media types case-insensitively. `application/` may be omitted (RFC 7515 §4.1.9).
 fn media_type_is(value: &str, name: &str) -> bool {
     const PREFIX: &str = "application/";
     let name_of = match value.split_at_checked(PREFIX.len()) {
@@ -151,7 +151,7 @@ fn media_type_is(value: &str, name: &str) -> bool {
 }
 
 impl Expectation {
-    /// The claims but for `iss`, which was used to find whose expectation this is.
+    /// Checks all claims but `iss`.
     pub(crate) fn screen(
         &self,
         claims: &UnverifiedClaims,
@@ -265,7 +265,7 @@ impl Expectation {
     }
 }
 
-/// RFC 7519 §2: seconds, perhaps with a fraction. What is too far away to hold is the end of time.
+/// Seconds, perhaps with a fraction (RFC 7519 §2). A number too great to hold is the latest time there is.
 fn numeric_date(name: &'static str, claim: &Json) -> Result<Option<UnixTime>, VerifyError> {
     let seconds = match claim {
         Json::Absent => return Ok(None),

@@ -10,7 +10,7 @@ use crate::flight::Flight;
 use crate::jwt::{
     Algorithm, AlgorithmSet, CompactJws, DecodedJws, JoseHeader, Json, UnverifiedClaims,
 };
-use crate::keys::jwk_set::{Choice, Holder};
+use crate::keys::jwk_set::{Choice, TokenIssuer};
 use crate::keys::public_key::PublicKey;
 use crate::keys::remote::KeySet;
 use crate::principal::{Principal, Verified};
@@ -175,7 +175,7 @@ impl Judge {
             return Err(VerifyError::claim(Kind::Algorithm, "alg"));
         }
         let signature = jws.signature()?;
-        let holder = Holder {
+        let holder = TokenIssuer {
             issuer: name,
             tenant: issuer.named.tenant.as_deref(),
         };
