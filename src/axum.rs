@@ -1,8 +1,8 @@
 //! Extractors for axum handlers: [`Principal`], `Option<Principal>` and [`Claims`]; with the feature
 //! `login` also `Session` and `Option<Session>`.
 //!
-//! A route without [`BearerLayer`](crate::BearerLayer) or `LoginLayer` around it answers 500 and says
-//! so, rather than letting a forgotten layer pass for an anonymous caller.
+//! A route without [`BearerLayer`](crate::BearerLayer) or `LoginLayer` around it answers 500 and names the
+//! layer. A forgotten layer is never taken for an anonymous caller.
 
 use std::ops::Deref;
 
@@ -16,12 +16,12 @@ use serde::de::DeserializeOwned;
 use crate::gate::Anonymous;
 use crate::gate::answer::{EmptyBody, Rejection, RejectionKind};
 use crate::gate::caller;
-use crate::gate::challenge::{Challenges, Terms};
+use crate::gate::challenge::{ChallengeParameters, Challenges};
 #[cfg(feature = "login")]
 use crate::login::Session;
 use crate::principal::Principal;
 
-/// The verified claims as a type of yours.
+/// The verified claims as your own type.
 ///
 /// ```
 /// # use serde::Deserialize;
@@ -39,7 +39,7 @@ use crate::principal::Principal;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(
     clippy::exhaustive_structs,
-    reason = "taken apart in handlers' arguments"
+    reason = "destructured in the arguments of handlers"
 )]
 pub struct Claims<T>(pub T);
 
@@ -51,7 +51,7 @@ impl<T> Deref for Claims<T> {
     }
 }
 
-/// Why an extractor refused. An outer [`BearerLayer`](crate::BearerLayer) puts its challenge to it.
+/// Why an extractor refused. An outer [`BearerLayer`](crate::BearerLayer) adds its challenge.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ExtractRejection(Rejection);
@@ -66,7 +66,7 @@ impl ExtractRejection {
 
 impl IntoResponse for ExtractRejection {
     fn into_response(self) -> Response {
-        let challenges = Challenges::new(Terms::with_visible_realm(""));
+        let challenges = Challenges::new(ChallengeParameters::with_visible_realm(""));
         if let RejectionKind::MissingLayer(layer) = self.0.kind() {
             let text = format!("{layer} is missing from the stack around this route\n");
             return self.0.into_response(&challenges, &|_: &_| {
@@ -107,7 +107,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for Principal {
 fn session(parts: &Parts) -> Result<Option<Session>, ExtractRejection> {
     match parts.extensions.get::<Session>() {
         Some(session) => Ok(Some(session.clone())),
-        // An API client, or nobody.
+        // A caller with a bearer token, or an anonymous one.
         None if parts.extensions.get::<Principal>().is_some()
             || parts.extensions.get::<Anonymous>().is_some() =>
         {
@@ -138,8 +138,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for Session {
     }
 }
 
-/// 403 where the claims do not fit: the caller is known, the token does not carry what this route
-/// needs.
+/// 403 if the claims do not fit: the caller is verified, but the token lacks what this route needs.
 impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Claims<T> {
     type Rejection = ExtractRejection;
 

@@ -1,4 +1,4 @@
-//! Claims and settings as types, so that one can not be taken for another.
+//! Claims and settings as types, so that one cannot be used as another.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,9 +9,9 @@ use url::{Host, Url};
 use crate::error::ConfigError;
 use crate::settings::{AUDIENCE, ISSUER, SCOPE};
 
-/// Who issued a token: an https URL without query or fragment, compared as exact text
+/// The issuer of a token: an https URL without query or fragment, compared as exact text
 /// ([RFC 8414 §2](https://www.rfc-editor.org/rfc/rfc8414#section-2)). `https://id.example` and
-/// `https://id.example/` are two issuers.
+/// `https://id.example/` are different issuers.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Issuer(Arc<str>);
 
@@ -59,7 +59,7 @@ impl Issuer {
     }
 }
 
-/// Which transports a URL may name.
+/// The schemes that a URL may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
     Https,
@@ -86,8 +86,7 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// An absolute URL that may be called or named to others: right transport, no user information,
-/// no fragment.
+/// An absolute URL with an allowed scheme, without user information and fragment.
 pub(crate) fn parse_url(
     setting: &'static str,
     text: &str,
@@ -117,11 +116,11 @@ pub(crate) fn parse_url(
     if !transport.allows(&url) {
         return refuse(
             "only https is safe",
-            "use https:// (plain http is for loopback addresses alone, and by opt-in)",
+            "use https:// (plain http is only for loopback addresses, and has to be allowed)",
         );
     }
     if !url.username().is_empty() || url.password().is_some() {
-        // The value may hold a password and is not repeated.
+        // The value is not repeated, because it may hold a password.
         return Err(ConfigError::invalid(
             setting,
             "(redacted)",
@@ -147,7 +146,7 @@ impl fmt::Display for Issuer {
     }
 }
 
-/// For whom a token is meant: compared as exact text, whole
+/// The service a token is for, compared as exact, whole text
 /// ([RFC 7519 §4.1.3](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.3)).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Audience(Box<str>);
@@ -156,7 +155,7 @@ impl Audience {
     /// An audience from its exact text.
     ///
     /// # Errors
-    /// [`ConfigError`] if it is empty, or has white space around it or control characters in it.
+    /// [`ConfigError`] if it is empty, has white space around it, or has control characters.
     pub fn new(text: &str) -> Result<Self, ConfigError> {
         if text.is_empty() {
             return Err(ConfigError::missing(
@@ -189,7 +188,7 @@ impl fmt::Display for Audience {
     }
 }
 
-/// One scope, compared whole and with regard to case
+/// One scope, compared whole and case-sensitively
 /// ([RFC 6749 §3.3](https://www.rfc-editor.org/rfc/rfc6749#section-3.3)).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Scope(Box<str>);
@@ -198,8 +197,8 @@ impl Scope {
     /// A scope from its text.
     ///
     /// # Errors
-    /// [`ConfigError::Invalid`] if it is empty or holds a character a scope may not hold: white
-    /// space, quotes, backslashes, control and non-ASCII characters.
+    /// [`ConfigError::Invalid`] if it is empty or has a character that a scope cannot have: white space,
+    /// quotes, backslashes, control and non-ASCII characters.
     pub fn new(text: &str) -> Result<Self, ConfigError> {
         let is_scope_token = !text.is_empty()
             && text
@@ -229,7 +228,7 @@ impl fmt::Display for Scope {
     }
 }
 
-/// The scopes a token grants.
+/// The scopes of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ScopeSet(Box<str>);
 
@@ -238,7 +237,7 @@ impl ScopeSet {
         Self(text.into())
     }
 
-    /// A set of words; one that holds a space is no scope and is left out rather than split.
+    /// A set of words. A word with a space is not a scope. It is left out and not split.
     pub(crate) fn from_words<'a>(words: impl IntoIterator<Item = &'a str>) -> Self {
         let words: Vec<_> = words
             .into_iter()
@@ -251,7 +250,7 @@ impl ScopeSet {
         self.0.len()
     }
 
-    /// Whether this very scope is granted.
+    /// Whether exactly this scope is granted.
     #[must_use]
     pub fn contains(&self, scope: &str) -> bool {
         self.iter().any(|granted| granted == scope)
@@ -262,7 +261,7 @@ impl ScopeSet {
         self.0.split(' ').filter(|scope| !scope.is_empty())
     }
 
-    /// Whether nothing is granted.
+    /// Whether there are no scopes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.iter().next().is_none()

@@ -1,5 +1,5 @@
-//! Choices that take a protection away. Each is reached by an explicit `danger()` call, so that a
-//! reviewer finds it by searching for the word.
+//! Choices that remove a protection. All are in this module or behind a call of `danger()`, so a reviewer
+//! finds them by searching for that word.
 
 use crate::claims::Transport;
 use crate::error::ConfigError;
@@ -25,8 +25,8 @@ impl DangerousProviderBuilder {
     /// Allows plain http for issuer and endpoints on a loopback address, for development.
     ///
     /// # Security
-    /// Every program on this machine that can listen there can pose as the provider. Other
-    /// addresses still need https ([RFC 8414 §2](https://www.rfc-editor.org/rfc/rfc8414#section-2)).
+    /// Every program on this machine that can listen there can pose as the provider. Other addresses still
+    /// need https ([RFC 8414 §2](https://www.rfc-editor.org/rfc/rfc8414#section-2)).
     pub fn allow_http_on_loopback(self) -> ProviderBuilder {
         self.0.set_transport(Transport::HttpsOrLoopback)
     }
@@ -35,10 +35,10 @@ impl DangerousProviderBuilder {
 /// The metadata of a resource that is reached by plain http on a loopback address, for development.
 ///
 /// # Security
-/// Whoever can read this machine's loopback traffic can read the tokens sent there.
+/// A program that can read this machine's loopback traffic can read the tokens sent there.
 ///
 /// # Errors
-/// [`ConfigError::Invalid`] if the identifier is not a URL, or neither https nor on loopback.
+/// [`ConfigError::Invalid`] if the identifier is not a URL, or is neither https nor on loopback.
 pub fn loopback_resource(
     identifier: &str,
     verifier: &Verifier,
@@ -46,11 +46,11 @@ pub fn loopback_resource(
     ProtectedResource::parse(identifier, verifier, Transport::HttpsOrLoopback)
 }
 
-/// A destination reached by plain http that is not on a loopback address, for networks that encrypt by
-/// themselves, such as a service mesh.
+/// A destination that is reached by plain http and not on a loopback address, for networks that encrypt
+/// by themselves, such as a service mesh.
 ///
 /// # Security
-/// Whoever can read that network's traffic can read the tokens sent there
+/// A program or device that can read that network's traffic can read the tokens sent there
 /// ([RFC 6750 §5.3](https://www.rfc-editor.org/rfc/rfc6750#section-5.3)).
 ///
 /// # Errors
@@ -73,12 +73,12 @@ impl VerifierBuilder {
 }
 
 impl DangerousVerifierBuilder {
-    /// Accepts tokens bound to a key or certificate (`cnf`) as if they were not.
+    /// Accepts tokens that are bound to a key or certificate (`cnf`), without checking the binding.
     ///
     /// # Security
-    /// The binding exists so that a stolen token is worthless
-    /// ([RFC 9700 §2.2.1](https://www.rfc-editor.org/rfc/rfc9700#section-2.2.1)). It is not checked
-    /// here, so that a thief can use the token.
+    /// The binding makes a stolen token worthless
+    /// ([RFC 9700 §2.2.1](https://www.rfc-editor.org/rfc/rfc9700#section-2.2.1)). Without the check a thief
+    /// can use the token.
     pub fn allow_sender_constrained(self) -> VerifierBuilder {
         self.0.set_allow_sender_constrained()
     }

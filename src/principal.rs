@@ -1,4 +1,4 @@
-//! The waist of the crate: whoever holds a [`Principal`] knows that somebody was verified.
+//! The waist of the crate: a [`Principal`] is the proof that a caller was verified.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,17 +7,18 @@ use serde::de::DeserializeOwned;
 
 use crate::claims::{Issuer, ScopeSet};
 use crate::clock::UnixTime;
+use crate::jwt::DecodedText;
 #[cfg(feature = "outbound")]
 use crate::token::source::TokenSource;
 
 /// A caller whose token was verified. Only verification makes one.
 ///
-/// Cloning is cheap. `Debug` shows issuer and subject, never the token. The token itself is not to be
-/// had of it. What may be sent on in the caller's name (that of a session, and with feature `outbound`
-/// that of a request, where `BearerLayer::allow_relay` says so) goes by way of `outbound` alone.
+/// Cloning is cheap. `Debug` shows issuer and subject, never the token. A principal does not expose the
+/// token. Only `outbound` can send it on: the token of a session, and that of a request with
+/// `BearerLayer::allow_relay`.
 ///
-/// The identity is [`issuer`](Self::issuer) **and** [`subject`](Self::subject) together: a subject
-/// is unique within its issuer only.
+/// The identity is [`issuer`](Self::issuer) **and** [`subject`](Self::subject) together, because a subject
+/// is unique only within its issuer.
 #[derive(Clone)]
 pub struct Principal {
     verified: Arc<Verified>,
@@ -25,7 +26,7 @@ pub struct Principal {
     source: Option<Arc<dyn TokenSource>>,
 }
 
-/// What verification found out.
+/// The findings of the verification.
 pub(crate) struct Verified {
     pub(crate) issuer: Issuer,
     pub(crate) subject: Option<Box<str>>,
@@ -34,14 +35,12 @@ pub(crate) struct Verified {
     pub(crate) expires_at: UnixTime,
     pub(crate) issued_at: Option<UnixTime>,
     pub(crate) client_id: Option<Box<str>>,
-    /// The decoded token; the claims begin at `claims_at`.
-    pub(crate) text: String,
-    pub(crate) claims_at: usize,
+    pub(crate) text: DecodedText,
 }
 
-/// The claims of a verified token do not have the shape the application asked for.
+/// The claims of a verified token do not fit the application's type.
 #[derive(Debug, thiserror::Error)]
-#[error("the verified claims do not fit the type asked for, at column {column}")]
+#[error("the verified claims do not fit the application's type, at column {column}")]
 #[non_exhaustive]
 pub struct ClaimsError {
     column: usize,
@@ -64,7 +63,7 @@ impl Principal {
         }
     }
 
-    /// With what may be sent on in the caller's name.
+    /// The same with the source of the tokens that may be sent on.
     #[cfg(feature = "outbound")]
     #[must_use]
     pub(crate) fn with_source(self, source: Arc<dyn TokenSource>) -> Self {
@@ -79,42 +78,42 @@ impl Principal {
         self.source.as_deref()
     }
 
-    /// The bytes of text it holds, about.
+    /// The approximate length of its text, in bytes.
     pub(crate) fn size(&self) -> usize {
         self.verified.text.len() + self.verified.scopes.len()
     }
 
-    /// Who vouches for the caller.
+    /// The issuer of the token.
     #[must_use]
     pub fn issuer(&self) -> &Issuer {
         &self.verified.issuer
     }
 
-    /// Who the caller is at that issuer. `None` if the token names nobody, which some providers
-    /// allow; the strict profile does not.
+    /// The caller, as that issuer identifies it. `None` if the token has no subject, which the lenient
+    /// profile allows and the strict one does not.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
         self.verified.subject.as_deref()
     }
 
-    /// The audiences the token names; at least one of them is this service.
+    /// The audiences of the token. At least one of them is this service.
     pub fn audiences(&self) -> impl Iterator<Item = &str> {
         self.verified.audience.iter().map(|audience| &**audience)
     }
 
-    /// Whether the token names this very audience.
+    /// Whether this is exactly one of the token's audiences.
     #[must_use]
     pub fn has_audience(&self, audience: &str) -> bool {
         self.audiences().any(|named| named == audience)
     }
 
-    /// The scopes granted.
+    /// The scopes of the token.
     #[must_use]
     pub fn scopes(&self) -> &ScopeSet {
         &self.verified.scopes
     }
 
-    /// Whether this very scope is granted.
+    /// Whether exactly this scope is granted.
     #[must_use]
     pub fn has_scope(&self, scope: &str) -> bool {
         self.verified.scopes.contains(scope)
@@ -139,29 +138,29 @@ impl Principal {
         self.verified.client_id.as_deref()
     }
 
-    /// Whether the subject is the client itself, as with client credentials: a program, not a
-    /// person ([RFC 9068 §5](https://www.rfc-editor.org/rfc/rfc9068#section-5)).
+    /// Whether the subject is the client itself, as with client credentials: a program and not a user
+    /// ([RFC 9068 §5](https://www.rfc-editor.org/rfc/rfc9068#section-5)).
     #[must_use]
     pub fn is_client(&self) -> bool {
         self.subject().is_some() && self.subject() == self.client_id()
     }
 
-    /// The claims as the provider wrote them: JSON text, every digit kept.
+    /// The claims as the provider wrote them: JSON text with every digit.
     #[must_use]
     pub fn claims_json(&self) -> &str {
-        &self.verified.text[self.verified.claims_at..]
+        self.verified.text.payload()
     }
 
     /// The JOSE header of the token.
     #[cfg(feature = "login")]
     pub(crate) fn header_json(&self) -> &str {
-        &self.verified.text[..self.verified.claims_at]
+        self.verified.text.header()
     }
 
-    /// The claims as a type of yours; the registered ones may be among them.
+    /// The claims as your own type. It may have registered claims too.
     ///
     /// # Errors
-    /// [`ClaimsError`] if they do not fit the type. The values are not repeated in it.
+    /// [`ClaimsError`] if they do not fit the type. It does not repeat their values.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
         fit(self.claims_json())
     }

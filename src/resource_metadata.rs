@@ -1,6 +1,5 @@
-//! What a service says of itself so that clients find their way without being configured:
-//! protected resource metadata ([RFC 9728](https://www.rfc-editor.org/rfc/rfc9728)), which is also
-//! what MCP asks of its servers.
+//! Protected resource metadata ([RFC 9728](https://www.rfc-editor.org/rfc/rfc9728)), from which clients
+//! learn where to get a token. MCP servers must publish it too.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -25,7 +24,7 @@ use crate::provider::Provider;
 use crate::settings::{RESOURCE, RESOURCE_DOCUMENTATION, SCOPE};
 use crate::verify::Verifier;
 
-/// A protected resource: its identifier, who issues tokens for it, and which scopes there are.
+/// A protected resource: its identifier, the issuers of its tokens, and its scopes.
 ///
 /// ```
 /// use tower_oidc::{BearerLayer, ProtectedResource, Provider};
@@ -36,7 +35,7 @@ use crate::verify::Verifier;
 ///     .add_scope("files:read")?;
 /// assert_eq!(resource.metadata_path(), "/.well-known/oauth-protected-resource/mcp");
 ///
-/// // Challenges say where the metadata lies, and `resource.service()` serves it there.
+/// // Challenges say where the metadata is, and `resource.service()` serves it there.
 /// let layer = BearerLayer::new(verifier).with_resource(&resource);
 /// # Ok(())
 /// # }
@@ -55,7 +54,7 @@ pub struct ProtectedResource {
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
 impl ProtectedResource {
-    /// The resource with this identifier, whose tokens `verifier` judges. The metadata names the
+    /// The resource with this identifier, whose tokens `verifier` judges. Its metadata names the
     /// verifier's providers as authorization servers.
     ///
     /// # Errors
@@ -80,11 +79,11 @@ impl ProtectedResource {
         })
     }
 
-    /// Names a scope that clients may need.
+    /// Adds a scope that clients may need.
     ///
     /// # Errors
-    /// [`ConfigError`] if it is not a scope, or is `offline_access`, which is between client and
-    /// provider and no scope of a resource.
+    /// [`ConfigError`] if it is not a scope, or is `offline_access`, which clients ask the provider for and
+    /// which is not a scope of a resource.
     pub fn add_scope(mut self, scope: &str) -> Result<Self, ConfigError> {
         let scope = Scope::new(scope)?;
         if scope.as_str() == "offline_access" {
@@ -105,7 +104,7 @@ impl ProtectedResource {
         self
     }
 
-    /// Where developers read on (`resource_documentation`).
+    /// The URL of documentation for developers (`resource_documentation`).
     ///
     /// # Errors
     /// [`ConfigError::Invalid`] unless it is an https URL.
@@ -115,14 +114,14 @@ impl ProtectedResource {
         Ok(self)
     }
 
-    /// The scopes named.
+    /// The scopes that were added.
     #[must_use]
     pub fn scopes(&self) -> &[Scope] {
         &self.scopes
     }
 
-    /// The path at which clients look for the metadata: the well-known one before the
-    /// identifier's own ([RFC 9728 §3.1](https://www.rfc-editor.org/rfc/rfc9728#section-3.1)).
+    /// The path of the metadata: the well-known one, followed by the identifier's own
+    /// ([RFC 9728 §3.1](https://www.rfc-editor.org/rfc/rfc9728#section-3.1)).
     #[must_use]
     pub fn metadata_path(&self) -> String {
         match self.url.path() {
@@ -131,8 +130,7 @@ impl ProtectedResource {
         }
     }
 
-    /// The address at which clients look for the metadata. It comes from the identifier, never
-    /// from a request.
+    /// The URL of the metadata. It comes from the identifier, never from a request.
     #[must_use]
     pub fn metadata_url(&self) -> String {
         let mut url = self.url.clone();
@@ -140,8 +138,8 @@ impl ProtectedResource {
         url.into()
     }
 
-    /// A service that answers every GET with the metadata. Route [`metadata_path`](Self::metadata_path)
-    /// to it, outside of any layer that asks for a token.
+    /// A service that answers every GET with the metadata. Route [`metadata_path`](Self::metadata_path) to
+    /// it, outside the layers that require a token.
     #[must_use]
     pub fn service(&self) -> MetadataService {
         MetadataService(Arc::new(self.clone()))
@@ -176,8 +174,8 @@ impl ProtectedResource {
     }
 }
 
-/// Serves the metadata of a [`ProtectedResource`]: 200 to GET and HEAD, to anybody, from any origin,
-/// to be kept for an hour.
+/// Serves the metadata of a [`ProtectedResource`] to GET and HEAD, for every client and every origin. It
+/// may be cached for an hour.
 #[derive(Debug, Clone)]
 pub struct MetadataService(Arc<ProtectedResource>);
 

@@ -8,7 +8,7 @@ use crate::bearer::service::{Bearer, BearerGate, Settings};
 use crate::error::ConfigError;
 use crate::gate::Gated;
 use crate::gate::answer::{EmptyBody, Rejection, RejectionKind};
-use crate::gate::challenge::{Challenges, Terms};
+use crate::gate::challenge::{ChallengeParameters, Challenges};
 use crate::resource_metadata::ProtectedResource;
 use crate::verify::Verifier;
 
@@ -29,7 +29,9 @@ impl BearerLayer {
             .map_or("", |audience| audience.as_str());
         Self {
             settings: Settings {
-                challenges: Arc::new(Challenges::new(Terms::with_visible_realm(realm))),
+                challenges: Arc::new(Challenges::new(ChallengeParameters::with_visible_realm(
+                    realm,
+                ))),
                 anonymous: false,
                 log: Arc::new(RefusalLog::new(&verifier)),
                 no_token: Rejection::new(RejectionKind::NoToken),
@@ -43,19 +45,19 @@ impl BearerLayer {
 }
 
 impl<R> BearerLayer<R> {
-    /// Lets requests without a token pass, without a principal. Those with a bad token are refused
-    /// all the same, and `require` still refuses the anonymous.
+    /// Lets requests without a token pass, without a principal. A bad token is still refused, and
+    /// `require` still refuses anonymous requests.
     pub fn allow_anonymous(mut self) -> Self {
         self.settings.anonymous = true;
         self
     }
 
     /// Keeps the caller's token with the principal, for [`outbound`](crate::outbound) to send on or to
-    /// exchange. By default it is kept nowhere.
+    /// exchange. Default: the token is not kept.
     ///
     /// # Security
-    /// Whatever holds the principal can have the token sent to where an
-    /// [`OutboundLayer`](crate::OutboundLayer) goes
+    /// Code that holds the principal can have the token sent to the destinations of an
+    /// [`OutboundLayer`](crate::OutboundLayer)
     /// ([RFC 9700 §2.3](https://www.rfc-editor.org/rfc/rfc9700#section-2.3)).
     #[cfg(feature = "outbound")]
     pub fn allow_relay(mut self) -> Self {
@@ -66,35 +68,35 @@ impl<R> BearerLayer<R> {
     /// The realm of challenges. Default: the first accepted audience.
     ///
     /// # Errors
-    /// [`ConfigError::Invalid`] if it holds anything but visible ASCII and spaces.
+    /// [`ConfigError::Invalid`] if it holds other characters than visible ASCII and spaces.
     pub fn with_realm(mut self, realm: &str) -> Result<Self, ConfigError> {
-        let terms = Terms::new(realm)?;
-        let terms = self
+        let parameters = ChallengeParameters::new(realm)?;
+        let parameters = self
             .settings
             .challenges
-            .terms()
+            .parameters()
             .clone()
-            .with_realm_of(terms);
-        self.settings.challenges = Arc::new(Challenges::new(terms));
+            .with_realm_of(parameters);
+        self.settings.challenges = Arc::new(Challenges::new(parameters));
         Ok(self)
     }
 
     /// Names the resource's metadata and its scopes in challenges
-    /// ([RFC 9728 §5.1](https://www.rfc-editor.org/rfc/rfc9728#section-5.1)), so that clients find
-    /// out by themselves where to get a token.
+    /// ([RFC 9728 §5.1](https://www.rfc-editor.org/rfc/rfc9728#section-5.1)), so that clients can find
+    /// out where to get a token.
     pub fn with_resource(mut self, resource: &ProtectedResource) -> Self {
-        let terms = self
+        let parameters = self
             .settings
             .challenges
-            .terms()
+            .parameters()
             .clone()
             .with_resource(&resource.metadata_url(), resource.scopes());
-        self.settings.challenges = Arc::new(Challenges::new(terms));
+        self.settings.challenges = Arc::new(Challenges::new(parameters));
         self
     }
 
-    /// Chooses the body of refusals, by a closure `Fn(&Rejection) -> Response<B>`. Status and
-    /// challenge stay as the standards have them. Default: an empty body.
+    /// Makes the body of refusals with a closure `Fn(&Rejection) -> Response<B>`. Status and challenge
+    /// stay those of the standards. Default: an empty body.
     pub fn on_refusal<F>(self, on_refusal: F) -> BearerLayer<F> {
         BearerLayer {
             settings: self.settings,

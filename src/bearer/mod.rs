@@ -1,27 +1,26 @@
-//! Who is calling? [`BearerLayer`] verifies the access token of a request and hands the
-//! [`Principal`](crate::Principal) to what lies within.
+//! Who is calling? [`BearerLayer`] verifies the access token of a request and inserts the
+//! [`Principal`](crate::Principal) into the request's extensions.
 //!
 //! The rule:
 //! 1. Credentials are one `Authorization: Bearer` field with one token
 //!    ([RFC 6750 §2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1)). Tokens in a form body or
-//!    a query are not read: they end up in logs and histories
+//!    a query are not read, because they end up in logs and histories
 //!    ([RFC 9700 §4.3.2](https://www.rfc-editor.org/rfc/rfc9700#section-4.3.2)).
-//! 2. No credentials: 401 with a challenge and no error code, or, where
-//!    [anonymous requests are allowed](BearerLayer::allow_anonymous), on without a principal.
-//! 3. Malformed credentials, two fields among them: 400 `invalid_request`; no token is looked at.
-//! 4. A token that the [`Verifier`](crate::Verifier) refuses: 401 `invalid_token`. Anonymous or not,
-//!    a bad token never passes.
-//! 5. No keys to judge by: 503 with `Retry-After`. The token is not at fault.
-//! 6. A principal that was in the request before is removed or replaced, never trusted.
+//! 2. No credentials: 401 with a challenge and no error code. With
+//!    [`allow_anonymous`](BearerLayer::allow_anonymous) the request passes without a principal.
+//! 3. Malformed credentials or two fields: 400 `invalid_request`. No token is judged.
+//! 4. A token that the [`Verifier`](crate::Verifier) refuses: 401 `invalid_token`. A bad token never
+//!    passes, even where anonymous requests do.
+//! 5. No keys to judge by: 503 with `Retry-After`, because that is not the token's fault.
+//! 6. A principal that was already in the request is removed or replaced, never trusted.
 //!
-//! A refused request does not reach the inner service, and its body is not read. The refusal stands
-//! in the extensions of the response as a [`Rejection`](crate::Rejection). The log names its cause and the
-//! remedy, each cause at most once in ten seconds (all of them at `debug`); the client is told a
-//! standard code.
+//! A refused request does not reach the inner service, and its body is not read. The
+//! [`Rejection`](crate::Rejection) is in the extensions of the response. The log names the cause and the
+//! remedy, each cause at most once in ten seconds (all of them at `debug`). The client gets a standard code.
 //!
-//! Browsers ask for leave (CORS preflight) without a token: put the layer that answers them outside of
-//! this one. Behind a proxy, see to it that the proxy passes `Authorization` on. Where several instances
-//! serve, each fetches the provider's keys for itself.
+//! Browsers send CORS preflight requests without a token, so put the layer that answers them outside this
+//! one. Behind a proxy, make sure that it forwards `Authorization`. Each instance of a service fetches the
+//! provider's keys for itself.
 //!
 //! ```
 //! use tower::{Service, ServiceBuilder, ServiceExt};
@@ -45,7 +44,7 @@
 //!     r#"Bearer realm="https://api.example.com""#
 //! );
 //!
-//! // Configured: those without a token may pass.
+//! // Configured: requests without a token pass.
 //! let mut service = ServiceBuilder::new()
 //!     .layer(BearerLayer::new(verifier).allow_anonymous())
 //!     .service_fn(handler);

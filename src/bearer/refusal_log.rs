@@ -1,5 +1,4 @@
-//! Tells whoever runs the service why tokens are refused and what to do, without letting anybody
-//! who sends bad tokens fill the log.
+//! Tells operators why tokens are refused and what to do about it. Bad tokens cannot fill the log.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,14 +8,14 @@ use crate::verify::Verifier;
 
 pub(super) struct RefusalLog {
     clock: Option<SharedClock>,
-    /// For each kind the second, plus one, at which it was last told.
+    /// For each kind the second at which it was last logged, plus one. Zero: not yet.
     told: [AtomicU64; KINDS],
 }
 
-/// More than there are kinds of refusal.
+/// At least the number of kinds of refusal.
 const KINDS: usize = 32;
 
-/// In seconds.
+/// Between two lines of one kind, in seconds.
 const PAUSE: u64 = 10;
 
 impl RefusalLog {

@@ -29,7 +29,7 @@ pub(super) struct Settings {
     pub(super) anonymous: bool,
     pub(super) challenges: Arc<Challenges>,
     pub(super) log: Arc<RefusalLog>,
-    /// The most frequent refusal of all, made once.
+    /// The most frequent refusal, made once.
     pub(super) no_token: Rejection,
     #[cfg(feature = "outbound")]
     pub(super) relays: bool,
@@ -60,7 +60,7 @@ impl<R> fmt::Debug for BearerGate<R> {
     }
 }
 
-/// What the verifier says of a token.
+/// The verifier's judgement of a token.
 type Judged = Result<Principal, VerifyError>;
 
 type Decided = Verdict<Rejection, (), Judged>;
@@ -83,8 +83,7 @@ impl<B, R: OnRefusal<B> + Clone> Gate<B> for BearerGate<R> {
     }
 
     fn finish(&self, (): (), response: &mut Response<B>) {
-        // A requirement further in knows what is lacking; this layer knows how to say where to
-        // get it.
+        // An inner requirement knows which scope is missing. This layer knows the realm and the resource.
         if response.status().is_client_error()
             && let Some(rejection) = response.extensions().get::<Rejection>().cloned()
         {
@@ -121,7 +120,7 @@ impl Settings {
 
     #[cfg_attr(
         not(feature = "outbound"),
-        expect(clippy::unused_self, reason = "only what is sent on is chosen")
+        expect(clippy::unused_self, reason = "only relaying is a choice")
     )]
     fn admit(&self, principal: Principal, head: &mut Parts) -> Decided {
         #[cfg(feature = "outbound")]
@@ -149,7 +148,7 @@ impl Settings {
     }
 }
 
-/// The principal with its token, which may be sent on.
+/// The principal with its token, which may then be sent on.
 #[cfg(feature = "outbound")]
 fn relayable(principal: Principal, headers: &HeaderMap) -> Principal {
     let token = AccessToken::from_authorization(headers).ok().flatten();

@@ -1,4 +1,5 @@
-//! Time, handed in. Claims are judged by the wall clock, staleness by a clock that nobody sets.
+//! Time, as a value that is handed in. The wall clock decides about claims, the monotonic clock about
+//! staleness.
 
 #[cfg(any(target_os = "linux", target_os = "android", test))]
 pub(crate) mod boot_time;
@@ -88,10 +89,13 @@ impl SharedClock {
         }
     }
 
-    pub(crate) fn now_roughly(&self) -> UnixTime {
+    /// [`now_roughly`](Clock::now_roughly) and [`monotonic`](Clock::monotonic), read together, which
+    /// costs less than one after the other.
+    #[inline]
+    pub(crate) fn read_roughly(&self) -> (UnixTime, Duration) {
         match self {
-            Self::System(clock) => clock.now_roughly(),
-            Self::Other(clock) => clock.now_roughly(),
+            Self::System(clock) => clock.read_roughly(),
+            Self::Other(clock) => (clock.now_roughly(), clock.monotonic()),
         }
     }
 

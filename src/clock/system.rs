@@ -27,11 +27,28 @@ impl SystemClock {
     /// The system's clock.
     #[must_use]
     pub fn new() -> Self {
-        Self {
+        let clock = Self {
             origin: Instant::now(),
             #[cfg(any(target_os = "linux", target_os = "android"))]
             boot_time: BootTime::new(),
+        };
+        // The first reading costs more than the later ones.
+        let _ = clock.monotonic();
+        clock
+    }
+}
+
+impl SystemClock {
+    /// [`now_roughly`](Clock::now_roughly) and [`monotonic`](Clock::monotonic), read together.
+    #[inline]
+    pub(super) fn read_roughly(&self) -> (UnixTime, Duration) {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if let Some(reading) = self.boot_time.read(&Kernel) {
+            // A time before 1970 was cast to a great number, and is cast back.
+            let wall = UnixTime::from_seconds(reading.wall.as_secs().cast_signed());
+            return (wall, reading.since_boot);
         }
+        (self.now_roughly(), self.monotonic())
     }
 }
 
@@ -60,8 +77,8 @@ impl Clock for SystemClock {
     fn monotonic(&self) -> Duration {
         // A clock that cannot be read once can never be read, so the two are not mixed.
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        if let Some(since) = self.boot_time.read(&Kernel) {
-            return since;
+        if let Some(reading) = self.boot_time.read(&Kernel) {
+            return reading.since_boot;
         }
         // This one counts suspension, other than the one that `Instant` reads here.
         #[cfg(target_vendor = "apple")]
@@ -77,28 +94,29 @@ struct Kernel;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 impl RawClocks for Kernel {
-    fn coarse_wall(&self) -> Option<u64> {
-        nanoseconds(ClockId::CLOCK_REALTIME_COARSE)
+    #[inline]
+    fn coarse_wall(&self) -> Option<Duration> {
+        read(ClockId::CLOCK_REALTIME_COARSE)
     }
 
-    fn coarse_monotonic(&self) -> Option<u64> {
-        nanoseconds(ClockId::CLOCK_MONOTONIC_COARSE)
+    #[inline]
+    fn coarse_monotonic(&self) -> Option<Duration> {
+        read(ClockId::CLOCK_MONOTONIC_COARSE)
     }
 
-    fn monotonic(&self) -> Option<u64> {
-        nanoseconds(ClockId::CLOCK_MONOTONIC)
+    fn monotonic(&self) -> Option<Duration> {
+        read(ClockId::CLOCK_MONOTONIC)
     }
 
-    fn boot_time(&self) -> Option<u64> {
-        nanoseconds(ClockId::CLOCK_BOOTTIME)
+    fn boot_time(&self) -> Option<Duration> {
+        read(ClockId::CLOCK_BOOTTIME)
     }
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn nanoseconds(clock: ClockId) -> Option<u64> {
-    let since = Duration::from(clock_gettime(clock).ok()?);
-    let seconds = since.as_secs().wrapping_mul(1_000_000_000);
-    Some(seconds.wrapping_add(since.subsec_nanos().into()))
+#[inline]
+fn read(clock: ClockId) -> Option<Duration> {
+    clock_gettime(clock).ok().map(Duration::from)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The one table from refusal to answer.
+//! The table from refusals to answers.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use crate::claims::Scope;
 use crate::error::{VerifyError, VerifyErrorKind};
 use crate::gate::challenge::{Challenges, refusal_headers};
 
-/// Why a request was refused. It stands in the extensions of the response, so that outer layers
-/// can count and log it; the client learns the status and a standard code.
+/// Why a request was refused. It is in the extensions of the response, so that outer layers can count
+/// and log it. The client learns only the status and a standard code.
 #[derive(Clone)]
 pub struct Rejection(Arc<Refused>);
 
@@ -27,17 +27,17 @@ struct Refused {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RejectionKind {
-    /// 401 without an error code: no bearer credentials came.
+    /// 401 without an error code: the request has no bearer credentials.
     NoToken,
     /// 400 `invalid_request`: the credentials are not one well-formed bearer token.
     Malformed,
-    /// 401 `invalid_token`: the token was judged and found wanting.
+    /// 401 `invalid_token`: the token was judged and refused.
     InvalidToken,
-    /// 403 `insufficient_scope`: the token is good and grants too little.
+    /// 403 `insufficient_scope`: the token is valid and does not grant enough.
     InsufficientScope,
-    /// 503 with `Retry-After`: nobody can tell, because the provider's keys are not to be had.
+    /// 503 with `Retry-After`: the token cannot be judged, because the provider's keys are not available.
     Unavailable,
-    /// 500: the service was put together without the layer named.
+    /// 500: the layer with this name is missing from the stack.
     MissingLayer(&'static str),
 }
 
@@ -75,7 +75,7 @@ impl Rejection {
     pub(crate) fn missing_layer(layer: &'static str) -> Self {
         tracing::error!(
             layer,
-            "a layer is missing from the stack; add it outside of this one"
+            "a layer is missing from the stack; add it outside this one"
         );
         Self::new(RejectionKind::MissingLayer(layer))
     }
@@ -92,19 +92,19 @@ impl Rejection {
         self.0.kind.status()
     }
 
-    /// Why the token was refused, where one was judged. Not for the client.
+    /// Why the token was refused, if one was judged. Not for the client.
     #[must_use]
     pub fn verify_error(&self) -> Option<&VerifyError> {
         self.0.error.as_ref()
     }
 
-    /// The scopes the request needs, where it lacks some.
+    /// The scopes the request needs, if the token lacks some of them.
     #[must_use]
     pub fn scopes(&self) -> &[Scope] {
         &self.0.scopes
     }
 
-    /// Puts the scopes an outer requirement asks for before those of an inner one.
+    /// Puts the scopes of an outer requirement before those of the inner one.
     pub(crate) fn also_needs(&mut self, outer: &[Scope]) {
         let scopes = &mut Arc::make_mut(&mut self.0).scopes;
         let inner = std::mem::replace(scopes, outer.to_vec());
@@ -115,8 +115,7 @@ impl Rejection {
         }
     }
 
-    /// The header fields that go with it: a challenge on every 401, and wherever RFC 6750 names a
-    /// code.
+    /// Its header fields: a challenge for every 401 and for every other status with a code of RFC 6750.
     fn headers(&self, challenges: &Challenges) -> HeaderMap {
         let kind = self.verify_error().map(VerifyError::kind);
         match self.kind() {
@@ -137,7 +136,7 @@ impl Rejection {
         }
     }
 
-    /// The response: `on_refusal` chooses the body, this table all that the standards fix.
+    /// The response. `on_refusal` chooses the body; what the standards fix comes from this table.
     pub(crate) fn into_response<B>(
         self,
         challenges: &Challenges,
@@ -147,13 +146,13 @@ impl Rejection {
         *response.status_mut() = self.status();
         let mut headers = self.headers(challenges);
         if let Some(after) = self.verify_error().and_then(VerifyError::retry_after) {
-            // Whole seconds, rounded up, and never "at once".
+            // Whole seconds, rounded up, and at least one.
             let seconds = after.as_secs().saturating_add(1);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         let own = std::mem::replace(response.headers_mut(), headers);
         if own.capacity() == 0 {
-            // Nothing was allocated, so nothing leaks; dropping it would still be walked through.
+            // Leaks nothing, because nothing was allocated. A drop would walk through it all the same.
             std::mem::forget(own);
         } else {
             keep_others(response.headers_mut(), own);
@@ -163,7 +162,7 @@ impl Rejection {
     }
 }
 
-/// Adds the fields of an application's own response, but for those that the standards fix.
+/// Adds the fields of an application's own response, except those that the standards fix.
 fn keep_others(headers: &mut HeaderMap, own: HeaderMap) {
     let mut name = None;
     for (next, value) in own {
@@ -210,7 +209,7 @@ impl fmt::Display for Rejection {
                 formatter.write_str("the Authorization field is not one bearer token")
             }
             (RejectionKind::InsufficientScope, _) => {
-                formatter.write_str("the token grants too little")
+                formatter.write_str("the token does not grant enough")
             }
             (RejectionKind::MissingLayer(layer), _) => {
                 write!(formatter, "{layer} is missing from the stack")
@@ -225,17 +224,17 @@ impl fmt::Display for Rejection {
     }
 }
 
-/// Chooses what a refused client reads.
+/// Makes the body of a refusal.
 ///
 /// Implemented by [`EmptyBody`], the default, and by every
-/// `Fn(&Rejection) -> Response<B> + Clone`. Status, challenge, `Cache-Control` and `Retry-After` are
-/// set afterwards and cannot be changed by it.
+/// `Fn(&Rejection) -> Response<B> + Clone`. It cannot change the status, the challenge, `Cache-Control` and
+/// `Retry-After`, because they are set afterwards.
 pub trait OnRefusal<B> {
-    /// A response whose body, and whose headers but those of the standards, are sent.
+    /// A response whose body is sent, and whose headers are sent except those that the standards fix.
     fn response(&self, rejection: &Rejection) -> Response<B>;
 }
 
-/// Refuses with an empty body.
+/// An empty body.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct EmptyBody;

@@ -1,4 +1,4 @@
-//! The words of a challenge (RFC 6750 §3), put together once and cloned into each answer.
+//! Challenges (RFC 6750 §3), made once from the configuration and cloned into each answer.
 
 use std::fmt::Write as _;
 
@@ -9,26 +9,26 @@ use crate::claims::Scope;
 use crate::error::ConfigError;
 use crate::settings::REALM;
 
-/// What every challenge of one layer says: its realm, the scopes to ask for, where the resource
-/// describes itself. All of it comes from the configuration, none of it from a request.
+/// What every challenge of one layer says: the realm, the scopes to ask for, and where the resource's
+/// metadata is. All of it comes from the configuration, none from a request.
 #[derive(Debug, Clone)]
-pub(crate) struct Terms {
+pub(crate) struct ChallengeParameters {
     realm: String,
     scopes: Vec<Scope>,
     resource_metadata: Option<String>,
 }
 
-/// The ready-made challenges, as header fields to be cloned into an answer.
+/// Ready-made challenges, as header fields to be cloned into an answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Challenges {
-    terms: Terms,
+    parameters: ChallengeParameters,
     pub(crate) no_token: HeaderMap,
     pub(crate) malformed: HeaderMap,
     pub(crate) invalid: HeaderMap,
     pub(crate) expired: HeaderMap,
 }
 
-/// The header fields of a refusal: never stored, and with a challenge where there is one.
+/// The header fields of a refusal: `no-store`, and the challenge if there is one.
 pub(crate) fn refusal_headers(challenge: Option<HeaderValue>) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(2);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -38,9 +38,9 @@ pub(crate) fn refusal_headers(challenge: Option<HeaderValue>) -> HeaderMap {
     headers
 }
 
-impl Terms {
+impl ChallengeParameters {
     pub(crate) fn new(realm: &str) -> Result<Self, ConfigError> {
-        // quoted-string of RFC 9110 §5.6.4, kept to visible ASCII and space.
+        // A quoted-string of RFC 9110 §5.6.4, limited to visible ASCII and spaces.
         if realm.bytes().any(|byte| !matches!(byte, 0x20..=0x7e)) {
             return Err(ConfigError::invalid(
                 REALM,
@@ -56,7 +56,7 @@ impl Terms {
         })
     }
 
-    /// A realm from a text that may hold anything.
+    /// A realm from any text, without the characters that it cannot hold.
     pub(crate) fn with_visible_realm(text: &str) -> Self {
         let is_visible = |character: &char| matches!(character, ' '..='~');
         Self {
@@ -95,7 +95,7 @@ impl Terms {
             parameter(&mut text, "error", code);
             parameter(&mut text, "error_description", description);
         }
-        // Every part was checked when it was configured; this is never used.
+        // Never used, because every part was checked when it was configured.
         HeaderValue::from_str(&text)
             .unwrap_or_else(|_| HeaderValue::from_static("Bearer realm=\"\""))
     }
@@ -110,31 +110,32 @@ fn parameter(text: &mut String, name: &str, value: &str) {
 }
 
 impl Challenges {
-    pub(crate) fn new(terms: Terms) -> Self {
-        let challenge = |error| refusal_headers(Some(terms.challenge(error, &terms.scopes)));
+    pub(crate) fn new(parameters: ChallengeParameters) -> Self {
+        let challenge =
+            |error| refusal_headers(Some(parameters.challenge(error, &parameters.scopes)));
         Self {
             no_token: challenge(None),
             malformed: challenge(Some((
                 "invalid_request",
                 "the request does not carry exactly one well-formed bearer token",
             ))),
-            // One text for unknown key, bad signature, wrong audience and wrong issuer: a caller
-            // learns nothing by trying.
+            // The same text for unknown key, bad signature, wrong audience and wrong issuer, so that a
+            // caller learns nothing by trying.
             invalid: challenge(Some((
                 "invalid_token",
                 "the access token is not valid for this resource",
             ))),
             expired: challenge(Some(("invalid_token", "the access token has expired"))),
-            terms,
+            parameters,
         }
     }
 
-    pub(crate) fn terms(&self) -> &Terms {
-        &self.terms
+    pub(crate) fn parameters(&self) -> &ChallengeParameters {
+        &self.parameters
     }
 
     pub(crate) fn insufficient_scope(&self, scopes: &[Scope]) -> HeaderMap {
-        refusal_headers(Some(self.terms.challenge(
+        refusal_headers(Some(self.parameters.challenge(
             Some((
                 "insufficient_scope",
                 "the access token does not grant what this request needs",
@@ -151,7 +152,7 @@ mod tests {
     #[test]
     fn bt_14_a_realm_is_escaped_or_refused() {
         let challenge = |realm: &str| {
-            Challenges::new(Terms::new(realm).unwrap()).no_token[WWW_AUTHENTICATE]
+            Challenges::new(ChallengeParameters::new(realm).unwrap()).no_token[WWW_AUTHENTICATE]
                 .to_str()
                 .unwrap()
                 .to_owned()
@@ -159,19 +160,19 @@ mod tests {
         assert_eq!(challenge("a b"), r#"Bearer realm="a b""#);
         assert_eq!(challenge("a\"b\\c"), r#"Bearer realm="a\"b\\c""#);
         for bad in ["a\r\nb", "a\0", "é", "\u{7f}", "\t"] {
-            assert!(Terms::new(bad).is_err(), "{bad:?}");
+            assert!(ChallengeParameters::new(bad).is_err(), "{bad:?}");
         }
-        let visible = Challenges::new(Terms::with_visible_realm("a\r\né\"b"));
+        let visible = Challenges::new(ChallengeParameters::with_visible_realm("a\r\né\"b"));
         assert_eq!(visible.no_token[WWW_AUTHENTICATE], r#"Bearer realm="a\"b""#);
     }
 
     #[test]
     fn bt_13_and_bt_16_each_parameter_once_and_all_scopes_together() {
         let scopes = [Scope::new("a").unwrap(), Scope::new("b:c").unwrap()];
-        let terms = Terms::new("r")
+        let parameters = ChallengeParameters::new("r")
             .unwrap()
             .with_resource("https://api.example/.well-known/x", &scopes[..1]);
-        let challenges = Challenges::new(terms);
+        let challenges = Challenges::new(parameters);
         assert_eq!(
             challenges.no_token[WWW_AUTHENTICATE],
             r#"Bearer realm="r", resource_metadata="https://api.example/.well-known/x", scope="a""#

@@ -1,4 +1,4 @@
-//! The one inbound future.
+//! The future of an inbound request.
 
 use std::fmt;
 use std::future::Future;
@@ -12,8 +12,8 @@ use tower_service::Service;
 use crate::gate::{Gate, Verdict};
 use crate::http_client::BoxFuture;
 
-/// The response of a [`Gated`](crate::gate::Gated) service: forwards to the inner service, answers, or waits and then
-/// does one of them.
+/// The response of a [`Gated`](crate::gate::Gated) service: that of the inner service or an answer of the
+/// gate, after waiting where the gate has to find something out.
 #[pin_project]
 pub struct ResponseFuture<S, G, ReqBody, ResBody>
 where
@@ -63,7 +63,7 @@ where
         }
     }
 
-    /// Answers in time, without the inner service.
+    /// An answer that takes time, without the inner service.
     #[cfg(feature = "login")]
     pub(crate) fn answering(gate: G, answer: BoxFuture<G::Answer>) -> Self {
         Self {
@@ -129,7 +129,7 @@ where
                 StateProjection::Answered(response) => {
                     return match response.take() {
                         Some(response) => Poll::Ready(Ok(response)),
-                        // Polled again after its end, which the contract of futures leaves open.
+                        // Polled again after its end, for which futures promise nothing.
                         None => Poll::Pending,
                     };
                 }

@@ -1,5 +1,5 @@
-//! What the inbound rooms share: three verdicts, one service around a decision, and one future
-//! that carries the verdict out.
+//! What the inbound rooms share: three verdicts, a service around a decision, and the future that
+//! carries the verdict out.
 
 pub(crate) mod answer;
 pub(crate) mod challenge;
@@ -25,25 +25,27 @@ use crate::principal::Principal;
     reason = "seals the trait below"
 )]
 pub enum Verdict<A, K, F> {
-    /// Go on. What the room keeps comes back to it with the response.
+    /// The request goes on to the inner service. The room gets `K` back with the response.
     Pass(K),
-    /// We reply ourselves.
+    /// The room answers itself.
     Answer(A),
-    /// Something must be found out first, while the request waits. The only box on the way in.
+    /// The request waits until the room has found out `F`. The only box on the way in.
     Wait(BoxFuture<F>),
 }
 
 /// A [`Verdict`] of this gate.
 type VerdictOf<G, B> = Verdict<<G as Gate<B>>::Answer, <G as Gate<B>>::Kept, <G as Gate<B>>::Found>;
 
-/// A room's decision, a function of the request's head, which is changed where it stands. The body is never
-/// looked at.
-#[expect(unnameable_types, reason = "sealed: the rooms are ours")]
+/// A room's decision about a request's head, which it may change. It never sees the body.
+#[expect(
+    unnameable_types,
+    reason = "sealed: only this crate's rooms implement it"
+)]
 pub trait Gate<B>: Clone {
-    /// What the room can say itself.
+    /// What the room answers itself.
     type Answer: Send + 'static;
 
-    /// What the room keeps of a request until its response comes.
+    /// What the room keeps of a request until the response.
     type Kept: Send + 'static;
 
     /// What the room finds out while a request waits.
@@ -52,18 +54,19 @@ pub trait Gate<B>: Clone {
     /// Decides.
     fn check(&self, head: &mut Parts) -> VerdictOf<Self, B>;
 
-    /// Decides by what was found out.
+    /// Decides with what was found out.
     fn check_found(&self, found: Self::Found, head: &mut Parts) -> VerdictOf<Self, B>;
 
-    /// The answer as a response.
+    /// Makes the answer a response.
     fn answer(&self, answer: Self::Answer) -> Response<B>;
 
-    /// A last look at the inner service's response.
+    /// Changes the inner service's response.
     fn finish(&self, kept: Self::Kept, response: &mut Response<B>);
 }
 
 /// A service behind a gate, such as [`Bearer`](crate::bearer::Bearer) or
-/// [`Require`](crate::require::Require). Its error is the inner service's: a refusal is a response.
+/// [`Require`](crate::require::Require). Its error is that of the inner service, because a refusal is a
+/// response.
 #[derive(Debug, Clone)]
 pub struct Gated<S, G> {
     inner: S,
@@ -103,7 +106,7 @@ where
             }
             Verdict::Answer(answer) => ResponseFuture::answered(self.gate.answer(answer)),
             Verdict::Wait(found) => {
-                // The service that was polled ready is the one to call; its clone stays behind.
+                // The service that was polled ready must be the one that is called. Its clone stays.
                 let clone = self.inner.clone();
                 let ready = std::mem::replace(&mut self.inner, clone);
                 let request = Request::from_parts(head, body);
@@ -113,11 +116,11 @@ where
     }
 }
 
-/// Stands in the extensions of a request that came without credentials and may go on.
+/// An extension of requests that have no credentials and were let pass.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Anonymous;
 
-/// Who calls, by what the layers outside left: nobody only where they let nobody pass.
+/// The caller established by an outer layer. `Ok(None)` only if that layer admits anonymous requests.
 #[cfg(any(feature = "axum", feature = "tonic"))]
 pub(crate) fn caller(extensions: &http::Extensions) -> Result<Option<&Principal>, Rejection> {
     match extensions.get::<Principal>() {

@@ -1,7 +1,7 @@
 use std::fmt;
 
-/// The JWS signature algorithms the crate can be told to accept (RFC 7518 §3.1, RFC 8037,
-/// RFC 9864). `none` and the symmetric ones are not among them and cannot be added.
+/// The JWS signature algorithms that can be accepted (RFC 7518 §3.1, RFC 8037, RFC 9864). `none` and the
+/// symmetric ones are not among them and cannot be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -23,12 +23,12 @@ pub enum Algorithm {
     Es384,
     /// ECDSA on P-521 with SHA-512.
     Es512,
-    /// Ed25519, under the name `EdDSA` as under `Ed25519`.
+    /// Ed25519, with the name `EdDSA` or `Ed25519`.
     EdDsa,
 }
 
 impl Algorithm {
-    /// Every algorithm there is.
+    /// All of them.
     pub const ALL: [Self; 10] = [
         Self::Rs256,
         Self::Rs384,
@@ -42,7 +42,7 @@ impl Algorithm {
         Self::EdDsa,
     ];
 
-    /// Those accepted unless others are named: RS256, PS256, ES256, ES384 and EdDSA.
+    /// Those accepted by default: RS256, PS256, ES256, ES384 and EdDSA.
     pub const DEFAULT: [Self; 5] = [
         Self::Rs256,
         Self::Ps256,
@@ -51,7 +51,7 @@ impl Algorithm {
         Self::EdDsa,
     ];
 
-    /// The algorithm of a JOSE `alg` value. Compared with regard to case.
+    /// The algorithm with this JOSE `alg` value, compared case-sensitively.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Some(match name {

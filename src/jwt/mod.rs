@@ -1,7 +1,7 @@
-//! A compact JWT taken apart, nothing believed.
+//! A compact JWT, taken apart and not verified.
 //!
-//! Everything here is about form: three segments of strict base64url, two JSON objects in UTF-8
-//! without a member twice. What the members say is judged in `verify`.
+//! This is about its form: three segments of strict base64url, two JSON objects in UTF-8 without a member
+//! twice. `verify` judges what the members say.
 
 mod algorithm;
 mod object;
@@ -16,7 +16,7 @@ use self::object::{Members, ObjectError, Place, read_object};
 use crate::clock::UnixTime;
 use crate::error::{VerifyError, VerifyErrorKind};
 
-/// JOSE headers over this size are refused before they are decoded.
+/// Longer JOSE headers are refused before they are decoded.
 const MAX_HEADER: usize = 8 * 1024;
 
 /// The longest signature, encoded: RSA with 8192 bits.
@@ -41,7 +41,7 @@ impl<'a> CompactJws<'a> {
                 signature: &token[second + 1..],
                 signing_input: &token[..second],
             }),
-            // Three dots seen and one left make five segments.
+            // Three dots were read. One more makes five segments.
             (Some(first), _, Some(_)) if dots.count() == 1 && is_jwe_header(&token[..first]) => {
                 Err(VerifyErrorKind::Encrypted)
             }
@@ -58,11 +58,11 @@ impl<'a> CompactJws<'a> {
         let mut text = Vec::with_capacity((self.header.len() + self.payload.len()) / 4 * 3 + 6);
         let header_length = append(&mut text, self.header)
             .filter(|_| text.first() == Some(&b'{'))
-            // Not even the beginning of a header: the dots of an opaque token.
+            // Not the beginning of a header, so the dots are those of an opaque token.
             .ok_or(VerifyErrorKind::Opaque)?;
         append(&mut text, self.payload).ok_or(VerifyErrorKind::NotAJwt)?;
         let text = String::from_utf8(text).map_err(|_| VerifyErrorKind::NotAJwt)?;
-        // The two parts must each be UTF-8, not only their sum.
+        // Each part must be UTF-8 by itself, not only both together.
         let is_whole = text.is_char_boundary(header_length)
             && (1..=MAX_SIGNATURE).contains(&self.signature.len())
             && URL_SAFE_NO_PAD.check(self.signature).is_ok();
@@ -71,8 +71,10 @@ impl<'a> CompactJws<'a> {
         }
         Ok(DecodedJws {
             signing_input: self.signing_input,
-            text,
-            header_length,
+            text: DecodedText {
+                text,
+                header_length,
+            },
             signature: self.signature,
         })
     }
@@ -91,21 +93,40 @@ fn is_jwe_header(segment: &[u8]) -> bool {
             .is_ok_and(|text| JoseHeader::parse(text).is_ok_and(|header| header.enc))
 }
 
-/// Header and payload decoded, in one buffer.
+/// A token whose header and payload are decoded.
 pub(crate) struct DecodedJws<'a> {
     pub(crate) signing_input: &'a [u8],
-    text: String,
-    header_length: usize,
+    text: DecodedText,
     signature: &'a [u8],
 }
 
-impl DecodedJws<'_> {
+/// Header and payload, decoded, in one buffer.
+pub(crate) struct DecodedText {
+    text: String,
+    header_length: usize,
+}
+
+impl DecodedText {
     pub(crate) fn header(&self) -> &str {
         &self.text[..self.header_length]
     }
 
     pub(crate) fn payload(&self) -> &str {
         &self.text[self.header_length..]
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.text.len()
+    }
+}
+
+impl DecodedJws<'_> {
+    pub(crate) fn header(&self) -> &str {
+        self.text.header()
+    }
+
+    pub(crate) fn payload(&self) -> &str {
+        self.text.payload()
     }
 
     /// The signature, decoded only when it is needed.
@@ -118,9 +139,8 @@ impl DecodedJws<'_> {
         Ok(Signature { bytes, length })
     }
 
-    /// Gives up the buffer, and where in it the payload begins.
-    pub(crate) fn into_text(self) -> (String, usize) {
-        (self.text, self.header_length)
+    pub(crate) fn into_text(self) -> DecodedText {
+        self.text
     }
 }
 
@@ -158,8 +178,8 @@ macro_rules! members {
 }
 
 members! {
-    /// The header members that decide something (RFC 7515 §4.1). `jwk`, `jku`, `x5u`, `x5c` and
-    /// `x5t` have no place here: they never select or fetch a key.
+    /// The header members that are checked (RFC 7515 §4.1). `jwk`, `jku`, `x5u`, `x5c` and `x5t` are not
+    /// among them, because they never select or fetch a key.
     JoseHeader {
         values: alg, kid, typ, cty;
         presence: crit, enc
@@ -175,8 +195,8 @@ impl<'a> JoseHeader<'a> {
 }
 
 members! {
-    /// The claims that decide something (RFC 7519 §4.1, RFC 9068 §2.2), unverified, and those
-    /// whose presence alone tells another kind of token.
+    /// The claims that are checked (RFC 7519 §4.1, RFC 9068 §2.2), not verified yet, and those whose
+    /// presence alone marks another kind of token.
     UnverifiedClaims {
         values: iss, sub, aud, exp, nbf, iat, jti, client_id, azp, scope, scp, tid;
         presence: cnf, nonce, at_hash, c_hash, events, htm, htu, token_introspection
@@ -194,7 +214,7 @@ impl<'a> UnverifiedClaims<'a> {
     }
 }
 
-/// What a JWT says of its own expiry, believed by nobody; `None` if it is no JWT or does not say.
+/// The expiry that a JWT states, not verified. `None` if it is not a JWT or states none.
 #[cfg(feature = "_client")]
 pub(crate) fn expiry(token: &str) -> Option<UnixTime> {
     let jws = CompactJws::split(token.as_bytes()).ok()?.decode().ok()?;

@@ -1,11 +1,11 @@
-//! JSON objects read as far as registered members need it, in one pass and without recursion.
+//! JSON objects, read as far as registered members need it, in one pass and without recursion.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// A JSON value as far as registered members need it: nothing nested but arrays of strings.
+/// A JSON value as far as registered members need it: of nested values only arrays of strings.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) enum Json<'a> {
     #[default]
@@ -13,7 +13,7 @@ pub(crate) enum Json<'a> {
     Text(Cow<'a, str>),
     Unsigned(u64),
     Float(f64),
-    /// An array of nothing but strings.
+    /// An array of strings only.
     Texts(Vec<Cow<'a, str>>),
     /// Anything else: null, a truth value, a negative whole number, an object, a mixed array.
     Other,
@@ -39,8 +39,7 @@ impl<'a> Json<'a> {
     }
 }
 
-/// Reads one value. Arrays are looked into one level deep; what lies below is passed over without
-/// recursion.
+/// Reads one value. The items of an array are read, what is nested deeper is skipped without recursion.
 struct JsonSeed {
     in_array: bool,
 }
@@ -109,15 +108,15 @@ impl<'de> Visitor<'de> for JsonSeed {
     }
 }
 
-/// What has a place for some members of an object.
+/// A struct with a place for some members of an object.
 pub(super) trait Members<'de> {
     fn place(&mut self, name: &str) -> Place<'_, 'de>;
 }
 
-/// What is kept of a member.
+/// What is read of a member.
 pub(super) enum Place<'a, 'de> {
     Value(&'a mut Json<'de>),
-    /// That it is there, whatever it says.
+    /// Only whether it is there.
     Presence(&'a mut bool),
     Nothing,
 }
@@ -128,7 +127,7 @@ pub(super) enum ObjectError {
     Duplicate,
 }
 
-/// Reads one JSON object into `members`, refusing a member that stands there twice, known or not.
+/// Reads one JSON object into `members`. An object with a member twice is refused, known or not.
 pub(super) fn read_object<'de>(
     text: &'de str,
     members: &mut impl Members<'de>,

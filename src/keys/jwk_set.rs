@@ -1,4 +1,4 @@
-//! A JWK Set read tolerantly, entry by entry, and a key chosen from it strictly.
+//! A JWK Set, read tolerantly entry by entry, and the strict choice of a key from it.
 
 use aws_lc_rs::digest::{Digest, SHA256, digest};
 use base64::Engine as _;
@@ -10,47 +10,47 @@ use crate::error::{ProviderError, ProviderErrorKind};
 use crate::jwt::Algorithm;
 use crate::keys::public_key::PublicKey;
 
-/// A set with more entries is refused whole.
+/// A set with more entries is refused.
 pub(crate) const MAX_KEYS: usize = 100;
 
-/// So many keys are tried for a token that names none.
+/// Keys tried for a token without a `kid`.
 const MAX_CANDIDATES: usize = 8;
 
-/// The keys of a set that can verify something.
+/// The usable keys of a set.
 #[derive(Debug)]
 pub(crate) struct JwkSet {
     keys: Vec<Entry>,
-    /// Of the document.
+    /// SHA-256 of the document.
     digest: Digest,
 }
 
 #[derive(Debug)]
 struct Entry {
     kid: Option<Box<str>>,
-    /// The issuer this key is for, where the set says so (Entra ID).
+    /// The issuer this key is for, if the set says so (Entra ID).
     issuer: Option<Box<str>>,
-    /// One for each algorithm the key may be used with.
+    /// One for each algorithm that the key may be used with.
     keys: Vec<PublicKey>,
 }
 
 /// Which keys to try for a token.
 pub(crate) enum Choice<'a> {
-    /// One of these, tried in turn; exactly one where the token has a `kid`.
+    /// These in turn, for a token without a `kid`.
     Candidates(Vec<&'a PublicKey>),
     One(&'a PublicKey),
-    /// No key of that name, or none that fits a token without a name.
+    /// No key has this `kid`, or none fits a token without a `kid`.
     Unknown,
-    /// A key of that name, for another algorithm.
+    /// The key with this `kid` is for another algorithm.
     OtherAlgorithm,
-    /// Different keys under one name, or too many for a token without a name.
+    /// Several keys have this `kid`, or too many fit a token without a `kid`.
     Ambiguous,
 }
 
 impl JwkSet {
-    /// Reads a set. Entries that cannot be used are passed over (RFC 7517 §5).
+    /// Reads a set. Unusable entries are skipped (RFC 7517 §5).
     ///
     /// # Errors
-    /// If it is not a set, has more than 100 entries, or none that can be used.
+    /// If it is not a set, has more than 100 entries, or has no usable one.
     pub(crate) fn parse(text: &[u8]) -> Result<Self, ProviderError> {
         let invalid = |message: &str| {
             ProviderError::new(ProviderErrorKind::InvalidAnswer, message.to_owned())
@@ -76,7 +76,7 @@ impl JwkSet {
                 // The same key published twice is one key.
                 Ok(entry) if keys.iter().any(|known| known.repeats(&entry)) => {}
                 Ok(entry) => keys.push(entry),
-                Err(reason) => tracing::debug!(reason, "passed over an entry of the key set"),
+                Err(reason) => tracing::debug!(reason, "skipped an entry of the key set"),
             }
         }
         if keys.is_empty() {
@@ -94,7 +94,7 @@ impl JwkSet {
         })
     }
 
-    /// The SHA-256 of the document it was read from.
+    /// SHA-256 of the document it was read from.
     pub(crate) fn digest(&self) -> &[u8] {
         self.digest.as_ref()
     }
@@ -103,12 +103,12 @@ impl JwkSet {
         self.keys.len()
     }
 
-    /// The keys a token may have been signed with, by name, algorithm and issuer.
+    /// The keys that the token may have been signed with, by `kid`, algorithm and issuer.
     pub(crate) fn choose(
         &self,
         kid: Option<&str>,
         algorithm: Algorithm,
-        issuer: &Holder,
+        issuer: &TokenIssuer,
     ) -> Choice<'_> {
         let Some(kid) = kid else {
             return self.choose_unnamed(algorithm, issuer);
@@ -134,7 +134,7 @@ impl JwkSet {
         }
     }
 
-    fn choose_unnamed(&self, algorithm: Algorithm, issuer: &Holder) -> Choice<'_> {
+    fn choose_unnamed(&self, algorithm: Algorithm, issuer: &TokenIssuer) -> Choice<'_> {
         let mut candidates = self
             .keys
             .iter()
@@ -151,16 +151,16 @@ impl JwkSet {
     }
 }
 
-/// The issuer a token names, for key sets that serve many (DI-08).
-pub(crate) struct Holder<'a> {
+/// The issuer that a token names. One key set can serve several (DI-08).
+pub(crate) struct TokenIssuer<'a> {
     pub(crate) issuer: &'a str,
     pub(crate) tenant: Option<&'a str>,
 }
 
-/// What stands for the tenant in the issuer of a provider that serves many.
+/// The placeholder of the tenant in the issuer of a provider that serves many tenants.
 pub(crate) const TENANT_PLACEHOLDER: &str = "{tenantid}";
 
-impl Holder<'_> {
+impl TokenIssuer<'_> {
     fn is(&self, issuer: &str) -> bool {
         issuer == self.issuer
             || self
@@ -170,8 +170,8 @@ impl Holder<'_> {
 }
 
 impl Entry {
-    /// Whether the key may speak for this issuer.
-    fn serves(&self, issuer: &Holder) -> bool {
+    /// Whether the key may sign for this issuer.
+    fn serves(&self, issuer: &TokenIssuer) -> bool {
         self.issuer.as_ref().is_none_or(|own| issuer.is(own))
     }
 
@@ -208,7 +208,7 @@ impl Entry {
             Some(name) => Some(
                 name.as_str()
                     .and_then(Algorithm::from_name)
-                    .ok_or("alg is none this crate verifies")?,
+                    .ok_or("alg is not one that this crate verifies")?,
             ),
         };
         let keys = usable_keys(members, algorithm)?;
@@ -231,8 +231,8 @@ fn text(members: &Map<String, Value>, name: &str) -> Result<Option<Box<str>>, &'
     }
 }
 
-/// Only these make a verification key: certificates (RFC 7517 §4.6 to §4.9) are ignored, and
-/// private members are not even looked at.
+/// The members of a verification key. Certificates (RFC 7517 §4.6 to §4.9) are ignored, and private
+/// members are not read.
 const PUBLIC_MEMBERS: [&str; 6] = ["kty", "crv", "n", "e", "x", "y"];
 
 fn usable_keys(
@@ -268,7 +268,7 @@ fn usable_keys(
                 EllipticCurve::P256 => Algorithm::Es256,
                 EllipticCurve::P384 => Algorithm::Es384,
                 EllipticCurve::P521 => Algorithm::Es512,
-                _ => return Err("the curve is none for ECDSA"),
+                _ => return Err("the curve is not one for ECDSA"),
             };
             let (x, y) = (decode(&ec.x)?, decode(&ec.y)?);
             Some(fixed)
@@ -288,8 +288,8 @@ fn usable_keys(
                 .into_iter()
                 .collect()
         }
-        // A symmetric key that comes by URL is known to everybody (RFC 8725 §3.5).
-        _ => Err("the key is not an asymmetric one this crate verifies with"),
+        // A symmetric key that is published is known to all (RFC 8725 §3.5).
+        _ => Err("the key is not an asymmetric one that this crate supports"),
     }
 }
 
@@ -310,7 +310,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    const NOBODY: Holder<'static> = Holder {
+    const NO_TENANT: TokenIssuer<'static> = TokenIssuer {
         issuer: "https://id.example",
         tenant: None,
     };
@@ -336,7 +336,7 @@ mod tests {
     }
 
     fn chosen(set: &JwkSet, kid: Option<&str>, algorithm: Algorithm) -> &'static str {
-        match set.choose(kid, algorithm, &NOBODY) {
+        match set.choose(kid, algorithm, &NO_TENANT) {
             Choice::One(_) => "one",
             Choice::Candidates(keys) => ["none", "candidate", "candidates"][keys.len().min(2)],
             Choice::Unknown => "unknown",
@@ -488,21 +488,21 @@ mod tests {
 
     #[test]
     fn di_08_a_key_for_one_issuer_serves_no_other() {
-        let holder = |issuer: &'static str, tenant| Holder { issuer, tenant };
+        let issuer = |issuer: &'static str, tenant| TokenIssuer { issuer, tenant };
         let key = with(
             rsa(0xff),
             &json!({"kid": "k", "issuer": "https://id.example/{tenantid}/v2.0"}),
         );
         let set = set(&[key]).unwrap();
         let cases = [
-            (holder("https://id.example/a/v2.0", Some("a")), true),
-            (holder("https://id.example/b/v2.0", Some("a")), false),
-            (holder("https://id.example/a/v2.0", None), false),
-            (holder("https://evil.example/a/v2.0", Some("a")), false),
+            (issuer("https://id.example/a/v2.0", Some("a")), true),
+            (issuer("https://id.example/b/v2.0", Some("a")), false),
+            (issuer("https://id.example/a/v2.0", None), false),
+            (issuer("https://evil.example/a/v2.0", Some("a")), false),
         ];
-        for (holder, fits) in cases {
-            let choice = set.choose(Some("k"), Algorithm::Rs256, &holder);
-            assert_eq!(matches!(choice, Choice::One(_)), fits, "{}", holder.issuer);
+        for (issuer, fits) in cases {
+            let choice = set.choose(Some("k"), Algorithm::Rs256, &issuer);
+            assert_eq!(matches!(choice, Choice::One(_)), fits, "{}", issuer.issuer);
         }
     }
 

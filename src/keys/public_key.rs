@@ -1,4 +1,4 @@
-//! One public key for one algorithm, parsed and checked, ready to verify.
+//! A public key for one algorithm, parsed and checked.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use aws_lc_rs::signature::{self, ParsedPublicKey, RsaParameters, RsaPublicKeyCom
 
 use crate::jwt::Algorithm;
 
-/// RSA moduli below are unsafe (RFC 7518 §3.3), above too slow for what they add.
+/// Smaller RSA moduli are unsafe (RFC 7518 §3.3); greater ones are slow and add little.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
-/// RSA exponents up to this many bits are in use; longer ones only cost time.
+/// RSA exponents in use have at most this many bits. Longer ones only cost time.
 const RSA_EXPONENT_BITS: usize = 33;
 
 /// A key that verifies signatures of one algorithm.
@@ -23,7 +23,7 @@ impl PublicKey {
         self.algorithm
     }
 
-    /// Whether both are the same key, whatever the algorithm.
+    /// Whether both are the same key, perhaps for different algorithms.
     pub(crate) fn is_same_key(&self, other: &Self) -> bool {
         self.parsed.as_ref() == other.parsed.as_ref()
     }
@@ -102,7 +102,7 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// SEC 1 §2.3.3: the mark of a point given by both coordinates.
+/// The first byte of a point that is given by both coordinates (SEC 1 §2.3.3).
 const UNCOMPRESSED: u8 = 0x04;
 
 fn without_leading_zeros(number: &[u8]) -> &[u8] {
@@ -116,8 +116,8 @@ fn bits(number: &[u8]) -> usize {
     })
 }
 
-/// The y coordinates of the points of order 1, 2, 4 and 8 in little-endian order, with those
-/// encodings that are not reduced; the sign of x does not matter.
+/// The y coordinates of the points of order 1, 2, 4 and 8, little-endian, with their unreduced encodings.
+/// The sign of x does not matter.
 const LOW_ORDER: [[u8; 32]; 7] = {
     const fn all_but_last(fill: u8, first: u8, last: u8) -> [u8; 32] {
         let mut bytes = [fill; 32];

@@ -1,4 +1,5 @@
-//! A key set by URL, kept by [`Renew`], with a bound on what unknown key names can cause.
+//! A key set that is fetched from a URL and kept fresh by [`Renew`], with a bound on the fetches that
+//! unknown `kid`s can cause.
 
 use std::time::Duration;
 
@@ -16,14 +17,14 @@ use crate::keys::jwk_set::JwkSet;
 use crate::observe;
 use crate::renew::{Fetched, Outcome, Pace, Reading, Refusal, Renew, State};
 
-/// The keys of one provider, and what goes with them.
+/// The keys of one provider, with what its metadata says about them.
 pub(crate) struct KeySet {
     pub(crate) jwks: JwkSet,
-    /// The issuer in the provider's own words.
+    /// The issuer as the provider's metadata has it.
     pub(crate) issuer: Issuer,
-    /// The algorithms the provider says it signs with, where it says so.
+    /// The algorithms that the metadata lists, if it lists any.
     pub(crate) listed: Option<AlgorithmSet>,
-    /// What it holds, in short.
+    /// SHA-256 of all of it.
     digest: Digest,
 }
 
@@ -41,16 +42,16 @@ impl KeySet {
         }
     }
 
-    /// Whether every token is judged alike by both.
+    /// Whether both give the same judgement of every token.
     fn is_same(&self, other: &Self) -> bool {
         self.digest.as_ref() == other.digest.as_ref()
     }
 }
 
-/// How long keys live.
+/// How long fetched keys are fresh.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KeyLifetime {
-    /// Where the provider does not say.
+    /// If the provider does not say.
     pub(crate) default: Duration,
     pub(crate) shortest: Duration,
     pub(crate) longest: Duration,
@@ -80,19 +81,19 @@ impl RemoteKeys {
         }
     }
 
-    /// The keys, without blocking where they are at hand.
+    /// The keys, without blocking.
     pub(crate) fn read(&self) -> Reading<KeySet> {
         self.renew.read()
     }
 
-    /// Whether the keys at hand are those with this serial.
+    /// Whether the keys with this serial are the ones to judge by at this monotonic time.
     #[inline]
-    pub(crate) fn serves(&self, serial: u64) -> bool {
-        self.renew.serves(serial)
+    pub(crate) fn serve(&self, serial: u64, now: Duration) -> bool {
+        self.renew.serves(serial, now)
     }
 
-    /// A flight that may bring a key nobody has seen yet, or `None` where the bound on such
-    /// flights is reached.
+    /// Fetches the keys again, because one that is not among them may be new. `None` if the bound on such
+    /// fetches is reached.
     pub(crate) fn look_for_new_key(&self) -> Result<Option<Flight<Outcome<KeySet>>>, Refusal> {
         let now = self.clock.monotonic();
         let flight = self.renew.force(|| self.unknown_kids.take(now))?;
@@ -100,7 +101,7 @@ impl RemoteKeys {
         Ok(flight)
     }
 
-    /// The issuer in the provider's own words, once it was heard.
+    /// The issuer as the provider's metadata has it, once that was fetched.
     pub(crate) fn issuer(&self) -> Option<Issuer> {
         match self.renew.read() {
             Reading::Ready(snapshot) => Some(snapshot.as_ref()?.value.issuer.clone()),
@@ -128,7 +129,7 @@ impl RemoteKeys {
     }
 }
 
-/// Fetches a key set and says how long it lives.
+/// Fetches a key set, and how long it is fresh.
 pub(crate) async fn fetch_jwk_set(
     client: &HttpClient,
     url: &Url,

@@ -1,14 +1,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::outbound::kept::{Granter, KeptToken};
+use crate::outbound::granted_token::GrantedToken;
+use crate::outbound::granter::Granter;
 use crate::provider::target::Target;
 use crate::provider::{Client, Provider};
-use crate::token::source::{Asked, Supply, TokenSource};
+use crate::token::source::{TokenRequest, TokenSource, TokenSupply};
 
 /// Tokens of this service's own
 /// ([RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)): one at a time, fetched when it
-/// is first needed, shared by all who ask, and renewed a minute before its end behind them.
+/// is first needed, shared by all requests, and renewed in the background a minute before its end.
 ///
 /// Clones share the token.
 ///
@@ -29,7 +30,7 @@ pub struct ClientCredentials(Arc<OwnToken>);
 
 struct OwnToken {
     granter: Arc<Granter>,
-    kept: KeptToken,
+    token: GrantedToken,
 }
 
 impl ClientCredentials {
@@ -38,20 +39,20 @@ impl ClientCredentials {
     pub fn new(provider: &Provider, client: Client, target: Target) -> Self {
         let granter = Arc::new(Granter::new(provider, client, target));
         let granting = Arc::clone(&granter);
-        let kept = KeptToken::new(granter.clock(), move || {
+        let token = GrantedToken::new(granter.clock(), move || {
             let granter = Arc::clone(&granting);
             Box::pin(async move {
                 let form = [("grant_type", "client_credentials")];
                 granter.grant(&form, None, |_| Ok(())).await
             })
         });
-        Self(Arc::new(OwnToken { granter, kept }))
+        Self(Arc::new(OwnToken { granter, token }))
     }
 }
 
 impl TokenSource for ClientCredentials {
-    fn supply(&self, _: &Asked<'_>) -> Supply {
-        self.0.kept.supply()
+    fn supply(&self, _: &TokenRequest<'_>) -> TokenSupply {
+        self.0.token.supply()
     }
 }
 

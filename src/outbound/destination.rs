@@ -13,8 +13,8 @@ use crate::settings::DESTINATION;
 /// An origin that tokens may go to: scheme, host and port, compared whole
 /// ([RFC 9700 §4.9.1](https://www.rfc-editor.org/rfc/rfc9700#section-4.9.1)).
 ///
-/// Made of its text, such as `https://orders.internal` or `https://orders.internal:8443`. Plain http is
-/// for loopback addresses alone; see [`danger`](crate::danger::plain_http_destination) for others.
+/// Parsed from text such as `https://orders.internal` or `https://orders.internal:8443`. Plain http is
+/// only for loopback addresses; for others see [`danger`](crate::danger::plain_http_destination).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Destination {
     is_https: bool,
@@ -27,9 +27,9 @@ impl Destination {
         Self::from_url(text, &parse_url(DESTINATION, text, transport)?)
     }
 
-    /// Whatever the host is, by plain http.
+    /// A destination by plain http on any host.
     pub(crate) fn parse_plain(text: &str) -> Result<Self, ConfigError> {
-        // The rules but that of the scheme are those of https.
+        // All rules but that of the scheme are those of https.
         let Some(rest) = text.strip_prefix("http://") else {
             return Err(ConfigError::invalid(
                 DESTINATION,
@@ -52,7 +52,7 @@ impl Destination {
             return Err(ConfigError::invalid(
                 DESTINATION,
                 text,
-                "it names a path, and a token goes to an origin as a whole",
+                "it names a path, but a token goes to a whole origin",
                 format!("write {}", url.origin().ascii_serialization()),
             ));
         }
@@ -67,7 +67,7 @@ impl Destination {
         })
     }
 
-    /// Whether a request to this address goes there. `None` if the address names no origin.
+    /// Whether a request to this URI goes to this destination. `None` if the URI has no origin.
     pub(super) fn is_origin_of(&self, uri: &Uri) -> Option<bool> {
         let is_https = match uri.scheme_str()? {
             "https" => true,
@@ -102,7 +102,7 @@ impl TryFrom<&String> for Destination {
     }
 }
 
-/// So that a [`Destination`] itself can stand where a text can.
+/// Lets a [`Destination`] itself stand where text can.
 impl From<Infallible> for ConfigError {
     fn from(never: Infallible) -> Self {
         match never {}

@@ -1,4 +1,4 @@
-//! Tokens that stand for callers elsewhere, one for each of their own.
+//! Exchanged tokens, one for each token of a caller.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use crate::clock::SharedClock;
 use crate::error::OutboundErrorKind;
 use crate::error::ProviderError;
 use crate::http_client::BoxFuture;
-use crate::outbound::kept::KeptToken;
+use crate::outbound::granted_token::GrantedToken;
 use crate::outbound::relay::callers;
 use crate::principal::Principal;
 use crate::renew::Fetched;
 use crate::secret::sha256;
 use crate::token::live::LiveToken;
-use crate::token::source::{Asked, Supply};
+use crate::token::source::{TokenRequest, TokenSupply};
 
 /// How one token is exchanged for another.
 pub(super) trait Exchange: Send + Sync + 'static {
@@ -28,24 +28,25 @@ pub(super) trait Exchange: Send + Sync + 'static {
     ) -> BoxFuture<Result<Fetched<LiveToken>, ProviderError>>;
 }
 
-/// Found by the hash of the caller's token, so that nobody gets what was made of another's.
+/// Each is found by the hash of the caller's own token, so no caller gets a token that was exchanged for
+/// another's.
 pub(super) struct Exchanged<E> {
     exchange: Arc<E>,
-    kept: Cache<[u8; 32], Arc<KeptToken>>,
+    tokens: Cache<[u8; 32], Arc<GrantedToken>>,
     clock: SharedClock,
 }
 
-/// Callers remembered at once.
+/// Tokens kept at once.
 const MOST: u64 = 10_000;
 
-/// A caller who has been quiet for so long is forgotten.
+/// A token that was not used for so long is dropped.
 const IDLE: Duration = Duration::from_secs(600);
 
 impl<E: Exchange> Exchanged<E> {
     pub(super) fn new(exchange: E, clock: &SharedClock) -> Arc<Self> {
         Arc::new(Self {
             exchange: Arc::new(exchange),
-            kept: Cache::builder()
+            tokens: Cache::builder()
                 .max_capacity(MOST)
                 .time_to_idle(IDLE)
                 .build(),
@@ -58,35 +59,35 @@ impl<E: Exchange> Exchanged<E> {
     }
 
     /// A token for the caller of this request.
-    pub(super) fn supply(self: &Arc<Self>, asked: &Asked<'_>) -> Supply {
-        let (principal, source) = match callers(asked) {
+    pub(super) fn supply(self: &Arc<Self>, request: &TokenRequest<'_>) -> TokenSupply {
+        let (principal, source) = match callers(request) {
             Ok(found) => found,
-            Err(kind) => return Supply::Refused(kind.into()),
+            Err(kind) => return TokenSupply::Refused(kind.into()),
         };
         if let Err(kind) = self.exchange.admits(principal) {
-            return Supply::Refused(kind.into());
+            return TokenSupply::Refused(kind.into());
         }
-        match source.supply(asked) {
-            Supply::Ready(subject) => self.of(subject),
-            Supply::Wait(subject) => {
+        match source.supply(request) {
+            TokenSupply::Ready(subject) => self.of(subject),
+            TokenSupply::Wait(subject) => {
                 let exchanged = Arc::clone(self);
-                Supply::Wait(Box::pin(async move {
+                TokenSupply::Wait(Box::pin(async move {
                     exchanged.of(subject.await?).token().await
                 }))
             }
-            Supply::Refused(error) => Supply::Refused(error),
+            TokenSupply::Refused(error) => TokenSupply::Refused(error),
         }
     }
 
-    fn of(&self, subject: LiveToken) -> Supply {
+    fn of(&self, subject: LiveToken) -> TokenSupply {
         let mut key = [0; 32];
         key.copy_from_slice(sha256(subject.as_access_token().as_str()).as_ref());
-        let kept = self.kept.get_with(key, || {
+        let token = self.tokens.get_with(key, || {
             let exchange = Arc::clone(&self.exchange);
-            Arc::new(KeptToken::new(&self.clock, move || {
+            Arc::new(GrantedToken::new(&self.clock, move || {
                 exchange.exchange(subject.clone())
             }))
         });
-        kept.supply()
+        token.supply()
     }
 }

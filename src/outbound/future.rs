@@ -1,4 +1,4 @@
-//! The one outbound future: without a token, with one, and once more with a newer one.
+//! The future of an outgoing request: without a token, with one, and once more with a newer one.
 
 use std::fmt;
 use std::future::Future;
@@ -16,7 +16,7 @@ use crate::observe;
 use crate::outbound::repeat::Repeat;
 use crate::outbound::settings::Settings;
 use crate::token::live::LiveToken;
-use crate::token::source::{Asked, Supply, TokenFuture, TokenSource};
+use crate::token::source::{TokenFuture, TokenRequest, TokenSource, TokenSupply};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -37,7 +37,7 @@ where
 {
     Failed(Option<OutboundError>),
     Bare(#[pin] S::Future),
-    /// The token must come first.
+    /// The token is being fetched.
     Waiting {
         token: TokenFuture,
         // Taken once, when the token is there.
@@ -48,26 +48,26 @@ where
         response: S::Future,
         token: LiveToken,
         // Taken once, when the token is refused.
-        again: Option<Again<S, B>>,
+        retry: Option<Retry<S, B>>,
     },
     /// The token was refused, and a newer one is on its way.
     Renewing {
         token: TokenFuture,
-        // Taken once, when the newer token is there, or is not to be had.
-        held: Option<(Response<C>, Again<S, B>)>,
+        // Taken once, when the newer token is there or cannot be had.
+        held: Option<(Response<C>, Retry<S, B>)>,
     },
     /// The service must be ready once more.
     Readying(Option<(S, Request<B>)>),
 }
 
-/// What a second attempt takes.
-struct Again<S, B> {
+/// What a second attempt needs.
+struct Retry<S, B> {
     inner: S,
     request: Request<B>,
     source: Arc<dyn TokenSource>,
 }
 
-/// The request once more, if its body can be sent once more.
+/// A copy of the request, if its body can be sent twice.
 pub(super) struct Repeatable<B>(Request<B>);
 
 impl<B> Repeatable<B> {
@@ -118,11 +118,11 @@ where
         inner: S,
         request: Request<B>,
         token: LiveToken,
-        again: Repeatable<B>,
+        copy: Repeatable<B>,
         settings: &Settings,
     ) -> Self {
         Self {
-            state: State::sent(inner, request, token, Some(again), settings),
+            state: State::sent(inner, request, token, Some(copy), settings),
         }
     }
 
@@ -131,7 +131,7 @@ where
             state: State::Sent {
                 response: inner.call(attach(request, &token)),
                 token,
-                again: None,
+                retry: None,
             },
         }
     }
@@ -146,7 +146,7 @@ where
         tracing::debug!(
             kind = error.kind().as_str(),
             host = error.host(),
-            "a request did not leave: there is no token for it"
+            "an outgoing request was not sent: there is no token for it"
         );
         Self::Failed(Some(error))
     }
@@ -155,14 +155,14 @@ where
         mut inner: S,
         request: Request<B>,
         token: LiveToken,
-        again: Option<Repeatable<B>>,
+        copy: Option<Repeatable<B>>,
         settings: &Settings,
     ) -> Self {
         let response = inner.call(attach(request, &token));
         Self::Sent {
             response,
             token,
-            again: again.map(|Repeatable(request)| Again {
+            retry: copy.map(|Repeatable(request)| Retry {
                 inner,
                 request,
                 source: Arc::clone(&settings.source),
@@ -177,8 +177,8 @@ fn attach<B>(mut request: Request<B>, token: &LiveToken) -> Request<B> {
     request
 }
 
-/// 401 by HTTP ([RFC 9110 §15.5.2](https://www.rfc-editor.org/rfc/rfc9110#section-15.5.2)), or the
-/// same by gRPC where the answer has nothing else to say.
+/// 401 in HTTP ([RFC 9110 §15.5.2](https://www.rfc-editor.org/rfc/rfc9110#section-15.5.2)), or
+/// `UNAUTHENTICATED` in the headers of a gRPC response without messages.
 fn refuses_token(status: StatusCode, headers: &HeaderMap) -> bool {
     const UNAUTHENTICATED: &[u8] = b"16";
     status == StatusCode::UNAUTHORIZED
@@ -202,7 +202,7 @@ where
                 StateProjection::Failed(error) => {
                     return match error.take() {
                         Some(error) => Poll::Ready(Err(error.into())),
-                        // Polled again after its end, which the contract of futures leaves open.
+                        // Polled again after its end, for which futures promise nothing.
                         None => Poll::Pending,
                     };
                 }
@@ -217,8 +217,8 @@ where
                     match token {
                         Ok(token) => {
                             observe::left("waited");
-                            let again = Repeatable::of(&request, &repeat);
-                            State::sent(inner, request, token, again, &settings)
+                            let copy = Repeatable::of(&request, &repeat);
+                            State::sent(inner, request, token, copy, &settings)
                         }
                         Err(error) => State::failed(error.at(request.uri().host())),
                     }
@@ -226,27 +226,27 @@ where
                 StateProjection::Sent {
                     response,
                     token,
-                    again,
+                    retry,
                 } => {
                     let mut response = ready!(response.poll(context)).map_err(Into::into)?;
                     if !refuses_token(response.status(), response.headers()) {
                         return Poll::Ready(Ok(response));
                     }
                     token.mark_refused();
-                    let Some(again) = again.take() else {
+                    let Some(retry) = retry.take() else {
                         return Poll::Ready(Ok(response));
                     };
-                    let request = &again.request;
-                    let asked = Asked::for_request(request.uri(), request.extensions());
-                    match again.source.supply(&asked) {
-                        Supply::Ready(newer) if !newer.is_refused() => again.with(&newer),
-                        // There is none that is newer.
-                        Supply::Ready(_) => return Poll::Ready(Ok(response)),
-                        Supply::Wait(token) => State::Renewing {
+                    let request = &retry.request;
+                    let wanted = TokenRequest::for_request(request.uri(), request.extensions());
+                    match retry.source.supply(&wanted) {
+                        TokenSupply::Ready(newer) if !newer.is_refused() => retry.with(&newer),
+                        // There is no newer one.
+                        TokenSupply::Ready(_) => return Poll::Ready(Ok(response)),
+                        TokenSupply::Wait(token) => State::Renewing {
                             token,
-                            held: Some((response, again)),
+                            held: Some((response, retry)),
                         },
-                        Supply::Refused(error) => {
+                        TokenSupply::Refused(error) => {
                             response.extensions_mut().insert(error);
                             return Poll::Ready(Ok(response));
                         }
@@ -254,11 +254,11 @@ where
                 }
                 StateProjection::Renewing { token, held } => {
                     let newer = ready!(token.as_mut().poll(context));
-                    let Some((mut response, again)) = held.take() else {
+                    let Some((mut response, retry)) = held.take() else {
                         return Poll::Pending;
                     };
                     match newer {
-                        Ok(newer) if !newer.is_refused() => again.with(&newer),
+                        Ok(newer) if !newer.is_refused() => retry.with(&newer),
                         Ok(_) => return Poll::Ready(Ok(response)),
                         Err(error) => {
                             response.extensions_mut().insert(error);
@@ -282,7 +282,7 @@ where
     }
 }
 
-impl<S, B> Again<S, B> {
+impl<S, B> Retry<S, B> {
     fn with<R, C>(self, newer: &LiveToken) -> State<S, R, B, C>
     where
         S: Service<Request<B>>,

@@ -16,7 +16,7 @@ use crate::settings::TOKEN;
 use crate::token::live::LiveToken;
 use crate::token::source::TokenSource;
 
-/// Attaches the right token to requests that leave. See the [module](crate::outbound) for the rule.
+/// Attaches the right token to outgoing requests. See the [module](crate::outbound) for the rule.
 #[must_use]
 #[derive(Clone)]
 pub struct OutboundLayer<R = EmptyBodies> {
@@ -44,13 +44,13 @@ impl OutboundLayer {
         })
     }
 
-    /// Attaches the token of the caller: of the [`Principal`](crate::Principal) in the request's
-    /// extensions. Its session is asked each time; a token that came with a request is sent on where
-    /// [`allow_relay`](crate::BearerLayer::allow_relay) says that it may be.
+    /// Attaches the token of the caller, which is the [`Principal`](crate::Principal) in the request's
+    /// extensions. The token of a session is read for each request. A token that came with a request is
+    /// sent on only with [`allow_relay`](crate::BearerLayer::allow_relay).
     ///
     /// # Security
-    /// The other service can use the token wherever its audience lets it. Relay only to services that
-    /// belong to the same audience as this one; exchange it for others
+    /// The other service can use the token at every service of its audience. Relay only to services of
+    /// the same audience as this one. For others exchange it
     /// ([RFC 9700 §2.3](https://www.rfc-editor.org/rfc/rfc9700#section-2.3),
     /// [`TokenExchange`](crate::outbound::TokenExchange)).
     ///
@@ -63,9 +63,8 @@ impl OutboundLayer {
         Self::new(destination, Relay)
     }
 
-    /// Attaches a token of this service's own, by client credentials, for whatever the provider grants
-    /// without being asked for anything. See [`ClientCredentials`] for how to ask for an audience, a
-    /// resource or a scope.
+    /// Attaches a token of this service's own, by client credentials. Asks for no audience, resource or
+    /// scope, so the provider's default is granted. See [`ClientCredentials`] for how to ask for one.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -83,26 +82,31 @@ impl OutboundLayer {
         )
     }
 
-    /// Attaches this token, always.
+    /// Attaches this token.
     ///
     /// # Errors
-    /// As [`new`](Self::new); and if the token cannot stand in a header.
+    /// As [`new`](Self::new), and if the token holds characters that a header cannot.
     pub fn fixed<D>(token: &str, destination: D) -> Result<Self, ConfigError>
     where
         D: TryInto<Destination, Error: Into<ConfigError>>,
     {
         let token = LiveToken::new(token).map_err(|error| {
-            ConfigError::invalid(TOKEN, "(redacted)", error.to_string(), "copy it whole")
+            ConfigError::invalid(
+                TOKEN,
+                "(redacted)",
+                error.to_string(),
+                "copy all of it, without spaces or line breaks",
+            )
         })?;
         Self::new(destination, token)
     }
 }
 
 impl<R> OutboundLayer<R> {
-    /// Another destination for the same tokens.
+    /// Adds a destination for the same tokens.
     ///
     /// # Security
-    /// Each of them gets tokens that the others accept.
+    /// Each destination gets tokens that the others accept.
     ///
     /// # Errors
     /// As [`new`](OutboundLayer::new).
@@ -116,15 +120,15 @@ impl<R> OutboundLayer<R> {
         Ok(self)
     }
 
-    /// Sends a request that has an `Authorization` field already with that very field. By default it
-    /// is an error: two sources of tokens for one service are most often a mistake.
+    /// Sends a request that already has an `Authorization` field with that field. Default: it is an
+    /// error, because two sources of tokens for one service are usually a mistake.
     pub fn keep_authorization(mut self) -> Self {
         self.settings.keeps_authorization = true;
         self
     }
 
-    /// Which requests are sent a second time, with a newer token, when a service has refused the
-    /// first. Default: [those without a body](EmptyBodies).
+    /// Which requests are repeated with a newer token when a service refuses the first one. Default:
+    /// [those without a body](EmptyBodies).
     pub fn with_repeat<N>(self, repeat: N) -> OutboundLayer<N> {
         OutboundLayer {
             settings: self.settings,

@@ -1,41 +1,42 @@
-//! With whose token do we call on? [`OutboundLayer`] attaches the right one to requests that leave: the
+//! With whose token do we call on? [`OutboundLayer`] attaches the right token to outgoing requests: the
 //! caller's own, this service's, or one exchanged for the caller's.
 //!
 //! The rule:
-//! 1. A token goes to the configured [`Destination`]s alone: scheme, host and port are compared whole, at
-//!    every request ([RFC 9700 §4.9.1](https://www.rfc-editor.org/rfc/rfc9700#section-4.9.1)). Requests to
-//!    anywhere else go on as they are. Destinations are https; plain http is for loopback addresses.
-//! 2. A request whose URI names no origin is an error, since nobody can tell where it goes.
-//! 3. An `Authorization` field that is there already is an error, or
-//!    [kept](OutboundLayer::keep_authorization). It is never sent twice.
-//! 4. The [`TokenSource`] is asked anew for each request, so that a stream of an hour works with tokens of
-//!    five minutes. Tokens are kept and shared, renewed a minute before their end behind whoever asks, and
-//!    fetched by one flight however many wait. In a token's last ten seconds a newer one is waited for, and
-//!    the old one used to its end where the provider does not answer.
-//! 5. No token is to be had: the call fails with an [`OutboundError`](crate::error::OutboundError) that says
-//!    why, and never goes bare.
-//! 6. 401 (or gRPC's `UNAUTHENTICATED` without anything else): the token is marked, and a newer one asked
-//!    for; twice at once and then once in 30 seconds, however often a service refuses. With it the request
-//!    is repeated, once, if [it can be](Repeat). Else the 401 is passed on, with the error in its extensions
-//!    where there was one, and the next request has the newer token. Nothing else is repeated.
-//! 7. Where the provider wants the user to do something first, it is not asked again for a minute, and the
-//!    error has a [challenge](crate::error::OutboundError::challenge) to pass on.
+//! 1. A token goes only to the configured [`Destination`]s. Scheme, host and port are compared whole for
+//!    each request ([RFC 9700 §4.9.1](https://www.rfc-editor.org/rfc/rfc9700#section-4.9.1)). Requests to
+//!    other origins pass unchanged. Destinations are https; plain http is for loopback addresses.
+//! 2. A request whose URI has no origin is an error, because its destination cannot be known.
+//! 3. A request that already has an `Authorization` field is an error, or
+//!    [keeps it](OutboundLayer::keep_authorization). Two are never sent.
+//! 4. The [`TokenSource`] is asked for each request, so a stream of an hour works with tokens of five
+//!    minutes. Tokens are cached and shared, renewed in the background a minute before their end, and
+//!    fetched once however many requests wait. In a token's last ten seconds requests wait for a newer
+//!    one. Where the provider does not answer, the old one is used to its end.
+//! 5. Without a token the call fails with an [`OutboundError`](crate::error::OutboundError) that says why.
+//!    It is never sent without a token.
+//! 6. 401 (or gRPC's `UNAUTHENTICATED` without messages): the token is marked as refused, and a newer one
+//!    is fetched, at most twice at once and then once in 30 seconds. The request is repeated once with
+//!    the newer token, if [its body can be sent twice](Repeat). Otherwise the 401 is passed on, with the
+//!    error in its extensions if there was one, and the next request has the newer token. No other
+//!    response is repeated.
+//! 7. Where the user must do something at the provider first, the provider is not asked again for a
+//!    minute, and the error has a [challenge](crate::error::OutboundError::challenge) to pass on.
 //!
 //! | source | whose token | |
 //! |---|---|---|
-//! | [`OutboundLayer::relay`] | the caller's own | their session's, renewed as it is due, or that of their request, with [`allow_relay`](crate::BearerLayer::allow_relay) |
-//! | [`ClientCredentials`] | this service's | one for each source, shared |
-//! | [`TokenExchange`], [`OnBehalfOf`] | one made of the caller's | one for each token of a caller's, at most 10 000 |
-//! | [`OutboundLayer::fixed`], a [`LiveToken`] | always the same | |
+//! | [`OutboundLayer::relay`] | the caller's own | that of the session, renewed when due; or that of the request, with [`allow_relay`](crate::BearerLayer::allow_relay) |
+//! | [`ClientCredentials`] | this service's | one, shared by all requests |
+//! | [`TokenExchange`], [`OnBehalfOf`] | exchanged for the caller's | one for each token of a caller, at most 10 000 |
+//! | [`OutboundLayer::fixed`], a [`LiveToken`] | a fixed one | |
 //! | a `Session` | its own | for jobs and sockets that have no request |
 //! | your own [`TokenSource`] | | |
 //!
-//! The caller is the [`Principal`](crate::Principal) in the extensions of the request that leaves. A proxy
-//! that sends its requests on has it there already; else put it there.
+//! The caller is the [`Principal`](crate::Principal) in the extensions of the outgoing request. A proxy
+//! that forwards its requests has it there already. Otherwise insert it.
 //!
-//! Where redirects are followed, put this layer inside of what follows them, so that each hop comes by.
-//! A client that follows them by itself must drop `Authorization` when the origin changes, as reqwest and
-//! tower-http do; best let it follow none.
+//! Put this layer inside a layer that follows redirects, so that it sees each hop. A client that follows
+//! redirects by itself must drop `Authorization` when the origin changes, as reqwest and tower-http do.
+//! It is best not to let it follow any.
 //!
 //! ```
 //! use tower::{Service, ServiceBuilder, ServiceExt};
@@ -56,11 +57,11 @@
 //! let request = |uri: &str| Request::get(uri).body(Body::default());
 //!
 //! let response = client.ready().await?.call(request("https://orders.internal/7")?).await?;
-//! assert!(response.into_body()); // the token went along
+//! assert!(response.into_body()); // it was sent with the token
 //! let response = client.ready().await?.call(request("https://elsewhere.example/")?).await?;
-//! assert!(!response.into_body()); // and here it did not
+//! assert!(!response.into_body()); // and this one without
 //!
-//! // Configured: the caller's own token. There is none here, and so the call fails.
+//! // Configured: the caller's own token. There is no caller here, so the call fails.
 //! let mut client = ServiceBuilder::new()
 //!     .layer(OutboundLayer::relay("https://orders.internal")?)
 //!     .service_fn(send);
@@ -71,7 +72,7 @@
 //! # }
 //! ```
 //!
-//! reqwest's client is a service of its own requests; a line makes it one of `http`'s:
+//! reqwest's client takes its own type of request. One line makes it take those of `http`:
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -99,7 +100,8 @@ mod client_credentials;
 mod destination;
 mod exchanged;
 mod future;
-mod kept;
+mod granted_token;
+mod granter;
 mod layer;
 mod on_behalf_of;
 mod relay;
@@ -118,4 +120,4 @@ pub use self::service::Outbound;
 pub use self::token_exchange::TokenExchange;
 pub use crate::provider::target::Target;
 pub use crate::token::live::{LiveToken, UnusableToken};
-pub use crate::token::source::{Asked, Supply, TokenFuture, TokenSource};
+pub use crate::token::source::{TokenFuture, TokenRequest, TokenSource, TokenSupply};

@@ -6,46 +6,47 @@ use serde::Deserialize;
 use crate::error::{ConfigError, OutboundErrorKind, ProviderError};
 use crate::http_client::BoxFuture;
 use crate::outbound::exchanged::{Exchange, Exchanged};
-use crate::outbound::kept::Granter;
+use crate::outbound::granter::Granter;
 use crate::principal::Principal;
 use crate::provider::target::Target;
 use crate::provider::{Client, Provider};
 use crate::renew::Fetched;
 use crate::token::live::LiveToken;
-use crate::token::source::{Asked, Supply, TokenSource};
+use crate::token::source::{TokenRequest, TokenSource, TokenSupply};
 
-/// Exchanges the caller's token as Microsoft Entra ID does it, "on behalf of" them: an assertion grant
+/// Exchanges the caller's token as Microsoft Entra ID does it, "on behalf of" the caller: an assertion grant
 /// ([RFC 7523 §2.1](https://www.rfc-editor.org/rfc/rfc7523#section-2.1)) with
 /// `requested_token_use=on_behalf_of`.
 ///
-/// Else as [`TokenExchange`](crate::outbound::TokenExchange). Callers that are programs are refused
-/// ([`NotAUser`](OutboundErrorKind::NotAUser)): there is nobody to act for. Where the provider wants the
-/// user first, the error has a [challenge](crate::error::OutboundError::challenge) for their client.
+/// The rest is as with [`TokenExchange`](crate::outbound::TokenExchange). Callers that are programs are
+/// refused ([`NotAUser`](OutboundErrorKind::NotAUser)), because there is no user to act for. Where the
+/// user must do something at the provider first, the error has a
+/// [challenge](crate::error::OutboundError::challenge) for the user's client.
 ///
-/// The tokens exchanged are those that were verified here, so that each was issued to this service.
+/// Only tokens that were verified here are exchanged, so each of them was issued for this service.
 #[derive(Clone)]
-pub struct OnBehalfOf(Arc<Exchanged<Plan>>);
+pub struct OnBehalfOf(Arc<Exchanged<AssertionGrant>>);
 
-struct Plan {
+struct AssertionGrant {
     granter: Arc<Granter>,
 }
 
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 impl OnBehalfOf {
-    /// Exchanges made by this client, for these scopes of the other service, delimited by spaces:
-    /// `api://orders/.default` for instance.
+    /// Exchanges made by this client, for these scopes of the other service, separated by spaces, such
+    /// as `api://orders/.default`.
     ///
     /// # Errors
-    /// [`ConfigError`] if one of the scopes is none.
+    /// [`ConfigError`] if one of them is not a scope.
     pub fn new(provider: &Provider, client: Client, scope: &str) -> Result<Self, ConfigError> {
         let granter = Arc::new(Granter::new(provider, client, Target::scope(scope)?));
         let clock = granter.clock().clone();
-        Ok(Self(Exchanged::new(Plan { granter }, &clock)))
+        Ok(Self(Exchanged::new(AssertionGrant { granter }, &clock)))
     }
 }
 
-impl Exchange for Plan {
+impl Exchange for AssertionGrant {
     fn admits(&self, principal: &Principal) -> Result<(), OutboundErrorKind> {
         if is_program(principal) {
             return Err(OutboundErrorKind::NotAUser);
@@ -69,8 +70,8 @@ impl Exchange for Plan {
     }
 }
 
-/// Entra says so by `idtyp` where the application asks for it; else a program's token is about an
-/// object that is its own subject, and has no delegated scopes.
+/// Entra says so in the optional claim `idtyp`. Without it, a program's token has an `oid` that equals
+/// `sub`, and no delegated scopes.
 fn is_program(principal: &Principal) -> bool {
     #[derive(Deserialize)]
     struct Claims {
@@ -78,7 +79,7 @@ fn is_program(principal: &Principal) -> bool {
         oid: Option<String>,
     }
     let Ok(Claims { idtyp, oid }) = principal.claims::<Claims>() else {
-        // Claims of another type than Entra's: nobody's to act for.
+        // The claims have other types than Entra's, so there is no user to act for.
         return true;
     };
     let is_its_own_object = oid.is_some() && oid.as_deref() == principal.subject();
@@ -88,8 +89,8 @@ fn is_program(principal: &Principal) -> bool {
 }
 
 impl TokenSource for OnBehalfOf {
-    fn supply(&self, asked: &Asked<'_>) -> Supply {
-        self.0.supply(asked)
+    fn supply(&self, request: &TokenRequest<'_>) -> TokenSupply {
+        self.0.supply(request)
     }
 }
 

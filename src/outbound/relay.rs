@@ -1,25 +1,25 @@
 use crate::error::OutboundErrorKind;
 use crate::principal::Principal;
-use crate::token::source::{Asked, Supply, TokenSource};
+use crate::token::source::{TokenRequest, TokenSource, TokenSupply};
 
 /// The caller's own token.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Relay;
 
 impl TokenSource for Relay {
-    fn supply(&self, asked: &Asked<'_>) -> Supply {
-        match callers(asked) {
-            Ok((_, source)) => source.supply(asked),
-            Err(kind) => Supply::Refused(kind.into()),
+    fn supply(&self, request: &TokenRequest<'_>) -> TokenSupply {
+        match callers(request) {
+            Ok((_, source)) => source.supply(request),
+            Err(kind) => TokenSupply::Refused(kind.into()),
         }
     }
 }
 
-/// Who the caller is, and where their tokens come from.
+/// The caller of a request, and the source of the caller's tokens.
 pub(super) fn callers<'a>(
-    asked: &Asked<'a>,
+    request: &TokenRequest<'a>,
 ) -> Result<(&'a Principal, &'a dyn TokenSource), OutboundErrorKind> {
-    let principal: &Principal = asked.extension().ok_or(OutboundErrorKind::NoCaller)?;
+    let principal: &Principal = request.extension().ok_or(OutboundErrorKind::NoCaller)?;
     let source = principal
         .source()
         .ok_or(OutboundErrorKind::NoTokenToRelay)?;

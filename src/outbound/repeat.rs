@@ -1,25 +1,25 @@
-//! Which requests can be sent a second time.
+//! Which requests can be repeated.
 
 use http_body::Body;
 
-/// Says which request bodies can be sent a second time, when a service has refused the token of the
-/// first.
+/// Says which request bodies can be sent a second time, after a service refused the token of the first
+/// request.
 ///
 /// Implemented by [`EmptyBodies`], the default, [`ClonedBodies`], [`Never`], and by every
 /// `Fn(&B) -> Option<B> + Clone`, such as `|body: &reqwest::Body| body.try_clone()`.
 ///
-/// Nothing is ever read ahead or buffered to make a body repeatable.
+/// No body is read ahead or buffered to make it repeatable.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot tell whether a body of type `{B}` can be sent a second time",
     note = "by default empty bodies are repeated, which needs `{B}: Body + Default`",
     note = "choose another rule by `OutboundLayer::with_repeat`: `Never`, `ClonedBodies`, or a closure"
 )]
 pub trait Repeat<B> {
-    /// The same body once more, if that can be.
+    /// A copy of the body, if there can be one.
     fn copy(&self, body: &B) -> Option<B>;
 }
 
-/// Requests without a body are sent a second time, others not. The default.
+/// Repeats only requests without a body. The default.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct EmptyBodies;
@@ -30,8 +30,8 @@ impl<B: Body + Default> Repeat<B> for EmptyBodies {
     }
 }
 
-/// Every request is sent a second time, its body cloned ahead: for bodies in memory whose clones are
-/// cheap, such as `http_body_util::Full<Bytes>`.
+/// Repeats every request. Its body is cloned before it is sent, so this is for bodies in memory whose
+/// clones are cheap, such as `http_body_util::Full<Bytes>`.
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(clippy::exhaustive_structs, reason = "named by users as it is")]
 pub struct ClonedBodies;
@@ -42,7 +42,7 @@ impl<B: Clone> Repeat<B> for ClonedBodies {
     }
 }
 
-/// No request is sent a second time.
+/// Repeats no request.
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(clippy::exhaustive_structs, reason = "named by users as it is")]
 pub struct Never;

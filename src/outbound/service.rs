@@ -8,7 +8,7 @@ use crate::observe;
 use crate::outbound::future::{OutboundFuture, Repeatable};
 use crate::outbound::repeat::{EmptyBodies, Repeat};
 use crate::outbound::settings::Settings;
-use crate::token::source::{Asked, Supply};
+use crate::token::source::{TokenRequest, TokenSupply};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -50,24 +50,24 @@ where
             Ok(false) => return OutboundFuture::bare(self.inner.call(request)),
             Err(error) => return OutboundFuture::failed(error),
         }
-        let asked = Asked::for_request(request.uri(), request.extensions());
-        match self.settings.source.supply(&asked) {
-            Supply::Ready(token) => {
+        let wanted = TokenRequest::for_request(request.uri(), request.extensions());
+        match self.settings.source.supply(&wanted) {
+            TokenSupply::Ready(token) => {
                 observe::left_at_once();
                 match Repeatable::of(&request, &self.repeat) {
-                    Some(again) => {
+                    Some(copy) => {
                         let inner = self.take_ready();
-                        OutboundFuture::sent(inner, request, token, again, &self.settings)
+                        OutboundFuture::sent(inner, request, token, copy, &self.settings)
                     }
                     None => OutboundFuture::sent_once(&mut self.inner, request, token),
                 }
             }
-            Supply::Wait(token) => {
+            TokenSupply::Wait(token) => {
                 let inner = self.take_ready();
                 let (settings, repeat) = (self.settings.clone(), self.repeat.clone());
                 OutboundFuture::waiting(inner, request, token, settings, repeat)
             }
-            Supply::Refused(error) => OutboundFuture::failed(error.at(request.uri().host())),
+            TokenSupply::Refused(error) => OutboundFuture::failed(error.at(request.uri().host())),
         }
     }
 }

@@ -1,3 +1,5 @@
+//! Which requests get a token, and from which source.
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,6 +19,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
+    /// Whether a token is to be attached to this request.
     pub(super) fn wants_token<B>(&self, request: &Request<B>) -> Result<bool, OutboundError> {
         let host = request.uri().host();
         if !self.is_destination(request.uri())? {

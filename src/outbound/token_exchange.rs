@@ -4,22 +4,22 @@ use std::sync::Arc;
 use crate::error::{OutboundErrorKind, ProviderError, ProviderErrorKind};
 use crate::http_client::BoxFuture;
 use crate::outbound::exchanged::{Exchange, Exchanged};
-use crate::outbound::kept::Granter;
+use crate::outbound::granter::Granter;
 use crate::principal::Principal;
 use crate::provider::target::Target;
 use crate::provider::token_endpoint::TokenAnswer;
 use crate::provider::{Client, Provider};
 use crate::renew::Fetched;
 use crate::token::live::LiveToken;
-use crate::token::source::{Asked, Supply, TokenSource};
+use crate::token::source::{TokenRequest, TokenSource, TokenSupply};
 
-/// Exchanges the caller's token for one that is good elsewhere
-/// ([RFC 8693](https://www.rfc-editor.org/rfc/rfc8693)): the other service learns who the caller is,
-/// and gets nothing that it could use here.
+/// Exchanges the caller's token for one that another service accepts
+/// ([RFC 8693](https://www.rfc-editor.org/rfc/rfc8693)). That service learns who the caller is, and gets
+/// no token that it could use here.
 ///
 /// The caller is the [`Principal`] in the request's extensions, as with
-/// [`relay`](crate::OutboundLayer::relay). What comes of an exchange is kept for that very token of the
-/// caller's, never longer than either lives; at most 10 000 of them. Clones share it.
+/// [`relay`](crate::OutboundLayer::relay). The exchanged token is kept for the one token it was exchanged
+/// for, until the first of the two expires; at most 10 000 are kept. Clones share them.
 ///
 /// ```
 /// use tower_oidc::outbound::{OutboundLayer, Target, TokenExchange};
@@ -34,10 +34,10 @@ use crate::token::source::{Asked, Supply, TokenSource};
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct TokenExchange(Arc<Exchanged<Plan>>);
+pub struct TokenExchange(Arc<Exchanged<ExchangeSettings>>);
 
 #[derive(Clone)]
-struct Plan {
+struct ExchangeSettings {
     granter: Arc<Granter>,
     subject_token_type: Box<str>,
     actor: Option<Arc<dyn TokenSource>>,
@@ -48,44 +48,44 @@ const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
 impl TokenExchange {
-    /// Exchanges made by this client, for tokens good for this target.
+    /// Exchanges made by this client, for tokens for this target.
     #[must_use]
     pub fn new(provider: &Provider, client: Client, target: Target) -> Self {
-        Self::planned(Plan {
+        Self::with_settings(ExchangeSettings {
             granter: Arc::new(Granter::new(provider, client, target)),
             subject_token_type: ACCESS_TOKEN.into(),
             actor: None,
         })
     }
 
-    /// Says what the caller's token is. Default: `urn:ietf:params:oauth:token-type:access_token`; Auth0
+    /// The type of the caller's token. Default: `urn:ietf:params:oauth:token-type:access_token`. Auth0
     /// wants the type that its exchange profile names.
     #[must_use]
     pub fn with_subject_token_type(self, subject_token_type: &str) -> Self {
-        Self::planned(Plan {
+        Self::with_settings(ExchangeSettings {
             subject_token_type: subject_token_type.into(),
             ..self.0.exchange().clone()
         })
     }
 
-    /// Names who acts for the caller, by a token of this source
-    /// ([RFC 8693 §4.1](https://www.rfc-editor.org/rfc/rfc8693#section-4.1)). Default: nobody but this
-    /// client.
+    /// Names the actor, who acts for the caller, by a token of this source
+    /// ([RFC 8693 §4.1](https://www.rfc-editor.org/rfc/rfc8693#section-4.1)). Default: none; the client
+    /// itself acts.
     #[must_use]
     pub fn with_actor(self, actor: impl TokenSource) -> Self {
-        Self::planned(Plan {
+        Self::with_settings(ExchangeSettings {
             actor: Some(Arc::new(actor)),
             ..self.0.exchange().clone()
         })
     }
 
-    fn planned(plan: Plan) -> Self {
-        let clock = plan.granter.clock().clone();
-        Self(Exchanged::new(plan, &clock))
+    fn with_settings(settings: ExchangeSettings) -> Self {
+        let clock = settings.granter.clock().clone();
+        Self(Exchanged::new(settings, &clock))
     }
 }
 
-impl Exchange for Plan {
+impl Exchange for ExchangeSettings {
     fn admits(&self, _: &Principal) -> Result<(), OutboundErrorKind> {
         Ok(())
     }
@@ -94,31 +94,36 @@ impl Exchange for Plan {
         self: &Arc<Self>,
         subject: LiveToken,
     ) -> BoxFuture<Result<Fetched<LiveToken>, ProviderError>> {
-        let plan = Arc::clone(self);
+        let settings = Arc::clone(self);
         Box::pin(async move {
-            let actor = match &plan.actor {
-                Some(actor) => Some(actor.supply(&Asked::for_nobody()).token().await.map_err(
-                    |error| {
-                        ProviderError::caused(
-                            ProviderErrorKind::Unreachable,
-                            "there is no token for the actor of an exchange",
-                            error.into(),
-                        )
-                    },
-                )?),
+            let actor = match &settings.actor {
+                Some(actor) => Some(
+                    actor
+                        .supply(&TokenRequest::unbound())
+                        .token()
+                        .await
+                        .map_err(|error| {
+                            ProviderError::caused(
+                                ProviderErrorKind::Unreachable,
+                                "there is no token for the actor of an exchange",
+                                error.into(),
+                            )
+                        })?,
+                ),
                 None => None,
             };
             let mut form = vec![
                 ("grant_type", GRANT_TYPE),
                 ("subject_token", subject.as_access_token().as_str()),
-                ("subject_token_type", &plan.subject_token_type),
+                ("subject_token_type", &settings.subject_token_type),
                 ("requested_token_type", ACCESS_TOKEN),
             ];
             if let Some(actor) = &actor {
                 form.push(("actor_token", actor.as_access_token().as_str()));
                 form.push(("actor_token_type", ACCESS_TOKEN));
             }
-            plan.granter
+            settings
+                .granter
                 .grant(&form, subject.expires_at(), is_access_token)
                 .await
         })
@@ -133,17 +138,17 @@ fn is_access_token(answer: &TokenAnswer) -> Result<(), ProviderError> {
         issued => Err(ProviderError::new(
             ProviderErrorKind::InvalidAnswer,
             if issued.is_none() {
-                "the exchange was answered without the issued_token_type that it must name"
+                "the answer to the exchange has no issued_token_type, which is required"
             } else {
-                "the exchange brought something else than an access token (issued_token_type)"
+                "the answer to the exchange is not an access token (issued_token_type)"
             },
         )),
     }
 }
 
 impl TokenSource for TokenExchange {
-    fn supply(&self, asked: &Asked<'_>) -> Supply {
-        self.0.supply(asked)
+    fn supply(&self, request: &TokenRequest<'_>) -> TokenSupply {
+        self.0.supply(request)
     }
 }
 

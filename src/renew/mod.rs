@@ -131,10 +131,9 @@ impl<T: Send + Sync + 'static> Renew<T> {
         }))
     }
 
-    /// Whether the value that would be served now has this serial.
+    /// Whether the value that would be served at this monotonic time has this serial.
     #[inline]
-    pub(crate) fn serves(&self, serial: u64) -> bool {
-        let now = self.0.clock.monotonic();
+    pub(crate) fn serves(&self, serial: u64, now: Duration) -> bool {
         match self.0.fresh_serial.at(now) {
             Some(fresh) => fresh == serial,
             None => self.would_serve(serial),

@@ -6,7 +6,7 @@ use tower_layer::Layer;
 use crate::error::ConfigError;
 use crate::gate::Gated;
 use crate::gate::answer::EmptyBody;
-use crate::gate::challenge::{Challenges, Terms};
+use crate::gate::challenge::{ChallengeParameters, Challenges};
 use crate::require::policy::Policy;
 use crate::require::service::{Require, RequireGate, Settings};
 
@@ -19,13 +19,13 @@ pub struct RequireLayer<R = EmptyBody> {
 }
 
 impl RequireLayer {
-    /// Requires that the policy is met.
+    /// Requires that this policy is met.
     pub fn new(policy: Policy) -> Self {
         Self {
             settings: Arc::new(Settings {
                 scopes: policy.scopes(),
                 policy,
-                challenges: Challenges::new(Terms::with_visible_realm("")),
+                challenges: Challenges::new(ChallengeParameters::with_visible_realm("")),
             }),
             on_refusal: EmptyBody,
         }
@@ -39,15 +39,15 @@ impl RequireLayer {
         Policy::scope(scope).map(Self::new)
     }
 
-    /// Requires somebody, whoever it is: for routes behind a layer that allows the anonymous.
+    /// Requires any verified caller: for routes behind a layer that allows anonymous requests.
     pub fn authenticated() -> Self {
         Self::new(Policy::authenticated())
     }
 }
 
 impl<R> RequireLayer<R> {
-    /// Chooses the body of refusals, by a closure `Fn(&Rejection) -> Response<B>`. Status and
-    /// challenge stay as the standards have them. Default: an empty body.
+    /// Makes the body of refusals with a closure `Fn(&Rejection) -> Response<B>`. Status and challenge
+    /// stay those of the standards. Default: an empty body.
     pub fn on_refusal<F>(self, on_refusal: F) -> RequireLayer<F> {
         RequireLayer {
             settings: self.settings,

@@ -1,14 +1,14 @@
-//! May they? [`RequireLayer`] asks a [`Policy`] about the [`Principal`](crate::Principal) that a
-//! layer further out has verified.
+//! May they? [`RequireLayer`] checks a [`Policy`] against the [`Principal`](crate::Principal) that an
+//! outer layer has verified.
 //!
 //! The rule:
-//! 1. Requirements add up: where layers are nested, every one of them must be met.
-//! 2. Scopes are compared whole and with regard to case; `read:all` does not give `read`.
-//! 3. Lacking scope or claim: 403 `insufficient_scope` with all scopes the request needs in one
+//! 1. Requirements add up: of nested layers each must be met.
+//! 2. Scopes are compared whole and case-sensitively; `read:all` does not include `read`.
+//! 3. A missing scope or claim: 403 `insufficient_scope`, with all scopes that the request needs in one
 //!    challenge.
-//! 4. A token for another of the service's audiences: 401 `invalid_token`.
-//! 5. Nobody was verified (anonymous requests are allowed further out): 401 without an error code.
-//! 6. There is no layer further out that verifies: 500, and the log names the layer.
+//! 4. A token for another audience of this service: 401 `invalid_token`.
+//! 5. No caller, behind a layer that allows anonymous requests: 401 without an error code.
+//! 6. No outer layer that verifies: 500, and the log names the missing layer.
 //!
 //! ```
 //! # use http::{Request, Response, StatusCode};

@@ -1,4 +1,4 @@
-//! What is asked of a caller.
+//! What is required of a caller.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use crate::claims::{Audience, Scope};
 use crate::error::ConfigError;
 use crate::principal::Principal;
 
-/// A requirement on a [`Principal`], alone or joined by [`and`](Self::and) and [`or`](Self::or).
+/// A requirement on a [`Principal`]. Join several with [`and`](Self::and) and [`or`](Self::or).
 #[must_use]
 #[derive(Debug, Clone)]
 pub struct Policy(Rule);
@@ -29,12 +29,12 @@ enum Rule {
 pub(super) enum Unmet {
     /// The token is for another audience of this service.
     Audience,
-    /// The token grants too little.
+    /// The token does not grant enough.
     Permission,
 }
 
 impl Policy {
-    /// Somebody, whoever it is.
+    /// Any verified caller.
     pub fn authenticated() -> Self {
         Self(Rule::Authenticated)
     }
@@ -50,7 +50,7 @@ impl Policy {
     /// All of these scopes.
     ///
     /// # Errors
-    /// [`ConfigError`] if one of them is not a scope, or there is none.
+    /// [`ConfigError`] if one of them is not a scope, or the list is empty.
     pub fn all_scopes<'a>(scopes: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
         Ok(Self(Rule::AllScopes(parse(scopes)?)))
     }
@@ -58,12 +58,12 @@ impl Policy {
     /// At least one of these scopes. A challenge names the first.
     ///
     /// # Errors
-    /// [`ConfigError`] if one of them is not a scope, or there is none.
+    /// [`ConfigError`] if one of them is not a scope, or the list is empty.
     pub fn any_scope<'a>(scopes: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
         Ok(Self(Rule::AnyScope(parse(scopes)?)))
     }
 
-    /// A token that names this very audience, for a service that hosts several APIs.
+    /// A token for exactly this audience, for a service that hosts several APIs.
     ///
     /// # Errors
     /// [`ConfigError`] if the audience is empty.
@@ -71,7 +71,7 @@ impl Policy {
         Ok(Self(Rule::Audience(Audience::new(audience)?)))
     }
 
-    /// A claim that is this very text, or an array that holds it.
+    /// A claim that is exactly this text, or an array with it.
     pub fn claim(name: impl Into<String>, value: impl Into<String>) -> Self {
         Self(Rule::Claim {
             name: name.into(),
@@ -79,17 +79,17 @@ impl Policy {
         })
     }
 
-    /// Whatever you ask. The function must be quick and must not block.
+    /// A check of your own. The function must be quick and must not block.
     pub fn check(check: impl Fn(&Principal) -> bool + Send + Sync + 'static) -> Self {
         Self(Rule::Check(Arc::new(check)))
     }
 
-    /// Both.
+    /// Both must be met.
     pub fn and(self, other: Self) -> Self {
         Self(Rule::And(Box::new((self.0, other.0))))
     }
 
-    /// One or the other. A challenge names what the first would need.
+    /// One of the two must be met. A challenge names the scopes of the first.
     pub fn or(self, other: Self) -> Self {
         Self(Rule::Or(Box::new((self.0, other.0))))
     }
@@ -98,7 +98,7 @@ impl Policy {
         self.0.evaluate(principal)
     }
 
-    /// The scopes a client should ask for to meet it.
+    /// The scopes that a client should ask for.
     pub(super) fn scopes(&self) -> Vec<Scope> {
         let mut scopes = Vec::new();
         self.0.collect_scopes(&mut scopes);
@@ -114,7 +114,7 @@ fn parse<'a>(scopes: impl IntoIterator<Item = &'a str>) -> Result<Vec<Scope>, Co
     if scopes.is_empty() {
         return Err(ConfigError::missing(
             "scope",
-            "name at least one, or ask for Policy::authenticated()",
+            "name at least one, or use Policy::authenticated()",
         ));
     }
     Ok(scopes)

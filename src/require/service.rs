@@ -19,7 +19,7 @@ pub type Require<S, R = EmptyBody> = Gated<S, RequireGate<R>>;
 pub(super) struct Settings {
     pub(super) policy: Policy,
     pub(super) scopes: Vec<Scope>,
-    /// Used only where no layer further out puts its own in their place.
+    /// Used only if no outer layer replaces them with its own.
     pub(super) challenges: Challenges,
 }
 
@@ -78,7 +78,7 @@ impl<B, R: OnRefusal<B> + Clone> Gate<B> for RequireGate<R> {
     }
 
     fn finish(&self, (): (), response: &mut Response<B>) {
-        // A requirement further in was not met: the request needs its scopes and these.
+        // An inner requirement was not met: the request needs its scopes and these.
         if response.status() != http::StatusCode::FORBIDDEN {
             return;
         }

@@ -1,4 +1,4 @@
-//! An access token that may be sent.
+//! An access token that can be sent.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use http::HeaderValue;
 use crate::clock::UnixTime;
 use crate::token::AccessToken;
 
-/// An access token that is live now. Use it at once, and ask again for the next call.
+/// An access token that is valid now. Use it at once, and ask its source again for the next call.
 ///
 /// `Debug` does not show it.
 #[derive(Clone)]
@@ -21,9 +21,9 @@ pub struct LiveToken {
     refused: Arc<AtomicBool>,
 }
 
-/// The token holds characters that cannot stand in a header.
+/// The token holds characters that a header cannot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the token holds characters that cannot stand in a header")]
+#[error("the token holds characters that a header cannot")]
 #[non_exhaustive]
 pub struct UnusableToken;
 
@@ -49,14 +49,14 @@ impl LiveToken {
         })
     }
 
-    /// Which of the tokens of its source this is. Each newer one has a greater number. Default: 0.
+    /// Its number among the tokens of its source. A newer one has a greater number. Default: 0.
     #[must_use]
     pub fn with_generation(mut self, generation: u64) -> Self {
         self.generation = generation;
         self
     }
 
-    /// When it expires. Default: nobody knows.
+    /// When it expires. Default: unknown.
     #[must_use]
     pub fn with_expiry(mut self, expires_at: UnixTime) -> Self {
         self.expires_at = Some(expires_at);
@@ -70,14 +70,13 @@ impl LiveToken {
         AccessToken::new(text.strip_prefix(SCHEME).unwrap_or_default())
     }
 
-    /// The value of an `Authorization` field, marked sensitive.
+    /// The value of an `Authorization` field, marked as sensitive.
     #[must_use]
     pub fn to_authorization(&self) -> HeaderValue {
         self.authorization.clone()
     }
 
-    /// Remembers that a service refused it, in this and in every clone, so that its source fetches a
-    /// newer one before it hands out another.
+    /// Marks it, and all its clones, as refused by a service, so that its source fetches a newer one.
     pub fn mark_refused(&self) {
         self.refused.store(true, Ordering::Relaxed);
     }
@@ -88,13 +87,13 @@ impl LiveToken {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Which of the tokens of its source this is.
+    /// Its number among the tokens of its source.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// When it expires, where that is known.
+    /// When it expires, if that is known.
     #[must_use]
     pub fn expires_at(&self) -> Option<UnixTime> {
         self.expires_at

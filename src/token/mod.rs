@@ -1,4 +1,5 @@
-//! Credentials as they travel: one header, one token, redacted wherever it could be printed.
+//! Access tokens: from a request's header, ready to be sent, and where they come from. None of them
+//! prints itself.
 
 #[cfg(feature = "_client")]
 pub(crate) mod lifetime;
@@ -19,21 +20,21 @@ use http::header::AUTHORIZATION;
 pub struct AccessToken<'a>(&'a str);
 
 /// Credentials that do not follow [RFC 6750 §2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1):
-/// more than one `Authorization` field, no token behind the scheme, or more than a token.
+/// more than one `Authorization` field, no token after the scheme, or more than a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the Authorization field is not one bearer token")]
 #[non_exhaustive]
 pub struct MalformedAuthorization;
 
 impl<'a> AccessToken<'a> {
-    /// The token of a request's `Authorization` field, `None` where there is no such field or it
-    /// carries another scheme.
+    /// The token of a request's `Authorization` field. `None` if there is no such field or it has
+    /// another scheme.
     ///
-    /// The scheme's name is compared without regard to case
+    /// The name of the scheme is compared case-insensitively
     /// ([RFC 9110 §11.1](https://www.rfc-editor.org/rfc/rfc9110#section-11.1)).
     ///
     /// # Errors
-    /// [`MalformedAuthorization`] where a bearer token was meant but not sent as the standard says.
+    /// [`MalformedAuthorization`] if the scheme is `Bearer` but the rest does not follow the standard.
     pub fn from_authorization(
         headers: &'a HeaderMap,
     ) -> Result<Option<Self>, MalformedAuthorization> {
@@ -46,13 +47,13 @@ impl<'a> AccessToken<'a> {
         }
     }
 
-    /// A token that came by another way than the `Authorization` field.
+    /// A token that did not come in the `Authorization` field.
     #[must_use]
     pub fn new(text: &'a str) -> Self {
         Self(text)
     }
 
-    /// The token's text, for sending it on. Never log it.
+    /// The text of the token, for sending it on. Never log it.
     #[must_use]
     pub fn as_str(&self) -> &'a str {
         self.0
@@ -67,13 +68,12 @@ impl fmt::Debug for AccessToken<'_> {
 
 const USUAL_SCHEME: &[u8] = b"Bearer";
 
-/// What stands behind the scheme, at least one byte of it and the first no space. The rest is
-/// looked at where it is taken apart.
+/// The credentials after the scheme, not empty. Their syntax is checked when the token is parsed.
 pub(crate) fn credentials(headers: &HeaderMap) -> Result<Option<&[u8]>, MalformedAuthorization> {
     let Some(field) = headers.get(AUTHORIZATION) else {
         return Ok(None);
     };
-    // Most requests have no field twice, whatever its name.
+    // Most requests have no field twice, so this saves the look for a second one.
     let may_be_double = headers.len() != headers.keys_len();
     if may_be_double && headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
         return Err(MalformedAuthorization);
@@ -81,13 +81,13 @@ pub(crate) fn credentials(headers: &HeaderMap) -> Result<Option<&[u8]>, Malforme
     let Some((scheme, rest)) = field.as_bytes().split_at_checked(USUAL_SCHEME.len()) else {
         return Ok(None);
     };
-    // Nearly everybody writes it so.
+    // The usual spelling first.
     if scheme != USUAL_SCHEME && !scheme.eq_ignore_ascii_case(USUAL_SCHEME) {
         return Ok(None);
     }
     match rest.first() {
         Some(b' ') => {}
-        // A longer scheme name that begins alike is another scheme.
+        // A longer name with the same beginning is another scheme.
         Some(other) if is_token_character(*other) => return Ok(None),
         Some(_) | None => return Err(MalformedAuthorization),
     }

@@ -1,4 +1,4 @@
-//! Where the tokens of requests that leave come from.
+//! Where the tokens of outgoing requests come from.
 
 use std::fmt;
 use std::future::Future;
@@ -9,64 +9,64 @@ use http::{Extensions, Uri};
 use crate::error::OutboundError;
 use crate::token::live::LiveToken;
 
-/// Where the tokens of requests that leave come from.
+/// Where the tokens of outgoing requests come from.
 ///
-/// Asked anew for each request, so that a stream of an hour works with tokens of five minutes. A
-/// source keeps what it fetches and shares it among all who ask. A token that a service refused is
-/// [marked](LiveToken::is_refused): a source that can hands out a newer one from then on. One that
-/// cannot hands out the same, and whoever called is told what the service answered.
+/// It is asked for each request, so a stream of an hour works with tokens of five minutes. A source
+/// caches the token it fetches and shares it. A token that a service refused is
+/// [marked](LiveToken::is_refused). From then on the source returns a newer one if it can. If it returns
+/// the same one, the caller gets the service's answer.
 ///
 /// ```
 /// use std::sync::Mutex;
 ///
 /// use tower_oidc::error::OutboundError;
-/// use tower_oidc::outbound::{Asked, LiveToken, Supply, TokenSource};
+/// use tower_oidc::outbound::{LiveToken, TokenRequest, TokenSource, TokenSupply};
 ///
-/// /// Tokens that somebody writes into a file.
+/// /// Tokens that another program writes into a file.
 /// struct File {
 ///     path: std::path::PathBuf,
 ///     last: Mutex<Option<LiveToken>>,
 /// }
 ///
 /// impl TokenSource for File {
-///     fn supply(&self, _: &Asked<'_>) -> Supply {
+///     fn supply(&self, _: &TokenRequest<'_>) -> TokenSupply {
 ///         let mut last = self.last.lock().unwrap();
 ///         if let Some(token) = last.as_ref().filter(|token| !token.is_refused()) {
-///             return Supply::Ready(token.clone());
+///             return TokenSupply::Ready(token.clone());
 ///         }
 ///         let read = std::fs::read_to_string(&self.path)
 ///             .map_err(OutboundError::source_failed)
 ///             .and_then(|text| LiveToken::new(text.trim()).map_err(OutboundError::source_failed));
 ///         match read {
-///             Ok(token) => Supply::Ready(last.insert(token).clone()),
-///             Err(error) => Supply::Refused(error),
+///             Ok(token) => TokenSupply::Ready(last.insert(token).clone()),
+///             Err(error) => TokenSupply::Refused(error),
 ///         }
 ///     }
 /// }
 /// ```
 pub trait TokenSource: Send + Sync + 'static {
     /// A token for this request.
-    fn supply(&self, asked: &Asked<'_>) -> Supply;
+    fn supply(&self, request: &TokenRequest<'_>) -> TokenSupply;
 }
 
-/// What a source says.
+/// The answer of a source.
 #[expect(
     clippy::exhaustive_enums,
-    reason = "sources outside of this crate make it"
+    reason = "sources outside this crate make it"
 )]
-pub enum Supply {
-    /// Here it is.
+pub enum TokenSupply {
+    /// The token.
     Ready(LiveToken),
     /// It must be fetched first.
     Wait(TokenFuture),
-    /// There is none.
+    /// There is no token.
     Refused(OutboundError),
 }
 
-/// A token on its way.
+/// A token that is being fetched.
 pub type TokenFuture = Pin<Box<dyn Future<Output = Result<LiveToken, OutboundError>> + Send>>;
 
-impl Supply {
+impl TokenSupply {
     /// The token, waited for.
     ///
     /// # Errors
@@ -80,24 +80,24 @@ impl Supply {
     }
 }
 
-/// What a source may know of a request that wants a token.
+/// What a source can know of the request that needs a token.
 #[derive(Clone, Copy)]
-pub struct Asked<'a> {
+pub struct TokenRequest<'a> {
     uri: Option<&'a Uri>,
     extensions: Option<&'a Extensions>,
 }
 
-impl<'a> Asked<'a> {
-    /// For no request in particular.
+impl<'a> TokenRequest<'a> {
+    /// A token for no particular request.
     #[must_use]
-    pub fn for_nobody() -> Self {
+    pub fn unbound() -> Self {
         Self {
             uri: None,
             extensions: None,
         }
     }
 
-    /// For a request to this address with these extensions.
+    /// A token for a request to this URI with these extensions.
     #[must_use]
     pub fn for_request(uri: &'a Uri, extensions: &'a Extensions) -> Self {
         Self {
@@ -106,36 +106,36 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// Where the request goes.
+    /// The URI of the request.
     #[must_use]
     pub fn uri(&self) -> Option<&'a Uri> {
         self.uri
     }
 
-    /// What the application put beside the request, such as a [`Principal`](crate::Principal).
+    /// An extension of the request, such as the [`Principal`](crate::Principal).
     #[must_use]
     pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&'a T> {
         self.extensions?.get()
     }
 }
 
-/// Always this one.
+/// A fixed token is its own source.
 impl TokenSource for LiveToken {
-    fn supply(&self, _: &Asked<'_>) -> Supply {
-        Supply::Ready(self.clone())
+    fn supply(&self, _: &TokenRequest<'_>) -> TokenSupply {
+        TokenSupply::Ready(self.clone())
     }
 }
 
-impl fmt::Debug for Asked<'_> {
+impl fmt::Debug for TokenRequest<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Asked")
+            .debug_struct("TokenRequest")
             .field("host", &self.uri.and_then(Uri::host))
             .finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Supply {
+impl fmt::Debug for TokenSupply {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ready(token) => formatter.debug_tuple("Ready").field(token).finish(),

@@ -1,4 +1,4 @@
-//! Streams that end when the caller's token does.
+//! Streams that end when the caller's token expires.
 
 use std::fmt;
 use std::future::Future;
@@ -16,13 +16,14 @@ use tower_service::Service;
 
 use crate::clock::{Clock, SharedClock, UnixTime};
 use crate::principal::Principal;
-use crate::tonic::refusals::kind;
+use crate::tonic::refusals::{kind, status};
 
-/// Ends the answers of gRPC calls, with `UNAUTHENTICATED`, when the token expires that the call was made
-/// with. Without it a stream lasts as long as it likes: tokens are checked when a call begins.
+/// Ends the response stream of a gRPC call with `UNAUTHENTICATED` when the call's token expires. Without
+/// it a stream can outlive the token, because tokens are checked only when a call begins.
 ///
-/// It goes inside of the layer that verifies the caller, such as [`BearerLayer`](crate::BearerLayer). What
-/// counts is the token of the very call, also where a session has newer ones: the client calls anew.
+/// It goes inside the layer that verifies the caller, such as [`BearerLayer`](crate::BearerLayer). The
+/// token of the call itself counts, even if the caller's session has a newer one. The client then calls
+/// again.
 #[must_use]
 #[derive(Debug, Clone)]
 pub struct StreamExpiryLayer {
@@ -33,7 +34,7 @@ pub struct StreamExpiryLayer {
 const LEEWAY: Duration = Duration::from_secs(60);
 
 impl StreamExpiryLayer {
-    /// Ends streams at the end of their tokens and 60 seconds, which is the leeway that verifiers have.
+    /// Ends streams 60 seconds after their tokens expire. Verifiers have the same leeway.
     pub fn new() -> Self {
         Self {
             clock: SharedClock::system(),
@@ -41,13 +42,13 @@ impl StreamExpiryLayer {
         }
     }
 
-    /// How long after its end a token counts. Default: 60 seconds.
+    /// How long a token counts after it has expired. Default: 60 seconds.
     pub fn with_leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
         self
     }
 
-    /// The clock by which tokens end. Default: the system's.
+    /// The clock by which tokens expire. Default: the system's.
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.clock = SharedClock::new(clock);
         self
@@ -155,7 +156,7 @@ impl End {
             let Some(left) = u64::try_from(left).ok().filter(|left| *left > 0) else {
                 return Poll::Ready(());
             };
-            // The alarm may ring early, where the clock has been set back.
+            // The alarm rings early if the clock was set back.
             let alarm = self
                 .alarm
                 .get_or_insert_with(|| Box::pin(tokio::time::sleep(Duration::from_secs(left))));
@@ -165,10 +166,10 @@ impl End {
     }
 }
 
-/// A body that ends when a token does.
+/// A body that ends when a token expires.
 #[pin_project]
 pub struct ExpiringBody<B> {
-    /// `None` once it was ended.
+    /// `None` once it has ended.
     #[pin]
     inner: Option<B>,
     end: Option<End>,
@@ -202,10 +203,10 @@ impl<B: Body> Body for ExpiringBody<B> {
         if !is_over {
             return inner.poll_frame(context);
         }
-        // What the handler still does for it ends as well.
+        // Dropping it also ends the handler's work on it.
         this.inner.set(None);
         let mut trailers = HeaderMap::new();
-        // Adding the status of a text without metadata cannot fail.
+        // A status without metadata can always be added.
         let _ = expired().add_header(&mut trailers);
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
@@ -218,14 +219,14 @@ impl<B: Body> Body for ExpiringBody<B> {
         match (&self.inner, &self.end) {
             (Some(inner), None) => inner.size_hint(),
             (None, _) => SizeHint::with_exact(0),
-            // It may end before it is whole.
+            // It may end early.
             (Some(_), Some(_)) => SizeHint::default(),
         }
     }
 }
 
 fn expired() -> Status {
-    super::refusals::status(StatusCode::UNAUTHORIZED)
+    status(StatusCode::UNAUTHORIZED)
 }
 
 impl<B> fmt::Debug for ExpiringBody<B> {

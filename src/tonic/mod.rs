@@ -1,20 +1,20 @@
-//! For tonic: refusals in gRPC's own words ([`GrpcLayer`]), the caller of a call ([`principal`]), and
-//! streams that end when the caller's token does ([`StreamExpiryLayer`]).
+//! For tonic: refusals as gRPC statuses ([`GrpcLayer`]), the caller of a call ([`principal`]), and streams
+//! that end when the caller's token expires ([`StreamExpiryLayer`]).
 //!
 //! The rule:
 //! 1. A call that [`BearerLayer`](crate::BearerLayer), [`RequireLayer`](crate::RequireLayer) or a
-//!    `LoginLayer` refuses is answered 200 with `grpc-status` in the header fields and nothing else
-//!    ([gRPC over HTTP/2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md), trailers-only),
-//!    so that every client reads a status and not a broken stream.
+//!    `LoginLayer` refuses is answered with status 200 and `grpc-status` in the header fields
+//!    ([gRPC over HTTP/2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md), trailers-only).
+//!    Every client then reads a status and not a broken stream.
 //! 2. 400 and 401 become `UNAUTHENTICATED`, 403 `PERMISSION_DENIED`, 502 to 504 `UNAVAILABLE`, others
-//!    `INTERNAL`. The message is one of four; nothing of the call or its token is in it.
-//! 3. The challenge is metadata, `www-authenticate`, as it is a header field elsewhere. `Retry-After` is
-//!    metadata, too, and `grpc-retry-pushback-ms` beside it.
-//! 4. A call is one whose content type begins with `application/grpc`. Whoever claims that and is none
-//!    gets refused in other words, and no further.
-//! 5. What the service itself answers is left as it is.
+//!    `INTERNAL`. The message is one of four and contains nothing of the call or its token.
+//! 3. The challenge is metadata named `www-authenticate`. `Retry-After` is metadata too, with
+//!    `grpc-retry-pushback-ms` beside it.
+//! 4. A request is a gRPC call if its content type begins with `application/grpc`. Another request with
+//!    that content type is refused in the same form.
+//! 5. Responses of the service itself are not changed.
 //!
-//! `GrpcLayer` comes first, outside of the layers whose refusals it puts into words:
+//! `GrpcLayer` goes outside the layers whose refusals it translates:
 //!
 //! ```
 //! use tower::{Service, ServiceBuilder, ServiceExt};
@@ -42,15 +42,15 @@
 //! assert_eq!(response.headers()["grpc-status"], "16"); // UNAUTHENTICATED
 //! assert_eq!(response.headers()["www-authenticate"], r#"Bearer realm="https://api.example.com""#);
 //!
-//! // Anything else is refused as before.
+//! // Other requests are refused as without it.
 //! let response = service.ready().await?.call(Request::new(String::new())).await?;
 //! assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! A client attaches tokens by an `OutboundLayer` (feature `outbound`) around its channel; make it by
-//! `with_origin`, so that its calls say where they go.
+//! A client attaches tokens with an `OutboundLayer` (feature `outbound`) around its channel. Make the
+//! client with `with_origin`, so that its calls have an origin.
 
 mod expiry;
 mod refusals;
@@ -72,13 +72,12 @@ use crate::principal::Principal;
 /// # struct Name;
 /// async fn greet(request: Request<Name>) -> Result<Response<String>, Status> {
 ///     let caller = principal(&request)?;
-///     Ok(Response::new(format!("hello, {}", caller.subject().unwrap_or("nobody"))))
+///     Ok(Response::new(format!("hello, {}", caller.subject().unwrap_or("a caller without a name"))))
 /// }
 /// ```
 ///
 /// # Errors
-/// `UNAUTHENTICATED` if nobody is known, where that is allowed; `INTERNAL` if no layer has verified
-/// anybody.
+/// `UNAUTHENTICATED` if the call is anonymous and that is allowed; `INTERNAL` if no layer verifies callers.
 pub fn principal<T>(request: &Request<T>) -> Result<&Principal, Status> {
     let rejection = match caller(request.extensions()) {
         Ok(Some(principal)) => return Ok(principal),

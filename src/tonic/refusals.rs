@@ -1,4 +1,4 @@
-//! Refusals in gRPC's words.
+//! Refusals as gRPC statuses.
 
 use std::fmt;
 use std::future::Future;
@@ -17,7 +17,7 @@ use tower_service::Service;
 use crate::error::LoginError;
 use crate::gate::answer::Rejection;
 
-/// Puts refusals of the layers within into gRPC's words. See the [module](crate::tonic) for the rule.
+/// Translates refusals of inner layers to gRPC statuses. See the [module](crate::tonic) for the rule.
 #[must_use]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GrpcLayer {
@@ -25,12 +25,12 @@ pub struct GrpcLayer {
 }
 
 impl GrpcLayer {
-    /// For calls whose content type is gRPC's; others are refused as without it.
+    /// For requests with gRPC's content type. Others are refused as without this layer.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// For all requests, whatever their content type, where nothing but gRPC is served.
+    /// For all requests, for servers that serve gRPC only.
     pub fn always() -> Self {
         Self { always: true }
     }
@@ -47,14 +47,14 @@ impl<S> Layer<S> for GrpcLayer {
     }
 }
 
-/// A service whose refusals are in gRPC's words. Made by [`GrpcLayer`].
+/// A service whose refusals are gRPC statuses. Made by [`GrpcLayer`].
 #[derive(Debug, Clone)]
 pub struct Grpc<S> {
     inner: S,
     always: bool,
 }
 
-/// A kind of gRPC, by the content type of its answers.
+/// A variant of gRPC, as the content type of its responses.
 type Kind = &'static str;
 
 pub(super) fn kind<B>(request: &Request<B>) -> Option<Kind> {
@@ -129,7 +129,7 @@ impl<F> fmt::Debug for GrpcFuture<F> {
     }
 }
 
-/// The rooms leave the reason with each refusal.
+/// Each refusal of this crate has its reason in the extensions.
 fn is_refusal<B>(response: &Response<B>) -> bool {
     let extensions = response.extensions();
     #[cfg(feature = "login")]
@@ -139,7 +139,7 @@ fn is_refusal<B>(response: &Response<B>) -> bool {
     extensions.get::<Rejection>().is_some()
 }
 
-/// What is metadata as well as a header field.
+/// The header fields that become metadata.
 const KEPT: [HeaderName; 5] = [
     WWW_AUTHENTICATE,
     RETRY_AFTER,
@@ -151,7 +151,7 @@ const KEPT: [HeaderName; 5] = [
 fn in_grpc<B: Default>(response: Response<B>, kind: Kind) -> Response<B> {
     let (head, _) = response.into_parts();
     let mut answer: Response<B> = status(head.status).into_http();
-    // tonic leaves the status there as well; the reason of this crate comes beside it.
+    // tonic puts the status there, and this adds the reason.
     answer.extensions_mut().extend(head.extensions);
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -172,7 +172,7 @@ fn pause(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// The one status of gRPC for each of HTTP's that the rooms answer with.
+/// The gRPC status for each HTTP status of a refusal.
 pub(super) fn status(status: StatusCode) -> Status {
     let (code, message) = match status.as_u16() {
         400 | 401 => (
@@ -185,9 +185,9 @@ pub(super) fn status(status: StatusCode) -> Status {
         ),
         502..=504 => (
             Code::Unavailable,
-            "nobody can tell for now whether the call may be made; try again",
+            "the call cannot be authorized for now; try again",
         ),
-        _ => (Code::Internal, "the service is not set up as it should be"),
+        _ => (Code::Internal, "the service is not configured correctly"),
     };
     Status::new(code, message)
 }

@@ -1,20 +1,22 @@
-//! What can be chosen about a verifier.
+//! The choices for a verifier, their defaults and bounds.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::claims::{Audience, Issuer, Scope};
+use crate::claims::Audience;
 use crate::error::ConfigError;
 use crate::jwt::{Algorithm, AlgorithmSet};
 use crate::provider::{Provider, within};
-use crate::settings::{ALGORITHMS, CACHE_CAPACITY, ISSUER, LEEWAY, TOKEN_SIZE};
+use crate::settings::{ALGORITHMS, CACHE_CAPACITY, LEEWAY, TOKEN_SIZE};
+use crate::verify::Verifier;
 use crate::verify::cache::AcceptedTokens;
-use crate::verify::profile::{Expectation, TokenKind, TokenProfile};
-use crate::verify::{Inner, Trusted, Verifier};
+use crate::verify::expectation::{Expectation, LARGEST_TOKEN_LIMIT, TokenKind, TokenProfile};
+use crate::verify::judge::Judge;
+use crate::verify::scopes::ScopeRules;
+use crate::verify::trust::TrustedIssuers;
 
-/// Chooses what a [`Verifier`] expects of a token.
+/// Builds a [`Verifier`].
 ///
-/// Issuer and audience come with [`Verifier::builder`] and cannot be forgotten; the rest has a safe
+/// Issuer and audience are arguments of [`Verifier::builder`] and cannot be forgotten. All else has a safe
 /// default.
 #[must_use]
 #[derive(Debug)]
@@ -32,15 +34,31 @@ pub struct VerifierBuilder {
     cached: usize,
 }
 
-/// Accepted tokens that are remembered.
+/// Accepted tokens that are cached.
 const CACHED: usize = 10_000;
 const MOST_CACHED: usize = 10_000_000;
 const LONGEST_LEEWAY: Duration = Duration::from_secs(300);
 const SMALLEST_TOKEN_LIMIT: usize = 256;
-pub(super) const LARGEST_TOKEN_LIMIT: usize = 1024 * 1024;
+
+impl Provider {
+    /// A verifier of this provider's access tokens for `audience`, with all defaults.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the audience is empty.
+    pub fn verifier(&self, audience: impl Into<String>) -> Result<Verifier, ConfigError> {
+        Verifier::builder(self, audience).build()
+    }
+}
+
+impl Verifier {
+    /// A verifier of this provider's access tokens for `audience`, with choices.
+    pub fn builder(provider: &Provider, audience: impl Into<String>) -> VerifierBuilder {
+        VerifierBuilder::new(provider, audience.into())
+    }
+}
 
 impl VerifierBuilder {
-    pub(super) fn new(provider: &Provider, audience: String) -> Self {
+    fn new(provider: &Provider, audience: String) -> Self {
         Self {
             providers: vec![provider.clone()],
             audiences: vec![audience],
@@ -56,61 +74,61 @@ impl VerifierBuilder {
         }
     }
 
-    /// Trusts another provider too. A token is judged by the keys of the one its `iss` names,
-    /// exactly.
+    /// Trusts another provider too. A token is judged by the keys of the provider whose issuer is exactly
+    /// its `iss`.
     pub fn add_provider(mut self, provider: &Provider) -> Self {
         self.providers.push(provider.clone());
         self
     }
 
-    /// Accepts another audience too, for a service that is known by several names or hosts several
-    /// APIs. `require` can ask for one of them route by route.
+    /// Accepts another audience too, for a service that has several names or hosts several APIs.
+    /// [`Policy::audience`](crate::Policy::audience) requires one of them for a route.
     pub fn add_audience(mut self, audience: impl Into<String>) -> Self {
         self.audiences.push(audience.into());
         self
     }
 
-    /// How much a token must say of itself. Default: [`TokenProfile::Lenient`].
+    /// The claims that a token must have. Default: [`TokenProfile::Lenient`].
     pub fn with_profile(mut self, profile: TokenProfile) -> Self {
         self.profile = profile;
         self
     }
 
-    /// Accepts exactly these algorithms. Default: [`Algorithm::DEFAULT`] as far as the provider
-    /// lists them in its metadata; an explicit choice is not narrowed by that list, which speaks of
-    /// ID tokens only.
+    /// Accepts exactly these algorithms. Default: those of [`Algorithm::DEFAULT`] that the provider lists
+    /// in its metadata. An explicit choice is not narrowed by that list, because the list is about ID
+    /// tokens.
     pub fn with_algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.algorithms = Some(algorithms.into_iter().collect());
         self
     }
 
-    /// How far this machine's clock and the provider's may differ. 60 seconds by default; at most
+    /// How far the clocks of this machine and the provider may differ. Default: 60 seconds; at most
     /// 5 minutes.
     pub fn with_leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
         self
     }
 
-    /// Refuses tokens issued longer ago, and those without `iat`. No such limit by default.
+    /// Refuses tokens that were issued longer ago, and tokens without `iat`. Default: no limit.
     pub fn with_max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
         self
     }
 
-    /// Refuses longer tokens unread. 16 KiB by default; from 256 bytes to 1 MiB.
+    /// Refuses longer tokens without reading them. Default: 16 KiB; from 256 bytes to 1 MiB.
     pub fn with_max_token_size(mut self, bytes: usize) -> Self {
         self.max_token_size = bytes;
         self
     }
 
-    /// Reads scopes from this claim too, text or array of text, such as `permissions` or `roles`;
-    /// they are added to those of `scope` or `scp`.
+    /// Adds the scopes in this claim, such as `permissions` or `roles`, to those in `scope` or `scp`. The
+    /// claim is text or an array of text.
     pub fn add_scope_claim(mut self, claim: impl Into<String>) -> Self {
         self.scope_claims.push(claim.into());
         self
     }
 
-    /// Whoever is granted `broader` is granted `narrower` with it.
+    /// A token with the scope `broader` also has the scope `narrower`.
     pub fn add_implied_scope(
         mut self,
         broader: impl Into<String>,
@@ -120,16 +138,16 @@ impl VerifierBuilder {
         self
     }
 
-    /// Remembers so many accepted tokens. A token seen before costs no signature then: it is found whole,
-    /// byte for byte, and judged by the clock, for five minutes at the most and while the provider's keys
-    /// stay what they were. 10 000 by default, which take 20 MiB with tokens of the usual size, and twice
-    /// that at the most; up to ten million.
+    /// Caches so many accepted tokens. The signature of a cached token is not checked again. The token is
+    /// compared whole, byte for byte, and its times are checked. An entry counts for five minutes at most
+    /// and as long as the provider's keys stay the same. Default: 10 000, which take 20 MiB with tokens of
+    /// the usual size and 40 MiB at most; at most ten million.
     pub fn with_cache_capacity(mut self, tokens: usize) -> Self {
         self.cached = tokens;
         self
     }
 
-    /// Judges each token anew. It changes no answer, only what an answer costs.
+    /// Caches no tokens. The answers stay the same and cost more.
     pub fn without_cache(self) -> Self {
         self.with_cache_capacity(0)
     }
@@ -142,8 +160,8 @@ impl VerifierBuilder {
     /// The verifier.
     ///
     /// # Errors
-    /// [`ConfigError`] if an audience is empty, no algorithm is left, a scope is none, two
-    /// providers have one issuer, or a number is out of bounds.
+    /// [`ConfigError`] if an audience is empty, no algorithm is left, a scope is malformed, two providers
+    /// have the same issuer, or a number is out of bounds.
     pub fn build(self) -> Result<Verifier, ConfigError> {
         let audiences = self
             .audiences
@@ -178,14 +196,8 @@ impl VerifierBuilder {
                 "name at least one, or leave the setting out for the default",
             ));
         }
-        let implied_scopes = self
-            .implied_scopes
-            .iter()
-            .map(|(broader, narrower)| Ok((Scope::new(broader)?, Scope::new(narrower)?)))
-            .collect::<Result<_, ConfigError>>()?;
-        Ok(Verifier::from_inner(Inner {
-            trusted: trusted(&self.providers)?,
-            providers: self.providers,
+        let judge = Judge {
+            issuers: TrustedIssuers::of(&self.providers)?,
             expectation: Expectation {
                 audiences,
                 kind: TokenKind::Access(self.profile),
@@ -196,34 +208,9 @@ impl VerifierBuilder {
             algorithms,
             narrowed_by_provider: !is_explicit,
             max_token_size: self.max_token_size,
-            scope_claims: self.scope_claims,
-            implied_scopes,
-            accepted: (self.cached > 0).then(|| Arc::new(AcceptedTokens::new(self.cached))),
-        }))
+            scopes: ScopeRules::new(self.scope_claims, &self.implied_scopes)?,
+        };
+        let accepted = (self.cached > 0).then(|| AcceptedTokens::new(self.cached));
+        Ok(Verifier::new(self.providers, judge, accepted))
     }
-}
-
-fn trusted(providers: &[Provider]) -> Result<Vec<Trusted>, ConfigError> {
-    let mut trusted: Vec<Trusted> = Vec::new();
-    for provider in providers {
-        for named in provider.accepted_issuers() {
-            if is_taken(&trusted, &named.issuer) {
-                return Err(ConfigError::Contradiction {
-                    setting: ISSUER.into(),
-                    other: ISSUER.into(),
-                    remedy: format!("{} is named by two providers; keep one", named.issuer).into(),
-                });
-            }
-            trusted.push(Trusted {
-                named: named.clone(),
-                provider: provider.clone(),
-                place: trusted.len(),
-            });
-        }
-    }
-    Ok(trusted)
-}
-
-fn is_taken(trusted: &[Trusted], issuer: &Issuer) -> bool {
-    trusted.iter().any(|known| known.named.issuer == *issuer)
 }

@@ -1,16 +1,15 @@
-//! Tokens accepted of late, so that one seen before is judged by the clock alone.
+//! Cache of recently accepted tokens. On a hit only the time checks run.
 //!
-//! An entry is found by the whole token, byte for byte, and counts
-//! - while the clock says so: `exp`, `nbf`, `iat`, the maximum age, and five minutes at the most;
-//! - while the keys are those it was judged by;
-//! - in the verifier that made it: each has its own, and with it its own configuration.
+//! An entry is found by the whole token, byte for byte. It counts
+//! - within the times of the token (`exp`, `nbf`, `iat`, the maximum age), for five minutes at most;
+//! - as long as the keys are the ones it was judged by;
+//! - in the verifier that made it, because each verifier has a cache and a configuration of its own.
 //!
-//! Nothing but acceptances is in it. Whatever does not count is judged anew, so that a refusal never comes
-//! of it.
+//! It holds acceptances only. A token without an entry that counts is judged step by step, so the cache
+//! never causes a refusal.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::ops::Range;
 use std::time::Duration;
 
 use quick_cache::sync::{Cache, DefaultLifecycle};
@@ -18,34 +17,34 @@ use quick_cache::{DefaultHashBuilder, Equivalent, Weighter};
 
 use crate::clock::UnixTime;
 use crate::principal::Principal;
+use crate::verify::judge::Genuine;
 
 /// The acceptances of one verifier.
 pub(super) struct AcceptedTokens(Cache<Token, Accepted, Weigh>);
 
-/// What is known of a token that was accepted.
+/// An accepted token.
 #[derive(Clone)]
 pub(super) struct Accepted {
     pub(super) principal: Principal,
-    /// Whose keys it was judged by: a place in the verifier's list.
-    pub(super) trusted: usize,
+    /// The place of its issuer in the list of those trusted.
+    pub(super) issuer: usize,
     /// The serial of those keys.
     pub(super) keys: u64,
     from: UnixTime,
     until: UnixTime,
 }
 
-/// An acceptance is not relied on for longer.
+/// An entry counts for this long at most.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// What a token takes up on the average, its claims and its place included; larger ones count for more
-/// than one.
+/// Average memory of one entry, in bytes. Larger tokens weigh more.
 const USUAL_SIZE: u64 = 4096;
 
-/// What an entry takes up beside its token and the text of its claims.
+/// Memory of an entry beside its token and the text of its claims, in bytes.
 const OVERHEAD: usize = 320;
 
 impl AcceptedTokens {
-    /// Room for so many tokens of the usual size.
+    /// A cache of so many tokens of the usual size.
     pub(super) fn new(capacity: usize) -> Self {
         let weight = u64::try_from(capacity).unwrap_or(u64::MAX);
         Self(Cache::with(
@@ -57,26 +56,19 @@ impl AcceptedTokens {
         ))
     }
 
-    /// What is known of this token, whether it still counts or not.
+    /// The entry of this token, whether it still counts or not.
     #[inline]
     pub(super) fn find(&self, token: &[u8]) -> Option<Accepted> {
         self.0.get(&Text(token))
     }
 
-    pub(super) fn keep(
-        &self,
-        token: &[u8],
-        principal: &Principal,
-        trusted: usize,
-        keys: u64,
-        window: Range<UnixTime>,
-        now: UnixTime,
-    ) {
+    pub(super) fn keep(&self, token: &[u8], genuine: &Genuine) {
+        let (window, now) = (&genuine.window, genuine.now);
         let accepted = Accepted {
-            principal: principal.clone(),
-            trusted,
-            keys,
-            // A clock that is set back does not prolong it.
+            principal: genuine.principal.clone(),
+            issuer: genuine.issuer,
+            keys: genuine.keys,
+            // Setting the clock back does not prolong it.
             from: window.start.max(now),
             until: window.end.min(now.saturating_add(LONGEST)),
         };
@@ -85,7 +77,7 @@ impl AcceptedTokens {
 }
 
 impl Accepted {
-    /// Whether it counts at this time, as far as the clock is concerned.
+    /// Whether it passes the time checks.
     #[inline]
     pub(super) fn counts(&self, now: UnixTime) -> bool {
         self.from <= now && now < self.until
@@ -96,8 +88,9 @@ struct Token(Box<[u8]>);
 
 struct Text<'a>(&'a [u8]);
 
-/// A token ends with its signature, whose last characters nobody chooses who gets it accepted: 96 random
-/// bits are in sixteen of them. The hash is keyed all the same, and equality is that of the whole.
+/// Hashes the last 16 characters only. They belong to the signature, so the sender of an accepted token
+/// cannot choose them, and they carry 96 bits. The hash is keyed nevertheless, and the whole token is
+/// compared.
 fn hash_end(token: &[u8], hasher: &mut impl Hasher) {
     if let Some((_, end)) = token.split_last_chunk::<16>() {
         hasher.write_u128(u128::from_ne_bytes(*end));

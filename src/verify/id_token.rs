@@ -1,5 +1,5 @@
-//! ID tokens: who signed in, judged by the same verifier as access tokens and then held against
-//! what was asked for
+//! ID tokens: who signed in. They are judged as access tokens are, and then compared with the sign-in
+//! that they answer
 //! ([OpenID Connect Core §3.1.3.7](https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation)).
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::jwt::JoseHeader;
 use crate::principal::Principal;
 use crate::secret::{half_hash, is_same};
 use crate::verify::Verifier;
-use crate::verify::profile::TokenKind;
+use crate::verify::expectation::TokenKind;
 
 /// Judges the ID tokens of one client.
 #[derive(Debug, Clone)]
@@ -22,18 +22,18 @@ pub(crate) struct IdTokenVerifier {
     leeway: Duration,
 }
 
-/// What an ID token must fit.
+/// What an ID token is compared with.
 #[derive(Debug, Default)]
 pub(crate) struct Expected<'a> {
-    /// Must be there and the same.
+    /// `nonce` is required and must be this.
     pub(crate) nonce: Option<&'a str>,
-    /// Whose hash must fit, where the token holds one.
+    /// `at_hash`, if there is one, must be the hash of this.
     pub(crate) access_token: Option<&'a str>,
-    /// One of these must be `acr`, where there are any.
+    /// `acr` must be one of these, unless the list is empty.
     pub(crate) acr_values: &'a [String],
-    /// How long ago the user may have signed in; `auth_time` must then be there.
+    /// The user may have signed in this long ago. `auth_time` is then required.
     pub(crate) max_age: Option<Duration>,
-    /// How long ago the token may have been issued.
+    /// The token may have been issued this long ago.
     pub(crate) issued_within: Option<Duration>,
 }
 
@@ -58,7 +58,7 @@ struct Members {
 impl IdTokenVerifier {
     pub(crate) fn new(verifier: &Verifier, client_id: &str) -> Result<Self, ConfigError> {
         Ok(Self {
-            leeway: verifier.0.expectation.leeway,
+            leeway: verifier.leeway(),
             verifier: verifier.of_kind(TokenKind::Id, client_id, None)?,
             client_id: client_id.into(),
         })
@@ -90,7 +90,7 @@ impl IdTokenVerifier {
         if !subject.is_ascii() || !(1..=255).contains(&subject.len()) {
             return Err(VerifyError::claim(Kind::InvalidClaim, "sub"));
         }
-        // Another audience could present the token as its own; none is trusted with that.
+        // Another audience could use the token as its own, and none is trusted to.
         let is_only_ours = token
             .claims
             .audiences()
@@ -135,7 +135,7 @@ impl IdTokenVerifier {
     }
 }
 
-/// The bits of the hash that goes with the token's algorithm.
+/// The length of the hash that belongs to the token's algorithm, in bits.
 fn hash_bits(claims: &Principal) -> u16 {
     let header = JoseHeader::parse(claims.header_json()).unwrap_or_default();
     match header.alg.text() {
@@ -157,7 +157,7 @@ impl IdToken {
         &self.members.sub
     }
 
-    /// The provider's session.
+    /// The session at the provider (`sid`).
     pub(crate) fn session(&self) -> Option<&str> {
         self.members.sid.as_deref()
     }

@@ -1,4 +1,4 @@
-//! Logout tokens: the provider's word that somebody signed out
+//! Logout tokens, by which the provider says that a user signed out
 //! ([OpenID Connect Back-Channel Logout §2.6](https://openid.net/specs/openid-connect-backchannel-1_0.html#Validation)).
 
 use std::time::Duration;
@@ -9,18 +9,18 @@ use serde_json::{Map, Value};
 use crate::clock::UnixTime;
 use crate::error::{ConfigError, VerifyError, VerifyErrorKind as Kind};
 use crate::verify::Verifier;
-use crate::verify::profile::TokenKind;
+use crate::verify::expectation::TokenKind;
 
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// How long ago a logout token may have been issued.
+/// A logout token may have been issued this long ago.
 const LONGEST_WAY: Duration = Duration::from_secs(300);
 
 /// Judges the logout tokens meant for one client.
 #[derive(Debug, Clone)]
 pub(crate) struct LogoutTokenVerifier(Verifier);
 
-/// A logout token that was verified. Whether it was seen before is for the store to say.
+/// A logout token that was verified. The store says whether it was seen before.
 #[derive(Debug)]
 pub(crate) struct LogoutToken {
     pub(crate) issuer: String,

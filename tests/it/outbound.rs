@@ -14,7 +14,8 @@ use tower_http::follow_redirect::FollowRedirectLayer;
 use tower_oidc::danger::plain_http_destination;
 use tower_oidc::error::{OutboundError, OutboundErrorKind as Kind};
 use tower_oidc::outbound::{
-    Asked, ClientCredentials, ClonedBodies, LiveToken, Never, Supply, Target, TokenSource,
+    ClientCredentials, ClonedBodies, LiveToken, Never, Target, TokenRequest, TokenSource,
+    TokenSupply,
 };
 use tower_oidc::testing::{DevelopmentProvider, Endpoint, Fault};
 use tower_oidc::{Client, OutboundLayer};
@@ -556,15 +557,15 @@ async fn ob_14_readiness_is_the_inner_services_and_the_ready_one_is_called() {
 struct Numbered(AtomicU32);
 
 impl TokenSource for Numbered {
-    fn supply(&self, asked: &Asked<'_>) -> Supply {
+    fn supply(&self, asked: &TokenRequest<'_>) -> TokenSupply {
         if asked.uri().is_none_or(|uri| uri.path() == "/none") {
             let reason = "there is none for this path";
-            return Supply::Refused(OutboundError::source_failed(reason));
+            return TokenSupply::Refused(OutboundError::source_failed(reason));
         }
         let number = self.0.fetch_add(1, Ordering::SeqCst);
         match LiveToken::new(&format!("token-{number}")) {
-            Ok(token) => Supply::Ready(token),
-            Err(error) => Supply::Refused(OutboundError::source_failed(error)),
+            Ok(token) => TokenSupply::Ready(token),
+            Err(error) => TokenSupply::Refused(OutboundError::source_failed(error)),
         }
     }
 }

@@ -56,6 +56,22 @@ pub(crate) struct Sessions {
     pub(crate) lifetimes: Lifetimes,
 }
 
+/// When the store was asked.
+#[derive(Clone, Copy)]
+struct Asked {
+    /// By this machine's wall clock.
+    wall: UnixTime,
+    /// In monotonic time.
+    asked_at: Duration,
+}
+
+impl Asked {
+    fn now(clock: &SharedClock) -> Self {
+        let (wall, asked_at) = clock.read_roughly();
+        Self { wall, asked_at }
+    }
+}
+
 /// How a session stands when it is asked for.
 pub(crate) enum Standing {
     /// Its access token is live and verified.
@@ -98,13 +114,13 @@ impl Sessions {
         key: StoreKey,
         newer_than: Option<u64>,
     ) -> Standing {
-        let asked_at = self.ledger.mark();
+        let asked = Asked::now(&self.clock);
         let loaded = match self.ledger.load(key).await {
             Ok(Some(loaded)) => loaded,
             Ok(None) => return Standing::Over(None),
             Err(error) => return Standing::Failed(LoginError::store(error)),
         };
-        match self.judge(key, &loaded, asked_at, newer_than).await {
+        match self.judge(key, &loaded, asked, newer_than).await {
             Judged::Stands(standing) => standing,
             // Seldom, and large: not a part of the future that every request brings.
             Judged::Due { seen, live } => {
@@ -125,10 +141,10 @@ impl Sessions {
         self: &Arc<Self>,
         key: StoreKey,
         loaded: &Loaded,
-        asked_at: Duration,
+        Asked { wall, asked_at }: Asked,
         newer_than: Option<u64>,
     ) -> Judged {
-        let known = self.opener.cache.find(key, loaded.record.tag);
+        let known = self.opener.cache.find(key, loaded.record.tag, asked_at);
         let opened = match known {
             Some(opened) => opened,
             None => match Box::pin(self.open(key, loaded, asked_at)).await {
@@ -139,7 +155,8 @@ impl Sessions {
         let (record, now) = (&opened.record, loaded.now);
         let can_refresh = opened.tokens.refresh_token.is_some();
         let is_rejected = newer_than.is_some_and(|generation| record.generation <= generation);
-        let is_live = now < record.access_expires_at && !is_rejected && self.is_within_exp(&opened);
+        let is_live =
+            now < record.access_expires_at && !is_rejected && self.is_within_exp(&opened, wall);
         let need = if is_live {
             due(
                 now,
@@ -198,9 +215,8 @@ impl Sessions {
 
     /// The token's own end, by this machine's clock. The store's clock, by which the rest is decided, may
     /// differ from the provider's.
-    fn is_within_exp(&self, opened: &Opened) -> bool {
-        let exp = opened.principal.expires_at();
-        self.clock.now_roughly() < exp.saturating_add(self.leeway)
+    fn is_within_exp(&self, opened: &Opened, wall: UnixTime) -> bool {
+        wall < opened.principal.expires_at().saturating_add(self.leeway)
     }
 
     /// Opens a record that was not opened here before. The error is what to do instead.
@@ -263,9 +279,9 @@ impl Sessions {
                 }
                 (Outcome::WantsUser, None) => return Standing::NeedsSignIn,
             };
-            let asked_at = self.ledger.mark();
+            let asked = Asked::now(&self.clock);
             let loaded = renewed.to_loaded(self.ledger.now(&renewed));
-            match self.judge(key, &loaded, asked_at, newer_than).await {
+            match self.judge(key, &loaded, asked, newer_than).await {
                 Judged::Stands(standing) => return standing,
                 // However short it lives: another would live no longer.
                 Judged::Due {

@@ -143,8 +143,7 @@ impl OpenedSessions {
     }
 
     /// The record with this tag, opened.
-    pub(crate) fn find(&self, key: StoreKey, tag: Tag) -> Option<Arc<Opened>> {
-        let now = self.clock.monotonic();
+    pub(crate) fn find(&self, key: StoreKey, tag: Tag, now: Duration) -> Option<Arc<Opened>> {
         self.opened.find(key.as_bytes(), |opened| {
             let is_it =
                 opened.key == key && opened.tag == tag && now < opened.verified_at + OPENED_FOR;

@@ -3,11 +3,11 @@
 use std::sync::{Arc, Weak};
 
 use crate::error::{LoginError, LoginErrorKind, OutboundError, OutboundErrorKind};
-use crate::login::sessions::Sessions;
 use crate::login::sessions::handle::Session;
+use crate::login::sessions::{Asked, Sessions};
 use crate::login::store::StoreKey;
 use crate::token::live::LiveToken;
-use crate::token::source::{Asked, Supply, TokenSource};
+use crate::token::source::{TokenRequest, TokenSource, TokenSupply};
 
 /// The tokens of one session, as its principal carries them. Holds the layer weakly: its cache holds
 /// principals, and a strong reference would be a cycle.
@@ -17,27 +17,27 @@ pub(crate) struct SessionTokens {
 }
 
 impl TokenSource for SessionTokens {
-    fn supply(&self, _: &Asked<'_>) -> Supply {
+    fn supply(&self, _: &TokenRequest<'_>) -> TokenSupply {
         match self.sessions.upgrade() {
             Some(sessions) => sessions.supply(self.key),
-            None => Supply::Refused(OutboundErrorKind::SessionEnded.into()),
+            None => TokenSupply::Refused(OutboundErrorKind::SessionEnded.into()),
         }
     }
 }
 
 /// The session is asked each time.
 impl TokenSource for Session {
-    fn supply(&self, _: &Asked<'_>) -> Supply {
+    fn supply(&self, _: &TokenRequest<'_>) -> TokenSupply {
         Arc::clone(&self.sessions).supply(self.key)
     }
 }
 
 impl Sessions {
-    fn supply(self: Arc<Self>, key: StoreKey) -> Supply {
+    fn supply(self: Arc<Self>, key: StoreKey) -> TokenSupply {
         if let Some(token) = self.at_hand(key) {
-            return Supply::Ready(token);
+            return TokenSupply::Ready(token);
         }
-        Supply::Wait(Box::pin(async move {
+        TokenSupply::Wait(Box::pin(async move {
             self.unrefused_token(key)
                 .await
                 .map_err(OutboundError::login)
@@ -47,8 +47,9 @@ impl Sessions {
     /// The token of a session that the request at hand was admitted by: it is not loaded a second time.
     fn at_hand(&self, key: StoreKey) -> Option<LiveToken> {
         let opened = self.opener.cache.last(key)?;
-        let is_live = opened.was_live(self.ledger.mark())
-            && self.is_within_exp(&opened)
+        let Asked { wall, asked_at } = Asked::now(&self.clock);
+        let is_live = opened.was_live(asked_at)
+            && self.is_within_exp(&opened, wall)
             && self.ledger.is_current(key, opened.tag);
         let token = opened.live_token().ok().filter(|_| is_live)?;
         (!token.is_refused()).then_some(token)

@@ -1,0 +1,284 @@
+//! The header and the claims that are expected of each kind of token: cheap checks on what is not
+//! verified yet, which may refuse and never admit.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::claims::Audience;
+use crate::clock::UnixTime;
+use crate::error::{VerifyError, VerifyErrorKind as Kind};
+use crate::jwt::{JoseHeader, Json, UnverifiedClaims};
+
+/// The largest bound on a token's size, in bytes.
+pub(super) const LARGEST_TOKEN_LIMIT: usize = 1024 * 1024;
+
+/// The claims that an access token must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum TokenProfile {
+    /// Access tokens of Auth0, Entra ID, Okta and Keycloak: `typ` may be `JWT` or absent; `iss`, `aud`
+    /// and `exp` are required. The default.
+    #[default]
+    Lenient,
+    /// [RFC 9068 §4](https://www.rfc-editor.org/rfc/rfc9068#section-4): `typ` is `at+jwt`; `sub`,
+    /// `client_id`, `iat` and `jti` are required too.
+    Strict,
+}
+
+/// The kind of JWT that is expected (RFC 8725 §3.12). A token of one kind never passes as another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TokenKind {
+    Access(TokenProfile),
+    /// [OpenID Connect Core §2](https://openid.net/specs/openid-connect-core-1_0.html#IDToken)
+    #[cfg(feature = "login")]
+    Id,
+    /// [OpenID Connect Back-Channel Logout §2.4](https://openid.net/specs/openid-connect-backchannel-1_0.html#LogoutToken)
+    #[cfg(feature = "login")]
+    Logout,
+}
+
+impl TokenKind {
+    /// Whether this `typ` is one of this kind.
+    fn is_called(self, typ: &str) -> bool {
+        match self {
+            Self::Access(TokenProfile::Strict) => media_type_is(typ, "at+jwt"),
+            Self::Access(TokenProfile::Lenient) => {
+                media_type_is(typ, "at+jwt") || media_type_is(typ, "jwt")
+            }
+            #[cfg(feature = "login")]
+            Self::Id => media_type_is(typ, "jwt"),
+            #[cfg(feature = "login")]
+            Self::Logout => media_type_is(typ, "logout+jwt") || media_type_is(typ, "jwt"),
+        }
+    }
+
+    /// Whether `typ` is required.
+    fn needs_typ(self) -> bool {
+        self == Self::Access(TokenProfile::Strict)
+    }
+
+    /// The claims that are required beside `iss`, `aud` and `exp`.
+    fn required(self) -> &'static [&'static str] {
+        match self {
+            Self::Access(TokenProfile::Lenient) => &[],
+            Self::Access(TokenProfile::Strict) => &["sub", "client_id", "iat", "jti"],
+            #[cfg(feature = "login")]
+            Self::Id => &["sub", "iat"],
+            #[cfg(feature = "login")]
+            Self::Logout => &["iat", "jti"],
+        }
+    }
+
+    /// The claims that mark other kinds.
+    fn foreign(self) -> &'static [&'static str] {
+        match self {
+            Self::Access(_) => &[
+                "nonce",
+                "at_hash",
+                "c_hash",
+                "events",
+                "htm",
+                "htu",
+                "token_introspection",
+            ],
+            #[cfg(feature = "login")]
+            Self::Id => &["events", "htm", "htu", "token_introspection"],
+            #[cfg(feature = "login")]
+            Self::Logout => &[
+                "nonce",
+                "at_hash",
+                "c_hash",
+                "htm",
+                "htu",
+                "token_introspection",
+            ],
+        }
+    }
+}
+
+/// What is expected of the tokens of every trusted issuer.
+#[derive(Debug, Clone)]
+pub(crate) struct Expectation {
+    pub(crate) audiences: Vec<Audience>,
+    pub(crate) kind: TokenKind,
+    pub(crate) leeway: Duration,
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) allow_sender_constrained: bool,
+}
+
+/// The times of a token, checked.
+pub(crate) struct Times {
+    pub(crate) expires_at: UnixTime,
+    pub(crate) issued_at: Option<UnixTime>,
+    /// The first second at which the time checks pass, leeway included.
+    pub(crate) valid_from: UnixTime,
+    /// The first second at which they no longer pass.
+    pub(crate) valid_until: UnixTime,
+}
+
+/// Checks `crit`, `typ` and `cty`. The caller checks `alg`.
+pub(crate) fn screen_header(header: &JoseHeader, kind: TokenKind) -> Result<(), VerifyError> {
+    // No extension is understood, so none can be critical (RFC 7515 §4.1.11).
+    if header.crit {
+        return Err(VerifyError::claim(Kind::CriticalHeader, "crit"));
+    }
+    match &header.cty {
+        Json::Absent => {}
+        // A JWT within a JWT (RFC 7519 §5.2).
+        Json::Text(content) if !media_type_is(content, "jwt") => {}
+        _ => return Err(VerifyError::claim(Kind::TokenType, "cty")),
+    }
+    let is_expected = match &header.typ {
+        Json::Absent => !kind.needs_typ(),
+        Json::Text(typ) => kind.is_called(typ),
+        _ => false,
+    };
+    if is_expected {
+        Ok(())
+    } else {
+        Err(VerifyError::claim(Kind::TokenType, "typ"))
+    }
+}
+
+/// Compares media types case-insensitively. `application/` may be omitted (RFC 7515 §4.1.9).
+fn media_type_is(value: &str, name: &str) -> bool {
+    const PREFIX: &str = "application/";
+    let name_of = match value.split_at_checked(PREFIX.len()) {
+        Some((prefix, rest)) if prefix.eq_ignore_ascii_case(PREFIX) => rest,
+        _ => value,
+    };
+    name_of.eq_ignore_ascii_case(name)
+}
+
+impl Expectation {
+    /// Checks all claims but `iss`.
+    pub(crate) fn screen(
+        &self,
+        claims: &UnverifiedClaims,
+        now: UnixTime,
+    ) -> Result<Times, VerifyError> {
+        self.refuse_other_kinds(claims)?;
+        if claims.cnf && !self.allow_sender_constrained {
+            return Err(VerifyError::claim(Kind::SenderConstrained, "cnf"));
+        }
+        self.screen_audience(&claims.aud)?;
+        let times = self.screen_times(claims, now)?;
+        for (name, claim) in [
+            ("sub", &claims.sub),
+            ("client_id", &claims.client_id),
+            ("jti", &claims.jti),
+        ] {
+            match claim {
+                Json::Absent if self.requires(name) => {
+                    return Err(VerifyError::claim(Kind::MissingClaim, name));
+                }
+                Json::Absent => {}
+                Json::Text(text) if !text.is_empty() => {}
+                _ => return Err(VerifyError::claim(Kind::InvalidClaim, name)),
+            }
+        }
+        Ok(times)
+    }
+
+    fn requires(&self, claim: &str) -> bool {
+        self.kind.required().contains(&claim)
+    }
+
+    fn refuse_other_kinds(&self, claims: &UnverifiedClaims) -> Result<(), VerifyError> {
+        let marks = [
+            ("nonce", claims.nonce),
+            ("at_hash", claims.at_hash),
+            ("c_hash", claims.c_hash),
+            ("events", claims.events),
+            ("htm", claims.htm),
+            ("htu", claims.htu),
+            ("token_introspection", claims.token_introspection),
+        ];
+        for (name, is_present) in marks {
+            if is_present && self.kind.foreign().contains(&name) {
+                return Err(VerifyError::claim(Kind::TokenKind, name));
+            }
+        }
+        Ok(())
+    }
+
+    fn screen_audience(&self, aud: &Json) -> Result<(), VerifyError> {
+        let accepted = |named: &Cow<str>| {
+            self.audiences
+                .iter()
+                .any(|own| own.as_str() == named.as_ref())
+        };
+        let is_ours = match aud {
+            Json::Text(named) => accepted(named),
+            Json::Texts(named) => named.iter().any(accepted),
+            Json::Absent => return Err(VerifyError::claim(Kind::MissingClaim, "aud")),
+            _ => return Err(VerifyError::claim(Kind::InvalidClaim, "aud")),
+        };
+        if is_ours {
+            Ok(())
+        } else {
+            Err(VerifyError::claim(Kind::WrongAudience, "aud"))
+        }
+    }
+
+    fn screen_times(&self, claims: &UnverifiedClaims, now: UnixTime) -> Result<Times, VerifyError> {
+        let expires_at = numeric_date("exp", &claims.exp)?
+            .ok_or_else(|| VerifyError::claim(Kind::MissingClaim, "exp"))?;
+        let mut valid_until = expires_at.saturating_add(self.leeway);
+        if now >= valid_until {
+            return Err(VerifyError::claim(Kind::Expired, "exp"));
+        }
+        let mut valid_from = UnixTime::from_seconds(i64::MIN);
+        let mut begins = |name, claim| {
+            let time = numeric_date(name, claim)?;
+            if let Some(time) = time {
+                let from = time.saturating_sub(self.leeway);
+                if now < from {
+                    return Err(VerifyError::claim(Kind::NotYetValid, name));
+                }
+                valid_from = valid_from.max(from);
+            }
+            Ok(time)
+        };
+        begins("nbf", &claims.nbf)?;
+        let issued_at = begins("iat", &claims.iat)?;
+        let needs_iat = self.max_age.is_some() || self.requires("iat");
+        match (issued_at, self.max_age) {
+            (None, _) if needs_iat => return Err(VerifyError::claim(Kind::MissingClaim, "iat")),
+            (Some(issued_at), Some(max_age)) => {
+                let last = issued_at
+                    .saturating_add(max_age)
+                    .saturating_add(self.leeway);
+                if now > last {
+                    return Err(VerifyError::claim(Kind::TooOld, "iat"));
+                }
+                valid_until = valid_until.min(last.saturating_add(Duration::from_secs(1)));
+            }
+            _ => {}
+        }
+        Ok(Times {
+            expires_at,
+            issued_at,
+            valid_from,
+            valid_until,
+        })
+    }
+}
+
+/// Seconds, perhaps with a fraction (RFC 7519 §2). A number too great to hold is the latest time there is.
+fn numeric_date(name: &'static str, claim: &Json) -> Result<Option<UnixTime>, VerifyError> {
+    let seconds = match claim {
+        Json::Absent => return Ok(None),
+        Json::Unsigned(seconds) => i64::try_from(*seconds).unwrap_or(i64::MAX),
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the cast saturates, and a fraction of a second is dropped on purpose"
+        )]
+        Json::Float(seconds) if *seconds >= 0.0 => *seconds as i64,
+        _ => return Err(VerifyError::claim(Kind::InvalidClaim, name)),
+    };
+    Ok(Some(UnixTime::from_seconds(seconds)))
+}
+
+#[cfg(test)]
+mod tests;

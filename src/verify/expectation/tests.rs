@@ -1,0 +1,284 @@
+//! One row for each claim and header that is screened.
+
+use super::*;
+
+const NOW: UnixTime = UnixTime::from_seconds(1_000_000);
+
+fn expectation(profile: TokenProfile, leeway: u64) -> Expectation {
+    Expectation {
+        audiences: vec![
+            Audience::new("api").unwrap(),
+            Audience::new("https://b/").unwrap(),
+        ],
+        kind: TokenKind::Access(profile),
+        leeway: Duration::from_secs(leeway),
+        max_age: None,
+        allow_sender_constrained: false,
+    }
+}
+
+fn screen(expectation: &Expectation, claims: &str) -> Result<(), (Kind, Option<&'static str>)> {
+    let claims = UnverifiedClaims::parse(claims).unwrap();
+    expectation
+        .screen(&claims, NOW)
+        .map(|_| ())
+        .map_err(|error| (error.kind(), error.claim_name()))
+}
+
+fn lenient(claims: &str) -> Result<(), (Kind, Option<&'static str>)> {
+    screen(&expectation(TokenProfile::Lenient, 0), claims)
+}
+
+#[test]
+fn cl_01_to_cl_05_times() {
+    let with = |claims: &str| lenient(&format!(r#"{{"aud":"api",{claims}}}"#));
+    let cases = [
+        (r#""exp":1000001"#, Ok(())),
+        (r#""exp":1000000"#, Err((Kind::Expired, "exp"))),
+        (r#""exp":4.1e9"#, Ok(())),
+        (r#""exp":1000000.9"#, Err((Kind::Expired, "exp"))),
+        (r#""exp":1e18"#, Ok(())),
+        (r#""exp":18446744073709551616"#, Ok(())),
+        (r#""exp":18446744073709551615"#, Ok(())),
+        (r#""exp":0"#, Err((Kind::Expired, "exp"))),
+        (r#""exp":-1"#, Err((Kind::InvalidClaim, "exp"))),
+        (r#""exp":-1.5"#, Err((Kind::InvalidClaim, "exp"))),
+        (r#""exp":"1000001""#, Err((Kind::InvalidClaim, "exp"))),
+        (r#""exp":true"#, Err((Kind::InvalidClaim, "exp"))),
+        (r#""exp":null"#, Err((Kind::InvalidClaim, "exp"))),
+        (r#""exp":[1000001]"#, Err((Kind::InvalidClaim, "exp"))),
+        (r#""x":1"#, Err((Kind::MissingClaim, "exp"))),
+        (r#""exp":2000000,"nbf":1000000"#, Ok(())),
+        (
+            r#""exp":2000000,"nbf":1000001"#,
+            Err((Kind::NotYetValid, "nbf")),
+        ),
+        (
+            r#""exp":2000000,"nbf":"1""#,
+            Err((Kind::InvalidClaim, "nbf")),
+        ),
+        (
+            r#""exp":2000000,"iat":1000001"#,
+            Err((Kind::NotYetValid, "iat")),
+        ),
+        (
+            r#""exp":2000000,"iat":"1""#,
+            Err((Kind::InvalidClaim, "iat")),
+        ),
+        (r#""exp":2000000,"iat":0"#, Ok(())),
+    ];
+    for (claims, expected) in cases {
+        assert_eq!(
+            with(claims),
+            expected.map_err(|(kind, claim): (Kind, &'static str)| (kind, Some(claim))),
+            "{claims}"
+        );
+    }
+}
+
+#[test]
+fn cl_02_the_leeway_is_added_on_both_sides() {
+    let expectation = expectation(TokenProfile::Lenient, 60);
+    let at = |claims: &str| screen(&expectation, &format!(r#"{{"aud":"api",{claims}}}"#));
+    assert_eq!(at(r#""exp":999941"#), Ok(()));
+    assert_eq!(at(r#""exp":999940"#), Err((Kind::Expired, Some("exp"))));
+    assert_eq!(at(r#""exp":2000000,"nbf":1000060"#), Ok(()));
+    assert_eq!(
+        at(r#""exp":2000000,"nbf":1000061"#),
+        Err((Kind::NotYetValid, Some("nbf")))
+    );
+}
+
+#[test]
+fn cl_05_a_maximum_age_makes_iat_required() {
+    let expectation = Expectation {
+        max_age: Some(Duration::from_secs(300)),
+        ..expectation(TokenProfile::Lenient, 0)
+    };
+    let at = |claims: &str| {
+        screen(
+            &expectation,
+            &format!(r#"{{"aud":"api","exp":2000000{claims}}}"#),
+        )
+    };
+    assert_eq!(at(r#","iat":999700"#), Ok(()));
+    assert_eq!(at(r#","iat":999699"#), Err((Kind::TooOld, Some("iat"))));
+    assert_eq!(at(""), Err((Kind::MissingClaim, Some("iat"))));
+}
+
+#[test]
+fn cl_09_and_cl_10_audiences_are_compared_whole() {
+    let with = |aud: &str| lenient(&format!(r#"{{"exp":2000000,"aud":{aud}}}"#));
+    for good in [
+        r#""api""#,
+        r#"["api"]"#,
+        r#"["evil","api"]"#,
+        r#""https://b/""#,
+    ] {
+        assert_eq!(with(good), Ok(()), "{good}");
+    }
+    for wrong in [
+        r#""evil""#,
+        r#"["evil"]"#,
+        "[]",
+        r#""""#,
+        r#""API""#,
+        r#""ap""#,
+        r#""apis""#,
+        r#""api ""#,
+        r#""evil api""#,
+        r#""https://b""#,
+        r#""https://b/c""#,
+        r#"["openid api"]"#,
+    ] {
+        assert_eq!(
+            with(wrong),
+            Err((Kind::WrongAudience, Some("aud"))),
+            "{wrong}"
+        );
+    }
+    for bad in [
+        r#"["api",7]"#,
+        "[7]",
+        "7",
+        "{}",
+        "null",
+        r#"{"api":1}"#,
+        r#"[["api"]]"#,
+        "true",
+    ] {
+        assert_eq!(with(bad), Err((Kind::InvalidClaim, Some("aud"))), "{bad}");
+    }
+    assert_eq!(
+        lenient(r#"{"exp":2000000}"#),
+        Err((Kind::MissingClaim, Some("aud")))
+    );
+}
+
+#[test]
+fn cl_11_a_subject_is_a_text_that_is_not_empty() {
+    let with = |sub: &str| lenient(&format!(r#"{{"aud":"api","exp":2000000,"sub":{sub}}}"#));
+    assert_eq!(with(r#""auth0|7""#), Ok(()));
+    for bad in ["7", r#""""#, "null", "[]", "{}"] {
+        assert_eq!(with(bad), Err((Kind::InvalidClaim, Some("sub"))), "{bad}");
+    }
+}
+
+#[test]
+fn cl_12_other_kinds_of_token_are_refused() {
+    for (name, value) in [
+        ("nonce", "\"n\""),
+        ("at_hash", "\"h\""),
+        ("c_hash", "\"h\""),
+        ("events", "{}"),
+        ("htm", "\"GET\""),
+        ("htu", "\"https://a\""),
+        ("token_introspection", "{}"),
+    ] {
+        let claims = format!(r#"{{"aud":"api","exp":2000000,"{name}":{value}}}"#);
+        assert_eq!(
+            lenient(&claims),
+            Err((Kind::TokenKind, Some(name))),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn mt_02_a_bound_token_is_no_bearer_token_unless_allowed() {
+    let claims = r#"{"aud":"api","exp":2000000,"cnf":{"jkt":"x"}}"#;
+    assert_eq!(lenient(claims), Err((Kind::SenderConstrained, Some("cnf"))));
+    let allowing = Expectation {
+        allow_sender_constrained: true,
+        ..expectation(TokenProfile::Lenient, 0)
+    };
+    assert_eq!(screen(&allowing, claims), Ok(()));
+}
+
+#[test]
+fn at_02_the_strict_profile_wants_every_claim() {
+    let strict = expectation(TokenProfile::Strict, 0);
+    let all = [
+        ("aud", "\"api\""),
+        ("exp", "2000000"),
+        ("iat", "1"),
+        ("sub", "\"s\""),
+        ("client_id", "\"c\""),
+        ("jti", "\"j\""),
+    ];
+    let without = |left_out: &str| {
+        let members: Vec<_> = all
+            .iter()
+            .filter(|(name, _)| *name != left_out)
+            .map(|(name, value)| format!("\"{name}\":{value}"))
+            .collect();
+        format!("{{{}}}", members.join(","))
+    };
+    assert_eq!(screen(&strict, &without("")), Ok(()));
+    for (name, _) in all {
+        assert_eq!(
+            screen(&strict, &without(name)),
+            Err((Kind::MissingClaim, Some(name)))
+        );
+    }
+}
+
+#[test]
+fn at_01_at_03_and_js_12_what_typ_may_say() {
+    let typ = |typ: &str, profile| {
+        let text = format!(r#"{{"alg":"RS256"{typ}}}"#);
+        screen_header(
+            &JoseHeader::parse(&text).unwrap(),
+            TokenKind::Access(profile),
+        )
+        .is_ok()
+    };
+    let cases = [
+        (r#","typ":"at+jwt""#, true, true),
+        (r#","typ":"AT+JWT""#, true, true),
+        (r#","typ":"application/at+jwt""#, true, true),
+        (r#","typ":"Application/AT+jwt""#, true, true),
+        (r#","typ":"JWT""#, true, false),
+        (r#","typ":"jwt""#, true, false),
+        (r#","typ":"application/jwt""#, true, false),
+        ("", true, false),
+        (r#","typ":"logout+jwt""#, false, false),
+        (r#","typ":"dpop+jwt""#, false, false),
+        (r#","typ":"at+jwt; a=b""#, false, false),
+        (r#","typ":"JOSE""#, false, false),
+        (r#","typ":"""#, false, false),
+        (r#","typ":null"#, false, false),
+        (r#","typ":7"#, false, false),
+    ];
+    for (text, in_lenient, in_strict) in cases {
+        assert_eq!(
+            typ(text, TokenProfile::Lenient),
+            in_lenient,
+            "lenient {text}"
+        );
+        assert_eq!(typ(text, TokenProfile::Strict), in_strict, "strict {text}");
+    }
+}
+
+#[test]
+fn js_08_and_js_14_critical_and_nested_headers_are_refused() {
+    for text in [
+        r#"{"crit":[]}"#,
+        r#"{"crit":["b64"],"b64":false}"#,
+        r#"{"crit":["exp"],"exp":1}"#,
+        r#"{"crit":null}"#,
+        r#"{"crit":"b64"}"#,
+        r#"{"cty":"JWT"}"#,
+        r#"{"cty":"application/jwt"}"#,
+        r#"{"cty":7}"#,
+    ] {
+        let header = JoseHeader::parse(text).unwrap();
+        assert!(
+            screen_header(&header, TokenKind::Access(TokenProfile::Lenient)).is_err(),
+            "{text}"
+        );
+    }
+    // Without crit, b64 is just a member nobody reads (JS-09).
+    let header = JoseHeader::parse(r#"{"b64":false}"#).unwrap();
+    assert!(screen_header(&header, TokenKind::Access(TokenProfile::Lenient)).is_ok());
+}
