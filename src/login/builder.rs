@@ -330,7 +330,7 @@ impl LoginBuilder {
     /// Whether the sessions live where other processes find them.
     #[cfg(feature = "reqwest")]
     pub(crate) fn is_shared(&self) -> bool {
-        self.store.as_ref().is_some_and(|store| store.is_shared())
+        self.store.as_ref().is_some_and(SessionStore::is_shared)
     }
 
     /// Whether it would build.

@@ -120,7 +120,9 @@ fn put_time(bytes: &mut BytesMut, time: UnixTime) {
 fn put_held(bytes: &mut BytesMut, state: u8, fence: Tag, times: [UnixTime; 2], probes: u32) {
     bytes.put_u8(state);
     bytes.put_slice(fence.as_bytes());
-    times.into_iter().for_each(|time| put_time(bytes, time));
+    for time in times {
+        put_time(bytes, time);
+    }
     bytes.put_u32(probes);
 }
 
