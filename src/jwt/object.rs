@@ -19,19 +19,12 @@ pub(crate) enum Json<'a> {
     Other,
 }
 
-impl<'a> Json<'a> {
+impl Json<'_> {
     pub(crate) fn is_present(&self) -> bool {
         !matches!(self, Self::Absent)
     }
 
     pub(crate) fn text(&self) -> Option<&str> {
-        match self {
-            Self::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn into_text(self) -> Option<Cow<'a, str>> {
         match self {
             Self::Text(text) => Some(text),
             _ => None,

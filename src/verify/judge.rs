@@ -34,6 +34,7 @@ pub(super) struct Judge {
 }
 
 /// The keys to judge by.
+#[derive(Clone, Copy)]
 pub(super) enum Keys<'a> {
     /// Those at hand. A key that is not among them may be fetched.
     AtHand,
@@ -116,17 +117,12 @@ impl Judge {
             principal: Principal::verified(Verified {
                 issuer: issuer.named.issuer.clone(),
                 scopes: self.scopes.of(&claims, jws.payload()),
-                audience: match claims.aud {
-                    Json::Texts(named) => named.iter().map(boxed).collect(),
-                    other => other.into_text().iter().map(boxed).collect(),
+                audience: match &claims.aud {
+                    Json::Texts(named) => named.iter().map(|named| boxed(named)).collect(),
+                    other => other.text().map(boxed).into_iter().collect(),
                 },
-                subject: claims.sub.into_text().as_ref().map(boxed),
-                client_id: claims
-                    .client_id
-                    .into_text()
-                    .or(claims.azp.into_text())
-                    .as_ref()
-                    .map(boxed),
+                subject: claims.sub.text().map(boxed),
+                client_id: claims.client_id.text().or(claims.azp.text()).map(boxed),
                 expires_at: times.expires_at,
                 issued_at: times.issued_at,
                 text: jws.into_text(),
@@ -200,8 +196,8 @@ fn key_id(header: JoseHeader) -> Result<Option<Cow<str>>, VerifyError> {
     }
 }
 
-fn boxed(text: &Cow<str>) -> Box<str> {
-    Box::from(text.as_ref())
+fn boxed(text: &str) -> Box<str> {
+    text.into()
 }
 
 fn wait(provider: &Provider, flight: Flight<Outcome<KeySet>>) -> Judgement {
