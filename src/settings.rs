@@ -6,16 +6,20 @@
     allow(dead_code, reason = "each feature has its own settings")
 )]
 
+pub(crate) const ABSOLUTE_LIMIT: &str = "absolute limit";
 pub(crate) const ADDRESS: &str = "address";
 pub(crate) const ALGORITHMS: &str = "algorithms";
 pub(crate) const AUDIENCE: &str = "audience";
+pub(crate) const AUTHORIZATION_PARAMETER: &str = "authorization parameter";
 pub(crate) const CACHE_CAPACITY: &str = "cache capacity";
 pub(crate) const CALL_TIMEOUT: &str = "call timeout";
 pub(crate) const CLIENT_ID: &str = "client id";
 pub(crate) const CLIENT_PRIVATE_KEY: &str = "client private key";
 pub(crate) const CLIENT_SECRET: &str = "client secret";
+pub(crate) const COOKIE_NAME: &str = "cookie name";
 pub(crate) const DESTINATION: &str = "destination";
 pub(crate) const HTTP_CLIENT: &str = "http client";
+pub(crate) const IDLE_LIMIT: &str = "idle limit";
 pub(crate) const ISSUER: &str = "issuer";
 pub(crate) const JWKS_URL: &str = "jwks url";
 pub(crate) const KEY_LIFETIME: &str = "key lifetime";
@@ -29,12 +33,14 @@ pub(crate) const REDIS_SENTINEL_URLS: &str = "redis sentinels";
 pub(crate) const REDIS_SERVER_URL: &str = "redis url";
 pub(crate) const RESOURCE: &str = "resource";
 pub(crate) const RESOURCE_DOCUMENTATION: &str = "resource documentation";
+pub(crate) const ROTATION_GRACE: &str = "rotation grace";
 pub(crate) const SCOPE: &str = "scope";
 pub(crate) const SESSION_SECRET: &str = "session secret";
 pub(crate) const STALE_LIMIT: &str = "stale limit";
 pub(crate) const TENANTS: &str = "tenants";
 pub(crate) const TOKEN: &str = "token";
 pub(crate) const TOKEN_SIZE: &str = "token size";
+pub(crate) const VERIFIER: &str = "verifier";
 
 macro_rules! variables {
     ($($name:ident)*) => {

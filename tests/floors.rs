@@ -442,3 +442,28 @@ fn every_variable_that_an_error_or_a_log_line_names_is_one_that_is_read() {
         }
     }
 }
+
+#[test]
+fn the_names_of_settings_come_from_one_file() {
+    let before_a_name = [
+        "ConfigError::missing(",
+        "ConfigError::invalid(",
+        "parse_url(",
+        "parse_target(",
+        "within(",
+        ".renamed(",
+        "setting: ",
+        "other: ",
+    ];
+    for (file, code) in sources() {
+        for beginning in before_a_name {
+            for after in code.split(beginning).skip(1) {
+                let after = after.trim_start();
+                // The one URL that is a member of the metadata and no setting.
+                let is_literal = after.starts_with('"') && !after.starts_with("\"jwks_uri\"");
+                let line = after.lines().next().unwrap_or_default();
+                assert!(!is_literal, "src/{file} names a setting itself: {line}");
+            }
+        }
+    }
+}

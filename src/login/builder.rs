@@ -23,6 +23,10 @@ use crate::login::store::near_cache::{LONGEST_NEAR_CACHE_AGE, NEAR_CACHE_AGE};
 use crate::login::store::{MemoryStore, SessionStore};
 use crate::provider::target::check_resource;
 use crate::provider::{Client, Provider, within};
+use crate::settings::{
+    ABSOLUTE_LIMIT, ADDRESS, AUTHORIZATION_PARAMETER, IDLE_LIMIT, POST_LOGOUT_REDIRECT,
+    ROTATION_GRACE, SCOPE, SESSION_SECRET, VERIFIER,
+};
 use crate::verify::Verifier;
 use crate::verify::id_token::IdTokenVerifier;
 use crate::verify::logout_token::LogoutTokenVerifier;
@@ -356,15 +360,15 @@ impl LoginBuilder {
         let site = Site::new(&self.address, paths)?;
         let cookies = CookieNames::new(&self.cookie_name, site.is_secure)?;
         let back_to = match &self.back_to {
-            Some(url) => parse_target("post logout redirect", url)?,
-            None => parse_target("address", &site.origin)?,
+            Some(url) => parse_target(POST_LOGOUT_REDIRECT, url)?,
+            None => parse_target(ADDRESS, &site.origin)?,
         };
         let store = self
             .store
             .unwrap_or_else(|| Arc::new(MemoryStore::with_shared_clock(provider.clock().clone())));
         if store.is_shared() && self.keys.is_ephemeral() {
             return Err(ConfigError::invalid(
-                "session secret",
+                SESSION_SECRET,
                 "(random)",
                 "the store is shared, and no other process could open what this one seals, nor this \
                  one after a restart",
@@ -382,8 +386,8 @@ impl LoginBuilder {
             revokes_offline_access: self.revokes_offline_access,
         };
         let lifetimes = Lifetimes {
-            idle: limit("idle limit", self.idle)?,
-            absolute: limit("absolute limit", self.absolute)?,
+            idle: limit(IDLE_LIMIT, self.idle)?,
+            absolute: limit(ABSOLUTE_LIMIT, self.absolute)?,
             follow_use: self.follow_use,
         };
         let id_tokens = IdTokenVerifier::new(&self.verifier, self.client.id())?;
@@ -397,7 +401,7 @@ impl LoginBuilder {
             id_tokens: id_tokens.clone(),
             store,
             near_cache_age: at_most(
-                "near cache age",
+                crate::settings::NEAR_CACHE_AGE,
                 self.near_cache_age,
                 LONGEST_NEAR_CACHE_AGE,
             )?,
@@ -408,7 +412,7 @@ impl LoginBuilder {
                 resources: self.resources.clone(),
             },
             lifetimes,
-            grace: at_most("rotation grace", self.grace, LONGEST_GRACE)?,
+            grace: at_most(ROTATION_GRACE, self.grace, LONGEST_GRACE)?,
             grants: MOST_GRANTS,
         }
         .assemble();
@@ -458,7 +462,7 @@ fn only_provider(verifier: &Verifier) -> Result<Provider, ConfigError> {
     match (providers.next(), providers.next()) {
         (Some(provider), None) => Ok(provider.clone()),
         _ => Err(ConfigError::invalid(
-            "verifier",
+            VERIFIER,
             "several providers",
             "a browser is sent to one provider",
             "build a layer for each provider, with a path and a cookie name of its own",
@@ -467,7 +471,7 @@ fn only_provider(verifier: &Verifier) -> Result<Provider, ConfigError> {
 }
 
 fn check_scope(scope: &str, offline: OfflineAccess) -> Result<(), ConfigError> {
-    let refuse = |problem, remedy| Err(ConfigError::invalid("scope", scope, problem, remedy));
+    let refuse = |problem, remedy| Err(ConfigError::invalid(SCOPE, scope, problem, remedy));
     let words: Vec<_> = scope.split(' ').collect();
     for word in &words {
         Scope::new(word)?;
@@ -492,7 +496,7 @@ fn check_parameters(parameters: &[(String, String)]) -> Result<(), ConfigError> 
         let is_twice = parameters[..at].iter().any(|(known, _)| known == name);
         if name.is_empty() || is_twice || OURS.contains(&name.as_str()) {
             return Err(ConfigError::invalid(
-                "authorization parameter",
+                AUTHORIZATION_PARAMETER,
                 format!("{name}={value}"),
                 "it has no name, stands twice, or is one that this crate sets itself",
                 "use the setting made for it, or remove it",

@@ -13,7 +13,7 @@ use crate::provider::Provider;
 use crate::provider::client::Client;
 use crate::provider::discovery::Metadata;
 use crate::provider::endpoints::Endpoints;
-use crate::provider::token_endpoint::is_known_error;
+use crate::provider::oauth_error::is_known_error;
 use crate::renew::Snapshot;
 
 /// Why a call brought no answer.

@@ -11,6 +11,8 @@ mod endpoint_call;
 #[cfg(feature = "_client")]
 mod endpoints;
 #[cfg(feature = "_client")]
+mod oauth_error;
+#[cfg(feature = "_client")]
 pub(crate) mod target;
 #[cfg(feature = "_client")]
 pub(crate) mod token_endpoint;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::claims::{Audience, Scope};
 use crate::error::ConfigError;
 use crate::principal::Principal;
+use crate::settings::SCOPE;
 
 /// A requirement on a [`Principal`]. Join several with [`and`](Self::and) and [`or`](Self::or).
 #[must_use]
@@ -113,7 +114,7 @@ fn parse<'a>(scopes: impl IntoIterator<Item = &'a str>) -> Result<Vec<Scope>, Co
         .collect::<Result<_, _>>()?;
     if scopes.is_empty() {
         return Err(ConfigError::missing(
-            "scope",
+            SCOPE,
             "name at least one, or use Policy::authenticated()",
         ));
     }

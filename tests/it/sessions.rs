@@ -572,7 +572,9 @@ async fn readiness_becomes_so_by_being_asked() {
     let app = App::start().await;
     app.idp.set_fault(Endpoint::Jwks, Fault::Status(500));
     assert!(!app.layer.readiness().await.is_ready());
-    crate::support::until(|| app.idp.hits().jwks == 1).await;
+    // The failure counts from the moment that it is known here.
+    let provider = app.verifier.providers().next().unwrap();
+    crate::support::until(|| provider.readiness().last_error.is_some()).await;
     assert!(!app.layer.readiness().await.is_ready());
     app.idp.set_fault(Endpoint::Jwks, None);
     app.clock.advance(seconds(60));

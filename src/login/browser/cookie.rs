@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::ConfigError;
 use crate::login::sessions::seal::{Purpose, SealError, Sealing};
+use crate::settings::COOKIE_NAME;
 
 /// The names of this application's cookies. `__Host-` makes browsers keep them to this very host,
 /// over https, for every path.
@@ -47,7 +48,7 @@ impl CookieNames {
             && !base.starts_with("__");
         if !is_name || base.len() > 32 {
             return Err(ConfigError::invalid(
-                "cookie name",
+                COOKIE_NAME,
                 base,
                 "it is not one to 32 letters, digits, hyphens and underscores",
                 "write it without prefix; __Host- is put before it where the site has https",

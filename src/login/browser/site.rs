@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::claims::{Transport, parse_url};
 use crate::error::ConfigError;
+use crate::settings::{ADDRESS, PATH};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Site {
@@ -64,11 +65,10 @@ impl Paths {
 impl Site {
     /// The site at this address, an origin without a path.
     pub(crate) fn new(address: &str, paths: Paths) -> Result<Self, ConfigError> {
-        const SETTING: &str = "address";
-        let url = parse_url(SETTING, address, Transport::HttpsOrLoopback)?;
+        let url = parse_url(ADDRESS, address, Transport::HttpsOrLoopback)?;
         if url.path() != "/" || url.query().is_some() {
             return Err(ConfigError::invalid(
-                SETTING,
+                ADDRESS,
                 address,
                 "it has a path or query",
                 "write the origin alone, such as https://app.example.com",
@@ -131,7 +131,7 @@ fn check_path(path: &str) -> Result<(), ConfigError> {
         return Ok(());
     }
     Err(ConfigError::invalid(
-        "path",
+        PATH,
         path,
         "it is not a plain path",
         "write it from the root, such as /oauth/openid/callback",

@@ -14,6 +14,7 @@ use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use crate::error::ConfigError;
 use crate::login::store::StoreKey;
 use crate::secret::{NoRandomness, random_bytes};
+use crate::settings::SESSION_SECRET;
 
 /// What a value is sealed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +115,6 @@ impl KeyRing {
     /// [`ConfigError`] if there is none or one has fewer than 32 characters. The secrets are not
     /// repeated in it.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
-        const SETTING: &str = "session secret";
         const REMEDY: &str = "make one by `openssl rand -base64 48`";
         let secrets: Vec<_> = secrets.into_iter().collect();
         let mut ring = Vec::new();
@@ -125,18 +125,19 @@ impl KeyRing {
                     many => format!("the one at place {} of {many}", at + 1),
                 };
                 return Err(ConfigError::invalid(
-                    SETTING,
+                    SESSION_SECRET,
                     "(redacted)",
                     format!("{which} has fewer than 32 characters"),
                     REMEDY,
                 ));
             }
-            let keys = Keys::derive(secret.as_bytes())
-                .map_err(|_| ConfigError::invalid(SETTING, "(redacted)", "it is no key", REMEDY))?;
+            let keys = Keys::derive(secret.as_bytes()).map_err(|_| {
+                ConfigError::invalid(SESSION_SECRET, "(redacted)", "it is no key", REMEDY)
+            })?;
             ring.push(keys);
         }
         if ring.is_empty() {
-            return Err(ConfigError::missing(SETTING, REMEDY));
+            return Err(ConfigError::missing(SESSION_SECRET, REMEDY));
         }
         Ok(Self {
             keys: ring,

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::clock::UnixTime;
 use crate::error::{ProviderError, ProviderErrorKind};
-use crate::provider::token_endpoint::failure::{OAuthError, classify};
+use crate::provider::oauth_error::{Document, OAuthError};
+use crate::provider::token_endpoint::failure::classify;
 use crate::provider::token_endpoint::{GrantFailure, TokenAnswer};
 use crate::retry_after::retry_after;
 use crate::secret::Secret;
@@ -46,9 +47,6 @@ pub(super) fn read(answer: &Response<Bytes>, now: UnixTime) -> Result<TokenAnswe
         (failure, _) => failure,
     })
 }
-
-/// The JSON object in a body.
-pub(super) type Document = Map<String, Value>;
 
 fn has_token(document: &Document) -> bool {
     ["access_token", "refresh_token", "id_token"]

@@ -6,53 +6,8 @@ use bytes::Bytes;
 use http::Response;
 
 use crate::error::{ProviderError, ProviderErrorKind};
+use crate::provider::oauth_error::OAuthError;
 use crate::provider::token_endpoint::GrantFailure;
-use crate::provider::token_endpoint::answer::Document;
-
-/// The JSON of an error ([RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)): an object
-/// whose `error` is a text.
-#[derive(Clone, Copy)]
-pub(super) enum OAuthError {
-    /// A code that a standard defines.
-    Known(&'static str),
-    Other,
-}
-
-impl OAuthError {
-    pub(super) fn read(document: &Document) -> Option<Self> {
-        let code = document.get("error")?.as_str()?;
-        let known = CODES.into_iter().find(|known| *known == code);
-        Some(known.map_or(Self::Other, Self::Known))
-    }
-}
-
-/// Whether a body is an error with a code that a standard defines.
-pub(in crate::provider) fn is_known_error(body: &[u8]) -> bool {
-    let document: Option<Document> = serde_json::from_slice(body).ok();
-    matches!(
-        document.as_ref().and_then(OAuthError::read),
-        Some(OAuthError::Known(_))
-    )
-}
-
-/// The codes that the standards define (RFC 6749 §5.2, RFC 8707 §2, RFC 9449 §5, OpenID Connect Core
-/// §3.1.2.6) and that may stand in a message. Any other text is the provider's own and is not repeated.
-pub(super) const CODES: [&str; 14] = [
-    "invalid_grant",
-    "invalid_client",
-    "invalid_request",
-    "unauthorized_client",
-    "unsupported_grant_type",
-    "invalid_scope",
-    "invalid_target",
-    "invalid_dpop_proof",
-    "access_denied",
-    "interaction_required",
-    "login_required",
-    "consent_required",
-    "temporarily_unavailable",
-    "server_error",
-];
 
 /// What an answer without tokens means for the token that was sent. Only the provider's own
 /// `invalid_grant` is evidence that it was rejected; a page from a firewall or balancer is not.

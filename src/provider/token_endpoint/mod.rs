@@ -3,12 +3,9 @@
 
 mod answer;
 mod failure;
-#[cfg(test)]
-mod tests;
 
 use std::time::Duration;
 
-pub(super) use self::failure::is_known_error;
 use crate::error::ProviderError;
 use crate::http_client::Limits;
 use crate::provider::Provider;
@@ -93,3 +90,6 @@ impl Provider {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

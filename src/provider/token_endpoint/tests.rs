@@ -6,10 +6,10 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde_json::Value;
 
 use super::answer::{read, seconds};
-use super::failure::CODES;
 use super::{GrantFailure, TokenAnswer};
 use crate::clock::UnixTime;
 use crate::error::ProviderErrorKind;
+use crate::provider::oauth_error::CODES;
 
 const NOW: UnixTime = UnixTime::from_seconds(784_111_777); // Sun, 06 Nov 1994 08:49:37 GMT
 const JSON: &str = "application/json";

@@ -24,6 +24,7 @@ use crate::login::store::{
     ChangeFuture, ChangeListener, Loaded, OwnedBy, Owner, SessionStore, StoreFuture, StoreKey,
     StoredRecord, Swapped, Tag,
 };
+use crate::settings::{REDIS_PREFIX, REDIS_SENTINEL_URLS, REDIS_SERVER_URL};
 
 use self::changes::{Changes, Listener};
 use self::connection::Server;
@@ -57,10 +58,6 @@ struct Scripts {
 
 const PREFIX: &str = "tower-oidc";
 
-/// The settings' names in errors.
-const URL: &str = "redis url";
-const SENTINELS: &str = "redis sentinels";
-
 impl RedisStore {
     /// A store in the server at this address, such as `redis://localhost:6379` or
     /// `rediss://user:password@redis.example:6380/0`.
@@ -70,7 +67,7 @@ impl RedisStore {
     /// not repeated: it may hold a password.
     pub fn new(url: &str) -> Result<Self, ConfigError> {
         needs_runtime()?;
-        let server = Server::single(url).map_err(|error| invalid(URL, &error))?;
+        let server = Server::single(url).map_err(|error| invalid(REDIS_SERVER_URL, &error))?;
         Ok(Self::over(server))
     }
 
@@ -90,14 +87,15 @@ impl RedisStore {
         let sentinels: Vec<_> = sentinels.into_iter().collect();
         if sentinels.is_empty() {
             return Err(ConfigError::missing(
-                SENTINELS,
+                REDIS_SENTINEL_URLS,
                 "name one sentinel or more, such as redis://sentinel:26379",
             ));
         }
         for sentinel in &sentinels {
-            redis::Client::open(*sentinel).map_err(|error| invalid(SENTINELS, &error))?;
+            redis::Client::open(*sentinel).map_err(|error| invalid(REDIS_SENTINEL_URLS, &error))?;
         }
-        let server = Server::sentinel(sentinels, url).map_err(|error| invalid(URL, &error))?;
+        let server =
+            Server::sentinel(sentinels, url).map_err(|error| invalid(REDIS_SERVER_URL, &error))?;
         Ok(Self::over(server))
     }
 
@@ -108,7 +106,7 @@ impl RedisStore {
     pub fn cluster<'a>(urls: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
         needs_runtime()?;
         let urls: Vec<_> = urls.into_iter().collect();
-        let server = Server::cluster(&urls).map_err(|error| invalid(URL, &error))?;
+        let server = Server::cluster(&urls).map_err(|error| invalid(REDIS_SERVER_URL, &error))?;
         Ok(Self::over(server))
     }
 
@@ -136,7 +134,7 @@ impl RedisStore {
     pub fn with_prefix(mut self, prefix: &str) -> Result<Self, ConfigError> {
         if prefix.is_empty() || prefix.contains(['{', '}']) {
             return Err(ConfigError::invalid(
-                "redis prefix",
+                REDIS_PREFIX,
                 prefix,
                 "it is empty or holds a brace",
                 "write a word, such as the application's name",
@@ -289,7 +287,7 @@ impl SessionStore for RedisStore {
 fn needs_runtime() -> Result<(), ConfigError> {
     Handle::try_current().map(|_| ()).map_err(|_| {
         ConfigError::invalid(
-            URL,
+            REDIS_SERVER_URL,
             "(redacted)",
             "there is no tokio runtime to connect from",
             "build the store within one",
