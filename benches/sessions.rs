@@ -13,19 +13,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
 use http::header::{COOKIE, LOCATION, SET_COOKIE};
 use http::{Request, Response, StatusCode};
-use http_body_util::Full;
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_oidc::login::RedisStore;
-use tower_oidc::testing::SigningKey;
-use tower_oidc::{
-    Algorithm, Client, Clock, HttpClient, KeyRing, LoginLayer, Provider, SystemClock,
-};
+use tower_oidc::testing::{OfflineProvider, SigningKey};
+use tower_oidc::{Algorithm, Client, Clock, KeyRing, LoginLayer, SystemClock};
 
 const ISSUER: &str = "https://tenant.us.auth0.com/";
 const AUDIENCE: &str = "https://api.example.com";
@@ -210,28 +204,20 @@ fn site(
     key: &Arc<SigningKey>,
     grants: &Arc<AtomicU64>,
 ) -> Fallible<LoginLayer> {
+    let idp = OfflineProvider::builder(ISSUER)
+        .with_keys([Arc::clone(key)])
+        .build();
+    let metadata = json!({
+        "issuer": ISSUER,
+        "jwks_uri": format!("{ISSUER}jwks"),
+        "authorization_endpoint": format!("{ISSUER}authorize"),
+        "token_endpoint": format!("{ISSUER}token"),
+        "id_token_signing_alg_values_supported": ["EdDSA"],
+    });
+    idp.set_discovery(metadata.to_string());
     let (key, grants) = (Arc::clone(key), Arc::clone(grants));
-    let client = HttpClient::new(service_fn(move |request: Request<Bytes>| {
-        let (key, grants) = (Arc::clone(&key), Arc::clone(&grants));
-        async move {
-            let body = match request.uri().path() {
-                "/jwks" => format!("{{\"keys\":[{}]}}", key.public_jwk()),
-                "/token" => tokens(&key, request.body(), &grants).to_string(),
-                _ => json!({
-                    "issuer": ISSUER,
-                    "jwks_uri": format!("{ISSUER}jwks"),
-                    "authorization_endpoint": format!("{ISSUER}authorize"),
-                    "token_endpoint": format!("{ISSUER}token"),
-                    "id_token_signing_alg_values_supported": ["EdDSA"],
-                })
-                .to_string(),
-            };
-            Response::builder()
-                .header("content-type", "application/json")
-                .body(Full::new(Bytes::from(body)))
-        }
-    }));
-    let provider = Provider::builder(ISSUER).with_http_client(client).build()?;
+    idp.set_token_answer(move |form| tokens(&key, form, &grants).to_string());
+    let provider = idp.provider()?;
     Ok(LoginLayer::builder(
         provider.verifier(AUDIENCE)?,
         Client::with_secret("site", "a secret")?,
@@ -243,18 +229,12 @@ fn site(
     .build()?)
 }
 
-fn tokens(key: &SigningKey, form: &[u8], grants: &AtomicU64) -> Value {
-    let mut pairs = url::form_urlencoded::parse(form);
-    let code = pairs.find(|(name, _)| name == "code");
+fn tokens(key: &SigningKey, form: &[(String, String)], grants: &AtomicU64) -> Value {
+    let code = form.iter().find(|(name, _)| name == "code");
     let now = SystemClock::new().now().as_seconds();
     let subject = "auth0|66f3c1d2e4b5a60789abcdef";
-    let signed = |claims: Value| {
-        let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": "key"});
-        let parts = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
-        let input = parts.join(".");
-        let signature = URL_SAFE_NO_PAD.encode(key.sign(input.as_bytes()));
-        format!("{input}.{signature}")
-    };
+    let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": "key"}).to_string();
+    let signed = |claims: Value| key.sign_compact(&header, claims.to_string());
     // As long as one by RS256 is, which has 256 bytes more of signature.
     let access_token = signed(json!({
         "iss": ISSUER,

@@ -8,16 +8,15 @@ pub(crate) mod session;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, Response};
-use http_body_util::Full;
 use tower::{Layer, Service};
 use tower_oidc::bearer::Bearer;
-use tower_oidc::testing::SigningKey;
-use tower_oidc::{Algorithm, BearerLayer, HttpClient, Provider, Verifier};
+use tower_oidc::testing::{OfflineProvider, SigningKey};
+use tower_oidc::{Algorithm, BearerLayer, Verifier};
 
 pub(crate) const AUDIENCE: &str = "https://api.example.com";
 pub(crate) const ISSUER: &str = "https://tenant.us.auth0.com/";
@@ -43,7 +42,7 @@ impl Service<Request<()>> for Inner {
 /// A provider in memory whose keys have been fetched, and the keys it signs with.
 pub(crate) struct Fixture {
     pub(crate) verifier: Verifier,
-    keys: Vec<SigningKey>,
+    idp: OfflineProvider,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -54,26 +53,25 @@ impl Fixture {
 
     /// With so many keys more in the set, and so many issuers more that are trusted.
     pub(crate) fn among(more_keys: usize, more_issuers: usize) -> Self {
-        let keys: Vec<_> = [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa]
-            .into_iter()
-            .map(|algorithm| SigningKey::generate(algorithm.name(), algorithm))
-            .collect();
+        let signing = [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa]
+            .map(|algorithm| SigningKey::generate(algorithm.name(), algorithm));
         let others =
             (0..more_keys).map(|n| SigningKey::generate(format!("other-{n}"), Algorithm::EdDsa));
-        // Those that sign come last, where they are found last.
-        let jwks: Vec<_> = others
-            .map(|key| key.public_jwk())
-            .chain(keys.iter().map(SigningKey::public_jwk))
-            .collect();
-        let jwks = format!("{{\"keys\":[{}]}}", jwks.join(","));
+        // A search of the set meets those that sign last.
+        let keys: Vec<_> = others.chain(signing).map(Arc::new).collect();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .expect("a runtime");
+        let idp = |issuer: &str| {
+            let builder = OfflineProvider::builder(issuer).with_keys(keys.iter().cloned());
+            builder.build()
+        };
+        let own = idp(ISSUER);
         let providers: Vec<_> = (0..more_issuers)
-            .map(|n| format!("https://tenant-{n}.example/"))
-            .chain([ISSUER.to_owned()])
-            .map(|issuer| provider(&issuer, jwks.clone()))
+            .map(|n| idp(&format!("https://tenant-{n}.example/")).provider())
+            .chain([own.provider()])
+            .map(|provider| provider.expect("a provider"))
             .collect();
         for provider in &providers {
             runtime.block_on(provider.ready()).expect("keys");
@@ -86,7 +84,7 @@ impl Fixture {
             });
         Self {
             verifier: verifier.build().expect("a verifier"),
-            keys,
+            idp: own,
             runtime,
         }
     }
@@ -95,17 +93,12 @@ impl Fixture {
         BearerLayer::new(self.verifier.clone()).layer(Inner)
     }
 
-    pub(crate) fn key(&self, algorithm: Algorithm) -> &SigningKey {
-        self.keys
-            .iter()
-            .find(|key| key.algorithm() == algorithm)
-            .expect("a key")
+    pub(crate) fn key(&self, algorithm: Algorithm) -> Arc<SigningKey> {
+        self.idp.signing_key(algorithm)
     }
 
     /// A token as Auth0 makes them: 929 bytes with RS256.
     pub(crate) fn token(&self, algorithm: Algorithm, change: &[(&str, &str)]) -> String {
-        use base64::Engine as _;
-        use base64::engine::general_purpose::URL_SAFE_NO_PAD;
         let key = self.key(algorithm);
         let header = format!(
             r#"{{"alg":"{}","typ":"JWT","kid":"{}"}}"#,
@@ -119,38 +112,12 @@ impl Fixture {
             assert!(claims.contains(old), "{old} is not in {claims}");
             claims = claims.replace(old, new);
         }
-        let input = format!(
-            "{}.{}",
-            URL_SAFE_NO_PAD.encode(header),
-            URL_SAFE_NO_PAD.encode(claims)
-        );
-        let signature = URL_SAFE_NO_PAD.encode(key.sign(input.as_bytes()));
-        format!("{input}.{signature}")
+        key.sign_compact(header, claims)
     }
 
     pub(crate) fn enter(&self) -> tokio::runtime::EnterGuard<'_> {
         self.runtime.enter()
     }
-}
-
-/// In memory.
-fn provider(issuer: &str, jwks: String) -> Provider {
-    let name = issuer.to_owned();
-    let client = HttpClient::new(tower::service_fn(move |request: Request<Bytes>| {
-        let body = if request.uri().path().contains("/.well-known/") {
-            format!(r#"{{"issuer":"{name}","jwks_uri":"{name}jwks"}}"#)
-        } else {
-            jwks.clone()
-        };
-        let response = Response::builder()
-            .header("content-type", "application/json")
-            .body(Full::new(Bytes::from(body)));
-        async { response }
-    }));
-    Provider::builder(issuer)
-        .with_http_client(client)
-        .build()
-        .expect("a provider")
 }
 
 pub(crate) fn request(token: Option<&str>) -> Request<()> {

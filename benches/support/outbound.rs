@@ -7,11 +7,12 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::{ACCEPT, USER_AGENT};
 use http::{HeaderName, HeaderValue, Request, Response};
-use http_body_util::{Empty, Full};
+use http_body_util::Empty;
 use serde_json::json;
 use tower::{Layer, Service};
 use tower_oidc::outbound::{ClientCredentials, Outbound, Target};
-use tower_oidc::{Client, HttpClient, OutboundLayer, Provider};
+use tower_oidc::testing::OfflineProvider;
+use tower_oidc::{Client, OutboundLayer};
 
 use crate::support::{AUDIENCE, ISSUER};
 
@@ -43,25 +44,11 @@ pub(crate) struct Caller {
 impl Caller {
     pub(crate) fn new() -> Self {
         let token = "x".repeat(929);
-        let client = HttpClient::new(tower::service_fn(move |request: Request<Bytes>| {
-            let body = if request.uri().path().contains("/.well-known/") {
-                json!({
-                    "issuer": ISSUER,
-                    "jwks_uri": format!("{ISSUER}jwks"),
-                    "token_endpoint": format!("{ISSUER}token"),
-                })
-            } else {
-                json!({"access_token": token, "token_type": "Bearer", "expires_in": 86_400})
-            };
-            let response = Response::builder()
-                .header("content-type", "application/json")
-                .body(Full::new(Bytes::from(body.to_string())));
-            async { response }
-        }));
-        let provider = Provider::builder(ISSUER)
-            .with_http_client(client)
-            .build()
-            .expect("a provider");
+        let idp = OfflineProvider::builder(ISSUER).with_keys([]).build();
+        idp.set_token_answer(move |_| {
+            json!({"access_token": token, "token_type": "Bearer", "expires_in": 86_400}).to_string()
+        });
+        let provider = idp.provider().expect("a provider");
         let client = Client::with_secret("shop", "secret").expect("a client");
         let target = Target::audience(AUDIENCE).expect("a target");
         let tokens = ClientCredentials::new(&provider, client, target);

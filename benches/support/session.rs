@@ -5,19 +5,13 @@ use std::future::{Ready, ready};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
 use http::header::{COOKIE, LOCATION, SET_COOKIE};
 use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::Full;
 use serde_json::{Value, json};
 use tower::{Layer, Service};
 use tower_oidc::login::Login;
-use tower_oidc::testing::SigningKey;
-use tower_oidc::{
-    Algorithm, Client, Clock, HttpClient, KeyRing, LoginLayer, Principal, Provider, SystemClock,
-};
+use tower_oidc::testing::{OfflineProvider, SigningKey};
+use tower_oidc::{Algorithm, Client, Clock, KeyRing, LoginLayer, Principal, SystemClock};
 
 use crate::support::{AUDIENCE, ISSUER, call};
 
@@ -46,42 +40,29 @@ impl Service<Request<String>> for Page {
 
 pub(crate) struct Site {
     pub(crate) layer: LoginLayer,
-    key: SigningKey,
+    key: Arc<SigningKey>,
     answer: Arc<Mutex<String>>,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Site {
     pub(crate) fn new() -> Self {
-        let key = SigningKey::generate("RS256", Algorithm::Rs256);
-        let jwks = format!("{{\"keys\":[{}]}}", key.public_jwk());
+        let key = Arc::new(SigningKey::generate("RS256", Algorithm::Rs256));
+        let idp = OfflineProvider::builder(ISSUER)
+            .with_keys([Arc::clone(&key)])
+            .build();
+        // It does not say that it names itself in its answers, as many do not.
         let metadata = json!({
             "issuer": ISSUER,
             "jwks_uri": format!("{ISSUER}jwks"),
             "authorization_endpoint": format!("{ISSUER}authorize"),
-            "token_endpoint": format!("{ISSUER}oauth/token"),
-        })
-        .to_string();
+            "token_endpoint": format!("{ISSUER}token"),
+        });
+        idp.set_discovery(metadata.to_string());
         let answer = Arc::new(Mutex::new(String::new()));
         let told = Arc::clone(&answer);
-        let client = HttpClient::new(tower::service_fn(move |request: Request<Bytes>| {
-            let path = request.uri().path();
-            let body = if path.contains("/.well-known/") {
-                metadata.clone()
-            } else if path.ends_with("/token") {
-                told.lock().expect("no panic").clone()
-            } else {
-                jwks.clone()
-            };
-            let response = Response::builder()
-                .header("content-type", "application/json")
-                .body(Full::new(Bytes::from(body)));
-            async { response }
-        }));
-        let provider = Provider::builder(ISSUER)
-            .with_http_client(client)
-            .build()
-            .expect("a provider");
+        idp.set_token_answer(move |_| told.lock().expect("no panic").clone());
+        let provider = idp.provider().expect("a provider");
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -170,13 +151,8 @@ impl Site {
 
     fn sign(&self, claims: &Value) -> String {
         let header = json!({"alg": "RS256", "typ": "JWT", "kid": "RS256"});
-        let input = format!(
-            "{}.{}",
-            URL_SAFE_NO_PAD.encode(header.to_string()),
-            URL_SAFE_NO_PAD.encode(claims.to_string())
-        );
-        let signature = URL_SAFE_NO_PAD.encode(self.key.sign(input.as_bytes()));
-        format!("{input}.{signature}")
+        self.key
+            .sign_compact(header.to_string(), claims.to_string())
     }
 }
 

@@ -85,6 +85,22 @@ fn append(text: &mut Vec<u8>, segment: &[u8]) -> Option<usize> {
     Some(text.len())
 }
 
+/// The compact form of a header and claims, signed by `sign`
+/// ([RFC 7515 §7.1](https://www.rfc-editor.org/rfc/rfc7515#section-7.1)).
+#[cfg(any(feature = "_client", feature = "testing"))]
+pub(crate) fn sign_compact<E>(
+    header: &[u8],
+    claims: &[u8],
+    sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
+) -> Result<String, E> {
+    let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode_to_string(bytes);
+    let mut token = format!("{}.{}", encode(header), encode(claims));
+    let signature = sign(token.as_bytes())?;
+    token.push('.');
+    token.push_str(&encode(&signature));
+    Ok(token)
+}
+
 fn is_jwe_header(segment: &[u8]) -> bool {
     let mut text = Vec::new();
     segment.len() <= MAX_HEADER

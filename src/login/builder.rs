@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use url::Url;
 
 use crate::allowance::Allowance;
 use crate::claims::{Audience, Scope};
@@ -343,6 +344,21 @@ impl LoginBuilder {
         self.party().map(drop)
     }
 
+    /// The site, its cookies, and where a sign-out at the provider comes back to.
+    fn site(&self) -> Result<(Site, CookieNames, Url), ConfigError> {
+        let mut paths = Paths::below(&self.start);
+        if let Some(callback) = &self.callback {
+            paths.callback.clone_from(callback);
+        }
+        let site = Site::new(&self.address, paths)?;
+        let cookies = CookieNames::new(&self.cookie_name, site.is_secure)?;
+        let back_to = match &self.back_to {
+            Some(url) => parse_target(POST_LOGOUT_REDIRECT, url)?,
+            None => parse_target(ADDRESS, &site.origin)?,
+        };
+        Ok((site, cookies, back_to))
+    }
+
     fn party(self) -> Result<Party, ConfigError> {
         let provider = only_provider(&self.verifier)?;
         check_scope(&self.scope, self.offline)?;
@@ -353,16 +369,7 @@ impl LoginBuilder {
         for resource in &self.resources {
             check_resource(resource)?;
         }
-        let mut paths = Paths::below(&self.start);
-        if let Some(callback) = self.callback {
-            paths.callback = callback;
-        }
-        let site = Site::new(&self.address, paths)?;
-        let cookies = CookieNames::new(&self.cookie_name, site.is_secure)?;
-        let back_to = match &self.back_to {
-            Some(url) => parse_target(POST_LOGOUT_REDIRECT, url)?,
-            None => parse_target(ADDRESS, &site.origin)?,
-        };
+        let (site, cookies, back_to) = self.site()?;
         let store = self
             .store
             .unwrap_or_else(|| Arc::new(MemoryStore::with_shared_clock(provider.clock().clone())));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 use jsonwebtoken::{Algorithm as JwtAlgorithm, EncodingKey};
@@ -16,7 +16,7 @@ use url::form_urlencoded::Serializer;
 use crate::clock::UnixTime;
 use crate::error::{ConfigError, ProviderError, ProviderErrorKind};
 use crate::http_client::Call;
-use crate::jwt::Algorithm;
+use crate::jwt::{Algorithm, sign_compact};
 use crate::provider::endpoints::Endpoints;
 use crate::secret::{Secret, random_text};
 use crate::settings::{CLIENT_ID, CLIENT_PRIVATE_KEY, CLIENT_SECRET};
@@ -114,7 +114,7 @@ impl Client {
             kid: kid.map(Into::into),
         };
         // A key that cannot sign is an error now, not at the first sign-in.
-        key.sign("probe").map_err(refuse)?;
+        key.sign(b"probe").map_err(refuse)?;
         Self::new(id, Authentication::PrivateKey(Arc::new(key)))
     }
 
@@ -227,23 +227,19 @@ impl Client {
             "exp": now.saturating_add(ASSERTION_LIFETIME).as_seconds(),
             "jti": random_text().map_err(|error| cannot_authenticate(error.into()))?,
         });
-        let input = format!(
-            "{}.{}",
-            URL_SAFE_NO_PAD.encode(header.to_string()),
-            URL_SAFE_NO_PAD.encode(claims.to_string())
-        );
-        let signature = key
-            .sign(&input)
-            .map_err(|error| cannot_authenticate(error.into()))?;
-        Ok(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)))
+        let (header, claims) = (header.to_string(), claims.to_string());
+        sign_compact(header.as_bytes(), claims.as_bytes(), |input| {
+            key.sign(input)
+        })
+        .map_err(|error| cannot_authenticate(error.into()))
     }
 }
 
 impl AssertionKey {
-    fn sign(&self, input: &str) -> Result<Vec<u8>, jsonwebtoken::errors::Error> {
+    fn sign(&self, input: &[u8]) -> Result<Vec<u8>, jsonwebtoken::errors::Error> {
         let algorithm: JwtAlgorithm = self.algorithm.name().parse()?;
         let signer = (DEFAULT_PROVIDER.signer_factory)(&algorithm, &self.key)?;
-        signer.try_sign(input.as_bytes()).map_err(|_| {
+        signer.try_sign(input).map_err(|_| {
             jsonwebtoken::errors::new_error(jsonwebtoken::errors::ErrorKind::InvalidKeyFormat)
         })
     }
@@ -298,6 +294,7 @@ impl fmt::Debug for Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use serde_json::Value;
 
     const NOW: UnixTime = UnixTime::from_seconds(1_000_000);

@@ -27,6 +27,7 @@ mod exchange;
 mod fault;
 mod form;
 mod grants;
+mod offline;
 mod provider;
 mod server;
 mod sign_in;
@@ -39,6 +40,7 @@ mod token_endpoint;
 
 pub use self::clock::ManualClock;
 pub use self::fault::{Endpoint, Fault, Hits};
+pub use self::offline::{OfflineProvider, OfflineProviderBuilder};
 pub use self::provider::{DevelopmentProvider, DevelopmentProviderBuilder};
 pub use self::signing_key::SigningKey;
 #[cfg(feature = "login")]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use url::Url;
@@ -291,15 +291,7 @@ impl DevelopmentProvider {
     /// A logout token for this client, about everybody it is told about by `sub` or `sid`
     /// ([Back-Channel Logout §2.4](https://openid.net/specs/openid-connect-backchannel-1_0.html#LogoutToken)).
     pub fn logout_token(&self, client_id: &str) -> TokenBuilder {
-        self.token(client_id)
-            .header("typ", "logout+jwt")
-            .without_claim("client_id")
-            .without_claim("sub")
-            .expires_in(Duration::from_secs(120))
-            .claim(
-                "events",
-                json!({"http://schemas.openid.net/event/backchannel-logout": {}}),
-            )
+        self.state.logout_token(client_id)
     }
 }
 

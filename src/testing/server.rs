@@ -15,16 +15,19 @@ use crate::testing::fault::Endpoint;
 use crate::testing::state::{Served, State};
 use crate::testing::{exchange, sign_in, token_endpoint};
 
+/// The path of the token endpoint.
+pub(super) const TOKEN: &str = "/token";
+
 pub(super) async fn serve(listener: TcpListener, state: Arc<State>) {
     if let Err(error) = axum::serve(listener, router(state)).await {
         tracing::error!(%error, "the development provider ended");
     }
 }
 
-fn router(state: Arc<State>) -> Router {
+pub(super) fn router(state: Arc<State>) -> Router {
     Router::new()
         .route("/jwks", get(jwks))
-        .route("/token", post(token_endpoint::token))
+        .route(TOKEN, post(token_endpoint::token))
         .route("/authorize", get(sign_in::authorize))
         .route("/par", post(sign_in::push))
         .route("/userinfo", get(sign_in::userinfo))
@@ -55,7 +58,7 @@ fn discovery(state: &State) -> Value {
     json!({
         "issuer": state.issuer,
         "jwks_uri": at("/jwks"),
-        "token_endpoint": at("/token"),
+        "token_endpoint": at(TOKEN),
         "authorization_endpoint": at("/authorize"),
         "pushed_authorization_request_endpoint": at("/par"),
         "require_pushed_authorization_requests": state.changing().pushed.is_some(),

@@ -16,25 +16,38 @@ use crate::testing::state::{Served, State};
 use crate::testing::token::opaque_token;
 
 pub(super) async fn authorize(Shared(state): Served, Query(query): Query<Parameters>) -> Response {
+    match answer(&state, query) {
+        Ok(Answer::Back(url)) => Redirect::to(&url).into_response(),
+        Ok(Answer::AskWho(query)) => sign_in_page(&query).into_response(),
+        Err(text) => (StatusCode::BAD_REQUEST, format!("{text}\n")).into_response(),
+    }
+}
+
+/// What a browser gets that follows an authorization request.
+pub(super) enum Answer {
+    /// A redirect to the callback of the site.
+    Back(String),
+    /// The page on which the visitor chooses a user, and the parameters it passes on.
+    AskWho(Parameters),
+}
+
+/// Answers an authorization request, or says why the browser cannot be sent back.
+pub(super) fn answer(state: &State, query: Parameters) -> Result<Answer, &'static str> {
     state.changing().hits.count(Endpoint::Authorization);
     state.saw(Endpoint::Authorization, query.clone());
-    let Some(query) = pushed(&state, query) else {
-        let text = "unknown request_uri, or none where one is demanded\n";
-        return (StatusCode::BAD_REQUEST, text).into_response();
-    };
+    let query = pushed(state, query).ok_or("unknown request_uri, or none where one is demanded")?;
     let redirect_uri = parameter(&query, "redirect_uri").and_then(|uri| Url::parse(uri).ok());
     let client = parameter(&query, "client_id").filter(|id| is_client(id));
     let (Some(mut redirect_uri), Some(client)) = (redirect_uri, client) else {
-        let text = "unknown client_id, or no redirect_uri\n";
-        return (StatusCode::BAD_REQUEST, text).into_response();
+        return Err("unknown client_id, or no redirect_uri");
     };
     let user = state.changing().user.clone();
     let chosen = parameter(&query, "development_user").map(str::to_owned);
     let result = match (check(&query), user.or(chosen)) {
         (Err(error), _) => Err(error),
         (Ok(()), Some(user)) if user.is_empty() => Err("access_denied"),
-        (Ok(()), Some(user)) => Ok(code(&state, &query, client, user)),
-        (Ok(()), None) => return sign_in_page(&query).into_response(),
+        (Ok(()), Some(user)) => Ok(code(state, &query, client, user)),
+        (Ok(()), None) => return Ok(Answer::AskWho(query)),
     };
     let mut pairs = redirect_uri.query_pairs_mut();
     match &result {
@@ -46,7 +59,7 @@ pub(super) async fn authorize(Shared(state): Served, Query(query): Query<Paramet
     }
     pairs.append_pair("iss", &state.issuer);
     drop(pairs);
-    Redirect::to(redirect_uri.as_str()).into_response()
+    Ok(Answer::Back(redirect_uri.into()))
 }
 
 /// The request that was pushed ahead, once.

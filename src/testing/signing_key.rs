@@ -1,3 +1,4 @@
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::jwt::Algorithm;
+use crate::jwt::{self, Algorithm};
 
 /// A private key made on the spot.
 pub struct SigningKey {
@@ -73,7 +74,28 @@ impl SigningKey {
         jwk
     }
 
-    /// Signs with the key's own algorithm.
+    /// The compact JWS of this header and these claims. Both are signed as they are, so that `alg`
+    /// and `kid` stand in the header only if the caller writes them there.
+    ///
+    /// # Panics
+    /// If the system has no randomness to offer.
+    #[must_use]
+    pub fn sign_compact(&self, header: impl AsRef<[u8]>, claims: impl AsRef<[u8]>) -> String {
+        self.sign_compact_changed(header.as_ref(), claims.as_ref(), |signature| signature)
+    }
+
+    pub(super) fn sign_compact_changed(
+        &self,
+        header: &[u8],
+        claims: &[u8],
+        change: impl FnOnce(Vec<u8>) -> Vec<u8>,
+    ) -> String {
+        let sign = |input: &[u8]| Ok::<_, Infallible>(change(self.sign(input)));
+        let Ok(token) = jwt::sign_compact(header, claims, sign);
+        token
+    }
+
+    /// Signs these bytes with the key's own algorithm.
     ///
     /// # Panics
     /// If the system has no randomness to offer.

@@ -153,6 +153,20 @@ impl State {
         (changing.edits.clone(), changing.grants.lifetime)
     }
 
+    /// A logout token for this client
+    /// ([Back-Channel Logout §2.4](https://openid.net/specs/openid-connect-backchannel-1_0.html#LogoutToken)).
+    pub(super) fn logout_token(&self, client_id: &str) -> TokenBuilder {
+        self.token(Algorithm::Rs256, client_id)
+            .header("typ", "logout+jwt")
+            .without_claim("client_id")
+            .without_claim("sub")
+            .expires_in(Duration::from_secs(120))
+            .claim(
+                "events",
+                json!({"http://schemas.openid.net/event/backchannel-logout": {}}),
+            )
+    }
+
     pub(super) fn token(&self, algorithm: Algorithm, audience: &str) -> TokenBuilder {
         let key = self.signing_key(algorithm);
         TokenBuilder::new(&self.issuer, audience, key, self.now())
@@ -162,11 +176,14 @@ impl State {
 /// Changes to tokens and answers before they are sent.
 #[derive(Default, Clone)]
 pub(super) struct Edits {
+    /// Answers at the token endpoint in the provider's place.
+    pub(super) token_endpoint: Option<Arc<TokenEndpoint>>,
     pub(super) answer: Option<Arc<EditAnswer>>,
     pub(super) id_token: Option<Arc<EditToken>>,
     pub(super) access_token: Option<Arc<EditToken>>,
 }
 
+type TokenEndpoint = dyn Fn(&[(String, String)]) -> String + Send + Sync;
 type EditAnswer = dyn Fn(&str, &mut Value) + Send + Sync;
 type EditToken = dyn Fn(TokenBuilder) -> TokenBuilder + Send + Sync;
 

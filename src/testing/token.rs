@@ -147,17 +147,11 @@ impl TokenBuilder {
         let claims = self
             .claims_text
             .unwrap_or_else(|| Value::Object(self.claims).to_string());
-        let input = format!(
-            "{}.{}",
-            URL_SAFE_NO_PAD.encode(header),
-            URL_SAFE_NO_PAD.encode(claims)
-        );
-        let signature = self.key.sign(input.as_bytes());
-        let signature = match self.signature {
-            Some(change) => change(signature),
-            None => signature,
-        };
-        format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
+        let change = self
+            .signature
+            .unwrap_or_else(|| Box::new(|signature| signature));
+        self.key
+            .sign_compact_changed(header.as_bytes(), claims.as_bytes(), change)
     }
 }
 

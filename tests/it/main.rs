@@ -19,6 +19,7 @@ mod login;
 mod logout;
 mod metrics;
 mod moved_endpoint;
+mod offline;
 mod outbound;
 mod readiness;
 mod redaction;

@@ -5,16 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::Full;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt, service_fn};
-use tower_oidc::testing::{DevelopmentProvider, ManualClock};
+use tower_oidc::testing::{DevelopmentProvider, ManualClock, OfflineProvider};
 use tower_oidc::{
-    BearerLayer, HttpClient, Principal, Provider, ProviderBuilder, RequireLayer, Verifier,
-    VerifierBuilder,
+    BearerLayer, Principal, Provider, ProviderBuilder, RequireLayer, Verifier, VerifierBuilder,
 };
 
 pub(crate) const API: &str = "https://api.example.com";
@@ -209,27 +206,13 @@ pub(crate) fn parameter(answer: &Answer, name: &str) -> Option<String> {
         .map(|(_, value)| value)
 }
 
-/// A provider at `https://id.example` that lives in memory.
+/// A provider with this key set and no socket.
 pub(crate) fn offline(jwks: String) -> Provider {
-    let client = HttpClient::new(service_fn(move |request: Request<Bytes>| {
-        let body = if request.uri().path().contains("/.well-known/") {
-            r#"{"issuer":"https://id.example","jwks_uri":"https://id.example/jwks"}"#.to_owned()
-        } else {
-            jwks.clone()
-        };
-        async move {
-            Ok::<_, Infallible>(
-                Response::builder()
-                    .header("content-type", "application/json")
-                    .body(Full::new(Bytes::from(body)))
-                    .unwrap(),
-            )
-        }
-    }));
-    Provider::builder("https://id.example")
-        .with_http_client(client)
-        .build()
-        .unwrap()
+    let idp = OfflineProvider::builder("https://id.example")
+        .with_keys([])
+        .build();
+    idp.set_jwks(jwks);
+    idp.provider().unwrap()
 }
 
 pub(crate) fn seconds(seconds: u64) -> Duration {

@@ -327,6 +327,7 @@ impl World {
         })
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each state of a worker")]
     fn step_of(&self, index: usize, next: &mut Vec<Self>) {
         let fence = tag(u8::try_from(index).unwrap() + 1);
         let mut become_worker = |worker: Worker, change: &dyn Fn(&mut Self)| {
