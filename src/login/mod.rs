@@ -77,6 +77,7 @@
 //! a state machine of pure functions: lease, commit, settle. A [`SessionStore`] applies them in single
 //! atomic steps; `testing::store_suite` is what every store must pass.
 
+mod assembly;
 mod browser;
 mod builder;
 mod layer;

@@ -236,9 +236,9 @@ async fn clocks_apart(store_ahead: i64) -> (App, ManualClock, Browser) {
     let app = App {
         idp,
         clock,
+        verifier,
         store,
         layer,
-        verifier,
         ..app
     };
     let mut browser = Browser::default();

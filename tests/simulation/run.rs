@@ -39,6 +39,10 @@ pub(crate) struct Ending {
     pub(crate) sign_outs: u64,
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one world from its beginning to its end"
+)]
 pub(crate) fn run(seed: u64, in_trouble: bool) -> Ending {
     let mut dice = Dice::new(seed);
     // Short, so that much happens, and too short for the windows of renewal to be spread: the handles

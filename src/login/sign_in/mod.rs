@@ -2,6 +2,7 @@
 
 pub(crate) mod attempt;
 pub(crate) mod callback;
+mod establish;
 pub(crate) mod loop_breaker;
 pub(crate) mod request;
 pub(crate) mod start;

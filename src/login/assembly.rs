@@ -1,0 +1,229 @@
+//! From the choices of a builder to the parts of a layer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use url::Url;
+
+use crate::allowance::Allowance;
+use crate::claims::{Audience, Scope};
+use crate::error::ConfigError;
+use crate::login::browser::cookie::CookieNames;
+use crate::login::browser::site::{Paths, Site, parse_target};
+use crate::login::service::Party;
+use crate::login::sessions::parts::SessionParts;
+use crate::login::sessions::renewals::{Lifetimes, RefreshRequest};
+use crate::login::sign_in::SignIn;
+use crate::login::sign_in::request::{AuthorizationRequest, OfflineAccess};
+use crate::login::sign_out::{SignOut, SignOutSettings};
+use crate::login::store::near_cache::LONGEST_NEAR_CACHE_AGE;
+use crate::login::store::{MemoryStore, SessionStore};
+use crate::provider::target::check_resource;
+use crate::provider::{Provider, within};
+use crate::settings::{
+    ABSOLUTE_LIMIT, ADDRESS, AUTHORIZATION_PARAMETER, IDLE_LIMIT, POST_LOGOUT_REDIRECT,
+    ROTATION_GRACE, SCOPE, SESSION_SECRET, VERIFIER,
+};
+use crate::verify::Verifier;
+use crate::verify::id_token::IdTokenVerifier;
+use crate::verify::logout_token::LogoutTokenVerifier;
+
+use crate::login::builder::LoginBuilder;
+
+const SHORTEST_LIMIT: Duration = Duration::from_secs(60);
+const LONGEST_LIMIT: Duration = Duration::from_secs(400 * 24 * 3600);
+
+const LONGEST_GRACE: Duration = Duration::from_secs(60);
+
+/// Refresh grants under way at once, at the most, and as many sign-ins.
+const MOST_GRANTS: usize = 64;
+
+/// The parameters of the authorization request that are ours to set.
+const OURS: [&str; 15] = [
+    "response_type",
+    "response_mode",
+    "client_id",
+    "client_secret",
+    "redirect_uri",
+    "scope",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    "audience",
+    "resource",
+    "request",
+    "request_uri",
+    "code",
+];
+
+impl LoginBuilder {
+    /// The site, its cookies, and where a sign-out at the provider comes back to.
+    fn site(&self) -> Result<(Site, CookieNames, Url), ConfigError> {
+        let mut paths = Paths::below(&self.start);
+        if let Some(callback) = &self.callback {
+            paths.callback.clone_from(callback);
+        }
+        let site = Site::new(&self.address, paths)?;
+        let cookies = CookieNames::new(&self.cookie_name, site.is_secure)?;
+        let back_to = match &self.back_to {
+            Some(url) => parse_target(POST_LOGOUT_REDIRECT, url)?,
+            None => parse_target(ADDRESS, &site.origin)?,
+        };
+        Ok((site, cookies, back_to))
+    }
+
+    pub(super) fn party(self) -> Result<Party, ConfigError> {
+        let provider = only_provider(&self.verifier)?;
+        check_scope(&self.scope, self.offline)?;
+        check_parameters(&self.parameters)?;
+        for audience in self.audience.iter().chain(&self.refresh_audience) {
+            Audience::new(audience)?;
+        }
+        for resource in &self.resources {
+            check_resource(resource)?;
+        }
+        let (site, cookies, back_to) = self.site()?;
+        let store = self
+            .store
+            .unwrap_or_else(|| Arc::new(MemoryStore::with_shared_clock(provider.clock().clone())));
+        if store.is_shared() && self.keys.is_ephemeral() {
+            return Err(ConfigError::invalid(
+                SESSION_SECRET,
+                "(random)",
+                "the store is shared, and no other process could open what this one seals, nor this \
+                 one after a restart",
+                "configure a secret that is the same in every replica; make one by `openssl rand -base64 48`",
+            ));
+        }
+        let limit = |setting, limit| within(setting, limit, SHORTEST_LIMIT, LONGEST_LIMIT);
+        let at_most = |setting, duration, most| within(setting, duration, Duration::ZERO, most);
+        let settings = SignOutSettings {
+            at_provider: self.sign_out_at_provider,
+            path_back: (back_to.origin().ascii_serialization() == site.origin)
+                .then(|| back_to.path().to_owned()),
+            back_to,
+            frontchannel: self.frontchannel,
+            revokes_offline_access: self.revokes_offline_access,
+        };
+        let lifetimes = Lifetimes {
+            idle: limit(IDLE_LIMIT, self.idle)?,
+            absolute: limit(ABSOLUTE_LIMIT, self.absolute)?,
+            follow_use: self.follow_use,
+        };
+        let id_tokens = IdTokenVerifier::new(&self.verifier, self.client.id())?;
+        let logout_tokens = LogoutTokenVerifier::new(&self.verifier, self.client.id())?;
+        // Sessions keep what was verified themselves.
+        let verifier = self.verifier.forgetful();
+        let sessions = SessionParts {
+            provider: provider.clone(),
+            client: self.client.clone(),
+            verifier: verifier.clone(),
+            id_tokens: id_tokens.clone(),
+            store,
+            near_cache_age: at_most(
+                crate::settings::NEAR_CACHE_AGE,
+                self.near_cache_age,
+                LONGEST_NEAR_CACHE_AGE,
+            )?,
+            keys: self.keys,
+            request: RefreshRequest {
+                sends_scope: self.sends_scope,
+                audience: self.refresh_audience,
+                resources: self.resources.clone(),
+            },
+            lifetimes,
+            grace: at_most(ROTATION_GRACE, self.grace, LONGEST_GRACE)?,
+            grants: MOST_GRANTS,
+        }
+        .assemble();
+        let (site, cookies) = (Arc::new(site), Arc::new(cookies));
+        Ok(Party {
+            sign_in: SignIn {
+                sessions: Arc::clone(&sessions),
+                provider: provider.clone(),
+                client: self.client.clone(),
+                verifier,
+                id_tokens,
+                site: Arc::clone(&site),
+                cookies: Arc::clone(&cookies),
+                request: AuthorizationRequest {
+                    scope: self.scope,
+                    audience: self.audience,
+                    resources: self.resources,
+                    parameters: self.parameters,
+                    passed_through: self.passed_through,
+                },
+                lifetimes,
+                offline: self.offline,
+                with_userinfo: self.with_userinfo,
+                codes: Semaphore::new(MOST_GRANTS),
+                rejected_codes: Allowance::full(provider.clock().monotonic()),
+            },
+            sign_out: SignOut {
+                sessions: Arc::clone(&sessions),
+                provider,
+                client: self.client,
+                logout_tokens,
+                site: Arc::clone(&site),
+                cookies: Arc::clone(&cookies),
+                settings,
+            },
+            sessions,
+            site,
+            cookies,
+            allows_anonymous: self.anonymous,
+        })
+    }
+}
+
+/// Browsers are sent to one provider; whoever has several needs a layer, and a path, for each.
+fn only_provider(verifier: &Verifier) -> Result<Provider, ConfigError> {
+    let mut providers = verifier.providers();
+    match (providers.next(), providers.next()) {
+        (Some(provider), None) => Ok(provider.clone()),
+        _ => Err(ConfigError::invalid(
+            VERIFIER,
+            "several providers",
+            "a browser is sent to one provider",
+            "build a layer for each provider, with a path and a cookie name of its own",
+        )),
+    }
+}
+
+fn check_scope(scope: &str, offline: OfflineAccess) -> Result<(), ConfigError> {
+    let refuse = |problem, remedy| Err(ConfigError::invalid(SCOPE, scope, problem, remedy));
+    let words: Vec<_> = scope.split(' ').collect();
+    for word in &words {
+        Scope::new(word)?;
+    }
+    if !words.contains(&"openid") {
+        return refuse(
+            "it does not hold openid",
+            "write openid first: without it there is no ID token",
+        );
+    }
+    if offline == OfflineAccess::Required && !words.contains(&"offline_access") {
+        return refuse(
+            "it does not hold offline_access, and a refresh token is required",
+            "add offline_access, or allow short sessions, which end with the access token",
+        );
+    }
+    Ok(())
+}
+
+fn check_parameters(parameters: &[(String, String)]) -> Result<(), ConfigError> {
+    for (at, (name, value)) in parameters.iter().enumerate() {
+        let is_twice = parameters[..at].iter().any(|(known, _)| known == name);
+        if name.is_empty() || is_twice || OURS.contains(&name.as_str()) {
+            return Err(ConfigError::invalid(
+                AUTHORIZATION_PARAMETER,
+                format!("{name}={value}"),
+                "it has no name, stands twice, or is one that this crate sets itself",
+                "use the setting made for it, or remove it",
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! From the tokens that came for a code to a session.
+
+use std::time::Duration;
+
+use http::request::Parts;
+
+use crate::clock::UnixTime;
+use crate::error::{LoginError, LoginErrorKind as Kind, VerifyErrorKind};
+use crate::login::browser::cookie::{CookieValue, sent};
+use crate::login::browser::reply::no_randomness;
+use crate::login::sessions::id::{SessionId, session_key, sessionless_key, subject_key};
+use crate::login::sessions::marks::Marked;
+use crate::login::sessions::opener::refused;
+use crate::login::sessions::record::{Record, Renewal};
+use crate::login::sessions::tokens::TokenSet;
+use crate::login::sign_in::SignIn;
+use crate::login::sign_in::attempt::{self, LoginAttempt};
+use crate::login::sign_in::request::OfflineAccess;
+use crate::login::store::{Owner, Tag};
+use crate::provider::token_endpoint::TokenAnswer;
+use crate::token::lifetime::token_lifetime;
+use crate::verify::id_token::{Expected, IdToken};
+
+/// What came for a code.
+pub(super) struct Exchanged {
+    pub(super) answer: TokenAnswer,
+    pub(super) marked: Marked,
+    /// The last logout by the provider that was known when the code was sent.
+    pub(super) last_logout: Option<Tag>,
+}
+
+impl SignIn {
+    /// Judges what came, and makes a session of it: a new one, whatever the browser had before.
+    pub(super) async fn establish(
+        &self,
+        parts: &Parts,
+        attempt: &LoginAttempt,
+        exchanged: &Exchanged,
+    ) -> Result<(SessionId, Duration), LoginError> {
+        let Exchanged { answer, marked, .. } = exchanged;
+        let now = self.provider.clock().now();
+        let id_token = self.judge_id_token(attempt, answer, now).await?;
+        let principal = self
+            .verifier
+            .verify(answer.access_token.expose())
+            .await
+            .map_err(|error| refused(&error))?;
+        if answer.refresh_token.is_none() && self.offline == OfflineAccess::Required {
+            return Err(Kind::NoRefreshToken.into());
+        }
+        let userinfo = self.userinfo(answer, &id_token).await?;
+        let exp = Some(principal.expires_at());
+        let lifetime = token_lifetime(now, answer.expires_in, exp);
+        // Sessions are dated by the store's clock from the first generation on.
+        let clock = self.provider.clock();
+        let passed = clock.monotonic().saturating_sub(marked.asked_at);
+        let stored_at = marked.now.saturating_add(passed);
+        let access_expires_at = stored_at.saturating_add(lifetime);
+        let tokens = TokenSet {
+            issuer: id_token.issuer().to_owned(),
+            subject: id_token.subject().to_owned(),
+            access_subject: principal.subject().map(str::to_owned),
+            sid: id_token.session().map(str::to_owned),
+            access_token: answer.access_token.clone(),
+            refresh_token: answer.refresh_token.clone(),
+            id_token: answer.id_token.clone().ok_or(Kind::IdTokenRefused)?,
+            id_claims: id_token.claims_json().to_owned(),
+            userinfo,
+            scope: answer
+                .scope
+                .clone()
+                .unwrap_or_else(|| self.request.scope.clone()),
+            signed_in_at: stored_at.as_seconds(),
+            obtained_at: stored_at.as_seconds(),
+            expired_when_obtained: false,
+        }
+        .with_expiry_seen(exp, now);
+        let refresh_expires_in = answer.refresh_expires_in;
+        let (expires_at, ends_at) = if tokens.refresh_token.is_some() {
+            let idle = self
+                .lifetimes
+                .idle_end(stored_at, access_expires_at, refresh_expires_in);
+            let absolute = stored_at.saturating_add(self.lifetimes.absolute);
+            (idle, absolute.max(idle))
+        } else {
+            (access_expires_at, access_expires_at)
+        };
+        let id = SessionId::random().map_err(no_randomness)?;
+        let key = id.store_key();
+        let sealed = tokens
+            .seal(&self.sessions.opener.sealing, key, 0)
+            .map_err(|_| LoginError::from(Kind::Misconfigured))?;
+        let renewal = Renewal {
+            sealed,
+            access_expires_at,
+            refresh_expires_at: refresh_expires_in.map(|left| stored_at.saturating_add(left)),
+            expires_at,
+        };
+        let owner = owner(&tokens, ends_at);
+        self.sessions
+            .create(key, owner, &Record::new(renewal, ends_at))
+            .await
+            .map_err(LoginError::store)?;
+        let issued_at = id_token.issued_at();
+        let overtaken = self
+            .signed_out()
+            .was_overtaken(exchanged.last_logout, &owner, issued_at)
+            .await;
+        // Where it cannot be told, the session must not stay either.
+        if !matches!(overtaken, Ok(false)) {
+            self.sessions.forget(key).await;
+            self.sessions
+                .revoker
+                .revoke_behind(tokens.refresh_token.clone());
+            return Err(overtaken.map_or_else(LoginError::store, |_| Kind::SessionEnded.into()));
+        }
+        self.forget_former(parts).await;
+        tracing::info!(issuer = tokens.issuer, "a user signed in");
+        let lifetime = ends_at.as_seconds().saturating_sub(stored_at.as_seconds());
+        Ok((id, Duration::from_secs(lifetime.unsigned_abs())))
+    }
+
+    async fn judge_id_token(
+        &self,
+        attempt: &LoginAttempt,
+        answer: &TokenAnswer,
+        now: UnixTime,
+    ) -> Result<IdToken, LoginError> {
+        let Some(id_token) = &answer.id_token else {
+            return Err(Kind::IdTokenRefused.into());
+        };
+        let expected = Expected {
+            nonce: Some(attempt.nonce.expose()),
+            access_token: Some(answer.access_token.expose()),
+            acr_values: &attempt.acr_values,
+            max_age: attempt.max_age.map(Duration::from_secs),
+            issued_within: Some(attempt::LIFETIME),
+        };
+        let judged = self
+            .id_tokens
+            .verify(id_token.expose(), now, &expected)
+            .await;
+        judged.map_err(|error| match error.kind() {
+            VerifyErrorKind::Unavailable => LoginError::verify(Kind::ProviderUnavailable, error),
+            _ => LoginError::verify(Kind::IdTokenRefused, error),
+        })
+    }
+
+    async fn userinfo(
+        &self,
+        answer: &TokenAnswer,
+        id_token: &IdToken,
+    ) -> Result<Option<String>, LoginError> {
+        if !self.with_userinfo {
+            return Ok(None);
+        }
+        let claims = self
+            .provider
+            .userinfo(&answer.access_token)
+            .await
+            .map_err(|error| LoginError::provider(Kind::UserInfoRefused, error))?;
+        // Else an attacker could swap in another user's (OpenID Connect Core §5.3.2).
+        if claims.get("sub").and_then(serde_json::Value::as_str) != Some(id_token.subject()) {
+            return Err(Kind::UserInfoRefused.into());
+        }
+        Ok(Some(claims.to_string()))
+    }
+
+    /// The session that this browser had before is of no more use. It is not looked into, and its tokens are not
+    /// revoked: some providers would revoke those of the new one with them.
+    async fn forget_former(&self, parts: &Parts) {
+        if let CookieValue::One(value) = sent(&parts.headers, &self.cookies.session)
+            && let Some(former) = SessionId::parse(&value)
+        {
+            self.sessions.forget(former.store_key()).await;
+        }
+    }
+}
+
+/// What back-channel logout finds the session by.
+fn owner(tokens: &TokenSet, ends_at: UnixTime) -> Owner {
+    let sid = tokens.sid.as_deref();
+    Owner {
+        subject: subject_key(&tokens.issuer, &tokens.subject),
+        session: sid.map_or_else(
+            || sessionless_key(&tokens.issuer, &tokens.subject),
+            |sid| session_key(&tokens.issuer, sid),
+        ),
+        ends_at,
+    }
+}
