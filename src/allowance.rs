@@ -45,8 +45,9 @@ impl Allowance {
 mod tests {
     use super::*;
 
+    // KS-09
     #[test]
-    fn ks_09_two_attempts_at_once_and_then_one_in_thirty_seconds() {
+    fn two_attempts_at_once_and_then_one_in_thirty_seconds() {
         let allowance = Allowance::full(Duration::from_secs(1_000));
         let start = 5_000;
         let granted: Vec<u64> = (0..1_200)

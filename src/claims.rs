@@ -278,8 +278,9 @@ impl fmt::Display for ScopeSet {
 mod tests {
     use super::*;
 
+    // DI-04
     #[test]
-    fn di_04_what_an_issuer_may_be() {
+    fn an_issuer_is_an_https_url_without_query_or_fragment() {
         for good in [
             "https://id.example",
             "https://id.example/",
@@ -307,8 +308,9 @@ mod tests {
         }
     }
 
+    // BT-22
     #[test]
-    fn bt_22_plain_http_is_for_loopback_alone() {
+    fn plain_http_is_for_loopback_alone() {
         for good in [
             "http://127.0.0.1:1",
             "http://[::1]:1",
@@ -332,8 +334,9 @@ mod tests {
         }
     }
 
+    // CL-08
     #[test]
-    fn cl_08_an_audience_is_never_empty() {
+    fn an_audience_is_never_empty() {
         assert!(matches!(
             Audience::new(""),
             Err(ConfigError::Missing { .. })
@@ -342,8 +345,9 @@ mod tests {
         assert!(Audience::new("https://api.example.com").is_ok());
     }
 
+    // AZ-01
     #[test]
-    fn az_01_scopes_are_compared_whole_and_split_on_spaces_only() {
+    fn scopes_are_compared_whole_and_split_on_spaces_only() {
         let scopes = ScopeSet::from_delimited("read:all  write\tx");
         assert!(scopes.contains("read:all"));
         assert!(scopes.contains("write\tx"));
@@ -354,8 +358,9 @@ mod tests {
         assert!(ScopeSet::from_delimited("  ").is_empty());
     }
 
+    // BT-14
     #[test]
-    fn bt_14_a_scope_fits_into_a_challenge() {
+    fn a_scope_fits_into_a_challenge() {
         for bad in ["", "a b", "a\"b", "a\\b", "é", "a\r\nb", "a\0"] {
             assert!(Scope::new(bad).is_err(), "{bad:?}");
         }

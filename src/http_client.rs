@@ -358,8 +358,9 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
 mod tests {
     use super::*;
 
+    // KS-12
     #[test]
-    fn ks_12_what_cache_control_says() {
+    fn cache_control_gives_the_lifetime() {
         let cases = [
             ("max-age=600", Some(600)),
             ("public, Max-Age=60, must-revalidate", Some(60)),
@@ -381,8 +382,9 @@ mod tests {
         }
     }
 
+    // DI-06
     #[test]
-    fn di_06_which_media_types_are_json() {
+    fn which_media_types_are_json() {
         for good in [
             "application/json",
             "Application/JSON; charset=utf-8",

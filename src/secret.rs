@@ -87,8 +87,9 @@ impl fmt::Debug for Secret {
 mod tests {
     use super::*;
 
+    // LG-02
     #[test]
-    fn lg_02_a_verifier_has_43_unreserved_characters_and_is_new_each_time() {
+    fn a_verifier_has_43_unreserved_characters_and_is_new_each_time() {
         let texts: std::collections::BTreeSet<_> =
             (0..1_000).map(|_| random_text().unwrap()).collect();
         assert_eq!(texts.len(), 1_000);
@@ -101,8 +102,9 @@ mod tests {
         }
     }
 
+    // LG-02
     #[test]
-    fn lg_02_the_challenge_is_that_of_rfc_7636_appendix_b() {
+    fn the_challenge_is_that_of_rfc_7636_appendix_b() {
         assert_eq!(
             sha256_text("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
             "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"

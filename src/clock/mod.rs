@@ -117,8 +117,9 @@ impl fmt::Debug for SharedClock {
 mod tests {
     use super::*;
 
+    // LM-09
     #[test]
-    fn lm_09_sums_stay_in_range_at_both_ends_of_time() {
+    fn sums_stay_in_range_at_both_ends_of_time() {
         let end = UnixTime::from_seconds(i64::MAX);
         assert_eq!(end.saturating_add(Duration::MAX), end);
         let start = UnixTime::from_seconds(i64::MIN);

@@ -11,8 +11,9 @@ fn with(more: &[(&str, &str)]) -> Result<ApiSettings, ConfigError> {
     ApiSettings::from_pairs(GOOD.iter().chain(more).copied())
 }
 
+// D17
 #[test]
-fn d17_the_env_of_the_auth0_guide_is_read_unchanged() {
+fn the_env_of_the_auth0_guide_is_read_unchanged() {
     let settings = ApiSettings::from_pairs([
         ("OPENID_ISSUER", "https://dev-abc123.us.auth0.com"),
         ("OPENID_CLIENT_ID", "your_long_alphanumeric_client_id"),
@@ -45,8 +46,9 @@ fn d17_the_env_of_the_auth0_guide_is_read_unchanged() {
     }
 }
 
+// D17
 #[test]
-fn d17_the_issuer_may_be_the_address_of_the_metadata() {
+fn the_issuer_may_be_the_address_of_the_metadata() {
     let settings = ApiSettings::from_pairs([
         (
             "OPENID_ISSUER",
@@ -68,8 +70,9 @@ fn d17_the_issuer_may_be_the_address_of_the_metadata() {
     assert_eq!(audiences, ["a", "b"]);
 }
 
+// F59
 #[test]
-fn f59_a_misspelt_name_is_an_error_with_a_suggestion() {
+fn a_misspelt_name_is_an_error_with_a_suggestion() {
     let error = with(&[("OPENID_AUDIENC", "x")]).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -81,8 +84,9 @@ fn f59_a_misspelt_name_is_an_error_with_a_suggestion() {
     assert!(with(&[("OPENID_AUDIENC", "")]).is_ok());
 }
 
+// D17
 #[test]
-fn d17_names_of_the_other_application_are_ignored_and_listed() {
+fn names_of_the_other_application_are_ignored_and_listed() {
     let settings = with(&[
         ("OPENID_USERNAME_CLAIM", "email"),
         ("OPENID_REQUIRED_ROLE", "x"),
@@ -185,8 +189,9 @@ mod login {
         LoginSettings::from_pairs(GUIDE.iter().chain(more).copied())
     }
 
+    // D17
     #[test]
-    fn d17_the_env_of_the_auth0_guide_is_read_unchanged() {
+    fn the_env_of_the_auth0_guide_is_read_unchanged() {
         let settings = with(&[]).unwrap();
         assert_eq!(settings.button_label(), "Continue with Auth0");
         let shown = format!("{settings}{settings:?}");
@@ -214,7 +219,7 @@ mod login {
     }
 
     #[test]
-    fn where_the_site_is() {
+    fn the_address_of_the_site_is_read_and_checked() {
         let redirect_uri = |more: &[(&'static str, &'static str)]| {
             with(more)
                 .unwrap()
@@ -344,8 +349,9 @@ mod login {
     }
 
     #[cfg(feature = "redis")]
+    // D14
     #[tokio::test]
-    async fn d14_redis_is_one_server_one_behind_sentinels_or_a_cluster() {
+    async fn redis_is_one_server_one_behind_sentinels_or_a_cluster() {
         let cases: [(&Pairs, &str); 6] = [
             (
                 &[("REDIS_URL", "redis://:hunter2@cache:6379/0")],
@@ -407,8 +413,9 @@ mod login {
     }
 
     #[cfg(feature = "redis")]
+    // D17
     #[tokio::test]
-    async fn d17_settings_of_redis_that_cannot_be_used_name_themselves() {
+    async fn settings_of_redis_that_cannot_be_used_name_themselves() {
         const URL: (&str, &str) = ("REDIS_URL", "redis://cache");
         let cases: [(&Pairs, &str, &str); 8] = [
             (&[("REDIS_URL", "hunter2")], "REDIS_URL", "redis://host"),
@@ -476,8 +483,9 @@ mod login {
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
 
+    // D14
     #[test]
-    fn d14_an_orchestrator_is_a_sign_of_several_replicas() {
+    fn an_orchestrator_is_a_sign_of_several_replicas() {
         let sign = |more: &Pairs| with(more).unwrap().replica_variable;
         assert_eq!(sign(&[]), None);
         assert_eq!(sign(&[("K_SERVICE", "")]), None);
@@ -501,8 +509,9 @@ mod service {
         ServiceSettings::from_pairs(SERVICE.iter().chain(more).copied())
     }
 
+    // D17
     #[test]
-    fn d17_the_settings_of_a_sign_in_serve_a_service_as_well() {
+    fn the_settings_of_a_sign_in_serve_a_service_as_well() {
         let settings = service(&[
             ("OPENID_AUDIENCE", "https://orders.example.com,other"),
             (
@@ -527,8 +536,9 @@ mod service {
         assert!(shown.contains("OPENID_SCOPE = (default)\n"), "{shown}");
     }
 
+    // D17
     #[test]
-    fn d17_what_a_service_cannot_do_without_is_named() {
+    fn a_missing_setting_of_a_service_is_named() {
         for (changed, expected) in [
             (
                 ("OPENID_CLIENT_SECRET", ""),

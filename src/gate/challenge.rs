@@ -149,8 +149,9 @@ impl Challenges {
 mod tests {
     use super::*;
 
+    // BT-14
     #[test]
-    fn bt_14_a_realm_is_escaped_or_refused() {
+    fn a_realm_is_escaped_or_refused() {
         let challenge = |realm: &str| {
             Challenges::new(ChallengeParameters::new(realm).unwrap()).no_token[WWW_AUTHENTICATE]
                 .to_str()
@@ -166,8 +167,9 @@ mod tests {
         assert_eq!(visible.no_token[WWW_AUTHENTICATE], r#"Bearer realm="a\"b""#);
     }
 
+    // BT-13, BT-16
     #[test]
-    fn bt_13_and_bt_16_each_parameter_once_and_all_scopes_together() {
+    fn each_parameter_once_and_all_scopes_together() {
         let scopes = [Scope::new("a").unwrap(), Scope::new("b:c").unwrap()];
         let parameters = ChallengeParameters::new("r")
             .unwrap()

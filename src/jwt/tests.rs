@@ -14,8 +14,9 @@ fn shape(token: &str) -> Result<(), VerifyErrorKind> {
         .map(|_| ())
 }
 
+// JS-01
 #[test]
-fn js_01_only_three_segments_are_a_token() {
+fn only_three_segments_are_a_token() {
     let header = encode(r#"{"alg":"RS256"}"#);
     let jwe = encode(r#"{"alg":"dir","enc":"A256GCM"}"#);
     let cases = [
@@ -74,8 +75,9 @@ fn js_01_only_three_segments_are_a_token() {
     }
 }
 
+// JS-02
 #[test]
-fn js_02_base64url_is_strict() {
+fn base64url_is_strict() {
     let header = encode(r#"{"alg":"RS256"}"#);
     for signature in ["AA==", "A A", "A+", "A/", "AB", "A", "A\n"] {
         let token = format!("{header}.e30.{signature}");
@@ -87,8 +89,9 @@ fn js_02_base64url_is_strict() {
     }
 }
 
+// JS-03
 #[test]
-fn js_03_header_and_claims_are_objects() {
+fn header_and_claims_are_objects() {
     for text in [
         "[]",
         "1",
@@ -107,8 +110,9 @@ fn js_03_header_and_claims_are_objects() {
     }
 }
 
+// JS-04, JS-05
 #[test]
-fn js_04_and_js_05_no_member_stands_twice() {
+fn no_member_stands_twice() {
     for text in [
         r#"{"alg":"RS256","alg":"none"}"#,
         r#"{"alg":"RS256","\u0061lg":"none"}"#,
@@ -126,8 +130,9 @@ fn js_04_and_js_05_no_member_stands_twice() {
     }
 }
 
+// JS-16
 #[test]
-fn js_16_nesting_is_passed_over_without_recursion() {
+fn nesting_is_passed_over_without_recursion() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
         let deep = format!("{{\"x\":{}1{}}}", open.repeat(5_000), close.repeat(5_000));
         assert!(UnverifiedClaims::parse(&deep).is_ok());
@@ -136,8 +141,9 @@ fn js_16_nesting_is_passed_over_without_recursion() {
     }
 }
 
+// AL-11
 #[test]
-fn al_11_both_names_of_ed25519_are_one_algorithm() {
+fn both_names_of_ed25519_name_one_algorithm() {
     assert_eq!(Algorithm::from_name("EdDSA"), Some(Algorithm::EdDsa));
     assert_eq!(Algorithm::from_name("Ed25519"), Some(Algorithm::EdDsa));
     for name in [
@@ -148,13 +154,15 @@ fn al_11_both_names_of_ed25519_are_one_algorithm() {
 }
 
 proptest! {
+    // JS-16
     #[test]
-    fn js_16_no_text_makes_the_parser_panic(token in "\\PC*") {
+    fn no_text_makes_the_parser_panic(token in "\\PC*") {
         let _ = shape(&token);
     }
 
+    // JS-16
     #[test]
-    fn js_16_no_segments_make_the_parser_panic(
+    fn no_segments_make_the_parser_panic(
         header in "[ -~]{0,40}", payload in "\\PC{0,40}", signature in proptest::collection::vec(any::<u8>(), 0..80)
     ) {
         let token = format!("{}.{}.{}", encode(&format!("{{{header}")), encode(&payload), URL_SAFE_NO_PAD.encode(signature));
@@ -165,8 +173,9 @@ proptest! {
         }
     }
 
+    // JS-05
     #[test]
-    fn js_05_a_repeated_name_is_always_found(names in proptest::collection::vec("[a-z]{1,8}", 1..20), at in any::<prop::sample::Index>()) {
+    fn a_repeated_name_is_always_found(names in proptest::collection::vec("[a-z]{1,8}", 1..20), at in any::<prop::sample::Index>()) {
         let twice = at.get(&names).clone();
         let members: Vec<_> = names.iter().chain([&twice]).map(|name| format!("\"{name}\":0")).collect();
         let text = format!("{{{}}}", members.join(","));

@@ -345,8 +345,9 @@ mod tests {
         }
     }
 
+    // KS-01
     #[test]
-    fn ks_01_damaged_entries_are_passed_over() {
+    fn damaged_entries_are_passed_over() {
         let damaged = [
             json!(null),
             json!(1),
@@ -379,8 +380,9 @@ mod tests {
         assert_eq!(set(&all).unwrap().len(), 1);
     }
 
+    // KS-06
     #[test]
-    fn ks_06_certificates_are_ignored_even_when_broken() {
+    fn certificates_are_ignored_even_when_broken() {
         let key = with(
             rsa(0xff),
             &json!({"kid": "a", "x5c": "no array", "x5u": 7, "x5t": null}),
@@ -388,8 +390,9 @@ mod tests {
         assert_eq!(set(&[key]).unwrap().len(), 1);
     }
 
+    // KS-07
     #[test]
-    fn ks_07_private_members_leave_no_trace() {
+    fn private_members_leave_no_trace() {
         let key = with(
             rsa(0xff),
             &json!({"kid": "a", "d": "PRIVATE", "p": "PRIVATE"}),
@@ -397,8 +400,9 @@ mod tests {
         assert!(!format!("{:?}", set(&[key]).unwrap()).contains("PRIVATE"));
     }
 
+    // KS-02
     #[test]
-    fn ks_02_use_and_key_ops_must_both_allow_it() {
+    fn use_and_key_ops_must_both_allow_it() {
         let cases = [
             (json!({"use": "sig"}), true),
             (json!({"use": "enc"}), false),
@@ -419,8 +423,9 @@ mod tests {
         }
     }
 
+    // KS-05
     #[test]
-    fn ks_05_one_name_may_stand_for_keys_of_different_algorithms_only() {
+    fn one_name_may_stand_for_keys_of_different_algorithms_only() {
         let named = |key: Value| with(key, &json!({"kid": "k"}));
         let mixed = set(&[named(ed25519()), named(rsa(0xff))]).unwrap();
         assert_eq!(chosen(&mixed, Some("k"), Algorithm::Rs256), "one");
@@ -437,8 +442,9 @@ mod tests {
         assert_eq!(chosen(&same, Some("k"), Algorithm::Rs256), "one");
     }
 
+    // AL-02
     #[test]
-    fn al_02_a_key_works_with_its_own_algorithm_only() {
+    fn a_key_works_with_its_own_algorithm_only() {
         let key = with(rsa(0xff), &json!({"kid": "k", "alg": "RS256"}));
         let set = set(&[key]).unwrap();
         assert_eq!(chosen(&set, Some("k"), Algorithm::Rs256), "one");
@@ -447,8 +453,9 @@ mod tests {
         }
     }
 
+    // KS-04
     #[test]
-    fn ks_04_without_a_name_few_keys_are_tried() {
+    fn without_a_name_few_keys_are_tried() {
         let keys = |count: u8| -> Vec<Value> { (0..count).map(|n| rsa(0x81 + n)).collect() };
         assert_eq!(
             chosen(&set(&keys(1)).unwrap(), None, Algorithm::Rs256),
@@ -468,8 +475,9 @@ mod tests {
         );
     }
 
+    // KS-15, KS-17
     #[test]
-    fn ks_15_and_ks_17_what_is_no_set_is_an_error() {
+    fn a_document_that_is_no_key_set_is_an_error() {
         for text in [
             "{}",
             "[]",
@@ -486,8 +494,9 @@ mod tests {
         assert_eq!(set(&many).unwrap_err().kind(), ProviderErrorKind::TooLarge);
     }
 
+    // DI-08
     #[test]
-    fn di_08_a_key_for_one_issuer_serves_no_other() {
+    fn a_key_for_one_issuer_serves_no_other() {
         let issuer = |issuer: &'static str, tenant| TokenIssuer { issuer, tenant };
         let key = with(
             rsa(0xff),
@@ -507,13 +516,15 @@ mod tests {
     }
 
     proptest! {
+        // KS-01
         #[test]
-        fn ks_01_no_document_makes_the_parser_panic(document in proptest::collection::vec(any::<u8>(), 0..400)) {
+        fn no_document_makes_the_parser_panic(document in proptest::collection::vec(any::<u8>(), 0..400)) {
             let _ = JwkSet::parse(&document);
         }
 
+        // KS-01
         #[test]
-        fn ks_01_no_entry_makes_the_parser_panic(
+        fn no_entry_makes_the_parser_panic(
             kty in "RSA|EC|OKP|oct|x", crv in "P-256|P-384|P-521|Ed25519|X25519|secp256k1|",
             a in "[A-Za-z0-9_-]{0,90}", b in "[A-Za-z0-9_-]{0,90}",
         ) {

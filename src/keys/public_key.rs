@@ -153,8 +153,9 @@ fn has_low_order(mut point: [u8; 32]) -> bool {
 mod tests {
     use super::*;
 
+    // AL-04
     #[test]
-    fn al_04_rsa_moduli_of_the_wrong_size_are_unusable() {
+    fn rsa_moduli_of_the_wrong_size_are_unusable() {
         for bytes in [64, 128, 255, 1025, 2048] {
             let mut modulus = vec![0xff; bytes];
             modulus[0] = 0x80;
@@ -172,8 +173,9 @@ mod tests {
         assert!(PublicKey::rsa(Algorithm::Rs256, &[0xff; 256], &[1, 0, 1]).is_ok());
     }
 
+    // AL-05
     #[test]
-    fn al_05_rsa_exponents_that_are_unusable() {
+    fn rsa_exponents_out_of_range_are_unusable() {
         let modulus = [0xff; 256];
         let long = [0xff; 256];
         let cases: [&[u8]; 6] = [&[], &[0], &[1], &[2], &[0, 0, 1], &long];
@@ -186,8 +188,9 @@ mod tests {
         assert!(PublicKey::rsa(Algorithm::Rs256, &modulus, &[3]).is_ok());
     }
 
+    // AL-07
     #[test]
-    fn al_07_points_off_the_curve_and_of_the_wrong_length_are_unusable() {
+    fn points_off_the_curve_and_of_the_wrong_length_are_unusable() {
         assert!(PublicKey::ec(Algorithm::Es256, &[1; 32], &[1; 32]).is_err());
         assert!(PublicKey::ec(Algorithm::Es256, &[0; 32], &[0; 32]).is_err());
         assert!(PublicKey::ec(Algorithm::Es256, &[1; 31], &[1; 32]).is_err());
@@ -195,8 +198,9 @@ mod tests {
         assert!(PublicKey::ec(Algorithm::Rs256, &[1; 32], &[1; 32]).is_err());
     }
 
+    // AL-10
     #[test]
-    fn al_10_low_order_points_are_unusable() {
+    fn low_order_points_are_unusable() {
         for mut point in LOW_ORDER {
             assert!(PublicKey::ed25519(&point).is_err());
             point[31] |= 0x80;

@@ -149,8 +149,9 @@ pub(crate) async fn fetch_jwk_set(
 mod tests {
     use super::*;
 
+    // KS-12
     #[test]
-    fn ks_12_the_provider_chooses_the_lifetime_within_bounds() {
+    fn the_provider_chooses_the_lifetime_within_bounds() {
         let lifetime = KeyLifetime {
             default: Duration::from_secs(600),
             shortest: Duration::from_secs(60),

@@ -136,8 +136,9 @@ mod tests {
             .is_origin_of(&uri.parse().unwrap())
     }
 
+    // OB-01
     #[test]
-    fn ob_01_scheme_host_and_port_are_compared_whole() {
+    fn scheme_host_and_port_are_compared_whole() {
         const ORDERS: &str = "https://orders.internal";
         for same in [
             "https://orders.internal/",
@@ -170,8 +171,9 @@ mod tests {
         );
     }
 
+    // OB-01
     #[test]
-    fn ob_01_plain_http_is_for_loopback_and_paths_are_refused() {
+    fn plain_http_is_for_loopback_and_paths_are_refused() {
         for good in [
             "https://a.example",
             "https://a.example/",

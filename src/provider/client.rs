@@ -306,8 +306,9 @@ mod tests {
             .unwrap()
     }
 
+    // LG-18
     #[test]
-    fn lg_18_secrets_travel_in_the_header_or_the_form() {
+    fn secrets_travel_in_the_header_or_the_form() {
         let client = Client::with_secret("a-b.c_d~e", "p:w %/é").unwrap();
         let basic = call(&client);
         assert_eq!(basic.form.as_deref(), Some("a=b+c%26d"));
@@ -330,8 +331,9 @@ mod tests {
         assert_eq!(public.form.as_deref(), Some("a=b+c%26d&client_id=spa"));
     }
 
+    // LG-22
     #[test]
-    fn lg_22_an_assertion_names_the_issuer_alone_and_is_new_each_time() {
+    fn an_assertion_names_the_issuer_alone_and_is_new_each_time() {
         let pem = rcgen::KeyPair::generate().unwrap().serialize_pem();
         let client = Client::with_private_key("c", Algorithm::Es256, Some("k"), &pem).unwrap();
         let assertion = |call: Call| {

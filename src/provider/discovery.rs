@@ -221,8 +221,9 @@ mod tests {
             .collect()
     }
 
+    // DI-02
     #[test]
-    fn di_02_one_final_slash_is_dropped_before_the_path_is_appended() {
+    fn one_final_slash_is_dropped_before_the_path_is_appended() {
         let expected = ["https://id.example/a/.well-known/openid-configuration"];
         assert_eq!(urls(Discovery::OpenId, "https://id.example/a"), expected);
         assert_eq!(urls(Discovery::OpenId, "https://id.example/a/"), expected);
@@ -231,8 +232,9 @@ mod tests {
         assert_eq!(urls(Discovery::OpenId, "https://id.example/"), expected);
     }
 
+    // DI-03
     #[test]
-    fn di_03_the_oauth_path_goes_between_host_and_path() {
+    fn the_oauth_path_goes_between_host_and_path() {
         let expected = ["https://id.example/.well-known/oauth-authorization-server/a"];
         assert_eq!(urls(Discovery::OAuth, "https://id.example/a"), expected);
         assert_eq!(urls(Discovery::OAuth, "https://id.example/a/"), expected);
@@ -240,8 +242,9 @@ mod tests {
         assert_eq!(urls(Discovery::OAuth, "https://id.example/"), expected);
     }
 
+    // DI-05
     #[test]
-    fn di_05_the_order_of_both() {
+    fn both_places_are_asked_in_the_order_of_the_standard() {
         assert_eq!(
             urls(Discovery::Either, "https://id.example/a"),
             [
@@ -270,8 +273,9 @@ mod tests {
         format!(r#"{{"issuer":"{issuer}","jwks_uri":"https://keys.example/jwks"}}"#)
     }
 
+    // DI-01
     #[test]
-    fn di_01_the_issuer_is_compared_exactly_and_both_values_are_told() {
+    fn the_issuer_is_compared_exactly_and_both_values_are_told() {
         let (bare, slash) = ("https://t.auth0.com", "https://t.auth0.com/");
         for (configured, found) in [(bare, slash), (slash, bare), (bare, "https://T.auth0.com")] {
             let error = read(configured, IssuerRule::Exact, &document(found)).unwrap_err();
@@ -284,8 +288,9 @@ mod tests {
         assert!(read(bare, IssuerRule::Exact, &document(bare)).is_ok());
     }
 
+    // F14
     #[test]
-    fn f14_a_location_without_the_slash_finds_the_issuer_with_it_and_nothing_else() {
+    fn a_location_without_the_slash_finds_the_issuer_with_it_and_nothing_else() {
         let (bare, slash) = ("https://t.auth0.com", "https://t.auth0.com/");
         let found = read(bare, IssuerRule::MayEndInSlash, &document(slash)).unwrap();
         assert_eq!(found.issuer.as_str(), slash);
@@ -298,8 +303,9 @@ mod tests {
         }
     }
 
+    // KS-19
     #[test]
-    fn ks_19_where_keys_may_lie() {
+    fn the_address_of_keys_is_https_without_user_or_fragment() {
         let with = |uri: &str| format!(r#"{{"issuer":"https://id.example","jwks_uri":"{uri}"}}"#);
         for bad in [
             "http://id.example/jwks",
@@ -323,8 +329,9 @@ mod tests {
         );
     }
 
+    // AL-01
     #[test]
-    fn al_01_the_list_of_the_provider_is_read_as_far_as_it_is_known() {
+    fn the_list_of_the_provider_is_read_as_far_as_it_is_known() {
         let list = |text: &str| listed(&serde_json::from_str(text).unwrap());
         assert_eq!(list("null"), None);
         assert_eq!(list("\"RS256\""), None);

@@ -119,8 +119,9 @@ pub(crate) fn check_resource(resource: &str) -> Result<(), ConfigError> {
 mod tests {
     use super::*;
 
+    // OB-08
     #[test]
-    fn ob_08_a_target_is_checked_where_it_is_written() {
+    fn a_target_is_checked_where_it_is_written() {
         assert!(Target::audience("").is_err());
         assert!(Target::resource("orders").is_err());
         assert!(Target::resource("https://a.example/#x").is_err());

@@ -97,8 +97,9 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
+    // KS-11, KS-14
     #[test]
-    fn ks_11_and_ks_14_a_value_is_served_until_its_stale_limit() {
+    fn a_value_is_served_until_its_stale_limit() {
         let times = PACE.times(seconds(100), seconds(600), None, 0.0);
         let cases = [
             ("just fetched", 100, Step::Serve),
@@ -114,8 +115,9 @@ mod tests {
         assert_eq!(step(None, seconds(0)), Step::Fetch, "nothing yet");
     }
 
+    // LM-09
     #[test]
-    fn lm_09_no_duration_overflows() {
+    fn no_duration_overflows() {
         let times = PACE.times(Duration::MAX, Duration::MAX, None, 0.05);
         assert_eq!(times.usable_until, Duration::MAX);
         assert_eq!(PACE.back_off(u32::MAX), seconds(60));

@@ -47,8 +47,9 @@ fn system_clock() -> SharedClock {
     SharedClock::system()
 }
 
+// KS-08
 #[tokio::test]
-async fn ks_08_many_waiters_share_one_flight_and_leaving_harms_nobody() {
+async fn many_waiters_share_one_flight_and_leaving_harms_no_other() {
     let (renew, count) = counting(system_clock(), |n| {
         Box::pin(async move {
             tokio::task::yield_now().await;
@@ -83,8 +84,9 @@ impl Clock for Hand {
     }
 }
 
+// LM-01
 #[tokio::test]
-async fn lm_01_a_serial_lasts_as_long_as_the_value_stays_the_same() {
+async fn a_serial_lasts_as_long_as_the_value_stays_the_same() {
     let values = [7, 7, 8];
     let renew = Renew::comparing(system_clock(), PACE, u32::eq, {
         let next = AtomicUsize::new(0);
@@ -106,8 +108,9 @@ async fn lm_01_a_serial_lasts_as_long_as_the_value_stays_the_same() {
     assert!(serves(&renew, 2) && !serves(&renew, 1));
 }
 
+// KS-11
 #[tokio::test]
-async fn ks_11_to_ask_for_a_serial_starts_the_renewal_that_is_due() {
+async fn to_ask_for_a_serial_starts_the_renewal_that_is_due() {
     let hand = Hand::default();
     let (renew, count) = counting(SharedClock::new(hand.clone()), |n| {
         Box::pin(async move { if n == 1 { ok(n) } else { Err(lost()) } })
@@ -144,8 +147,9 @@ impl Clock for Laptop {
     }
 }
 
+// KS-14
 #[tokio::test]
-async fn ks_14_a_value_from_before_a_suspension_is_not_taken_for_fresh() {
+async fn a_value_from_before_a_suspension_is_not_taken_for_fresh() {
     let laptop = Laptop(Arc::new((Machine::booted(), BootTime::new())));
     let (renew, _) = counting(SharedClock::new(laptop.clone()), |n| {
         Box::pin(async move { if n == 1 { ok(n) } else { Err(lost()) } })
@@ -160,8 +164,9 @@ async fn ks_14_a_value_from_before_a_suspension_is_not_taken_for_fresh() {
     assert!(!serves(&renew, 1), "past its stale limit");
 }
 
+// LM-10
 #[tokio::test]
-async fn lm_10_a_panic_in_a_flight_leaves_nobody_waiting() {
+async fn a_panic_in_a_flight_leaves_no_waiter_behind() {
     let (renew, count) = counting(system_clock(), |n| {
         Box::pin(async move {
             assert!(n > 1, "the first flight crashes");

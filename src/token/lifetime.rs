@@ -58,8 +58,9 @@ impl Windows {
 mod tests {
     use super::*;
 
+    // RT-09
     #[test]
-    fn rt_09_what_a_provider_says_of_a_lifetime() {
+    fn a_lifetime_is_that_of_the_answer_within_bounds() {
         let now = UnixTime::from_seconds(1_000);
         let cases = [
             (Some(60), None, 60),

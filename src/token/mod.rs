@@ -126,8 +126,9 @@ mod tests {
             .map(|token| token.map(|token| token.as_str().to_owned()))
     }
 
+    // BT-01, BT-02
     #[test]
-    fn bt_01_and_bt_02_the_one_form_of_credentials() {
+    fn credentials_have_one_form() {
         let token = Ok(Some("abc.def".to_owned()));
         let cases: [(&str, &[u8], _); 14] = [
             ("plain", b"Bearer abc.def", &token),
@@ -162,8 +163,9 @@ mod tests {
         );
     }
 
+    // BT-02
     #[test]
-    fn bt_02_the_alphabet_of_a_token() {
+    fn a_token_keeps_to_its_alphabet() {
         for good in ["a", "abc.def-_~+/", "abc=", "abc=="] {
             assert!(is_b64token(good.as_bytes()), "{good}");
         }
@@ -172,8 +174,9 @@ mod tests {
         }
     }
 
+    // BT-21
     #[test]
-    fn bt_21_a_token_does_not_print() {
+    fn a_token_does_not_print() {
         assert!(!format!("{:?}", AccessToken::new("secret")).contains("secret"));
     }
 }

@@ -86,8 +86,9 @@ fn further_scopes(claim: Option<&Value>) -> Vec<String> {
 mod tests {
     use super::*;
 
+    // AZ-02, AZ-03, AZ-04
     #[test]
-    fn az_02_to_az_04_where_scopes_are_read() {
+    fn scopes_are_read_from_scope_else_from_scp() {
         let cases = [
             (r#"{"scope":"a b"}"#, "a b"),
             (r#"{"scp":"a b"}"#, "a b"),

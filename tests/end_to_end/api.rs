@@ -48,7 +48,7 @@ const RESOURCE: &str = "https://api.example.com";
 
 #[tokio::test]
 #[ignore = "needs Node and oidc-provider; the full test run brings them"]
-async fn a_certified_providers_tokens_are_accepted_and_its_opaque_ones_explained() {
+async fn tokens_of_a_certified_provider_are_accepted_and_opaque_ones_explained() {
     let idp = provider("{}");
     let issuer = idp.address();
     let api = Program::start(

@@ -32,9 +32,10 @@ fn client<'a>(issuer: &'a str, upstream: &'a str) -> Vec<(&'a str, &'a str)> {
     ]
 }
 
+// OB-08
 #[test]
 #[ignore = "needs Node and oidc-provider; the full test run brings them"]
-fn ob_08_a_service_calls_an_api_with_certified_tokens_of_its_own() {
+fn a_service_calls_an_api_with_certified_tokens_of_its_own() {
     let idp = provider("{}");
     let issuer = idp.address();
     let accepted = [("OPENID_ISSUER", &*issuer), ("OPENID_AUDIENCE", RESOURCE)];
@@ -70,9 +71,10 @@ fn ob_08_a_service_calls_an_api_with_certified_tokens_of_its_own() {
     assert!(output.status.success(), "an answer is an answer");
 }
 
+// OB-08
 #[test]
 #[ignore = "needs Node and oidc-provider; the full test run brings them"]
-fn ob_08_no_token_ends_it_with_an_error_that_names_the_remedy() {
+fn no_token_ends_it_with_an_error_that_names_the_remedy() {
     let idp = provider("{}");
     let issuer = idp.address();
     let upstream = "http://127.0.0.1:9/x";
@@ -140,7 +142,7 @@ fn converse(mut command: Command) -> (Vec<String>, Option<i32>) {
 
 #[test]
 #[ignore = "needs Node and oidc-provider; the full test run brings them"]
-fn gr_the_grpc_example_talks_in_all_ways_with_tokens_of_both_providers() {
+fn the_grpc_example_talks_in_all_ways_with_tokens_of_both_providers() {
     let idp = provider("{}");
     let issuer = idp.address();
     let mut certified = client(&issuer, "");

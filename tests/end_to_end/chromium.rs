@@ -39,7 +39,7 @@ fn run(script: &str, name: &str, options: &Value) {
 
 #[test]
 #[ignore = "needs Node, playwright-core and Chromium; the full test run brings them"]
-fn with_nothing_set_one_signs_in_at_the_development_provider() {
+fn with_nothing_set_a_user_signs_in_at_the_development_provider() {
     let web = Program::start(&mut example("web", &[]), "listening on ");
     browse("embedded", &web.address(), true, false);
     assert_eq!(web.stop().0, Some(0));
@@ -47,7 +47,7 @@ fn with_nothing_set_one_signs_in_at_the_development_provider() {
 
 #[test]
 #[ignore = "needs Node, oidc-provider, playwright-core and Chromium; the full test run brings them"]
-fn a_certified_provider_and_tokens_that_renew_themselves_while_the_page_polls() {
+fn tokens_of_a_certified_provider_are_renewed_while_the_page_polls() {
     let port = free_port().to_string();
     let origin = format!("http://127.0.0.1:{port}");
     let idp = provider(&json!({"lifetime": 5, "origin": origin}).to_string());

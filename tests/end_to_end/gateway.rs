@@ -156,9 +156,10 @@ impl Site {
     }
 }
 
+// SC-15
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Node and oidc-provider; the full test run brings them"]
-async fn sc_15_the_token_goes_along_and_what_the_client_says_of_itself_does_not() {
+async fn the_token_goes_along_and_what_the_client_says_of_itself_does_not() {
     let site = Site::start().await;
     let fetch = site.browser.get(site.at("/upstream/show"));
     let refused = fetch.header("accept", "*/*").send().await.unwrap();
@@ -244,9 +245,10 @@ async fn raw(site: &Site, path: &str) -> StatusCode {
     client.request(request).await.unwrap().status()
 }
 
+// F44
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Node and oidc-provider; the full test run brings them"]
-async fn f44_calls_go_on_with_newer_tokens_and_a_refused_one_is_renewed() {
+async fn calls_go_on_with_newer_tokens_and_a_refused_one_is_renewed() {
     let site = Site::start().await;
     site.sign_in().await;
     let first = site.token();
@@ -275,9 +277,10 @@ async fn f44_calls_go_on_with_newer_tokens_and_a_refused_one_is_renewed() {
     }
 }
 
+// OB-04
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Node and oidc-provider; the full test run brings them"]
-async fn ob_04_bodies_stream_both_ways() {
+async fn bodies_stream_both_ways() {
     let site = Site::start().await;
     site.sign_in().await;
     let (sender, receiver) = mpsc::channel::<Result<Frame<Bytes>, std::io::Error>>(1);

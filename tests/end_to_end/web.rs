@@ -185,7 +185,7 @@ async fn a_client_that_leaves_in_the_middle_of_a_refresh_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Node and oidc-provider; the full test run brings them"]
-async fn an_ailing_provider_signs_nobody_out() {
+async fn an_ailing_provider_signs_no_user_out() {
     let site = Site::start(|_| {});
     site.sign_in().await;
     let mut refreshes = 0;

@@ -60,8 +60,9 @@ async fn ask(app: &Router, path: &str, token: Option<&str>) -> (StatusCode, Stri
     (parts.status, text, Response::from_parts(parts, ()))
 }
 
+// F15
 #[tokio::test]
-async fn f15_one_principal_for_every_route() {
+async fn one_principal_for_every_route() {
     let api = Api::start().await;
     let app = routes().layer(api.bearer());
     let token = api.token().scope("read").claim("org_id", "acme").build();

@@ -13,8 +13,9 @@ use tower_oidc::{Algorithm, Principal, Provider, Rejection, RejectionKind, Verif
 
 use crate::support::{Api, bearing, challenge, parameter, parameters, send};
 
+// BT-01
 #[tokio::test]
-async fn bt_01_the_scheme_is_compared_without_regard_to_case() {
+async fn the_scheme_is_compared_without_regard_to_case() {
     let api = Api::start().await;
     for scheme in ["Bearer", "bearer", "BEARER", "bEaReR"] {
         let answer = api
@@ -25,8 +26,9 @@ async fn bt_01_the_scheme_is_compared_without_regard_to_case() {
     }
 }
 
+// BT-02
 #[tokio::test]
-async fn bt_02_credentials_are_a_scheme_spaces_and_one_token() {
+async fn credentials_are_a_scheme_spaces_and_one_token() {
     let api = Api::start().await;
     let token = api.token().build();
     assert_eq!(
@@ -54,8 +56,9 @@ async fn bt_02_credentials_are_a_scheme_spaces_and_one_token() {
     assert_eq!(api.handled(), 1);
 }
 
+// BT-03
 #[tokio::test]
-async fn bt_03_two_authorization_fields_are_refused_unread() {
+async fn two_authorization_fields_are_refused_unread() {
     let api = Api::start().await;
     let good = format!("Bearer {}", api.token().build());
     for pair in [
@@ -76,8 +79,9 @@ async fn bt_03_two_authorization_fields_are_refused_unread() {
     assert_eq!(api.idp.hits().jwks, 0);
 }
 
+// BT-04
 #[tokio::test]
-async fn bt_04_tokens_in_query_and_body_are_not_read() {
+async fn tokens_in_query_and_body_are_not_read() {
     let api = Api::start().await;
     let token = api.token().build();
     let in_query = Request::builder()
@@ -96,8 +100,9 @@ async fn bt_04_tokens_in_query_and_body_are_not_read() {
     }
 }
 
+// BT-08
 #[tokio::test]
-async fn bt_08_without_credentials_the_challenge_has_no_error() {
+async fn without_credentials_the_challenge_has_no_error() {
     let api = Api::start().await;
     let answer = api.send(Request::new(String::new())).await;
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
@@ -107,8 +112,9 @@ async fn bt_08_without_credentials_the_challenge_has_no_error() {
     );
 }
 
+// BT-09
 #[tokio::test]
-async fn bt_09_another_scheme_is_no_credentials() {
+async fn another_scheme_is_no_credentials() {
     let api = Api::start().await;
     for other in [
         "Basic dXNlcjpwYXNz",
@@ -123,8 +129,9 @@ async fn bt_09_another_scheme_is_no_credentials() {
     assert_eq!(api.handled(), 0);
 }
 
+// BT-10, BT-11, BT-12, BT-13
 #[tokio::test]
-async fn bt_10_to_bt_13_status_code_and_grammar_go_together() {
+async fn status_code_and_grammar_go_together() {
     let api = Api::start().await;
     let require = || tower_oidc::RequireLayer::scope("a").unwrap();
     let cases = [
@@ -157,8 +164,9 @@ async fn bt_10_to_bt_13_status_code_and_grammar_go_together() {
     }
 }
 
+// BT-11
 #[tokio::test]
-async fn bt_11_the_slow_path_challenges_too() {
+async fn the_slow_path_challenges_too() {
     let api = Api::start().await;
     // The first token of all waits for the keys.
     let answer = api
@@ -168,8 +176,9 @@ async fn bt_11_the_slow_path_challenges_too() {
     assert_eq!(parameter(&answer, "error").unwrap(), "invalid_token");
 }
 
+// BT-15
 #[tokio::test]
-async fn bt_15_nothing_of_the_request_is_in_the_answer() {
+async fn nothing_of_the_request_is_in_the_answer() {
     let api = Api::start().await;
     let marker = "m4rk3r";
     let tokens = [
@@ -195,8 +204,9 @@ async fn bt_15_nothing_of_the_request_is_in_the_answer() {
     }
 }
 
+// BT-18
 #[tokio::test]
-async fn bt_18_causes_look_alike_to_the_client_and_differ_in_the_reason() {
+async fn causes_look_alike_to_the_client_and_differ_in_the_reason() {
     let api = Api::start().await;
     let other = tower_oidc::testing::SigningKey::generate("rs256-1", Algorithm::Rs256);
     let cases = [
@@ -237,8 +247,9 @@ async fn bt_18_causes_look_alike_to_the_client_and_differ_in_the_reason() {
     assert_eq!(description, "the access token has expired");
 }
 
+// BT-19
 #[tokio::test]
-async fn bt_19_refusals_are_not_stored_and_acceptances_not_marked() {
+async fn refusals_are_not_stored_and_acceptances_not_marked() {
     let api = Api::start().await;
     for token in ["x".to_owned(), api.token().expired().build()] {
         assert_eq!(
@@ -265,8 +276,9 @@ impl Body for Untouchable {
     }
 }
 
+// BT-20
 #[tokio::test]
-async fn bt_20_the_body_of_a_refused_request_is_not_read() {
+async fn the_body_of_a_refused_request_is_not_read() {
     let api = Api::start().await;
     let inner = service_fn(async |_: Request<Untouchable>| {
         Ok::<_, std::convert::Infallible>(Response::new(String::new()))
@@ -280,8 +292,9 @@ async fn bt_20_the_body_of_a_refused_request_is_not_read() {
     }
 }
 
+// BT-22
 #[test]
-fn bt_22_plain_http_needs_loopback_and_a_word() {
+fn plain_http_needs_loopback_and_a_word() {
     for url in ["http://id.example", "http://127.0.0.1:9"] {
         let error = Provider::discover(url).unwrap_err().to_string();
         assert!(error.contains(url) && error.contains("https"), "{error}");
@@ -296,8 +309,9 @@ fn bt_22_plain_http_needs_loopback_and_a_word() {
     assert!(allow("http://id.example").is_err());
 }
 
+// BT-23
 #[tokio::test]
-async fn bt_23_an_identity_put_there_before_does_not_survive() {
+async fn an_identity_put_there_before_does_not_survive() {
     let api = Api::start().await;
     let other = api
         .verifier
@@ -317,8 +331,9 @@ async fn bt_23_an_identity_put_there_before_does_not_survive() {
     );
 }
 
+// BT-24, KS-20
 #[tokio::test]
-async fn bt_24_and_ks_20_a_provider_that_is_down_is_a_503_that_heals() {
+async fn a_provider_that_is_down_is_a_503_that_heals() {
     let api = Api::start().await;
     api.idp.set_fault(Endpoint::Discovery, Fault::Status(500));
     let answer = api.with_token(api.token().build()).await;
@@ -382,7 +397,7 @@ async fn a_closure_changes_the_body_and_never_the_challenge() {
 }
 
 #[tokio::test]
-async fn a_realm_of_ones_own() {
+async fn a_configured_realm_stands_in_the_challenge() {
     let api = Api::start().await;
     let layer = api.bearer().with_realm("orders \"v2\"").unwrap();
     let answer = send(&layer, api.inner.clone(), Request::new(String::new())).await;

@@ -48,8 +48,9 @@ async fn start(choose: impl FnOnce(VerifierBuilder) -> VerifierBuilder) -> (Api,
     (api, Recalled::start())
 }
 
+// LM-01
 #[tokio::test]
-async fn lm_01_an_acceptance_is_of_the_whole_token() {
+async fn an_acceptance_is_of_the_whole_token() {
     let (api, recalled) = start(|verifier| verifier).await;
     let good = api.token().build();
     for _ in 0..5 {
@@ -71,8 +72,9 @@ async fn lm_01_an_acceptance_is_of_the_whole_token() {
     assert_eq!(recalled.count(), 0);
 }
 
+// LM-01
 #[tokio::test]
-async fn lm_01_two_verifiers_never_borrow_each_others_acceptances() {
+async fn two_verifiers_never_borrow_each_others_acceptances() {
     let (api, recalled) = start(|verifier| verifier).await;
     let token = api.token().build();
     assert_eq!(api.verdict(&token).await, "accepted");
@@ -106,8 +108,9 @@ async fn lm_01_two_verifiers_never_borrow_each_others_acceptances() {
     assert_eq!(recalled.count(), 3);
 }
 
+// LM-01
 #[tokio::test]
-async fn lm_01_what_one_layer_keeps_with_a_principal_no_other_layer_gets() {
+async fn no_layer_gets_what_another_keeps_with_a_principal() {
     let (api, recalled) = start(|verifier| verifier).await;
     let token = api.token().build();
     let relaying = BearerLayer::new(api.verifier.clone()).allow_relay();
@@ -128,8 +131,9 @@ async fn lm_01_what_one_layer_keeps_with_a_principal_no_other_layer_gets() {
     assert_eq!(upstream.tokens(), [Some(token)]);
 }
 
+// LM-02
 #[tokio::test]
-async fn lm_02_the_clock_is_asked_at_every_hit() {
+async fn the_clock_is_asked_at_every_hit() {
     let (api, recalled) = start(|verifier| verifier.with_leeway(seconds(10))).await;
     let now = api.clock.now().as_seconds();
     let token = api.token().expires_in(seconds(100)).build();
@@ -175,8 +179,9 @@ impl Clock for Behind {
     }
 }
 
+// LM-02
 #[tokio::test]
-async fn lm_02_a_clock_that_is_roughly_right_refuses_no_token_that_was_just_issued() {
+async fn a_clock_that_is_roughly_right_refuses_no_token_that_was_just_issued() {
     let (api, recalled) = start(|verifier| verifier).await;
     let clock = Behind(api.clock.clone());
     let provider = api
@@ -201,8 +206,9 @@ async fn lm_02_a_clock_that_is_roughly_right_refuses_no_token_that_was_just_issu
     assert_eq!(recalled.count(), 1);
 }
 
+// LM-02
 #[tokio::test]
-async fn lm_02_an_acceptance_is_relied_on_for_five_minutes_at_the_most() {
+async fn an_acceptance_is_relied_on_for_five_minutes_at_the_most() {
     let (api, recalled) = start(|verifier| verifier).await;
     let token = api.token().build();
     assert_eq!(api.verdict(&token).await, "accepted");
@@ -217,8 +223,9 @@ async fn lm_02_an_acceptance_is_relied_on_for_five_minutes_at_the_most() {
     assert_eq!(recalled.count(), 1, "and is remembered anew");
 }
 
+// KS-13
 #[tokio::test]
-async fn ks_13_a_key_that_left_the_set_takes_its_acceptances_along() {
+async fn a_key_that_left_the_set_takes_its_acceptances_along() {
     let (api, recalled) = start(|verifier| verifier).await;
     let token = api.token().build();
     api.verdict(&token).await;
@@ -245,8 +252,9 @@ async fn ks_13_a_key_that_left_the_set_takes_its_acceptances_along() {
     assert_eq!(api.verdict(&newer).await, "accepted");
 }
 
+// KS-14
 #[tokio::test]
-async fn ks_14_without_keys_nothing_is_recalled() {
+async fn without_keys_nothing_is_recalled() {
     let (api, _recalled) = start(|verifier| verifier).await;
     let token = api.token().expires_in(seconds(100_000)).build();
     assert_eq!(api.verdict(&token).await, "accepted");
@@ -258,8 +266,9 @@ async fn ks_14_without_keys_nothing_is_recalled() {
     assert_eq!(api.verdict(&token).await, "unavailable");
 }
 
+// LM-03
 #[tokio::test]
-async fn lm_03_refusals_are_not_remembered_and_a_flood_pushes_nothing_out() {
+async fn refusals_are_not_remembered_and_a_flood_pushes_nothing_out() {
     let (api, recalled) = start(|verifier| verifier.with_cache_capacity(100)).await;
     let good: Vec<_> = (0..20).map(|_| api.token().build()).collect();
     for token in &good {
@@ -283,8 +292,9 @@ async fn lm_03_refusals_are_not_remembered_and_a_flood_pushes_nothing_out() {
     assert_eq!(recalled.count(), 20);
 }
 
+// LM-07
 #[tokio::test]
-async fn lm_07_the_memory_is_bounded_in_tokens_and_in_bytes() {
+async fn the_memory_is_bounded_in_tokens_and_in_bytes() {
     let recalled_of = async |capacity, padding: usize| {
         let (api, recalled) = start(|verifier| {
             verifier
@@ -316,8 +326,9 @@ async fn lm_07_the_memory_is_bounded_in_tokens_and_in_bytes() {
     assert!((3..=28).contains(&large), "{large}");
 }
 
+// D4
 #[tokio::test]
-async fn d4_one_switch_turns_it_off_and_changes_no_answer() {
+async fn one_switch_turns_it_off_and_changes_no_answer() {
     let (api, recalled) = start(VerifierBuilder::without_cache).await;
     let token = api.token().build();
     for _ in 0..5 {

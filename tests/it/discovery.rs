@@ -14,8 +14,9 @@ fn at(issuer: &str) -> Provider {
         .unwrap()
 }
 
+// DI-01
 #[tokio::test]
-async fn di_01_an_issuer_that_differs_by_a_slash_is_refused_with_both_values() {
+async fn an_issuer_that_differs_by_a_slash_is_refused_with_both_values() {
     let bare = DevelopmentProvider::start().await.unwrap();
     let slash = DevelopmentProvider::builder()
         .with_path("/")
@@ -49,8 +50,9 @@ async fn di_01_an_issuer_that_differs_by_a_slash_is_refused_with_both_values() {
     }
 }
 
+// DI-02
 #[tokio::test]
-async fn di_02_no_doubled_slash_is_requested() {
+async fn no_doubled_slash_is_requested() {
     for path in ["", "/", "/tenant", "/tenant/"] {
         let idp = DevelopmentProvider::builder()
             .with_path(path)
@@ -67,8 +69,9 @@ async fn di_02_no_doubled_slash_is_requested() {
     }
 }
 
+// DI-03, DI-05
 #[tokio::test]
-async fn di_03_and_di_05_other_places_to_look() {
+async fn metadata_can_lie_at_other_places() {
     let idp = DevelopmentProvider::builder()
         .with_path("/tenant")
         .start()
@@ -110,8 +113,9 @@ async fn di_03_and_di_05_other_places_to_look() {
     assert_eq!(idp.hits().discovery - before, 1);
 }
 
+// DI-04
 #[test]
-fn di_04_what_no_issuer_is() {
+fn an_issuer_that_is_not_https_or_has_a_query_does_not_build() {
     for bad in [
         "",
         "id.example",
@@ -124,8 +128,9 @@ fn di_04_what_no_issuer_is() {
     }
 }
 
+// DI-06, DI-09, KS-19
 #[tokio::test]
-async fn di_06_di_09_and_ks_19_documents_that_are_not_used() {
+async fn documents_of_another_kind_are_not_used() {
     let issuer = |idp: &DevelopmentProvider| idp.issuer().to_owned();
     let idp = DevelopmentProvider::start().await.unwrap();
     let good = json!({"issuer": issuer(&idp), "jwks_uri": idp.jwks_url()}).to_string();
@@ -171,8 +176,9 @@ async fn di_06_di_09_and_ks_19_documents_that_are_not_used() {
     assert!(idp.provider().unwrap().ready().await.is_ok());
 }
 
+// DI-07
 #[tokio::test]
-async fn di_07_metadata_is_read_again_and_a_changed_issuer_is_refused() {
+async fn metadata_is_read_again_and_a_changed_issuer_is_refused() {
     let api = Api::start().await;
     let token = api.token().expires_in(seconds(90_000)).build();
     assert_eq!(api.verdict(&token).await, "accepted");
@@ -194,8 +200,9 @@ async fn di_07_metadata_is_read_again_and_a_changed_issuer_is_refused() {
     );
 }
 
+// F14
 #[tokio::test]
-async fn f14_the_environment_names_a_place_and_the_provider_says_its_name() {
+async fn the_environment_names_a_place_and_the_provider_says_its_name() {
     use tower_oidc::env::ApiSettings;
     let idp = DevelopmentProvider::builder()
         .with_path("/")

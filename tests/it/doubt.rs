@@ -101,7 +101,7 @@ async fn a_page_instead_of_an_answer_ends_no_session() {
 /// The provider wants to see the user: signing in helps, and until then nothing is lost.
 // D9
 #[tokio::test]
-async fn a_provider_that_wants_the_user_sends_them_to_sign_in_and_keeps_the_session() {
+async fn a_provider_that_wants_the_user_causes_a_sign_in_and_ends_no_session() {
     let (app, mut browser) = signed_in().await;
     app.hour_passes();
     let fault = Fault::error(400, "interaction_required");
@@ -190,7 +190,7 @@ async fn a_store_that_is_away_in_mid_refresh_loses_no_session() {
 /// A leader that is gone makes nobody wait for longer than a living one could take.
 // D7
 #[tokio::test]
-async fn nobody_waits_for_a_leader_that_must_have_answered_by_now() {
+async fn no_request_waits_for_a_leader_that_must_have_answered_by_now() {
     let world = Outage::begin().await;
     world.app.idp.set_fault(Endpoint::Token, Fault::Stall);
     let leading = world.fetch(&world.here);
@@ -269,7 +269,7 @@ async fn a_store_whose_clock_is_wrong_serves_no_expired_token() {
 /// A failover brings a store whose clock is four minutes behind.
 // LM-05
 #[tokio::test]
-async fn a_store_whose_clock_jumps_back_serves_no_expired_token_and_shows_no_lasting_page() {
+async fn a_store_clock_that_jumps_back_revives_no_token_and_leaves_no_page() {
     let (app, store_clock, mut browser) = clocks_apart(0).await;
     let jump = |by: i64| {
         let now = store_clock.now().as_seconds() + by;

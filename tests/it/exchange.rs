@@ -65,8 +65,9 @@ fn value<'a>(form: &'a [(String, String)], name: &str) -> Option<&'a str> {
     found.map(|(_, value)| value.as_str())
 }
 
+// OB-09
 #[tokio::test]
-async fn ob_09_an_exchange_is_asked_for_and_judged_in_the_standards_words() {
+async fn an_exchange_is_asked_for_and_judged_in_the_standards_words() {
     let (idp, _clock) = development().await;
     let token = user(&idp, "user-7").build();
     let ann = caller(&idp, token.clone()).await;
@@ -117,8 +118,9 @@ async fn ob_09_an_exchange_is_asked_for_and_judged_in_the_standards_words() {
     assert_eq!(sent["act"], json!({"sub": "development"}));
 }
 
+// OB-09
 #[tokio::test]
-async fn ob_09_what_is_no_access_token_is_not_attached() {
+async fn a_result_that_is_no_access_token_is_not_attached() {
     let id_token = "urn:ietf:params:oauth:token-type:id_token";
     let cases: [(&str, Value, &str); 5] = [
         ("issued_token_type", json!(id_token), "issued_token_type"),
@@ -141,8 +143,9 @@ async fn ob_09_what_is_no_access_token_is_not_attached() {
     }
 }
 
+// OB-10
 #[tokio::test]
-async fn ob_10_what_comes_of_an_exchange_is_the_very_callers() {
+async fn an_exchanged_token_is_the_callers_alone() {
     let (idp, _clock) = development().await;
     let (ann, bob) = (
         caller(&idp, user(&idp, "ann").build()).await,
@@ -181,8 +184,9 @@ async fn ob_10_what_comes_of_an_exchange_is_the_very_callers() {
     assert_eq!(idp.hits().token, 3);
 }
 
+// OB-10
 #[tokio::test]
-async fn ob_10_an_exchanged_token_lives_no_longer_than_the_callers() {
+async fn an_exchanged_token_lives_no_longer_than_the_callers() {
     let (idp, clock) = development().await;
     let token = user(&idp, "ann").expires_in(seconds(120)).build();
     let ann = caller(&idp, token).await;
@@ -203,8 +207,9 @@ fn on_behalf_of(idp: &DevelopmentProvider) -> OnBehalfOf {
     OnBehalfOf::new(&idp.provider().unwrap(), client(), &scope).unwrap()
 }
 
+// OB-11
 #[tokio::test]
-async fn ob_11_on_behalf_of_is_asked_for_as_entra_has_it() {
+async fn on_behalf_of_is_asked_for_as_entra_has_it() {
     let (idp, _clock) = development().await;
     let token = user(&idp, "ann")
         .claim("oid", "an-object")
@@ -231,8 +236,9 @@ async fn ob_11_on_behalf_of_is_asked_for_as_entra_has_it() {
     assert!(refused.is_err(), "Entra wants a scope");
 }
 
+// OB-11
 #[tokio::test]
-async fn ob_11_programs_have_nobody_to_act_for() {
+async fn a_program_that_acts_for_itself_is_not_exchanged() {
     let (idp, _clock) = development().await;
     let programs = [
         ("the client itself", user(&idp, "development")),
@@ -271,8 +277,9 @@ async fn wanting_interaction(body: &str) -> (DevelopmentProvider, ManualClock, P
     (idp, clock, ann)
 }
 
+// OB-12
 #[tokio::test]
-async fn ob_12_interaction_required_is_passed_on_and_not_asked_again() {
+async fn interaction_required_is_passed_on_and_not_asked_again() {
     let demanded = r#"{"access_token":{"polids":{"essential":true,"values":["9ab"]}}}"#;
     for code in ["interaction_required", "invalid_grant"] {
         let body = json!({"error": code, "claims": demanded, "error_description": "AADSTS50079"});
@@ -305,8 +312,9 @@ async fn ob_12_interaction_required_is_passed_on_and_not_asked_again() {
     }
 }
 
+// OB-12
 #[tokio::test]
-async fn ob_12_demands_that_are_not_claims_are_not_passed_on() {
+async fn demands_that_are_not_claims_are_not_passed_on() {
     let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(5_000));
     for claims in [json!("no JSON"), json!("[1]"), json!(7), json!(long)] {
         let body = json!({"error": "interaction_required", "claims": claims});

@@ -200,8 +200,9 @@ fn name(name: &str) -> Name {
     }
 }
 
+// GR-01, GR-02
 #[tokio::test]
-async fn gr_01_and_gr_02_refusals_are_statuses_that_a_client_reads() {
+async fn refusals_are_statuses_that_a_client_reads() {
     let served = serve().await;
     let good = served.idp.token(API).scope("greet").build();
     let poor = served.idp.token(API).scope("other").build();
@@ -238,8 +239,9 @@ async fn gr_01_and_gr_02_refusals_are_statuses_that_a_client_reads() {
     assert!(refusal.metadata().contains_key("retry-after"));
 }
 
+// GR-01, GR-03, GR-04
 #[tokio::test]
-async fn gr_01_gr_03_and_gr_04_a_refusal_is_header_fields_and_nothing_else() {
+async fn a_refusal_is_header_fields_and_nothing_else() {
     let served = serve().await;
     let poor = format!("Bearer {}", served.idp.token(API).build());
     let cases = [
@@ -283,8 +285,9 @@ async fn gr_01_gr_03_and_gr_04_a_refusal_is_header_fields_and_nothing_else() {
     }
 }
 
+// GR-05
 #[tokio::test]
-async fn gr_05_a_forged_content_type_never_reaches_the_handler() {
+async fn a_forged_content_type_never_reaches_the_handler() {
     let served = serve().await;
     let cases = [
         ("application/grpc", Some("application/grpc")),
@@ -329,7 +332,7 @@ async fn gr_05_a_forged_content_type_never_reaches_the_handler() {
 }
 
 #[tokio::test]
-async fn gr_streams_go_both_ways_with_tokens_of_the_services_own() {
+async fn streams_go_both_ways_with_tokens_of_the_service() {
     let served = serve().await;
     let target = Target::audience(API).unwrap().with_scope("greet").unwrap();
     let tokens = ClientCredentials::new(&served.idp.provider().unwrap(), client(), target);
@@ -394,8 +397,9 @@ impl Clock for TokioClock {
     }
 }
 
+// GR-06
 #[tokio::test]
-async fn gr_06_a_stream_ends_with_its_token_where_that_is_wanted() {
+async fn a_stream_ends_with_its_token_where_that_is_wanted() {
     let served = serve().await;
     let soon = served
         .idp
@@ -420,8 +424,9 @@ async fn gr_06_a_stream_ends_with_its_token_where_that_is_wanted() {
     until(|| served.hello.talking.load(Ordering::SeqCst) == 0).await;
 }
 
+// GR-06
 #[tokio::test(start_paused = true)]
-async fn gr_06_a_stream_lasts_as_long_as_its_token_and_the_leeway() {
+async fn a_stream_lasts_as_long_as_its_token_and_the_leeway() {
     let idp = DevelopmentProvider::start().await.unwrap();
     let verifier = judging(&idp.provider().unwrap(), API);
     let start = tokio::time::Instant::now();
@@ -484,8 +489,9 @@ async fn gr_06_a_stream_lasts_as_long_as_its_token_and_the_leeway() {
     }
 }
 
+// GR-02
 #[tokio::test]
-async fn gr_02_a_session_calls_as_a_token_does_and_login_is_refused_in_grpcs_words() {
+async fn a_session_calls_as_a_token_does_and_login_is_refused_in_grpcs_words() {
     let app = App::start().await;
     let service = ServiceBuilder::new()
         .layer(GrpcLayer::new())

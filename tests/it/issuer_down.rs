@@ -45,8 +45,9 @@ fn faults(elsewhere: &str) -> Vec<(Fault, &'static str)> {
     ]
 }
 
+// KS-14, KS-15, KS-16, KS-17
 #[tokio::test]
-async fn ks_14_to_ks_17_whatever_the_key_set_answers_is_a_503_at_first_and_harmless_later() {
+async fn any_bad_answer_for_keys_is_a_503_at_first_and_harmless_later() {
     let cold = short_patience().await;
     let warm = short_patience().await;
     let token = warm.token().expires_in(seconds(90_000)).build();
@@ -100,8 +101,9 @@ async fn ks_14_to_ks_17_whatever_the_key_set_answers_is_a_503_at_first_and_harml
     assert_eq!(warm.provider.readiness().keys, Phase::Fresh);
 }
 
+// KS-15
 #[tokio::test]
-async fn ks_15_an_empty_set_replaces_no_working_one() {
+async fn an_empty_set_replaces_no_working_one() {
     let api = Api::start().await;
     let token = api.token().expires_in(seconds(9_000)).build();
     assert_eq!(api.status(&token).await, StatusCode::OK);
@@ -117,8 +119,9 @@ async fn ks_15_an_empty_set_replaces_no_working_one() {
     }
 }
 
+// LM-06
 #[tokio::test]
-async fn lm_06_attempts_during_an_outage_grow_rarer() {
+async fn attempts_during_an_outage_grow_rarer() {
     let api = Api::start().await;
     api.idp.set_fault(Endpoint::Jwks, Fault::Status(503));
     let token = api.token().expires_in(seconds(9_000)).build();
@@ -163,8 +166,9 @@ async fn the_next_fetch_of_keys_or_metadata_waits_as_long_as_the_answer_asks() {
     }
 }
 
+// LM-09
 #[tokio::test]
-async fn lm_09_setting_the_clock_neither_kills_nor_keeps_keys() {
+async fn setting_the_clock_neither_kills_nor_keeps_keys() {
     let api = Api::start().await;
     assert_eq!(api.status(api.token().build()).await, StatusCode::OK);
     for at in [0, 1 << 40, i64::MAX, i64::MIN, 1_700_000_000] {
@@ -182,8 +186,9 @@ async fn lm_09_setting_the_clock_neither_kills_nor_keeps_keys() {
     until(|| api.idp.hits().jwks == 2).await;
 }
 
+// F67
 #[tokio::test]
-async fn f67_whoever_wants_to_know_at_start_can_ask() {
+async fn an_operator_can_ask_at_the_start_whether_the_provider_is_there() {
     let api = Api::start().await;
     assert_eq!(api.provider.readiness().keys, Phase::Empty);
     api.provider.ready().await.unwrap();
@@ -197,8 +202,9 @@ async fn f67_whoever_wants_to_know_at_start_can_ask() {
     assert_eq!(down.provider.readiness().keys, Phase::Unavailable);
 }
 
+// KS-18
 #[tokio::test]
-async fn ks_18_a_certificate_nobody_vouches_for_is_refused() {
+async fn a_certificate_of_no_trusted_authority_is_refused() {
     let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))

@@ -5,8 +5,9 @@ use tower_oidc::{Rejection, VerifyErrorKind};
 
 use crate::support::{API, Api, judging_as};
 
+// LM-04
 #[tokio::test]
-async fn lm_04_what_is_too_long_is_refused_unread() {
+async fn a_token_that_is_too_long_is_refused_unread() {
     let api = Api::start().await;
     let filler = "x".repeat(20 << 10);
     let long = api.token().claim("filler", &filler).build();
@@ -37,8 +38,9 @@ async fn lm_04_what_is_too_long_is_refused_unread() {
     }
 }
 
+// F50
 #[tokio::test]
-async fn f50_a_user_in_five_hundred_groups_gets_in() {
+async fn a_user_in_five_hundred_groups_gets_in() {
     let api = Api::start().await;
     let groups: Vec<_> = (0..300)
         .map(|n| format!("8eaef023-2b34-4da1-9baa-{n:012}"))
@@ -48,8 +50,9 @@ async fn f50_a_user_in_five_hundred_groups_gets_in() {
     assert_eq!(api.verdict(&token).await, "accepted");
 }
 
+// JS-16
 #[tokio::test]
-async fn js_16_deep_nesting_and_many_members_are_survived() {
+async fn deep_nesting_and_many_members_are_survived() {
     let api = Api::start().await;
     let once = api.token().claims_json();
     for filler in [

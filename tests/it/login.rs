@@ -34,8 +34,9 @@ async fn a_visitor_signs_in_and_comes_back_to_where_they_were() {
     assert_eq!(claims["email"], "user-1@example.com");
 }
 
+// LG-01, LG-02, LG-05, AZ-07
 #[tokio::test]
-async fn lg_01_lg_02_lg_05_az_07_what_the_provider_is_asked() {
+async fn the_authorization_request_carries_what_the_standards_ask() {
     let app = App::start().await;
     let mut seen = BTreeSet::new();
     for _ in 0..20 {
@@ -63,8 +64,9 @@ async fn lg_01_lg_02_lg_05_az_07_what_the_provider_is_asked() {
     }
 }
 
+// AZ-06
 #[tokio::test]
-async fn az_06_resources_go_with_every_request() {
+async fn resources_go_with_every_request() {
     let app = App::start_with(|login| {
         login
             .with_requested_audience(None)
@@ -88,8 +90,9 @@ async fn az_06_resources_go_with_every_request() {
     );
 }
 
+// LG-04, LG-20
 #[tokio::test]
-async fn lg_04_and_lg_20_an_answer_nobody_waits_for_is_refused_before_any_token_request() {
+async fn an_answer_without_an_attempt_is_refused_before_any_token_request() {
     let app = App::start().await;
     let mut browser = Browser::default();
     let good = browser.reach_callback(&app, "/oauth/openid").await;
@@ -144,8 +147,9 @@ async fn lg_04_and_lg_20_an_answer_nobody_waits_for_is_refused_before_any_token_
     assert_eq!(answer.status(), StatusCode::SEE_OTHER);
 }
 
+// LG-04, LG-23
 #[tokio::test]
-async fn lg_04_and_lg_23_an_answer_is_taken_once() {
+async fn an_answer_is_taken_once() {
     let app = App::start().await;
     let mut browser = Browser::default();
     let callback = browser.reach_callback(&app, "/oauth/openid").await;
@@ -172,8 +176,9 @@ async fn lg_04_and_lg_23_an_answer_is_taken_once() {
     );
 }
 
+// LG-15, F71
 #[tokio::test]
-async fn lg_15_and_f71_a_sign_in_takes_ten_minutes_at_the_most() {
+async fn a_sign_in_takes_ten_minutes_at_the_most() {
     let app = App::start().await;
     let mut browser = Browser::default();
     let callback = browser.reach_callback(&app, "/oauth/openid").await;
@@ -184,8 +189,9 @@ async fn lg_15_and_f71_a_sign_in_takes_ten_minutes_at_the_most() {
     assert_eq!(app.idp.hits().token, 0);
 }
 
+// LG-15
 #[tokio::test]
-async fn lg_15_a_thousand_starts_leave_few_cookies_of_bounded_size() {
+async fn a_thousand_starts_leave_few_cookies_of_bounded_size() {
     let app = App::start().await;
     let mut browser = Browser::default();
     let long = format!("/oauth/openid?return_to=/{}", "a".repeat(2_046));
@@ -209,8 +215,9 @@ async fn lg_15_a_thousand_starts_leave_few_cookies_of_bounded_size() {
     }
 }
 
+// LG-15
 #[tokio::test]
-async fn lg_15_tabs_do_not_collide() {
+async fn tabs_do_not_collide() {
     let app = App::start().await;
     let mut browser = Browser::default();
     let one = browser
@@ -223,8 +230,9 @@ async fn lg_15_tabs_do_not_collide() {
     assert_eq!(location(&browser.visit(&app, &two).await), "/two");
 }
 
+// LG-07, LG-08
 #[tokio::test]
-async fn lg_07_and_lg_08_the_answer_says_from_whom_it_comes() {
+async fn the_answer_says_from_whom_it_comes() {
     let app = App::start().await;
     let cases = [
         ("another", Some("https://evil.example")),
@@ -249,8 +257,9 @@ async fn lg_07_and_lg_08_the_answer_says_from_whom_it_comes() {
     assert_eq!(app.idp.hits().token, 0);
 }
 
+// LG-07
 #[tokio::test]
-async fn lg_07_a_provider_that_does_not_announce_iss_need_not_send_it_but_is_held_to_it() {
+async fn a_provider_that_does_not_announce_iss_may_omit_it_but_is_held_to_it() {
     let app = App::start().await;
     let at = |path: &str| format!("{}{path}", app.idp.issuer());
     app.idp.set_discovery(
@@ -270,8 +279,9 @@ async fn lg_07_a_provider_that_does_not_announce_iss_need_not_send_it_but_is_hel
     }
 }
 
+// LG-12
 #[tokio::test]
-async fn lg_12_a_parameter_twice_refuses_the_answer() {
+async fn a_callback_with_a_parameter_twice_is_refused() {
     let app = App::start().await;
     let mut browser = Browser::default();
     let good = browser.reach_callback(&app, "/oauth/openid").await;
@@ -293,8 +303,9 @@ async fn lg_12_a_parameter_twice_refuses_the_answer() {
     assert_eq!(app.idp.hits().token, 0);
 }
 
+// LG-13
 #[tokio::test]
-async fn lg_13_errors_of_the_provider_are_told_in_our_own_words() {
+async fn errors_of_the_provider_are_told_in_our_own_words() {
     let app = App::start().await;
     let cases = [
         ("access_denied", Kind::Denied, 403),
@@ -337,8 +348,9 @@ async fn lg_13_errors_of_the_provider_are_told_in_our_own_words() {
     assert_eq!(failure(&answer), Some(Kind::MalformedCallback));
 }
 
+// LG-14, SC-13
 #[tokio::test]
-async fn lg_14_sc_13_the_fields_of_answers_on_these_paths() {
+async fn answers_on_the_own_paths_are_not_stored_and_leak_no_referrer() {
     let app = App::start().await;
     let mut browser = Browser::default();
     let start = browser.visit(&app, "/oauth/openid").await;
@@ -356,8 +368,9 @@ async fn lg_14_sc_13_the_fields_of_answers_on_these_paths() {
     assert_eq!(page.headers()["vary"], "Cookie");
 }
 
+// LG-09
 #[tokio::test]
-async fn lg_09_the_callback_is_configured_and_never_taken_from_a_request() {
+async fn the_callback_is_configured_and_never_taken_from_a_request() {
     let app = App::start().await;
     let browser = Browser::default();
     let mut request = browser.navigation("/oauth/openid");
@@ -380,8 +393,9 @@ async fn lg_09_the_callback_is_configured_and_never_taken_from_a_request() {
     );
 }
 
+// LG-10, LG-11
 #[tokio::test]
-async fn lg_10_and_lg_11_nobody_is_sent_elsewhere_or_in_circles() {
+async fn a_return_target_never_leads_elsewhere_or_in_circles() {
     let app = App::start().await;
     for evil in [
         "https://evil.example",
@@ -412,8 +426,9 @@ async fn lg_10_and_lg_11_nobody_is_sent_elsewhere_or_in_circles() {
     assert_eq!(location(&browser.visit(&app, &callback).await), "/");
 }
 
+// LG-16
 #[tokio::test]
-async fn lg_16_scripts_are_told_401_and_never_sent_to_the_provider() {
+async fn scripts_are_told_401_and_never_sent_to_the_provider() {
     let app = App::start().await;
     let mut browser = Browser::default();
     let answer = browser.fetch(&app, "/api/me").await;
@@ -453,8 +468,9 @@ async fn lg_16_scripts_are_told_401_and_never_sent_to_the_provider() {
     }
 }
 
+// LG-17, F32
 #[tokio::test]
-async fn lg_17_f32_a_sign_in_makes_a_new_session_whatever_the_browser_had() {
+async fn a_sign_in_makes_a_new_session_in_place_of_any_former_one() {
     let app = App::start().await;
     let mut browser = Browser::default();
     browser.jar.insert(SESSION.into(), "A".repeat(43));
@@ -479,8 +495,9 @@ async fn lg_17_f32_a_sign_in_makes_a_new_session_whatever_the_browser_had() {
     assert_eq!(browser.fetch(&app, "/").await.status(), StatusCode::OK);
 }
 
+// LG-18
 #[tokio::test]
-async fn lg_18_secrets_and_codes_stay_out_of_urls() {
+async fn secrets_and_codes_stay_out_of_urls() {
     let app = App::start().await;
     Browser::default().sign_in(&app).await;
     let form = &app.idp.seen(Endpoint::Token)[0];
@@ -499,8 +516,9 @@ async fn lg_18_secrets_and_codes_stay_out_of_urls() {
     }
 }
 
+// LG-03
 #[tokio::test]
-async fn lg_03_a_provider_that_lists_pkce_without_s256_is_refused() {
+async fn a_provider_that_lists_pkce_without_s256_is_refused() {
     let app = App::start().await;
     let at = |path: &str| format!("{}{path}", app.idp.issuer());
     app.idp.set_discovery(
@@ -517,8 +535,9 @@ async fn lg_03_a_provider_that_lists_pkce_without_s256_is_refused() {
     assert_eq!(failure(&answer), Some(Kind::Misconfigured));
 }
 
+// LG-19, LG-20
 #[tokio::test]
-async fn lg_19_lg_20_a_failing_token_endpoint_leaves_no_session() {
+async fn a_failing_token_endpoint_leaves_no_session() {
     let json = |text: &str| Fault::json(text);
     let cases = [
         (
@@ -557,8 +576,9 @@ async fn lg_19_lg_20_a_failing_token_endpoint_leaves_no_session() {
     }
 }
 
+// LG-20
 #[tokio::test]
-async fn lg_20_a_provider_that_is_away_is_503_and_heals() {
+async fn a_provider_that_is_away_is_503_and_heals() {
     let app = App::start().await;
     app.idp.set_fault(Endpoint::Discovery, Fault::Status(503));
     let mut browser = Browser::default();
@@ -571,8 +591,9 @@ async fn lg_20_a_provider_that_is_away_is_503_and_heals() {
     browser.sign_in(&app).await;
 }
 
+// ID-01, ID-02, ID-03, ID-04, ID-05, ID-06, ID-07, ID-08
 #[tokio::test]
-async fn id_01_to_id_08_an_id_token_that_breaks_one_rule() {
+async fn an_id_token_that_breaks_one_rule_is_refused() {
     type Edit = fn(tower_oidc::testing::TokenBuilder) -> tower_oidc::testing::TokenBuilder;
     let cases: [(&str, Edit); 23] = [
         ("id_01 iss", |token| {
@@ -637,8 +658,9 @@ async fn id_01_to_id_08_an_id_token_that_breaks_one_rule() {
     assert_eq!(failure(&answer), Some(Kind::IdTokenRefused), "none at all");
 }
 
+// ID-09
 #[tokio::test]
-async fn id_09_userinfo_is_about_the_same_subject_or_unused() {
+async fn userinfo_is_about_the_same_subject_or_unused() {
     let app = App::start_with(tower_oidc::login::LoginBuilder::with_userinfo).await;
     let mut browser = Browser::default();
     browser.sign_in(&app).await;
@@ -657,16 +679,18 @@ async fn id_09_userinfo_is_about_the_same_subject_or_unused() {
     }
 }
 
+// ID-10
 #[tokio::test]
-async fn id_10_keys_that_changed_in_the_middle_of_a_sign_in() {
+async fn keys_that_changed_in_the_middle_of_a_sign_in() {
     let app = App::start().await;
     Browser::default().sign_in(&app).await;
     app.idp.rotate_keys();
     Browser::default().sign_in(&app).await;
 }
 
+// SU-05
 #[tokio::test]
-async fn su_05_what_was_asked_for_is_checked_in_the_id_token() {
+async fn the_acr_and_age_that_were_asked_for_are_checked_in_the_id_token() {
     let app = App::start_with(|login| {
         login
             .pass_through(PassedParameter::AcrValues)
@@ -706,8 +730,9 @@ async fn su_05_what_was_asked_for_is_checked_in_the_id_token() {
     );
 }
 
+// F83
 #[tokio::test]
-async fn f83_without_a_refresh_token_the_choice_is_typed() {
+async fn without_a_refresh_token_the_choice_is_typed() {
     let without = |app: &App| {
         app.idp.edit_token_answer(|_, answer| {
             answer.as_object_mut().unwrap().remove("refresh_token");
@@ -734,8 +759,9 @@ async fn f83_without_a_refresh_token_the_choice_is_typed() {
     assert_eq!(app.idp.hits().token, 1, "there is nothing to refresh with");
 }
 
+// LG-21
 #[tokio::test]
-async fn lg_21_the_request_is_pushed_ahead_where_the_provider_demands_it() {
+async fn the_request_is_pushed_ahead_where_the_provider_demands_it() {
     let app = App::start().await;
     app.idp.require_pushed_authorization();
     let mut browser = Browser::default();
@@ -771,8 +797,9 @@ async fn public_clients_sign_in_by_pkce_alone() {
     assert_eq!(app.idp.hits().refreshed, 1);
 }
 
+// LG-08, RT-13
 #[tokio::test]
-async fn lg_08_rt_13_two_providers_on_one_site_never_see_each_others_codes_and_tokens() {
+async fn two_providers_on_one_site_never_see_each_others_codes_and_tokens() {
     let app = App::start().await;
     let other = App::start().await;
     // Same secrets, same store, same cookie names: all that could be mistaken is shared.

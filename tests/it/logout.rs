@@ -30,8 +30,9 @@ async fn sid(app: &App, browser: &Browser) -> String {
     claims["sid"].as_str().unwrap().to_owned()
 }
 
+// LO-01, LO-18, IN-08
 #[tokio::test]
-async fn lo_01_lo_18_in_08_here_first_then_revoked_then_at_the_provider() {
+async fn signing_out_ends_the_session_revokes_and_goes_on_to_the_provider() {
     let (app, mut browser) = signed_in().await;
     let refresh_token = app.idp.live_refresh_tokens().remove(0);
     let replayed = browser.clone();
@@ -57,8 +58,9 @@ async fn lo_01_lo_18_in_08_here_first_then_revoked_then_at_the_provider() {
     assert_eq!(location(&answer), "/");
 }
 
+// LO-02, F73
 #[tokio::test]
-async fn lo_02_f73_a_long_hint_stays_out_of_the_url() {
+async fn a_long_hint_stays_out_of_the_url() {
     let app = App::start().await;
     app.idp
         .edit_id_token(|token| token.claim("groups", "g".repeat(3_000)));
@@ -72,8 +74,9 @@ async fn lo_02_f73_a_long_hint_stays_out_of_the_url() {
     assert!(location(&answer).len() < 500);
 }
 
+// F72
 #[tokio::test]
-async fn f72_the_hint_is_kept_when_a_refresh_brings_none() {
+async fn the_hint_is_kept_when_a_refresh_brings_none() {
     let (app, mut browser) = signed_in().await;
     app.idp.edit_token_answer(|_, answer| {
         answer.as_object_mut().unwrap().remove("id_token");
@@ -85,8 +88,9 @@ async fn f72_the_hint_is_kept_when_a_refresh_brings_none() {
     assert!(query(location(&answer)).contains_key("id_token_hint"));
 }
 
+// LO-03
 #[tokio::test]
-async fn lo_03_the_way_back_is_checked_by_state_and_leads_nowhere_else() {
+async fn the_way_back_is_checked_by_state_and_leads_nowhere_else() {
     let (app, mut browser) = signed_in().await;
     let answer = browser
         .post(&app, &format!("{LOGOUT}?return_to=/bye"))
@@ -108,8 +112,9 @@ async fn lo_03_the_way_back_is_checked_by_state_and_leads_nowhere_else() {
     assert!(!location(&back).contains("evil"));
 }
 
+// LO-04
 #[tokio::test]
-async fn lo_04_without_the_providers_part_one_is_signed_out_all_the_same() {
+async fn without_the_providers_part_one_is_signed_out_all_the_same() {
     let app = App::start_with(LoginBuilder::without_provider_sign_out).await;
     let mut browser = Browser::default();
     browser.sign_in(&app).await;
@@ -132,8 +137,9 @@ async fn lo_04_without_the_providers_part_one_is_signed_out_all_the_same() {
     }
 }
 
+// IN-08
 #[tokio::test]
-async fn in_08_revoking_is_tried_again_a_few_times() {
+async fn revoking_is_tried_again_a_few_times() {
     let (app, mut browser) = signed_in().await;
     app.idp.set_fault(Endpoint::Revocation, Fault::busy(0));
     browser.post(&app, LOGOUT).await;
@@ -157,8 +163,9 @@ async fn told(app: &App, token: TokenBuilder) -> Answer {
     backchannel(app, "application/x-www-form-urlencoded", form).await
 }
 
+// LO-12, LO-13, LO-14
 #[tokio::test]
-async fn lo_12_lo_13_lo_14_the_provider_ends_one_session_or_all_of_somebody() {
+async fn the_provider_ends_one_session_or_all_of_a_subject() {
     let app = App::start().await;
     let mut browsers = [Browser::default(), Browser::default(), Browser::default()];
     for browser in &mut browsers {
@@ -203,8 +210,9 @@ async fn lo_12_lo_13_lo_14_the_provider_ends_one_session_or_all_of_somebody() {
     assert_eq!(app.idp.hits().revocation, 0);
 }
 
+// LO-15
 #[tokio::test]
-async fn lo_15_tokens_are_revoked_where_that_is_chosen() {
+async fn tokens_are_revoked_where_that_is_chosen() {
     let app = App::start_with(LoginBuilder::revoke_offline_access).await;
     Browser::default().sign_in(&app).await;
     let token = app.idp.logout_token("development").subject("user-1");
@@ -212,8 +220,9 @@ async fn lo_15_tokens_are_revoked_where_that_is_chosen() {
     until(|| app.idp.live_refresh_tokens().is_empty()).await;
 }
 
+// LO-05, LO-06, LO-07, LO-08, LO-09, LO-10
 #[tokio::test]
-async fn lo_05_to_lo_10_a_logout_token_that_breaks_one_rule() {
+async fn a_logout_token_that_breaks_one_rule_is_refused() {
     type Edit = fn(TokenBuilder) -> TokenBuilder;
     let edits: [(&str, Edit); 19] = [
         ("lo_06 signature", |token| token.signature(|_| vec![7; 256])),
@@ -286,8 +295,9 @@ async fn lo_05_to_lo_10_a_logout_token_that_breaks_one_rule() {
     }
 }
 
+// LO-05
 #[tokio::test]
-async fn lo_05_what_is_no_form_with_one_logout_token_has_no_effect() {
+async fn a_request_without_one_logout_token_in_a_form_has_no_effect() {
     let (app, browser) = signed_in().await;
     // An ID token or access token sent here.
     let id_token = app
@@ -337,8 +347,9 @@ fn event_value() -> serde_json::Value {
     serde_json::json!({"http://schemas.openid.net/event/backchannel-logout": {"more": 1}})
 }
 
+// LO-11
 #[tokio::test]
-async fn lo_11_a_logout_token_counts_once() {
+async fn a_logout_token_counts_once() {
     let (app, _) = signed_in().await;
     let token = app
         .idp
@@ -362,8 +373,9 @@ async fn lo_11_a_logout_token_counts_once() {
     assert!(is_signed_in(&app, &browser).await);
 }
 
+// LO-17
 #[tokio::test]
-async fn lo_17_front_channel_ends_the_session_it_names_and_nothing_else() {
+async fn front_channel_ends_the_session_it_names_and_nothing_else() {
     let path = "/oauth/openid/frontchannel-logout";
     let (app, browser) = signed_in().await;
     let sid = sid(&app, &browser).await;

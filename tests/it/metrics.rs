@@ -28,8 +28,9 @@ fn counted(snapshotter: &Snapshotter) -> Vec<(String, u64)> {
     rows
 }
 
+// D18
 #[tokio::test]
-async fn d18_outcomes_are_counted_by_closed_words() {
+async fn outcomes_are_counted_by_closed_words() {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     let _recording = metrics::set_default_local_recorder(&recorder);
@@ -65,8 +66,9 @@ async fn d18_outcomes_are_counted_by_closed_words() {
     }
 }
 
+// D18
 #[tokio::test]
-async fn d18_renewals_and_sign_ins_are_counted_by_closed_words() {
+async fn renewals_and_sign_ins_are_counted_by_closed_words() {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     let _recording = metrics::set_default_local_recorder(&recorder);
@@ -99,8 +101,9 @@ async fn d18_renewals_and_sign_ins_are_counted_by_closed_words() {
     }
 }
 
+// D18
 #[tokio::test]
-async fn d18_calls_that_leave_are_counted_by_closed_words() {
+async fn calls_that_leave_are_counted_by_closed_words() {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     let _recording = metrics::set_default_local_recorder(&recorder);

@@ -37,8 +37,9 @@ fn own(idp: &DevelopmentProvider) -> OutboundLayer {
     OutboundLayer::new(ORDERS, tokens).unwrap()
 }
 
+// OB-01
 #[tokio::test]
-async fn ob_01_a_token_goes_to_its_destinations_and_nowhere_else() {
+async fn a_token_goes_to_its_destinations_and_nowhere_else() {
     let upstream = Upstream::new();
     let layer = fixed()
         .add_destination("http://127.0.0.1:8080")
@@ -70,8 +71,9 @@ async fn ob_01_a_token_goes_to_its_destinations_and_nowhere_else() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
+    // OB-01
     #[test]
-    fn ob_01_a_token_for_a_never_reaches_b(
+    fn a_token_for_a_never_reaches_b(
         scheme in "https?", user in "([a-z.]{1,12}@)?", port in "(:[0-9]{1,4})?",
         host in "(orders\\.internal|ORDERS\\.internal|[a-z]{1,8}\\.internal|orders\\.internal[.a-z]{1,5}|127\\.0\\.0\\.[1-9])",
         path in "/[a-z@:.]{0,12}",
@@ -104,8 +106,9 @@ fn redirecting() -> Upstream {
     })
 }
 
+// OB-02
 #[tokio::test]
-async fn ob_02_a_redirect_to_another_origin_loses_the_token() {
+async fn a_redirect_to_another_origin_loses_the_token() {
     for (path, last) in [("/out", false), ("/plain", false), ("/within", true)] {
         // Each hop comes by the layer.
         let upstream = redirecting();
@@ -134,8 +137,9 @@ async fn ob_02_a_redirect_to_another_origin_loses_the_token() {
     }
 }
 
+// OB-03
 #[tokio::test]
-async fn ob_03_a_refused_token_is_renewed_once_and_the_request_repeated_once() {
+async fn a_refused_token_is_renewed_once_and_the_request_repeated_once() {
     let (idp, _clock) = development().await;
     let upstream = Upstream::refusing_the_first();
     let service = upstream.behind(&own(&idp));
@@ -158,8 +162,9 @@ async fn ob_03_a_refused_token_is_renewed_once_and_the_request_repeated_once() {
     assert_eq!((upstream.seen().len(), idp.hits().token), (3, 2));
 }
 
+// OB-03
 #[tokio::test]
-async fn ob_03_what_cannot_be_repeated_is_answered_401_and_the_next_call_has_a_newer_token() {
+async fn a_request_that_cannot_be_repeated_gets_401_and_the_next_a_newer_token() {
     let (idp, _clock) = development().await;
     let upstream = Upstream::refusing_the_first();
     let service = upstream.behind(&own(&idp));
@@ -187,8 +192,9 @@ async fn ob_03_what_cannot_be_repeated_is_answered_401_and_the_next_call_has_a_n
     }
 }
 
+// OB-03
 #[tokio::test]
-async fn ob_03_a_service_that_refuses_every_token_causes_few_grants() {
+async fn a_service_that_refuses_every_token_causes_few_grants() {
     let (idp, clock) = development().await;
     let upstream = Upstream::refusing(|_| true);
     let service = upstream.behind(&own(&idp));
@@ -206,8 +212,9 @@ async fn ob_03_a_service_that_refuses_every_token_causes_few_grants() {
     assert_eq!(idp.hits().token, 4);
 }
 
+// OB-03
 #[tokio::test]
-async fn ob_03_many_refused_at_once_are_one_renewal() {
+async fn many_refused_at_once_are_one_renewal() {
     let (idp, _clock) = development().await;
     let upstream = Upstream::refusing_the_first();
     let service = upstream.behind(&own(&idp));
@@ -221,8 +228,9 @@ async fn ob_03_many_refused_at_once_are_one_renewal() {
     assert_eq!(idp.hits().token, 2);
 }
 
+// OB-03
 #[tokio::test]
-async fn ob_03_where_there_is_no_newer_token_the_401_is_passed_on_with_the_reason() {
+async fn without_a_newer_token_the_401_is_passed_on_with_the_reason() {
     let (idp, clock) = development().await;
     let upstream = Upstream::refusing(|_| true);
     let service = upstream.behind(&own(&idp));
@@ -245,8 +253,9 @@ async fn ob_03_where_there_is_no_newer_token_the_401_is_passed_on_with_the_reaso
     assert_eq!(upstream.seen().len(), 1);
 }
 
+// OB-04
 #[tokio::test]
-async fn ob_04_a_streaming_body_is_not_read_ahead() {
+async fn a_streaming_body_is_not_read_ahead() {
     let frames = Arc::new(AtomicU32::new(0));
     let pulled = Arc::clone(&frames);
     let stream = futures_util::stream::iter(0..1_000_000).map(move |_| {
@@ -270,8 +279,9 @@ async fn ob_04_a_streaming_body_is_not_read_ahead() {
     assert_eq!(frames.load(Ordering::SeqCst), 1);
 }
 
+// OB-05
 #[tokio::test]
-async fn ob_05_other_refusals_are_passed_on() {
+async fn other_refusals_are_passed_on() {
     let (idp, _clock) = development().await;
     for code in [
         StatusCode::FORBIDDEN,
@@ -286,8 +296,9 @@ async fn ob_05_other_refusals_are_passed_on() {
     }
 }
 
+// OB-06
 #[tokio::test]
-async fn ob_06_an_authorization_of_the_callers_is_refused_or_kept_and_never_doubled() {
+async fn an_authorization_of_the_callers_is_refused_or_kept_and_never_doubled() {
     let upstream = Upstream::new();
     let with_basic = |uri: &str| {
         let mut request = get(uri);
@@ -312,8 +323,9 @@ async fn ob_06_an_authorization_of_the_callers_is_refused_or_kept_and_never_doub
     }
 }
 
+// OB-08
 #[tokio::test]
-async fn ob_08_one_grant_serves_all_and_is_renewed_behind_them() {
+async fn one_grant_serves_all_and_is_renewed_behind_them() {
     let (idp, clock) = development().await;
     idp.set_token_lifetime(seconds(600));
     let layer = own(&idp);
@@ -362,8 +374,9 @@ async fn ob_08_one_grant_serves_all_and_is_renewed_behind_them() {
     );
 }
 
+// OB-08
 #[tokio::test]
-async fn ob_08_what_is_asked_for_is_said_in_the_standards_words() {
+async fn a_grant_is_asked_for_in_the_words_of_the_standards() {
     let (idp, _clock) = development().await;
     let provider = idp.provider().unwrap();
     let target = Target::resource("https://a.example/")
@@ -392,8 +405,9 @@ async fn ob_08_what_is_asked_for_is_said_in_the_standards_words() {
     assert_eq!(forms[1], [grant]);
 }
 
+// OB-08
 #[tokio::test]
-async fn ob_08_no_token_no_call_and_the_error_says_why() {
+async fn no_token_no_call_and_the_error_says_why() {
     let (idp, clock) = development().await;
     let upstream = Upstream::new();
     let wrong = Client::with_secret("development", "another-secret").unwrap();
@@ -439,8 +453,9 @@ async fn ob_08_no_token_no_call_and_the_error_says_why() {
     assert!(upstream.seen().len() == 1, "nothing went bare");
 }
 
+// OB-08
 #[tokio::test]
-async fn ob_08_an_outage_is_not_seen_while_the_token_lives() {
+async fn an_outage_is_not_seen_while_the_token_lives() {
     let (idp, clock) = development().await;
     let upstream = Upstream::new();
     let service = upstream.behind(&own(&idp));
@@ -472,8 +487,9 @@ async fn ob_08_an_outage_is_not_seen_while_the_token_lives() {
     call(&service, get(ORDERS)).await.unwrap();
 }
 
+// OB-08
 #[tokio::test]
-async fn ob_08_a_grant_that_is_rejected_ends_with_the_last_seconds_of_the_token() {
+async fn a_grant_that_is_rejected_ends_with_the_last_seconds_of_the_token() {
     let (idp, clock) = development().await;
     let upstream = Upstream::new();
     let service = upstream.behind(&own(&idp));
@@ -491,8 +507,9 @@ async fn ob_08_a_grant_that_is_rejected_ends_with_the_last_seconds_of_the_token(
     assert_eq!(upstream.seen().len(), 1);
 }
 
+// OB-08
 #[tokio::test]
-async fn ob_08_whoever_leaves_harms_nobody() {
+async fn a_request_that_goes_away_harms_no_other() {
     let (idp, _clock) = development().await;
     idp.set_fault(
         Endpoint::Token,
@@ -508,8 +525,9 @@ async fn ob_08_whoever_leaves_harms_nobody() {
     assert_eq!(idp.hits().token, 1);
 }
 
+// OB-13
 #[tokio::test]
-async fn ob_13_header_values_are_sensitive_and_nothing_prints() {
+async fn header_values_are_sensitive_and_nothing_prints() {
     let (idp, _clock) = development().await;
     let upstream = Upstream::new();
     let layer = own(&idp);
@@ -528,8 +546,9 @@ async fn ob_13_header_values_are_sensitive_and_nothing_prints() {
     assert!(!error.to_string().contains("sec ret"), "{error}");
 }
 
+// OB-14
 #[tokio::test]
-async fn ob_14_readiness_is_the_inner_services_and_the_ready_one_is_called() {
+async fn readiness_is_the_inner_services_and_the_ready_one_is_called() {
     // A mock panics where it is called without having been ready.
     let (mock, mut handle) =
         tower_test::mock::pair::<Request<Full<Bytes>>, http::Response<Full<Bytes>>>();
@@ -571,7 +590,7 @@ impl TokenSource for Numbered {
 }
 
 #[tokio::test]
-async fn a_source_of_ones_own_is_asked_for_each_request() {
+async fn a_source_of_the_application_is_asked_for_each_request() {
     let upstream = Upstream::refusing(|token| token == "token-1");
     let layer = OutboundLayer::new(ORDERS, Numbered(AtomicU32::new(0))).unwrap();
     let service = upstream.behind(&layer);

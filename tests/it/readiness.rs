@@ -96,8 +96,9 @@ impl Service<Request<String>> for Boxed {
     }
 }
 
+// LM-10
 #[tokio::test]
-async fn lm_10_cancelling_at_any_point_harms_nobody() {
+async fn cancelling_at_any_point_harms_no_other_request() {
     let api = Api::start().await;
     api.idp
         .set_fault(Endpoint::Jwks, Fault::Slow(seconds(1) / 5));
@@ -117,8 +118,9 @@ async fn lm_10_cancelling_at_any_point_harms_nobody() {
     assert_eq!(api.idp.hits().jwks, 1);
 }
 
+// D5
 #[tokio::test]
-async fn d5_with_the_key_at_hand_the_first_poll_answers() {
+async fn with_the_key_at_hand_the_first_poll_answers() {
     let api = Api::start().await;
     let token = api.token().build();
     assert_eq!(api.status(&token).await, StatusCode::OK);

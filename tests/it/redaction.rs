@@ -55,8 +55,9 @@ fn leaks(text: &str, secret: &str) -> bool {
         .any(|part| text.contains(std::str::from_utf8(part).unwrap()))
 }
 
+// BT-21
 #[tokio::test]
-async fn bt_21_no_part_of_a_token_is_ever_shown() {
+async fn no_part_of_a_token_is_ever_shown() {
     let log = Log::default();
     let guard = log.capture();
     let api = Api::start().await;
@@ -122,8 +123,9 @@ async fn bt_21_no_part_of_a_token_is_ever_shown() {
     }
 }
 
+// F21
 #[tokio::test]
-async fn f21_the_log_names_each_cause_and_its_remedy_once_in_ten_seconds() {
+async fn the_log_names_each_cause_and_its_remedy_once_in_ten_seconds() {
     let log = Log::default();
     let guard = log.capture();
     let api = Api::start().await;
@@ -170,8 +172,9 @@ async fn provider_trouble_is_told_with_its_cause() {
     assert!(log.text().contains("418"), "{}", log.text());
 }
 
+// F81
 #[tokio::test]
-async fn f81_no_token_code_secret_verifier_or_cookie_is_ever_shown() {
+async fn no_token_code_secret_verifier_or_cookie_is_ever_shown() {
     let log = Log::default();
     let guard = log.capture();
     let app = App::start().await;

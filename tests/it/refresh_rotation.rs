@@ -56,8 +56,9 @@ fn without(app: &App, member: &'static str) {
     });
 }
 
+// RT-01
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn rt_01_a_hundred_requests_at_expiry_are_one_grant() {
+async fn a_hundred_requests_at_expiry_are_one_grant() {
     let (app, browser) = due().await;
     app.idp
         .set_fault(Endpoint::Token, Fault::Slow(Duration::from_millis(50)));
@@ -66,8 +67,9 @@ async fn rt_01_a_hundred_requests_at_expiry_are_one_grant() {
     assert_eq!((hits.refreshed, hits.reused, hits.token), (1, 0, 2));
 }
 
+// RT-01, F28
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn rt_01_f28_the_same_over_three_replicas_with_one_store() {
+async fn a_hundred_requests_over_three_replicas_are_one_grant() {
     let (app, browser) = due().await;
     app.idp
         .set_fault(Endpoint::Token, Fault::Slow(Duration::from_millis(150)));
@@ -87,8 +89,9 @@ async fn rt_01_f28_the_same_over_three_replicas_with_one_store() {
     assert_eq!(app.idp.hits().reused, 0);
 }
 
+// D8
 #[tokio::test]
-async fn d8_a_token_is_renewed_behind_a_request_before_it_expires() {
+async fn a_token_is_renewed_behind_a_request_before_it_expires() {
     let app = App::start().await;
     let mut browser = Browser::default();
     browser.sign_in(&app).await;
@@ -113,8 +116,9 @@ async fn d8_a_token_is_renewed_behind_a_request_before_it_expires() {
     assert_eq!((app.session().renewals(), app.idp.hits().refreshed), (1, 1));
 }
 
+// RT-04, F41
 #[tokio::test]
-async fn rt_04_f41_whoever_leaves_harms_nobody() {
+async fn a_request_that_goes_away_harms_no_other() {
     let (app, browser) = due().await;
     app.idp
         .set_fault(Endpoint::Token, Fault::Slow(Duration::from_millis(200)));
@@ -131,8 +135,9 @@ async fn rt_04_f41_whoever_leaves_harms_nobody() {
     assert_eq!((app.idp.hits().refreshed, app.idp.hits().reused), (2, 0));
 }
 
+// RT-05
 #[tokio::test]
-async fn rt_05_a_lost_answer_is_tried_once_more_and_then_ends_the_session_cleanly() {
+async fn a_lost_answer_is_tried_once_more_and_then_ends_the_session_cleanly() {
     let app = App::start().await;
     let mut browser = Browser::default();
     browser.sign_in(&app).await;
@@ -158,8 +163,9 @@ async fn rt_05_a_lost_answer_is_tried_once_more_and_then_ends_the_session_cleanl
     );
 }
 
+// RT-06
 #[tokio::test]
-async fn rt_06_a_rejected_refresh_token_is_sent_once_in_a_thousand_requests() {
+async fn a_rejected_refresh_token_is_sent_once_in_a_thousand_requests() {
     let (app, browser) = due().await;
     let refresh_token = app.idp.live_refresh_tokens().remove(0);
     app.idp.set_fault(Endpoint::Token, Fault::Status(400));
@@ -179,8 +185,9 @@ async fn rt_06_a_rejected_refresh_token_is_sent_once_in_a_thousand_requests() {
     assert_eq!(browser.fetch(&app, "/").await.status(), StatusCode::OK);
 }
 
+// RT-08, F16
 #[tokio::test]
-async fn rt_08_f16_an_ailing_provider_signs_nobody_out() {
+async fn an_ailing_provider_signs_no_user_out() {
     let faults = [
         Fault::error(500, "server_error"),
         Fault::error(503, "temporarily_unavailable"),
@@ -227,8 +234,9 @@ async fn rt_08_f16_an_ailing_provider_signs_nobody_out() {
     }
 }
 
+// RT-08
 #[tokio::test]
-async fn rt_08_retry_after_is_obeyed() {
+async fn retry_after_is_obeyed() {
     // The date is held against the answer's own `Date`, which the provider's machine sets.
     let date = httpdate::fmt_http_date(SystemTime::now() + seconds(120));
     for (busy, shortest) in [(Fault::busy(120), 120), (Fault::busy_until(date), 100)] {
@@ -256,8 +264,9 @@ async fn rt_08_retry_after_is_obeyed() {
     }
 }
 
+// D9
 #[tokio::test]
-async fn d9_lessons_3_12_a_client_the_provider_does_not_take_ends_no_session() {
+async fn a_client_the_provider_does_not_take_ends_no_session() {
     for code in [
         "invalid_client",
         "unauthorized_client",
@@ -291,8 +300,9 @@ async fn d9_lessons_3_12_a_client_the_provider_does_not_take_ends_no_session() {
     }
 }
 
+// RT-03, F42
 #[tokio::test]
-async fn rt_03_f42_a_provider_that_does_not_rotate() {
+async fn a_provider_that_does_not_rotate_keeps_its_refresh_token() {
     let (app, mut browser) = due().await;
     app.idp.set_rotation(false);
     let refresh_token = app.idp.live_refresh_tokens();
@@ -305,8 +315,9 @@ async fn rt_03_f42_a_provider_that_does_not_rotate() {
     assert_eq!(app.idp.hits().refreshed, 3);
 }
 
+// ID-12, RT-09
 #[tokio::test]
-async fn id_12_rt_09_answers_that_leave_things_out() {
+async fn answers_may_leave_out_what_is_optional() {
     for member in ["id_token", "expires_in", "scope"] {
         let (app, mut browser) = due().await;
         without(&app, member);
@@ -325,8 +336,9 @@ async fn id_12_rt_09_answers_that_leave_things_out() {
     }
 }
 
+// RT-09, F49
 #[tokio::test]
-async fn rt_09_f49_odd_lifetimes_bring_a_bounded_number_of_grants() {
+async fn odd_lifetimes_bring_a_bounded_number_of_grants() {
     let cases = [
         (serde_json::json!(0), 8),
         (serde_json::json!(-60), 8),
@@ -358,8 +370,9 @@ async fn rt_09_f49_odd_lifetimes_bring_a_bounded_number_of_grants() {
     }
 }
 
+// RT-10
 #[tokio::test]
-async fn rt_10_lessons_3_15_tokens_of_a_minute_do_not_storm() {
+async fn tokens_of_a_minute_do_not_storm() {
     let app = App::start().await;
     app.idp.set_token_lifetime(seconds(60));
     let mut browser = Browser::default();
@@ -377,8 +390,9 @@ async fn rt_10_lessons_3_15_tokens_of_a_minute_do_not_storm() {
     assert_eq!(app.idp.hits().reused, 0);
 }
 
+// RT-11, F10
 #[tokio::test]
-async fn rt_11_f10_the_scope_that_was_granted_is_sent_and_a_narrower_one_counts() {
+async fn the_scope_that_was_granted_is_sent_and_a_narrower_one_counts() {
     let (app, mut browser) = due().await;
     app.idp.edit_token_answer(|grant, answer| {
         if grant == "refresh_token" {
@@ -406,16 +420,18 @@ async fn rt_11_f10_the_scope_that_was_granted_is_sent_and_a_narrower_one_counts(
     assert!(!form.iter().any(|(name, _)| name == "scope"));
 }
 
+// F9
 #[tokio::test]
-async fn f9_the_audience_of_a_refresh_is_sent_where_it_is_configured() {
+async fn the_audience_of_a_refresh_is_sent_where_it_is_configured() {
     let (app, mut browser) = due_with(|login| login.with_refresh_audience(API)).await;
     assert_eq!(browser.fetch(&app, "/").await.status(), StatusCode::OK);
     let form = app.idp.seen(Endpoint::Token).remove(1);
     assert!(form.contains(&("audience".to_owned(), API.to_owned())));
 }
 
+// RT-12, AZ-08, D10
 #[tokio::test]
-async fn rt_12_az_08_d10_a_refreshed_token_that_cannot_be_verified_stops_after_one_refresh() {
+async fn a_refreshed_token_that_cannot_be_verified_stops_after_one_refresh() {
     type Replace = fn(&App) -> String;
     let replacements: [(&str, Replace); 3] = [
         ("opaque", |app| app.idp.opaque_token()),
@@ -455,8 +471,9 @@ async fn rt_12_az_08_d10_a_refreshed_token_that_cannot_be_verified_stops_after_o
 
 type Edit = fn(tower_oidc::testing::TokenBuilder) -> tower_oidc::testing::TokenBuilder;
 
+// ID-11
 #[tokio::test]
-async fn id_11_f23_verified_tokens_of_somebody_else_end_the_session() {
+async fn a_verified_token_of_another_subject_ends_the_session() {
     let edits: [(&str, bool, Edit); 2] = [
         ("id token's sub", true, |token| token.claim("sub", "user-2")),
         ("access token's sub", false, |token| {
@@ -479,8 +496,9 @@ async fn id_11_f23_verified_tokens_of_somebody_else_end_the_session() {
     }
 }
 
+// ID-11
 #[tokio::test]
-async fn id_11_a_refreshed_id_token_without_evidence_is_put_aside() {
+async fn a_refreshed_id_token_without_evidence_is_put_aside() {
     let edits: [(&str, Edit); 12] = [
         ("aud", |token| token.claim("aud", "another")),
         ("another aud beside ours", |token| {
@@ -522,8 +540,9 @@ async fn id_11_a_refreshed_id_token_without_evidence_is_put_aside() {
     }
 }
 
+// RT-14, F75
 #[tokio::test]
-async fn rt_14_f75_signing_out_during_a_grant_wins() {
+async fn signing_out_during_a_grant_wins() {
     let (app, mut browser) = due().await;
     app.idp
         .set_fault(Endpoint::Token, Fault::Slow(Duration::from_millis(200)));
@@ -552,8 +571,9 @@ async fn rt_14_f75_signing_out_during_a_grant_wins() {
     );
 }
 
+// F34, F44, F45
 #[tokio::test]
-async fn f34_f44_f45_a_handle_yields_a_live_token_each_time() {
+async fn a_handle_yields_a_live_token_each_time() {
     let app = App::start().await;
     let mut browser = Browser::default();
     browser.sign_in(&app).await;
@@ -600,8 +620,9 @@ async fn f34_f44_f45_a_handle_yields_a_live_token_each_time() {
     assert_eq!(error.kind(), Kind::SessionEnded);
 }
 
+// F46
 #[tokio::test]
-async fn f46_many_sessions_due_at_once_do_not_flood_the_provider() {
+async fn many_sessions_due_at_once_do_not_flood_the_provider() {
     const SESSIONS: u32 = 200;
     let app = App::start().await;
     let mut browsers = Vec::new();
@@ -636,7 +657,7 @@ async fn f46_many_sessions_due_at_once_do_not_flood_the_provider() {
 }
 
 #[tokio::test]
-async fn lessons_5_4_a_lease_that_passes_brings_no_second_grant_and_its_late_commit_lands() {
+async fn a_lease_that_passes_brings_no_second_grant_and_its_late_commit_lands() {
     let app = App::start().await;
     let mut browser = Browser::default();
     browser.sign_in(&app).await;
@@ -663,7 +684,7 @@ async fn lessons_5_4_a_lease_that_passes_brings_no_second_grant_and_its_late_com
 }
 
 #[tokio::test]
-async fn lessons_5_14_clocks_that_differ_by_four_minutes() {
+async fn clocks_that_differ_by_four_minutes_end_no_session() {
     for ahead in [-240, 240] {
         let app = App::start().await;
         // This replica's clock differs from the provider's and the store's.

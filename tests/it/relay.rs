@@ -14,8 +14,9 @@ fn relay() -> OutboundLayer {
     OutboundLayer::relay(ORDERS).unwrap()
 }
 
+// OB-07
 #[tokio::test]
-async fn ob_07_a_callers_token_is_sent_on_only_where_that_was_allowed() {
+async fn a_callers_token_is_sent_on_only_where_that_was_allowed() {
     let (idp, _clock) = development().await;
     let verifier = judging(&idp.provider().unwrap(), API);
     let token = idp.token(API).build();
@@ -45,8 +46,9 @@ async fn signed_in() -> (App, Browser, Principal) {
     (app, browser, principal)
 }
 
+// F44
 #[tokio::test]
-async fn f44_a_stream_of_an_hour_calls_on_with_tokens_of_five_minutes() {
+async fn a_stream_of_an_hour_calls_on_with_tokens_of_five_minutes() {
     let app = App::start().await;
     app.idp.set_token_lifetime(seconds(300));
     let mut browser = Browser::default();
@@ -69,8 +71,9 @@ async fn f44_a_stream_of_an_hour_calls_on_with_tokens_of_five_minutes() {
     assert_eq!(app.idp.hits().reused, 0);
 }
 
+// F45
 #[tokio::test]
-async fn f45_a_refused_token_is_renewed_and_the_call_repeated() {
+async fn a_refused_token_is_renewed_and_the_call_repeated() {
     let (app, _browser, principal) = signed_in().await;
     let first = app.session().access_token().await.unwrap();
     let refused = first.as_access_token().as_str().to_owned();
@@ -91,8 +94,9 @@ async fn f45_a_refused_token_is_renewed_and_the_call_repeated() {
     assert_eq!(app.idp.hits().refreshed, 1);
 }
 
+// OB-03
 #[tokio::test]
-async fn ob_03_a_service_that_refuses_every_session_causes_few_refreshes() {
+async fn a_service_that_refuses_every_session_causes_few_refreshes() {
     let (app, _browser, principal) = signed_in().await;
     let upstream = Upstream::refusing(|_| true);
     let service = upstream.behind(&relay());
@@ -108,8 +112,9 @@ async fn ob_03_a_service_that_refuses_every_session_causes_few_refreshes() {
     assert_eq!(app.idp.hits().refreshed, 3);
 }
 
+// F54
 #[tokio::test]
-async fn f54_a_session_that_is_over_and_a_provider_that_is_away_are_told_apart() {
+async fn a_session_that_is_over_and_a_provider_that_is_away_are_told_apart() {
     let (app, mut browser, principal) = signed_in().await;
     let upstream = Upstream::new();
     let service = upstream.behind(&relay());

@@ -12,8 +12,9 @@ fn scope(scope: &str) -> RequireLayer {
     RequireLayer::scope(scope).unwrap()
 }
 
+// AZ-01
 #[tokio::test]
-async fn az_01_scopes_are_compared_whole() {
+async fn scopes_are_compared_whole() {
     let api = Api::start().await;
     let token = |scope: &str| api.token().scope(scope).build();
     for granted in ["read", "read write", "write read", " read "] {
@@ -35,8 +36,9 @@ async fn az_01_scopes_are_compared_whole() {
     assert_eq!(api.handled(), 4);
 }
 
+// AZ-02, AZ-03, AZ-04
 #[tokio::test]
-async fn az_02_to_az_04_where_scopes_stand() {
+async fn scopes_stand_in_scope_or_scp() {
     let api = Api::start().await;
     let cases = [
         ("scope", json!("read"), 200),
@@ -72,8 +74,9 @@ async fn az_02_to_az_04_where_scopes_stand() {
     );
 }
 
+// AZ-02, AZ-03
 #[tokio::test]
-async fn az_02_and_az_03_further_claims_count_where_they_are_named() {
+async fn further_claims_count_where_they_are_named() {
     let api = Api::verifying(|verifier| verifier.add_scope_claim("permissions")).await;
     let granted = api
         .token()
@@ -86,8 +89,9 @@ async fn az_02_and_az_03_further_claims_count_where_they_are_named() {
     assert_eq!(api.requiring(scope("read"), mixed).await.status(), 403);
 }
 
+// MC-06
 #[tokio::test]
-async fn mc_06_broader_scopes_imply_narrower_ones_where_configured() {
+async fn broader_scopes_imply_narrower_ones_where_configured() {
     let api = Api::verifying(|verifier| {
         verifier
             .add_implied_scope("admin", "write")
@@ -111,8 +115,9 @@ async fn mc_06_broader_scopes_imply_narrower_ones_where_configured() {
     assert!(bad.is_err());
 }
 
+// AZ-05, BT-16
 #[tokio::test]
-async fn az_05_and_bt_16_requirements_add_up_and_all_scopes_are_named() {
+async fn requirements_add_up_and_all_scopes_are_named() {
     let api = Api::start().await;
     let inner = BoxCloneSyncService::new(scope("b").layer(api.inner.clone()));
     for (granted, status, needed) in [

@@ -16,8 +16,9 @@ fn resource(identifier: &str) -> ProtectedResource {
     ProtectedResource::new(identifier, &verifier).unwrap()
 }
 
+// PR-01, PR-05, PR-07
 #[tokio::test]
-async fn pr_01_pr_05_and_pr_07_the_document() {
+async fn the_document_tells_what_the_layer_does() {
     let resource = resource("https://api.example.com/mcp")
         .add_scope("files:read")
         .unwrap()
@@ -49,8 +50,9 @@ async fn pr_01_pr_05_and_pr_07_the_document() {
     assert!(bare.get("scopes_supported").is_none());
 }
 
+// PR-01
 #[tokio::test]
-async fn pr_01_other_methods() {
+async fn methods_other_than_get_are_answered_without_a_body() {
     for (method, status) in [
         (Method::HEAD, StatusCode::OK),
         (Method::OPTIONS, StatusCode::NO_CONTENT),
@@ -69,8 +71,9 @@ async fn pr_01_other_methods() {
     }
 }
 
+// PR-02
 #[test]
-fn pr_02_the_path() {
+fn the_path_of_the_document_follows_the_identifier() {
     const ROOT: &str = "/.well-known/oauth-protected-resource";
     for (identifier, path) in [
         ("https://a.example", ROOT.to_owned()),
@@ -84,8 +87,9 @@ fn pr_02_the_path() {
     }
 }
 
+// PR-03
 #[test]
-fn pr_03_what_no_identifier_is() {
+fn an_identifier_that_is_not_https_or_has_a_fragment_does_not_build() {
     let verifier = Provider::discover("https://id.example")
         .unwrap()
         .verifier(API)
@@ -109,8 +113,9 @@ fn pr_03_what_no_identifier_is() {
     );
 }
 
+// PR-04, MC-01, MC-02, MC-04
 #[tokio::test]
-async fn pr_04_mc_01_mc_02_and_mc_04_challenges_lead_to_the_document() {
+async fn challenges_lead_to_the_document() {
     let api = Api::start().await;
     let resource = ProtectedResource::new(API, &api.verifier)
         .unwrap()
@@ -144,8 +149,9 @@ async fn pr_04_mc_01_mc_02_and_mc_04_challenges_lead_to_the_document() {
     assert!(resource.add_scope("offline_access").is_err());
 }
 
+// MC-03, MC-05
 #[tokio::test]
-async fn mc_03_and_mc_05_each_request_needs_a_token_for_this_server() {
+async fn each_request_needs_a_token_for_this_server() {
     let api = Api::start().await;
     assert_eq!(api.status(api.token().build()).await, 200);
     let later = Request::builder()

@@ -14,8 +14,9 @@ use crate::support::{API, Inner, bearing, judging, judging_as, seconds};
 
 const NEW: &str = "another secret, also longer than 32 characters";
 
+// SC-01, SC-02, F50
 #[tokio::test]
-async fn sc_01_sc_02_f50_the_cookie_is_a_handle_and_nothing_else() {
+async fn the_cookie_is_a_handle_and_nothing_else() {
     let app = App::start().await;
     app.idp.edit_id_token(|token| {
         let groups: Vec<_> = (0..500).map(|at| format!("group-{at:036}")).collect();
@@ -49,8 +50,9 @@ async fn sc_01_sc_02_f50_the_cookie_is_a_handle_and_nothing_else() {
     assert_eq!(browser.fetch(&app, "/").await.status(), StatusCode::OK);
 }
 
+// SC-02
 #[tokio::test]
-async fn sc_02_on_a_loopback_address_the_prefix_and_secure_are_dropped() {
+async fn on_a_loopback_address_the_prefix_and_secure_are_dropped() {
     let idp = DevelopmentProvider::start().await.unwrap();
     let verifier = judging(&idp.provider().unwrap(), API);
     let keys = KeyRing::new([SECRET]).unwrap();
@@ -66,8 +68,9 @@ async fn sc_02_on_a_loopback_address_the_prefix_and_secure_are_dropped() {
     assert!(!field.contains("Secure"), "{field}");
 }
 
+// SC-04
 #[tokio::test]
-async fn sc_04_a_second_cookie_of_the_name_is_no_session() {
+async fn a_second_cookie_of_the_name_is_no_session() {
     let app = App::start().await;
     let (mut victim, mut attacker) = (Browser::default(), Browser::default());
     victim.sign_in(&app).await;
@@ -94,8 +97,9 @@ async fn sc_04_a_second_cookie_of_the_name_is_no_session() {
     }
 }
 
+// SC-05, SC-16
 #[tokio::test]
-async fn sc_05_sc_16_broken_foreign_and_oversized_cookies_are_no_session_and_no_5xx() {
+async fn broken_foreign_and_oversized_cookies_are_no_session_and_no_5xx() {
     let app = App::start().await;
     let mut browser = Browser::default();
     browser.sign_in(&app).await;
@@ -148,8 +152,9 @@ async fn sc_05_sc_16_broken_foreign_and_oversized_cookies_are_no_session_and_no_
     assert_eq!(app.idp.hits().token, 1);
 }
 
+// SC-07, SC-08
 #[tokio::test]
-async fn sc_07_sc_08_sessions_end_on_the_server_whatever_the_cookie_says() {
+async fn sessions_end_on_the_server_not_by_their_cookie_alone() {
     let app = App::start_with(|login| {
         login
             .with_idle_limit(seconds(7_200))
@@ -195,8 +200,9 @@ async fn sc_07_sc_08_sessions_end_on_the_server_whatever_the_cookie_says() {
     );
 }
 
+// RT-15, F52
 #[tokio::test]
-async fn rt_15_f52_a_session_lasts_as_long_as_its_refresh_token_where_that_is_known() {
+async fn a_session_lasts_as_long_as_its_refresh_token_where_that_is_known() {
     let app = App::start().await;
     app.idp.edit_token_answer(|_, answer| {
         answer["refresh_expires_in"] = serde_json::json!(30 * 24 * 3_600);
@@ -215,8 +221,9 @@ async fn rt_15_f52_a_session_lasts_as_long_as_its_refresh_token_where_that_is_kn
     assert_eq!(browser.fetch(&app, "/").await.status(), StatusCode::OK);
 }
 
+// SC-10, SC-11
 #[tokio::test]
-async fn sc_10_sc_11_changes_need_proof_of_the_origin() {
+async fn changes_need_proof_of_the_origin() {
     let app = App::start().await;
     let mut browser = Browser::default();
     browser.sign_in(&app).await;
@@ -275,8 +282,9 @@ async fn sc_10_sc_11_changes_need_proof_of_the_origin() {
     );
 }
 
+// SC-12, F62
 #[tokio::test]
-async fn sc_12_f62_tokens_never_reach_the_browser() {
+async fn tokens_never_reach_the_browser() {
     let app = App::start().await;
     let mut browser = Browser::default();
     let mut answers = Vec::new();
@@ -302,8 +310,9 @@ async fn sc_12_f62_tokens_never_reach_the_browser() {
     );
 }
 
+// F61
 #[tokio::test]
-async fn f61_a_changed_secret_signs_out_without_a_loop_and_a_ring_rotates_it() {
+async fn a_changed_secret_signs_out_without_a_loop_and_a_ring_rotates_it() {
     let app = App::start().await;
     let mut browser = Browser::default();
     browser.sign_in(&app).await;
@@ -330,8 +339,9 @@ async fn f61_a_changed_secret_signs_out_without_a_loop_and_a_ring_rotates_it() {
     assert_eq!(browser.fetch(&app, "/").await.status(), StatusCode::OK);
 }
 
+// D10
 #[tokio::test]
-async fn d10_signing_in_again_and_again_with_the_same_end_shows_a_page() {
+async fn signing_in_again_and_again_with_the_same_end_shows_a_page() {
     let app = App::start().await;
     let mut browser = Browser::default();
     for _ in 0..4 {
@@ -353,8 +363,9 @@ async fn d10_signing_in_again_and_again_with_the_same_end_shows_a_page() {
     browser.sign_in(&app).await;
 }
 
+// D10, F1, AZ-08
 #[tokio::test]
-async fn d10_f1_az_08_without_an_audience_the_page_names_the_setting_at_once() {
+async fn without_an_audience_the_page_names_the_setting_at_once() {
     let app = App::start_with(|login| login.with_requested_audience(None)).await;
     let mut browser = Browser::default();
     let answer = browser.try_sign_in(&app).await;
@@ -464,7 +475,7 @@ async fn an_application_writes_its_own_pages() {
 }
 
 #[tokio::test]
-async fn whatever_cannot_work_does_not_build_and_says_why() {
+async fn settings_that_cannot_work_do_not_build_and_say_why() {
     type Choose = fn(LoginBuilder) -> LoginBuilder;
     let idp = DevelopmentProvider::start().await.unwrap();
     let verifier = judging(&idp.provider().unwrap(), API);
@@ -531,7 +542,7 @@ async fn whatever_cannot_work_does_not_build_and_says_why() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_away_is_503_and_nobody_is_signed_out() {
+async fn a_store_that_is_away_is_503_and_signs_no_user_out() {
     let app = App::start().await;
     let mut browser = Browser::default();
     browser.sign_in(&app).await;
@@ -588,8 +599,9 @@ async fn readiness_becomes_so_by_being_asked() {
     panic!("it does not become ready");
 }
 
+// D14
 #[tokio::test]
-async fn d14_a_random_secret_with_a_shared_store_is_refused_at_build() {
+async fn a_random_secret_with_a_shared_store_is_refused_at_build() {
     let idp = DevelopmentProvider::start().await.unwrap();
     let verifier = judging(&idp.provider().unwrap(), API);
     let builder = || {

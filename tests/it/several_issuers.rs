@@ -6,8 +6,9 @@ use tower_oidc::{Algorithm, Provider, Verifier};
 
 use crate::support::{API, judging, judging_as, verdict};
 
+// JS-15, CL-07
 #[tokio::test]
-async fn js_15_and_cl_07_each_issuer_is_judged_by_its_own_keys() {
+async fn each_issuer_is_judged_by_its_own_keys() {
     let (one, two) = tokio::join!(DevelopmentProvider::start(), DevelopmentProvider::start());
     let (one, two) = (one.unwrap(), two.unwrap());
     let verifier = judging_as(&one.provider().unwrap(), API)
@@ -64,8 +65,9 @@ async fn entra() -> (DevelopmentProvider, Verifier, String) {
     (idp, verifier, template)
 }
 
+// DI-08
 #[tokio::test]
-async fn di_08_only_listed_tenants_sign_in() {
+async fn only_listed_tenants_sign_in() {
     let (idp, verifier, template) = entra().await;
     let token = |issuer: &str, tid: Option<&str>| {
         let token = idp
@@ -91,8 +93,9 @@ async fn di_08_only_listed_tenants_sign_in() {
     }
 }
 
+// DI-08
 #[tokio::test]
-async fn di_08_the_issuer_of_a_key_is_enforced() {
+async fn the_issuer_of_a_key_is_enforced() {
     for (tenant, expected) in [
         ("{tenantid}", "accepted"),
         (OURS, "accepted"),
@@ -109,8 +112,9 @@ async fn di_08_the_issuer_of_a_key_is_enforced() {
     }
 }
 
+// F13
 #[test]
-fn f13_a_template_without_a_list_and_a_list_without_a_template_do_not_build() {
+fn a_template_without_a_list_and_a_list_without_a_template_do_not_build() {
     let template = "https://login.microsoftonline.com/{tenantid}/v2.0";
     let error = Provider::discover(template).unwrap_err();
     assert_eq!(error.setting(), "tenants");
@@ -143,8 +147,9 @@ fn f13_a_template_without_a_list_and_a_list_without_a_template_do_not_build() {
     assert!(error.to_string().contains("contradicts"), "{error}");
 }
 
+// PR-05
 #[test]
-fn pr_05_each_tenant_is_named_once_as_authorization_server() {
+fn each_tenant_is_named_once_as_authorization_server() {
     let template = "https://login.microsoftonline.com/{tenantid}/v2.0";
     let provider = Provider::builder(template)
         .with_tenants([OURS, THEIRS])

@@ -19,8 +19,9 @@ async fn every_default_algorithm_is_accepted() {
     }
 }
 
+// JS-01, JS-02, JS-03, JS-04
 #[tokio::test]
-async fn js_01_to_js_04_form() {
+async fn a_token_that_is_malformed_is_refused() {
     let api = Api::start().await;
     let good = api.token().build();
     let [header, claims, signature] = good.split('.').collect::<Vec<_>>()[..] else {
@@ -82,8 +83,9 @@ async fn js_01_to_js_04_form() {
     }
 }
 
+// JS-05
 #[tokio::test]
-async fn js_05_a_claim_that_stands_twice_is_refused() {
+async fn a_claim_that_stands_twice_is_refused() {
     let api = Api::start().await;
     let once = api.token().claims_json();
     assert_eq!(
@@ -109,8 +111,9 @@ async fn js_05_a_claim_that_stands_twice_is_refused() {
     }
 }
 
+// JS-06, JS-07
 #[tokio::test]
-async fn js_06_and_js_07_algorithms_that_are_none_of_ours() {
+async fn algorithms_that_are_not_accepted_are_refused() {
     let api = Api::start().await;
     for alg in [
         json!("none"),
@@ -141,8 +144,9 @@ async fn js_06_and_js_07_algorithms_that_are_none_of_ours() {
     );
 }
 
+// JS-08, JS-09, JS-10, JS-11, JS-12, JS-13, JS-14
 #[tokio::test]
-async fn js_08_to_js_14_headers_that_ask_for_more() {
+async fn headers_that_ask_for_an_extension_are_refused() {
     let api = Api::start().await;
     let cases = [
         ("crit", json!(["b64"]), "critical_header"),
@@ -170,8 +174,9 @@ async fn js_08_to_js_14_headers_that_ask_for_more() {
     );
 }
 
+// JS-10
 #[tokio::test]
-async fn js_10_a_header_never_brings_or_fetches_a_key() {
+async fn a_header_never_brings_or_fetches_a_key() {
     let api = Api::start().await;
     let own = Arc::new(SigningKey::generate("attacker", Algorithm::Rs256));
     let jwk: Value = serde_json::from_str(&own.public_jwk()).unwrap();
@@ -197,8 +202,9 @@ async fn js_10_a_header_never_brings_or_fetches_a_key() {
     assert_eq!(api.idp.hits().other, 0);
 }
 
+// JS-11
 #[tokio::test]
-async fn js_11_a_kid_is_compared_byte_for_byte() {
+async fn a_kid_is_compared_byte_for_byte() {
     let api = Api::start().await;
     for kid in [
         "RS256-1",
@@ -214,8 +220,9 @@ async fn js_11_a_kid_is_compared_byte_for_byte() {
     }
 }
 
+// AL-01
 #[tokio::test]
-async fn al_01_the_list_is_not_widened_by_token_or_provider() {
+async fn the_list_is_not_widened_by_token_or_provider() {
     let api = Api::verifying(|verifier| verifier.with_algorithms([Algorithm::Rs256])).await;
     assert_eq!(api.verdict(api.token().build()).await, "accepted");
     for algorithm in [Algorithm::Ps256, Algorithm::Es256, Algorithm::EdDsa] {
@@ -224,8 +231,9 @@ async fn al_01_the_list_is_not_widened_by_token_or_provider() {
     }
 }
 
+// AL-01
 #[tokio::test]
-async fn al_01_the_default_is_narrowed_by_the_providers_list_and_an_explicit_choice_is_not() {
+async fn the_providers_list_narrows_the_default_and_no_explicit_choice() {
     let narrow = |issuer: &str, jwks: String| {
         json!({
             "issuer": issuer, "jwks_uri": jwks,
@@ -246,8 +254,9 @@ async fn al_01_the_default_is_narrowed_by_the_providers_list_and_an_explicit_cho
     assert_eq!(verdict(&explicit, &es256).await, "accepted");
 }
 
+// AL-02, AL-03
 #[tokio::test]
-async fn al_02_and_al_03_a_key_is_not_used_for_what_it_is_not() {
+async fn a_key_is_not_used_for_what_it_is_not() {
     let api = Api::start().await;
     let rsa = api.idp.signing_key(Algorithm::Rs256);
     // The key says RS256; the token is well signed by PS256 under its name.
@@ -285,8 +294,9 @@ async fn al_02_and_al_03_a_key_is_not_used_for_what_it_is_not() {
 }
 
 /// Signatures made outside of this crate: see `tests/fixtures/forge.py`.
+// AL-04, AL-05, AL-06, AL-07, AL-08, AL-09, AL-10, AL-11, AL-12
 #[tokio::test]
-async fn al_04_to_al_12_signatures_no_honest_library_writes() {
+async fn signatures_no_honest_library_writes() {
     let fixture: Value = serde_json::from_str(include_str!("../fixtures/forged.json")).unwrap();
     let verifier = judging(&offline(fixture["jwks"].to_string()), API);
     let tokens = fixture["tokens"].as_array().unwrap();
@@ -303,8 +313,9 @@ async fn al_04_to_al_12_signatures_no_honest_library_writes() {
     }
 }
 
+// JS-02, JS-15
 #[tokio::test]
-async fn js_02_and_js_15_any_changed_bit_is_refused() {
+async fn any_changed_bit_is_refused() {
     let api = Api::start().await;
     for algorithm in Algorithm::DEFAULT {
         let token = api.idp.token_by(algorithm, API).build();
@@ -324,8 +335,9 @@ async fn js_02_and_js_15_any_changed_bit_is_refused() {
     }
 }
 
+// CL-01, CL-02, CL-03, CL-04, CL-05, CL-06, CL-07, CL-08, CL-09, CL-10, CL-11
 #[tokio::test]
-async fn cl_01_to_cl_11_claims() {
+async fn a_claim_that_breaks_one_rule_refuses_the_token() {
     let api = Api::start().await;
     let now = i64::MAX / 4_000_000_000;
     let cases = [
@@ -389,8 +401,9 @@ async fn cl_01_to_cl_11_claims() {
     }
 }
 
+// CL-02
 #[tokio::test]
-async fn cl_02_the_leeway_counts_and_can_be_none() {
+async fn the_leeway_counts_and_can_be_zero() {
     let api = Api::start().await;
     let token = api.token().expires_in(seconds(10)).build();
     assert_eq!(api.verdict(&token).await, "accepted");
@@ -416,8 +429,9 @@ async fn cl_02_the_leeway_counts_and_can_be_none() {
     );
 }
 
+// CL-08
 #[tokio::test]
-async fn cl_08_nothing_builds_without_an_audience() {
+async fn nothing_builds_without_an_audience() {
     let api = Api::start().await;
     for audience in ["", " ", "\n"] {
         assert!(api.provider.verifier(audience).is_err(), "{audience:?}");
@@ -436,8 +450,9 @@ async fn cl_08_nothing_builds_without_an_audience() {
     );
 }
 
+// CL-12
 #[tokio::test]
-async fn cl_12_an_id_token_is_no_access_token() {
+async fn an_id_token_is_no_access_token() {
     let api = Api::start().await;
     for (name, value) in [
         ("nonce", json!("n")),
@@ -458,8 +473,9 @@ async fn cl_12_an_id_token_is_no_access_token() {
     }
 }
 
+// CL-13
 #[tokio::test]
-async fn cl_13_claims_reach_the_application_unchanged() {
+async fn claims_reach_the_application_unchanged() {
     let api = Api::start().await;
     let text = format!(
         r#"{{"iss":"{}","aud":"{API}","exp":4102444800,"sub":" a\u0000b\u00e9 ","n":12345678901234567890123,"f":1.10,"e":1e2}}"#,
@@ -471,8 +487,9 @@ async fn cl_13_claims_reach_the_application_unchanged() {
     assert_eq!(principal.subject(), Some(" a\0bé "));
 }
 
+// AT-01, AT-02
 #[tokio::test]
-async fn at_01_and_at_02_the_strict_profile() {
+async fn the_strict_profile_is_rfc_9068_to_the_letter() {
     let api = Api::verifying(|verifier| verifier.with_profile(TokenProfile::Strict)).await;
     assert_eq!(api.verdict(api.token().build()).await, "accepted");
     assert_eq!(
@@ -489,8 +506,9 @@ async fn at_01_and_at_02_the_strict_profile() {
     }
 }
 
+// AT-08, AT-09
 #[tokio::test]
-async fn at_08_and_at_09_what_a_principal_tells() {
+async fn a_principal_tells_how_a_user_signed_in_and_a_user_from_a_client() {
     #[derive(serde::Deserialize)]
     struct StepUp {
         auth_time: u64,
@@ -530,8 +548,9 @@ async fn at_08_and_at_09_what_a_principal_tells() {
     assert!(!nobody.is_client() && nobody.subject().is_none());
 }
 
+// MT-02
 #[tokio::test]
-async fn mt_02_a_bound_token_is_refused_unless_danger_says_otherwise() {
+async fn a_bound_token_is_refused_unless_danger_says_otherwise() {
     let api = Api::start().await;
     let token = api.token().claim("cnf", json!({"jkt": "x"})).build();
     assert_eq!(api.verdict(&token).await, "sender_constrained");
@@ -543,8 +562,9 @@ async fn mt_02_a_bound_token_is_refused_unless_danger_says_otherwise() {
     assert_eq!(verdict(&verifier, &token).await, "accepted");
 }
 
+// F1
 #[tokio::test]
-async fn f1_tokens_that_cannot_be_verified_here_are_structural_and_say_what_cures_them() {
+async fn tokens_that_cannot_be_verified_here_name_the_setting_that_cures_them() {
     let api = Api::start().await;
     for token in [api.idp.opaque_token(), api.idp.encrypted_token()] {
         let error = api.verifier.verify(&token).await.unwrap_err();

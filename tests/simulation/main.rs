@@ -68,15 +68,17 @@ fn run_all(in_trouble: bool) -> Ending {
     endings
 }
 
+// D7
 #[test]
-fn d7_while_nothing_is_wrong_each_generation_is_one_grant_and_every_request_is_served() {
+fn without_faults_a_generation_is_one_grant_and_every_request_is_served() {
     let sum = run_all(false);
     assert!(sum.served > 10 * sum.grants && sum.grants > 0, "{sum}");
     assert_eq!((sum.reuses, sum.put_off, sum.lost), (0, 0, 0), "{sum}");
 }
 
+// D7
 #[test]
-fn d7_whatever_goes_wrong_no_token_is_spent_twice_in_vain_and_nobody_is_signed_out_for_nothing() {
+fn no_fault_spends_a_token_twice_in_vain_or_signs_a_user_out() {
     let sum = run_all(true);
     // The world was as bad as it should be.
     if seeds().len() > 100 {

@@ -183,8 +183,9 @@ mod tests {
         headers
     }
 
+    // SC-04
     #[test]
-    fn sc_04_the_exact_name_once() {
+    fn a_cookie_counts_under_its_exact_name_and_once() {
         let one = |value: &'static str| CookieValue::One(Cow::Borrowed(value));
         let cases: [(&[&[u8]], CookieValue<'static>); 12] = [
             (&[b"session=a"], one("a")),
@@ -215,8 +216,9 @@ mod tests {
         }
     }
 
+    // SC-01, SC-02, SC-03
     #[test]
-    fn sc_01_to_sc_03_the_attributes_of_a_cookie() {
+    fn a_cookie_has_the_attributes_that_protect_it() {
         let names = CookieNames::new("session", true).unwrap();
         let field = names.set(&names.session, "abc", Duration::from_secs(60));
         let text = field.to_str().unwrap();

@@ -92,8 +92,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    // LG-10
     #[test]
-    fn lg_10_local_paths_are_kept_as_they_are() {
+    fn local_paths_are_kept_as_they_are() {
         for good in [
             "/",
             "/a",
@@ -115,8 +116,9 @@ mod tests {
         assert_eq!(ReturnPath::parse("/a/b?c#d").unwrap().path(), "/a/b");
     }
 
+    // LG-10, LG-11
     #[test]
-    fn lg_10_and_lg_11_thirty_forms_of_open_redirect() {
+    fn the_forms_of_open_redirect_are_refused() {
         for bad in [
             "",
             " ",
@@ -163,8 +165,9 @@ mod tests {
     }
 
     proptest! {
+        // LG-10
         #[test]
-        fn lg_10_whatever_is_taken_stays_on_this_site(text in "[/\\\\%2fF5cC0-9a-z.:@?#\\t ]{0,40}") {
+        fn an_accepted_return_path_stays_on_this_site(text in "[/\\\\%2fF5cC0-9a-z.:@?#\\t ]{0,40}") {
             if let Some(path) = ReturnPath::parse(&text) {
                 let url = Url::parse("https://app.example/x").unwrap().join(path.as_str()).unwrap();
                 prop_assert_eq!(url.origin().ascii_serialization(), "https://app.example");

@@ -190,8 +190,9 @@ mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
+    // SC-10
     #[test]
-    fn sc_10_what_proves_the_origin() {
+    fn the_origin_is_proven_by_origin_or_sec_fetch_site() {
         let site = Site::new("https://app.example.com", Paths::below("/login")).unwrap();
         let cases: [(&[(&str, &str)], bool); 11] = [
             (&[("sec-fetch-site", "same-origin")], true),
@@ -222,8 +223,9 @@ mod tests {
         }
     }
 
+    // LG-16
     #[test]
-    fn lg_16_only_top_level_navigations() {
+    fn only_top_level_navigations_are_navigations() {
         type Fields = &'static [(&'static str, &'static str)];
         let cases: [(&str, Fields, bool); 9] = [
             (
@@ -274,8 +276,9 @@ mod tests {
         assert!(!may_change_state(&parts("GET", &[])));
     }
 
+    // SC-02
     #[test]
-    fn sc_02_a_site_has_https_or_is_on_loopback() {
+    fn a_site_has_https_or_is_on_loopback() {
         let site = |address| Site::new(address, Paths::below("/login"));
         assert!(site("https://app.example.com/").unwrap().is_secure);
         assert!(!site("http://127.0.0.1:3080").unwrap().is_secure);

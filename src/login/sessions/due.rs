@@ -65,8 +65,9 @@ mod tests {
         due(time(now), time(obtained_at), time(expires_at), None, jitter)
     }
 
+    // D8
     #[test]
-    fn d8_windows_of_a_minute_and_of_ten_seconds() {
+    fn tokens_are_due_a_minute_before_their_end_and_urgent_ten_seconds_before() {
         let cases = [
             (3_539, 0, Due::No),
             (3_540, 0, Due::Behind),
@@ -82,8 +83,9 @@ mod tests {
         }
     }
 
+    // RT-10
     #[test]
-    fn rt_10_short_lived_tokens_do_not_storm() {
+    fn short_lived_tokens_do_not_storm() {
         assert_eq!(at(3, 0, 5, 255), Due::No);
         assert_eq!(at(4, 0, 5, 0), Due::First);
         assert_eq!(at(48, 0, 60, 0), Due::Behind);
@@ -92,8 +94,9 @@ mod tests {
     }
 
     proptest! {
+        // RT-10
         #[test]
-        fn rt_10_never_before_half_the_lifetime_and_never_a_panic(
+        fn never_before_half_the_lifetime_and_never_a_panic(
             now in any::<i64>(), obtained in any::<i64>(), expires in any::<i64>(), jitter in any::<u8>(),
             lifetime in 1_i64..100_000, age in 0_i64..100_000,
         ) {
@@ -108,8 +111,9 @@ mod tests {
         }
     }
 
+    // RT-12
     #[test]
-    fn rt_12_a_refresh_token_that_ends_first_is_spent_before_its_end() {
+    fn a_refresh_token_that_ends_first_is_spent_before_its_end() {
         let time = UnixTime::from_seconds;
         let at = |now| due(time(now), time(0), time(3_600), Some(time(600)), 0);
         assert_eq!(at(539), Due::No);
@@ -119,8 +123,9 @@ mod tests {
         assert_eq!(at(3_590), Due::First);
     }
 
+    // RT-08
     #[test]
-    fn rt_08_the_first_pause_is_short() {
+    fn the_first_pause_is_short() {
         assert_eq!(
             [0, 1, 2, u32::MAX].map(|count| back_off(count).as_secs()),
             [5, 15, 15, 15]

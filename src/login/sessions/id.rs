@@ -89,8 +89,9 @@ const LENGTH: usize = 43;
 mod tests {
     use super::*;
 
+    // SC-07
     #[test]
-    fn sc_07_a_handle_is_random_and_the_store_does_not_know_it() {
+    fn a_handle_is_random_and_the_store_does_not_know_it() {
         let (one, two) = (SessionId::random().unwrap(), SessionId::random().unwrap());
         assert_ne!(one, two);
         assert_eq!(SessionId::parse(&one.to_cookie()), Some(one.clone()));
@@ -98,8 +99,9 @@ mod tests {
         assert!(!format!("{one:?}").contains(&one.to_cookie()[..8]));
     }
 
+    // SC-16
     #[test]
-    fn sc_16_what_is_no_handle_is_none() {
+    fn a_text_that_is_no_handle_is_none() {
         let good = SessionId::random().unwrap().to_cookie();
         for bad in [
             "",

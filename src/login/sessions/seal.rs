@@ -267,8 +267,9 @@ mod tests {
         KeyRing::new(secrets.iter().copied()).unwrap()
     }
 
+    // SC-05
     #[test]
-    fn sc_05_a_value_opens_for_its_purpose_and_owner_alone() {
+    fn a_value_opens_for_its_purpose_and_owner_alone() {
         let ring = ring(&[NEW]);
         let sealed = ring
             .seal(Purpose::SessionRecord, b"owner", b"tokens")
@@ -285,8 +286,9 @@ mod tests {
         assert!(!sealed.windows(6).any(|part| part == b"tokens"));
     }
 
+    // SC-05
     #[test]
-    fn sc_05_each_flipped_bit_and_each_cut_is_found() {
+    fn each_flipped_bit_and_each_cut_is_found() {
         let ring = ring(&[NEW]);
         let sealed = ring.seal(Purpose::LoginAttempt, b"o", b"value").unwrap();
         for at in 0..sealed.len() {

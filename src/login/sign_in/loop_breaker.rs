@@ -33,8 +33,9 @@ impl SignInHistory {
 mod tests {
     use super::*;
 
+    // D10
     #[test]
-    fn d10_more_than_three_times_in_thirty_seconds_with_the_same_end() {
+    fn more_than_three_sign_ins_in_thirty_seconds_with_one_end_are_a_loop() {
         let at = UnixTime::from_seconds;
         let mut history = SignInHistory::default();
         for second in [100, 105, 110] {

@@ -230,7 +230,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[test]
-    fn what_was_read_is_served_until_it_is_forgotten() {
+    fn an_entry_is_served_until_it_is_forgotten() {
         let cache = entries(LONG);
         assert!(cache.find(key("a")).is_none());
         cache.keep(key("a"), cache.ticket(key("a")), loaded(2_000));

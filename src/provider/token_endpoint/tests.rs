@@ -349,8 +349,9 @@ fn the_life_of_a_refresh_token_has_two_names() {
     }
 }
 
+// LG-19
 #[test]
-fn lg_19_only_bearer_tokens_are_taken_in_any_case() {
+fn only_bearer_tokens_are_taken_in_any_case() {
     let with = |kind: &str| {
         let body = format!(r#"{{"access_token":"a","token_type":{kind}}}"#);
         answer(200, "application/json; charset=utf-8", &body).is_ok()
@@ -359,8 +360,9 @@ fn lg_19_only_bearer_tokens_are_taken_in_any_case() {
     assert!(!with("\"mac\"") && !with("\"DPoP\"") && !with("7") && !with("null"));
 }
 
+// RT-09
 #[test]
-fn rt_09_lifetimes_of_every_shape() {
+fn lifetimes_of_every_json_type_are_read_or_ignored() {
     let cases = [
         ("60", Some(60)),
         ("\"60\"", Some(60)),

@@ -37,9 +37,10 @@ async fn three_processes_a_thousand_requests_and_one_grant() {
     }
 }
 
+// LM-05
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server, Node, oidc-provider and faketime; the full test run brings them"]
-async fn lm_05_clocks_five_minutes_apart_are_one_grant_and_sign_nobody_out() {
+async fn clocks_five_minutes_apart_are_one_grant_and_sign_no_user_out() {
     let clocks = [0, 300, -300];
     let site = Replicas::arranged(Arrangement {
         clocks,
@@ -68,9 +69,10 @@ async fn lm_05_clocks_five_minutes_apart_are_one_grant_and_sign_nobody_out() {
     }
 }
 
+// SC-07
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn sc_07_nothing_can_be_read_in_the_store_and_every_key_ends() {
+async fn nothing_can_be_read_in_the_store_and_every_key_ends() {
     let site = Replicas::start().await;
     let handle = site.handle();
     let dump = site.redis().dump();
@@ -103,7 +105,7 @@ async fn a_slow_store_makes_requests_slow_and_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn connections_that_break_sign_nobody_out() {
+async fn connections_that_break_sign_no_user_out() {
     let (site, line) = behind_a_line().await;
     site.expiry().await;
     let breaking = async {
@@ -126,7 +128,7 @@ async fn connections_that_break_sign_nobody_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn a_store_that_is_a_black_hole_signs_nobody_out_and_heals() {
+async fn a_store_that_is_a_black_hole_signs_no_user_out_and_heals() {
     let (site, line) = behind_a_line().await;
     line.is_now(Line::BlackHole);
     // What was read a moment ago may still be near.
@@ -160,7 +162,7 @@ async fn a_store_that_is_a_black_hole_signs_nobody_out_and_heals() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn a_store_that_hangs_signs_nobody_out_and_heals() {
+async fn a_store_that_hangs_signs_no_user_out_and_heals() {
     let site = Replicas::start().await;
     site.redis().signal("-STOP");
     tokio::time::sleep(Duration::from_millis(1_100)).await;
@@ -174,7 +176,7 @@ async fn a_store_that_hangs_signs_nobody_out_and_heals() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn a_master_that_fails_is_followed_by_its_replica_and_signs_nobody_out() {
+async fn a_failing_master_is_followed_by_its_replica_and_signs_no_user_out() {
     let master = Redis::start(&["--repl-diskless-sync-delay", "0"]);
     let port = master.port.to_string();
     let replica = Redis::start(&["--replicaof", "127.0.0.1", &port]);

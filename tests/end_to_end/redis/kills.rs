@@ -34,9 +34,10 @@ async fn behind_a_line() -> (Replicas, Proxy) {
     (site, line)
 }
 
+// D7
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn d7_killed_before_the_token_was_sent_costs_no_session() {
+async fn killed_before_the_token_was_sent_costs_no_session() {
     let (site, line) = behind_a_line().await;
     // Once, so that the server knows the scripts.
     site.expiry().await;
@@ -65,9 +66,10 @@ async fn d7_killed_before_the_token_was_sent_costs_no_session() {
     assert_eq!(site.status(2, "/api/me").await, StatusCode::OK);
 }
 
+// D7
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn d7_killed_after_the_token_was_sent_and_before_it_was_used_costs_no_session() {
+async fn killed_after_the_token_was_sent_but_before_its_use_costs_no_session() {
     let site = Replicas::start().await;
     site.expiry().await;
     site.set_fault("stall").await;
@@ -79,9 +81,10 @@ async fn d7_killed_after_the_token_was_sent_and_before_it_was_used_costs_no_sess
     assert_eq!(site.status(2, "/api/me").await, StatusCode::OK);
 }
 
+// D7
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn d7_killed_while_the_answer_was_on_its_way_ends_in_one_probe_and_a_clean_sign_in() {
+async fn killed_while_the_answer_is_on_its_way_ends_in_one_probe_and_a_sign_in() {
     let site = Replicas::start().await;
     site.expiry().await;
     site.set_fault("late").await;
@@ -91,9 +94,10 @@ async fn d7_killed_while_the_answer_was_on_its_way_ends_in_one_probe_and_a_clean
     is_lost_with_one_probe(&site).await;
 }
 
+// D7
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn d7_killed_between_the_answer_and_the_write_ends_in_one_probe_and_a_clean_sign_in() {
+async fn killed_between_answer_and_write_ends_in_one_probe_and_a_sign_in() {
     let (site, line) = behind_a_line().await;
     site.expiry().await;
     site.set_fault("slow").await;
@@ -109,9 +113,10 @@ async fn d7_killed_between_the_answer_and_the_write_ends_in_one_probe_and_a_clea
     is_lost_with_one_probe(&site).await;
 }
 
+// D7
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn d7_a_commit_that_could_not_be_written_at_first_is_written_in_the_end() {
+async fn a_commit_that_could_not_be_written_at_first_is_written_in_the_end() {
     let (site, line) = behind_a_line().await;
     site.expiry().await;
     site.set_fault("slow").await;
@@ -136,9 +141,10 @@ async fn d7_a_commit_that_could_not_be_written_at_first_is_written_in_the_end() 
     assert_eq!(site.grants().await.1, 0);
 }
 
+// D7
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn d7_killed_after_the_commit_has_lost_nothing() {
+async fn killed_after_the_commit_has_lost_nothing() {
     let site = Replicas::start().await;
     site.expiry().await;
     assert_eq!(site.status(0, "/api/me").await, StatusCode::OK);

@@ -31,7 +31,7 @@ async fn listening(url: &str) -> (RedisStore, Heard) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server; the full test run brings it"]
-async fn what_one_replica_changes_the_others_hear_at_once() {
+async fn a_change_by_one_replica_is_heard_by_the_others_at_once() {
     let redis = Redis::start(&[]);
     let one = redis.store();
     let (other, heard) = listening(&redis.url()).await;
@@ -99,7 +99,7 @@ async fn a_user_who_may_not_publish_can_store_all_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn where_the_word_is_lost_the_age_of_the_near_cache_is_the_bound() {
+async fn without_the_word_of_changes_the_age_of_the_near_cache_is_the_bound() {
     let redis = Redis::start(&[]);
     let mut connection = redis.connection();
     let user = ["SETUSER", "default", "resetchannels"];
@@ -122,9 +122,10 @@ async fn where_the_word_is_lost_the_age_of_the_near_cache_is_the_bound() {
     }
 }
 
+// SC-08
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn sc_08_signing_out_holds_everywhere_at_once_though_the_session_was_near() {
+async fn signing_out_holds_everywhere_at_once_though_the_session_was_near() {
     let site = Replicas::arranged(Arrangement {
         settings: vec![("REDIS_NEAR_CACHE_AGE", "30s".to_owned())],
         ..Arrangement::default()

@@ -31,23 +31,26 @@ async fn agreed(store: impl Fn() -> RedisStore) -> RedisStore {
     }
 }
 
+// D14
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server; the full test run brings it"]
-async fn d14_one_server_passes_the_suite() {
+async fn one_server_passes_the_suite() {
     let redis = Redis::start(&[]);
     passes_the_suite(redis.store()).await;
 }
 
+// D14
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs valkey-server; the full test run brings it"]
-async fn d14_valkey_passes_the_suite() {
+async fn valkey_passes_the_suite() {
     let valkey = Redis::start_program("valkey-server", &[]);
     passes_the_suite(valkey.store()).await;
 }
 
+// D14
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server; the full test run brings it"]
-async fn d14_a_cluster_of_three_passes_the_suite() {
+async fn a_cluster_of_three_passes_the_suite() {
     let nodes: Vec<_> = (0..3)
         .map(|_| Redis::start(&["--cluster-enabled", "yes"]))
         .collect();
@@ -64,9 +67,10 @@ async fn d14_a_cluster_of_three_passes_the_suite() {
     passes_the_suite(agreed(store).await).await;
 }
 
+// D14
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server; the full test run brings it"]
-async fn d14_a_server_behind_sentinels_passes_the_suite() {
+async fn a_server_behind_sentinels_passes_the_suite() {
     let master = Redis::start(&["--requirepass", "hunter2", "--masterauth", "hunter2"]);
     let sentinel = Redis::start_sentinel(&master, "mymaster");
     let mut connection = sentinel.connection();
@@ -93,9 +97,10 @@ fn certificates() -> PathBuf {
     folder
 }
 
+// D14
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server; the full test run brings it"]
-async fn d14_tls_a_user_and_a_password_are_used_and_checked() {
+async fn tls_a_user_and_a_password_are_used_and_checked() {
     let folder = certificates();
     // May run scripts on its own keys and channel, and nothing else.
     let user = [

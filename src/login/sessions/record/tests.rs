@@ -44,8 +44,9 @@ fn leased(now: i64, fence: u8) -> Record {
     record
 }
 
+// RT-01
 #[test]
-fn rt_01_one_task_has_the_lease_and_the_others_wait() {
+fn one_task_has_the_lease_and_the_others_wait() {
     let mut record = leased(0, 1);
     assert_eq!(lease(&mut record, 1, 2), LeaseOutcome::Busy(at(20)));
     let committed = record.commit(tag(1), 0, &renewal(1, 200));
@@ -60,8 +61,9 @@ fn rt_01_one_task_has_the_lease_and_the_others_wait() {
     );
 }
 
+// F30
 #[test]
-fn f30_a_late_commit_counts_until_a_probe_has_begun() {
+fn a_late_commit_counts_until_a_probe_has_begun() {
     let mut record = leased(0, 1);
     assert_eq!(lease(&mut record, 21, 2), LeaseOutcome::Later(at(100)));
     assert!(matches!(record.state, RefreshState::Suspect { .. }));
@@ -82,8 +84,9 @@ fn f30_a_late_commit_counts_until_a_probe_has_begun() {
     assert_eq!(committed, FenceOutcome::Done);
 }
 
+// D7
 #[test]
-fn d7_a_doubt_begins_when_it_is_written_and_is_probed_three_seconds_later() {
+fn a_doubt_begins_when_it_is_written_and_is_probed_three_seconds_later() {
     // The store was away for long: nobody could write that the lease has ended.
     let mut record = leased(0, 1);
     assert_eq!(lease(&mut record, 500, 2), LeaseOutcome::Later(at(503)));
@@ -94,8 +97,9 @@ fn d7_a_doubt_begins_when_it_is_written_and_is_probed_three_seconds_later() {
     assert_eq!(lease(&mut record, 503, 2), LeaseOutcome::Leased);
 }
 
+// D7
 #[test]
-fn d7_uncertain_probes_never_end_a_session_and_their_pauses_grow() {
+fn uncertain_probes_never_end_a_session_and_their_pauses_grow() {
     let mut record = leased(0, 1);
     record.settle(at(1), tag(1), Settlement::Uncertain);
     assert_eq!(lease(&mut record, 2, 2), LeaseOutcome::Later(at(100)));
@@ -122,8 +126,9 @@ fn d7_uncertain_probes_never_end_a_session_and_their_pauses_grow() {
     assert_eq!(committed, FenceOutcome::Done);
 }
 
+// D7
 #[test]
-fn d7_within_the_providers_grace_a_probe_does_not_wait_for_the_access_token() {
+fn within_the_providers_grace_a_probe_does_not_wait_for_the_access_token() {
     let graced = |fence| LeaseRequest {
         grace: Duration::from_secs(30),
         ..request(fence)
@@ -154,8 +159,9 @@ fn d7_within_the_providers_grace_a_probe_does_not_wait_for_the_access_token() {
     );
 }
 
+// RT-06
 #[test]
-fn rt_06_a_rejected_token_is_never_spent_again() {
+fn a_rejected_token_is_never_spent_again() {
     let mut record = leased(0, 1);
     record.settle(at(1), tag(1), Settlement::Rejected);
     for now in 2..1_000 {
@@ -166,8 +172,9 @@ fn rt_06_a_rejected_token_is_never_spent_again() {
     assert_eq!(committed, FenceOutcome::Stale);
 }
 
+// RT-08
 #[test]
-fn rt_08_an_unspent_token_is_tried_again_when_the_provider_said() {
+fn an_unspent_token_is_tried_again_when_the_provider_said() {
     let mut record = leased(0, 1);
     record.settle(at(1), tag(1), Settlement::Unspent(at(30)));
     assert_eq!(record.failures, 1);
@@ -192,8 +199,9 @@ fn rt_08_an_unspent_token_is_tried_again_when_the_provider_said() {
     assert_eq!(record.state, RefreshState::Idle);
 }
 
+// D7
 #[test]
-fn d7_another_identity_ends_the_session_under_any_lease() {
+fn another_identity_ends_the_session_under_any_lease() {
     let mut record = leased(0, 1);
     record.commit(tag(1), 0, &renewal(1, 200));
     // Another replica refreshes what came of it.
@@ -207,8 +215,9 @@ fn d7_another_identity_ends_the_session_under_any_lease() {
     assert_eq!(record.state, dead, "the first reason stays");
 }
 
+// D7
 #[test]
-fn d7_a_clock_that_was_set_back_holds_nothing_up_for_longer_than_a_lease() {
+fn a_clock_that_was_set_back_holds_nothing_up_for_longer_than_a_lease() {
     let mut record = leased(1_000, 1);
     assert_eq!(lease(&mut record, 760, 2), LeaseOutcome::Busy(at(780)));
     assert_eq!(lease(&mut record, 780, 2), LeaseOutcome::Later(at(783)));
