@@ -56,14 +56,13 @@ pub(crate) fn half_hash(bits: u16, text: &str) -> String {
     URL_SAFE_NO_PAD.encode(&hash.as_ref()[..hash.as_ref().len() / 2])
 }
 
-/// Whether two texts are one, in a time that does not depend on where they differ.
-#[cfg(feature = "login")]
+/// Whether two texts are equal, in a time that does not depend on where they differ.
 pub(crate) fn is_same(one: &str, other: &str) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
 }
 
 /// A text that never prints, and is wiped when it is dropped.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Secret(Zeroizing<String>);
 
@@ -74,6 +73,12 @@ impl Secret {
 
     pub(crate) fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        is_same(self.expose(), other.expose())
     }
 }
 
@@ -111,9 +116,23 @@ mod tests {
         );
     }
 
+    // BT-21
     #[test]
     fn a_secret_does_not_print() {
         assert!(!format!("{:?}", Secret::new("hunter2")).contains("hunter2"));
-        assert!(is_same("abc", "abc") && !is_same("abc", "abd") && !is_same("abc", "ab"));
+    }
+
+    // LM-08
+    #[test]
+    fn secrets_are_compared_whole() {
+        for (one, other, expected) in [
+            ("abc", "abc", true),
+            ("abc", "abd", false),
+            ("abc", "ab", false),
+            ("", "", true),
+        ] {
+            assert_eq!(is_same(one, other), expected, "{one} {other}");
+            assert_eq!(Secret::new(one) == Secret::new(other), expected);
+        }
     }
 }

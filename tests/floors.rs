@@ -399,6 +399,50 @@ fn time_and_process_state_are_where_they_belong() {
     }
 }
 
+// LM-08
+#[test]
+fn exposed_secrets_are_not_compared_by_operators() {
+    for (file, code) in sources() {
+        let code: String = code.split_whitespace().collect();
+        for comparison in [".expose()==", ".expose()!="] {
+            assert!(
+                !code.contains(comparison),
+                "src/{file} compares a secret: use is_same"
+            );
+        }
+        for before in ["==", "!="] {
+            for operand in code.split(before).skip(1) {
+                let is_part = |one: char| one.is_alphanumeric() || "_.&*:".contains(one);
+                let end = operand.find(|one| !is_part(one)).unwrap_or(operand.len());
+                let is_secret =
+                    operand[end..].starts_with("()") && operand[..end].ends_with(".expose");
+                assert!(!is_secret, "src/{file} compares a secret: use is_same");
+            }
+        }
+    }
+}
+
+// LM-12
+#[test]
+fn randomness_comes_from_the_system_and_secrets_are_wiped() {
+    let sources = sources();
+    for (file, code) in &sources {
+        let is_source = file == "secret" || file.starts_with("testing/");
+        assert!(
+            is_source || !code.contains("rand::"),
+            "src/{file} draws random bytes"
+        );
+        // Spreads fetches over time, and is no secret.
+        let is_jitter = file == "renew/pace";
+        assert!(
+            is_jitter || !code.contains("RandomState"),
+            "src/{file} draws numbers"
+        );
+    }
+    assert!(sources["secret"].contains("aws_lc_rs::rand::fill"));
+    assert!(sources["secret"].contains("struct Secret(Zeroizing<String>)"));
+}
+
 #[test]
 fn only_verification_makes_a_principal() {
     for (file, code) in sources() {

@@ -189,7 +189,7 @@ async fn a_sign_in_takes_ten_minutes_at_the_most() {
     assert_eq!(app.idp.hits().token, 0);
 }
 
-// LG-15
+// LG-15, SC-06
 #[tokio::test]
 async fn a_thousand_starts_leave_few_cookies_of_bounded_size() {
     let app = App::start().await;
@@ -277,6 +277,37 @@ async fn a_provider_that_does_not_announce_iss_may_omit_it_but_is_held_to_it() {
         let answer = browser.visit(&app, &with(&callback, "iss", iss)).await;
         assert_eq!(answer.status() == StatusCode::SEE_OTHER, is_fine, "{iss:?}");
     }
+}
+
+// LG-06
+#[tokio::test]
+async fn values_of_the_attempt_are_not_read_from_the_callback() {
+    let app = App::start().await;
+    let mut browser = Browser::default();
+    let mut callback = browser
+        .reach_callback(&app, "/oauth/openid?return_to=/inbox")
+        .await;
+    for (name, value) in [
+        ("return_to", "/elsewhere"),
+        ("return_path", "/elsewhere"),
+        ("nonce", "n"),
+        ("code_verifier", "v"),
+        ("redirect_uri", "https://evil.example/"),
+        ("client_id", "stranger"),
+    ] {
+        callback = with(&callback, name, Some(value));
+    }
+    let answer = browser.visit(&app, &callback).await;
+    assert_eq!(location(&answer), "/inbox", "{}", answer.body());
+    let form = &app.idp.seen(Endpoint::Token)[0];
+    let sent = |name: &str| {
+        let found = form.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    };
+    let callback = format!("{SITE}/oauth/openid/callback");
+    assert_eq!(sent("redirect_uri"), Some(callback.as_str()));
+    assert_eq!(sent("code_verifier").map(str::len), Some(43));
+    assert_eq!(browser.fetch(&app, "/").await.status(), StatusCode::OK);
 }
 
 // LG-12
@@ -468,7 +499,7 @@ async fn scripts_are_told_401_and_never_sent_to_the_provider() {
     }
 }
 
-// LG-17, F32
+// LG-17, F32, SC-14
 #[tokio::test]
 async fn a_sign_in_makes_a_new_session_in_place_of_any_former_one() {
     let app = App::start().await;

@@ -30,7 +30,7 @@ async fn sid(app: &App, browser: &Browser) -> String {
     claims["sid"].as_str().unwrap().to_owned()
 }
 
-// LO-01, LO-18, IN-08
+// LO-01, LO-18, IN-08, SC-09
 #[tokio::test]
 async fn signing_out_ends_the_session_revokes_and_goes_on_to_the_provider() {
     let (app, mut browser) = signed_in().await;
@@ -41,7 +41,7 @@ async fn signing_out_ends_the_session_revokes_and_goes_on_to_the_provider() {
     assert!(!browser.jar.contains_key(SESSION));
     assert!(
         !is_signed_in(&app, &replayed).await,
-        "sc_09: the old cookie is worth nothing"
+        "the old cookie is worth nothing"
     );
     let asked = query(location(&answer));
     assert!(location(&answer).starts_with(&format!("{}/end-session?", app.idp.issuer())));

@@ -14,7 +14,7 @@ fn relay() -> OutboundLayer {
     OutboundLayer::relay(ORDERS).unwrap()
 }
 
-// OB-07
+// OB-07, AZ-10
 #[tokio::test]
 async fn a_callers_token_is_sent_on_only_where_that_was_allowed() {
     let (idp, _clock) = development().await;

@@ -36,7 +36,7 @@ async fn scopes_are_compared_whole() {
     assert_eq!(api.handled(), 4);
 }
 
-// AZ-02, AZ-03, AZ-04
+// AZ-02, AZ-03, AZ-04, AT-06
 #[tokio::test]
 async fn scopes_stand_in_scope_or_scp() {
     let api = Api::start().await;

@@ -111,7 +111,7 @@ async fn a_claim_that_stands_twice_is_refused() {
     }
 }
 
-// JS-06, JS-07
+// JS-06, JS-07, AT-04
 #[tokio::test]
 async fn algorithms_that_are_not_accepted_are_refused() {
     let api = Api::start().await;
@@ -562,7 +562,7 @@ async fn a_bound_token_is_refused_unless_danger_says_otherwise() {
     assert_eq!(verdict(&verifier, &token).await, "accepted");
 }
 
-// F1
+// F1, AT-04
 #[tokio::test]
 async fn tokens_that_cannot_be_verified_here_name_the_setting_that_cures_them() {
     let api = Api::start().await;

@@ -103,7 +103,7 @@ fn what_each_status_means_for_the_refresh_token() {
     }
 }
 
-// LG-20, RT-06, OB-12
+// LG-20, RT-06, OB-12, AZ-09
 #[test]
 fn what_each_error_code_means_for_the_refresh_token() {
     let cases = [

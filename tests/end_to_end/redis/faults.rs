@@ -21,6 +21,7 @@ async fn behind_a_line() -> (Replicas, Proxy) {
     (site, line)
 }
 
+// RT-01, RT-07
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
 async fn three_processes_a_thousand_requests_and_one_grant() {

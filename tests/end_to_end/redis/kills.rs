@@ -141,7 +141,7 @@ async fn a_commit_that_could_not_be_written_at_first_is_written_in_the_end() {
     assert_eq!(site.grants().await.1, 0);
 }
 
-// D7
+// D7, RT-02
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
 async fn killed_after_the_commit_has_lost_nothing() {
