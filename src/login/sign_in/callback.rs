@@ -25,7 +25,7 @@ use crate::login::sign_in::loop_breaker;
 use crate::login::sign_in::request::OfflineAccess;
 use crate::login::store::{Owner, StoreKey, Tag};
 use crate::observe;
-use crate::provider::token_endpoint::{GrantFailure, TokenAnswer};
+use crate::provider::client::token_endpoint::{GrantFailure, TokenAnswer};
 use crate::secret::is_same;
 use crate::token::lifetime::token_lifetime;
 use crate::verify::id_token::{Expected, IdToken};
