@@ -140,7 +140,7 @@ mod retry_after;
 mod settings;
 
 mod principal;
-#[cfg(feature = "_client")]
+#[cfg(any(feature = "login", feature = "outbound"))]
 mod secret;
 #[cfg(feature = "login")]
 mod slots;
@@ -196,7 +196,7 @@ pub use crate::login::{KeyRing, LoginLayer, Session};
 #[cfg(feature = "outbound")]
 pub use crate::outbound::OutboundLayer;
 pub use crate::principal::{ClaimsError, Principal};
-#[cfg(feature = "_client")]
+#[cfg(any(feature = "login", feature = "outbound"))]
 pub use crate::provider::{Client, SecretMethod};
 pub use crate::provider::{Discovery, Phase, Provider, ProviderBuilder, Readiness};
 pub use crate::require::{Policy, RequireLayer};

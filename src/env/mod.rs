@@ -51,7 +51,7 @@
 //! difference is an error. Plain http is allowed on loopback addresses only, with a warning.
 
 mod api;
-#[cfg(feature = "_client")]
+#[cfg(any(feature = "login", feature = "outbound"))]
 mod client;
 mod common;
 #[cfg(feature = "login")]

@@ -12,8 +12,6 @@ pub use self::algorithm::Algorithm;
 pub(crate) use self::algorithm::AlgorithmSet;
 pub(crate) use self::object::Json;
 use self::object::{Members, ObjectError, Place, read_object};
-#[cfg(feature = "_client")]
-use crate::clock::UnixTime;
 use crate::error::{VerifyError, VerifyErrorKind};
 
 /// Longer JOSE headers are refused before they are decoded.
@@ -87,7 +85,7 @@ fn append(text: &mut Vec<u8>, segment: &[u8]) -> Option<usize> {
 
 /// The compact form of a header and claims, signed by `sign`
 /// ([RFC 7515 §7.1](https://www.rfc-editor.org/rfc/rfc7515#section-7.1)).
-#[cfg(any(feature = "_client", feature = "testing"))]
+#[cfg(any(feature = "login", feature = "outbound", feature = "testing"))]
 pub(crate) fn sign_compact<E>(
     header: &[u8],
     claims: &[u8],
@@ -227,19 +225,6 @@ impl<'a> UnverifiedClaims<'a> {
             Err(ObjectError::NotAnObject) => Err(VerifyErrorKind::NotAJwt.into()),
             Err(ObjectError::Duplicate) => Err(VerifyErrorKind::InvalidClaim.into()),
         }
-    }
-}
-
-/// The expiry that a JWT states, not verified. `None` if it is not a JWT or states none.
-#[cfg(feature = "_client")]
-pub(crate) fn expiry(token: &str) -> Option<UnixTime> {
-    let jws = CompactJws::split(token.as_bytes()).ok()?.decode().ok()?;
-    let claims = UnverifiedClaims::parse(jws.payload()).ok()?;
-    match claims.exp {
-        Json::Unsigned(seconds) => Some(UnixTime::from_seconds(
-            i64::try_from(seconds).unwrap_or(i64::MAX),
-        )),
-        _ => None,
     }
 }
 

@@ -19,7 +19,7 @@ use crate::login::sign_in::request::{AuthorizationRequest, OfflineAccess};
 use crate::login::sign_out::{SignOut, SignOutSettings};
 use crate::login::store::near_cache::LONGEST_NEAR_CACHE_AGE;
 use crate::login::store::{MemoryStore, SessionStore};
-use crate::provider::target::check_resource;
+use crate::provider::client::target::check_resource;
 use crate::provider::{Provider, within};
 use crate::settings::{
     ABSOLUTE_LIMIT, ADDRESS, AUTHORIZATION_PARAMETER, IDLE_LIMIT, POST_LOGOUT_REDIRECT,

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use crate::outbound::granted_token::GrantedToken;
 use crate::outbound::granter::Granter;
-use crate::provider::target::Target;
+use crate::provider::client::target::Target;
 use crate::provider::{Client, Provider};
 use crate::token::source::{TokenRequest, TokenSource, TokenSupply};
 

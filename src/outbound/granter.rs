@@ -9,11 +9,11 @@ use tokio::sync::Semaphore;
 use crate::clock::{SharedClock, UnixTime};
 use crate::error::{Chain, ProviderError, ProviderErrorKind};
 use crate::observe;
-use crate::provider::target::Target;
-use crate::provider::token_endpoint::{GrantFailure, TokenAnswer};
+use crate::provider::client::target::Target;
+use crate::provider::client::token_endpoint::{GrantFailure, TokenAnswer};
 use crate::provider::{Client, Provider};
 use crate::renew::Fetched;
-use crate::token::lifetime::{Windows, token_lifetime};
+use crate::token::lifetime::{Windows, stated_expiry, token_lifetime};
 use crate::token::live::LiveToken;
 
 /// Makes grants for one client and one target.
@@ -91,7 +91,7 @@ impl Granter {
     ) -> Result<Fetched<LiveToken>, ProviderError> {
         let text = answer.access_token.expose();
         let now = self.clock().now();
-        let until = match (crate::jwt::expiry(text), until) {
+        let until = match (stated_expiry(text), until) {
             (Some(own), Some(until)) => Some(own.min(until)),
             (one, None) | (None, one) => one,
         };

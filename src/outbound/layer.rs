@@ -10,7 +10,7 @@ use crate::outbound::relay::Relay;
 use crate::outbound::repeat::EmptyBodies;
 use crate::outbound::service::Outbound;
 use crate::outbound::settings::Settings;
-use crate::provider::target::Target;
+use crate::provider::client::target::Target;
 use crate::provider::{Client, Provider};
 use crate::settings::TOKEN;
 use crate::token::live::LiveToken;

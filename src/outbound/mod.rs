@@ -118,6 +118,6 @@ pub use self::on_behalf_of::OnBehalfOf;
 pub use self::repeat::{ClonedBodies, EmptyBodies, Never, Repeat};
 pub use self::service::Outbound;
 pub use self::token_exchange::TokenExchange;
-pub use crate::provider::target::Target;
+pub use crate::provider::client::target::Target;
 pub use crate::token::live::{LiveToken, UnusableToken};
 pub use crate::token::source::{TokenFuture, TokenRequest, TokenSource, TokenSupply};

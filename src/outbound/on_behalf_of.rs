@@ -8,7 +8,7 @@ use crate::http_client::BoxFuture;
 use crate::outbound::exchanged::{Exchange, Exchanged};
 use crate::outbound::granter::Granter;
 use crate::principal::Principal;
-use crate::provider::target::Target;
+use crate::provider::client::target::Target;
 use crate::provider::{Client, Provider};
 use crate::renew::Fetched;
 use crate::token::live::LiveToken;

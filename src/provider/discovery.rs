@@ -10,8 +10,7 @@ use crate::error::{ProviderError, ProviderErrorKind};
 use crate::http_client::{HttpClient, Limits};
 use crate::jwt::{Algorithm, AlgorithmSet};
 use crate::keys::jwk_set::TENANT_PLACEHOLDER;
-#[cfg(feature = "_client")]
-use crate::provider::endpoints::Endpoints;
+use crate::provider::endpoints::{Endpoints, EndpointsDocument};
 
 /// Where the metadata document is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -76,7 +75,10 @@ pub(crate) struct Metadata {
     pub(crate) issuer: Issuer,
     pub(crate) jwks_uri: Url,
     pub(crate) algorithms: Option<AlgorithmSet>,
-    #[cfg(feature = "_client")]
+    #[cfg_attr(
+        not(any(feature = "login", feature = "outbound")),
+        expect(dead_code, reason = "only a client calls them")
+    )]
     pub(crate) endpoints: Endpoints,
 }
 
@@ -86,9 +88,8 @@ struct MetadataDocument {
     jwks_uri: String,
     #[serde(default)]
     id_token_signing_alg_values_supported: Value,
-    #[cfg(feature = "_client")]
     #[serde(flatten)]
-    endpoints: super::endpoints::Document,
+    endpoints: EndpointsDocument,
 }
 
 /// Where to look for the document, and which issuer to expect in it.
@@ -156,7 +157,6 @@ impl Search {
             issuer,
             jwks_uri,
             algorithms: listed(&document.id_token_signing_alg_values_supported),
-            #[cfg(feature = "_client")]
             endpoints: document.endpoints.check(self.transport),
         })
     }

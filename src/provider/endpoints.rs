@@ -35,7 +35,7 @@ pub(crate) struct Endpoints {
 /// that is needed.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(super) struct Document {
+pub(super) struct EndpointsDocument {
     authorization_endpoint: Value,
     token_endpoint: Value,
     userinfo_endpoint: Value,
@@ -48,7 +48,7 @@ pub(super) struct Document {
     token_endpoint_auth_methods_supported: Value,
 }
 
-impl Document {
+impl EndpointsDocument {
     pub(super) fn check(&self, transport: Transport) -> Endpoints {
         let url = |name: &'static str, value: &Value| {
             parse_url(name, value.as_str()?, transport)

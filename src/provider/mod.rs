@@ -1,21 +1,10 @@
 //! The OpenID provider: its metadata, its keys and its endpoints.
 
 mod builder;
-#[cfg(feature = "login")]
-mod calls;
-#[cfg(feature = "_client")]
-mod client;
+#[cfg(any(feature = "login", feature = "outbound"))]
+pub(crate) mod client;
 pub(crate) mod discovery;
-#[cfg(feature = "_client")]
-mod endpoint_call;
-#[cfg(feature = "_client")]
 mod endpoints;
-#[cfg(feature = "_client")]
-mod oauth_error;
-#[cfg(feature = "_client")]
-pub(crate) mod target;
-#[cfg(feature = "_client")]
-pub(crate) mod token_endpoint;
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,13 +15,11 @@ use url::Url;
 
 pub use self::builder::ProviderBuilder;
 pub(crate) use self::builder::within;
-#[cfg(feature = "_client")]
-pub use self::client::{Client, SecretMethod};
+#[cfg(any(feature = "login", feature = "outbound"))]
+pub use self::client::credentials::{Client, SecretMethod};
 pub use self::discovery::Discovery;
 
 use self::builder::METADATA_LIFETIME;
-#[cfg(feature = "_client")]
-use crate::allowance::Allowance;
 use crate::claims::Issuer;
 use crate::clock::SharedClock;
 use crate::error::{Chain, ConfigError, ProviderError};
@@ -40,11 +27,11 @@ use crate::http_client::{HttpClient, Limits};
 use crate::keys::jwk_set::TENANT_PLACEHOLDER;
 use crate::keys::remote::{KeyLifetime, KeySet, RemoteKeys, fetch_jwk_set};
 use crate::observe;
+#[cfg(any(feature = "login", feature = "outbound"))]
+use crate::provider::client::side::ClientSide;
 use crate::provider::discovery::{IssuerRule, Metadata, Search};
 pub use crate::renew::Phase;
 use crate::renew::{Fetched, Pace, Renew};
-#[cfg(feature = "_client")]
-use crate::renew::{Refusal, Snapshot};
 
 /// An OpenID provider whose tokens are reused.
 ///
@@ -70,16 +57,8 @@ struct Inner {
     rule: IssuerRule,
     keys: RemoteKeys,
     clock: SharedClock,
-    #[cfg_attr(
-        not(feature = "_client"),
-        expect(dead_code, reason = "the keys hold the metadata they need")
-    )]
-    metadata: Renew<Metadata>,
-    #[cfg(feature = "_client")]
-    client: HttpClient,
-    /// Bounds the fetches of the metadata that missing endpoints cause.
-    #[cfg(feature = "_client")]
-    moved_endpoints: Allowance,
+    #[cfg(any(feature = "login", feature = "outbound"))]
+    client_side: ClientSide,
 }
 
 /// An accepted value of `iss`, and the tenant that it belongs to.
@@ -169,16 +148,6 @@ impl Provider {
         &self.0.keys
     }
 
-    #[cfg(feature = "_client")]
-    pub(crate) async fn metadata(&self) -> Result<Arc<Snapshot<Metadata>>, Refusal> {
-        self.0.metadata.get().await
-    }
-
-    #[cfg(feature = "_client")]
-    pub(crate) fn http_client(&self) -> &HttpClient {
-        &self.0.client
-    }
-
     pub(crate) fn clock(&self) -> &SharedClock {
         &self.0.clock
     }
@@ -221,14 +190,16 @@ impl Provider {
 
     fn from_parts(parts: ProviderParts) -> Self {
         let metadata = renewed_metadata(&parts);
+        #[cfg(any(feature = "login", feature = "outbound"))]
+        let client_side = ClientSide::new(parts.client.clone(), metadata.clone(), &parts.clock);
         let location = match &parts.jwks_url {
             Some(jwks_uri) => KeyLocation::Configured {
                 issuer: parts.issuer.clone(),
                 jwks_uri: jwks_uri.clone(),
             },
-            None => KeyLocation::Discovered(metadata.clone()),
+            None => KeyLocation::Discovered(metadata),
         };
-        let client = parts.client.clone();
+        let client = parts.client;
         let (limits, lifetime) = (parts.jwks_limits, parts.lifetime);
         let issuer = parts.issuer.clone();
         let clock = parts.clock.clone();
@@ -247,12 +218,9 @@ impl Provider {
             accepted_issuers: parts.accepted_issuers,
             rule: parts.rule,
             keys,
-            #[cfg(feature = "_client")]
-            moved_endpoints: Allowance::full(parts.clock.monotonic()),
+            #[cfg(any(feature = "login", feature = "outbound"))]
+            client_side,
             clock: parts.clock,
-            metadata,
-            #[cfg(feature = "_client")]
-            client: parts.client,
         }))
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::UnixTime;
+use crate::jwt::{CompactJws, Json, UnverifiedClaims};
 
 /// Lifetimes are taken to be within these bounds, in seconds.
 const SHORTEST_LIFETIME: i64 = 5;
@@ -26,6 +27,18 @@ pub(crate) fn token_lifetime(
     };
     let seconds = said.clamp(SHORTEST_LIFETIME, LONGEST_LIFETIME);
     Duration::from_secs(seconds.unsigned_abs())
+}
+
+/// The expiry that a JWT states, not verified. `None` if it is not a JWT or states none.
+pub(crate) fn stated_expiry(token: &str) -> Option<UnixTime> {
+    let jws = CompactJws::split(token.as_bytes()).ok()?.decode().ok()?;
+    let claims = UnverifiedClaims::parse(jws.payload()).ok()?;
+    match claims.exp {
+        Json::Unsigned(seconds) => Some(UnixTime::from_seconds(
+            i64::try_from(seconds).unwrap_or(i64::MAX),
+        )),
+        _ => None,
+    }
 }
 
 /// When an access token is renewed, in seconds before its end.

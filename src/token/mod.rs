@@ -1,9 +1,9 @@
 //! Access tokens: from a request's header, ready to be sent, and where they come from. None of them
 //! prints itself.
 
-#[cfg(feature = "_client")]
+#[cfg(any(feature = "login", feature = "outbound"))]
 pub(crate) mod lifetime;
-#[cfg(feature = "_client")]
+#[cfg(any(feature = "login", feature = "outbound"))]
 pub(crate) mod live;
 #[cfg(feature = "outbound")]
 pub(crate) mod source;

@@ -25,7 +25,7 @@ use crate::login::sessions::record::{
 use crate::login::sessions::revoker::Revoker;
 use crate::login::store::{StoreKey, Tag};
 use crate::observe;
-use crate::provider::token_endpoint::TOKEN_CALL;
+use crate::provider::client::token_endpoint::TOKEN_CALL;
 use crate::provider::{Client, Provider};
 use crate::verify::id_token::IdTokenVerifier;
 

@@ -17,9 +17,9 @@ use crate::login::sessions::renewals::{GRANT, LEASE, Outcome, Renewals, STORE_CA
 use crate::login::sessions::tokens::TokenSet;
 use crate::login::store::{StoreKey, Tag};
 use crate::observe;
-use crate::provider::token_endpoint::{GrantFailure, TokenAnswer};
+use crate::provider::client::token_endpoint::{GrantFailure, TokenAnswer};
 use crate::secret::Secret;
-use crate::token::lifetime::token_lifetime;
+use crate::token::lifetime::{stated_expiry, token_lifetime};
 use crate::verify::id_token::Expected;
 
 /// How long tokens that a store does not take are held on to.
@@ -120,7 +120,7 @@ impl Renewals {
         let generation = leased.record.generation;
         let now = self.ledger.now(leased);
         let clock = self.provider.clock().now();
-        let exp = crate::jwt::expiry(answer.access_token.expose());
+        let exp = stated_expiry(answer.access_token.expose());
         let lifetime = token_lifetime(clock, answer.expires_in, exp);
         let access_expires_at = now.saturating_add(lifetime);
         let next = tokens.renewed(&answer, now).with_expiry_seen(exp, clock);

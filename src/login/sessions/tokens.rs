@@ -7,7 +7,7 @@ use crate::clock::UnixTime;
 use crate::login::sessions::record::Record;
 use crate::login::sessions::seal::{Purpose, SealError, Sealing};
 use crate::login::store::StoreKey;
-use crate::provider::token_endpoint::TokenAnswer;
+use crate::provider::client::token_endpoint::TokenAnswer;
 use crate::secret::Secret;
 
 /// What is known of a session beside its record.

@@ -20,7 +20,7 @@ use crate::login::sign_in::establish::Exchanged;
 use crate::login::sign_in::loop_breaker;
 use crate::login::store::StoreKey;
 use crate::observe;
-use crate::provider::token_endpoint::{GrantFailure, TokenAnswer};
+use crate::provider::client::token_endpoint::{GrantFailure, TokenAnswer};
 use crate::secret::is_same;
 
 /// Longer queries are not read.

@@ -17,7 +17,7 @@ use crate::login::sign_in::SignIn;
 use crate::login::sign_in::attempt::{self, LoginAttempt};
 use crate::login::sign_in::request::OfflineAccess;
 use crate::login::store::{Owner, Tag};
-use crate::provider::token_endpoint::TokenAnswer;
+use crate::provider::client::token_endpoint::TokenAnswer;
 use crate::token::lifetime::token_lifetime;
 use crate::verify::id_token::{Expected, IdToken};
 

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use crate::clock::UnixTime;
 use crate::error::{ProviderError, ProviderErrorKind};
-use crate::provider::oauth_error::{Document, OAuthError};
-use crate::provider::token_endpoint::failure::classify;
-use crate::provider::token_endpoint::{GrantFailure, TokenAnswer};
+use crate::provider::client::oauth_error::{Document, OAuthError};
+use crate::provider::client::token_endpoint::failure::classify;
+use crate::provider::client::token_endpoint::{GrantFailure, TokenAnswer};
 use crate::retry_after::retry_after;
 use crate::secret::Secret;
 

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::Response;
 
 use crate::error::{ProviderError, ProviderErrorKind};
-use crate::provider::oauth_error::OAuthError;
-use crate::provider::token_endpoint::GrantFailure;
+use crate::provider::client::oauth_error::OAuthError;
+use crate::provider::client::token_endpoint::GrantFailure;
 
 /// What an answer without tokens means for the token that was sent. Only the provider's own
 /// `invalid_grant` is evidence that it was rejected; a page from a firewall or balancer is not.

@@ -9,9 +9,9 @@ use std::time::Duration;
 use crate::error::ProviderError;
 use crate::http_client::Limits;
 use crate::provider::Provider;
-use crate::provider::client::Client;
+use crate::provider::client::credentials::Client;
+use crate::provider::client::endpoint_call::Unanswered;
 use crate::provider::discovery::Metadata;
-use crate::provider::endpoint_call::Unanswered;
 use crate::provider::endpoints::Endpoints;
 use crate::secret::Secret;
 

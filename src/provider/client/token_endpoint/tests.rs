@@ -9,7 +9,7 @@ use super::answer::{read, seconds};
 use super::{GrantFailure, TokenAnswer};
 use crate::clock::UnixTime;
 use crate::error::ProviderErrorKind;
-use crate::provider::oauth_error::CODES;
+use crate::provider::client::oauth_error::CODES;
 
 const NOW: UnixTime = UnixTime::from_seconds(784_111_777); // Sun, 06 Nov 1994 08:49:37 GMT
 const JSON: &str = "application/json";

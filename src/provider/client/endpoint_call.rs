@@ -1,6 +1,5 @@
 //! Calls to the provider's endpoints, which may have moved since the metadata was fetched.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,11 +9,10 @@ use url::Url;
 use crate::error::{ProviderError, ProviderErrorKind};
 use crate::http_client::{Call, Limits};
 use crate::provider::Provider;
-use crate::provider::client::Client;
+use crate::provider::client::credentials::Client;
+use crate::provider::client::oauth_error::is_known_error;
 use crate::provider::discovery::Metadata;
 use crate::provider::endpoints::Endpoints;
-use crate::provider::oauth_error::is_known_error;
-use crate::renew::Snapshot;
 
 /// Why a call brought no answer.
 #[derive(Debug)]
@@ -66,7 +64,7 @@ impl Provider {
         if !is_gone(&answer) {
             return Ok(answer);
         }
-        let fetched = tokio::time::timeout(time_left(), self.newer_metadata()).await;
+        let fetched = tokio::time::timeout(time_left(), self.0.client_side.newer_metadata()).await;
         let newer = fetched.ok().flatten();
         let newer_url = newer
             .as_ref()
@@ -98,16 +96,6 @@ impl Provider {
     ) -> Result<Call, ProviderError> {
         let issuer = metadata.issuer.as_str();
         client.call(&metadata.endpoints, issuer, self.clock().now(), parameters)
-    }
-
-    /// The metadata, fetched although the present one is fresh. The number of such fetches is bounded;
-    /// beyond the bound it is the present one, which another call may have fetched a moment ago.
-    async fn newer_metadata(&self) -> Option<Arc<Snapshot<Metadata>>> {
-        let now = self.clock().monotonic();
-        match self.0.metadata.force(|| self.0.moved_endpoints.take(now)) {
-            Ok(Some(flight)) => flight.landed().await.ok(),
-            Ok(None) | Err(_) => self.metadata().await.ok(),
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use url::Url;
 use crate::error::{ProviderError, ProviderErrorKind};
 use crate::http_client::{Call, Limits};
 use crate::provider::Provider;
-use crate::provider::client::Client;
+use crate::provider::client::credentials::Client;
 use crate::provider::discovery::Metadata;
 use crate::provider::endpoints::Endpoints;
 use crate::retry_after::retry_after;

@@ -1,0 +1,27 @@
+//! This service as a client of the provider: its credentials, and the calls it makes with them.
+
+#[cfg(feature = "login")]
+mod calls;
+pub(crate) mod credentials;
+mod endpoint_call;
+mod oauth_error;
+pub(super) mod side;
+pub(crate) mod target;
+pub(crate) mod token_endpoint;
+
+use std::sync::Arc;
+
+use crate::http_client::HttpClient;
+use crate::provider::Provider;
+use crate::provider::discovery::Metadata;
+use crate::renew::{Refusal, Snapshot};
+
+impl Provider {
+    pub(crate) async fn metadata(&self) -> Result<Arc<Snapshot<Metadata>>, Refusal> {
+        self.0.client_side.metadata().await
+    }
+
+    pub(crate) fn http_client(&self) -> &HttpClient {
+        &self.0.client_side.http
+    }
+}
