@@ -28,7 +28,7 @@ use crate::keys::jwk_set::TENANT_PLACEHOLDER;
 use crate::keys::remote::{KeyLifetime, KeySet, RemoteKeys, fetch_jwk_set};
 use crate::observe;
 #[cfg(any(feature = "login", feature = "outbound"))]
-use crate::provider::client::ClientSide;
+use crate::provider::client::side::ClientSide;
 use crate::provider::discovery::{IssuerRule, Metadata, Search};
 pub use crate::renew::Phase;
 use crate::renew::{Fetched, Pace, Renew};

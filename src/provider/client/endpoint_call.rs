@@ -64,7 +64,7 @@ impl Provider {
         if !is_gone(&answer) {
             return Ok(answer);
         }
-        let fetched = tokio::time::timeout(time_left(), self.newer_metadata()).await;
+        let fetched = tokio::time::timeout(time_left(), self.0.client_side.newer_metadata()).await;
         let newer = fetched.ok().flatten();
         let newer_url = newer
             .as_ref()

@@ -1,0 +1,45 @@
+use std::sync::Arc;
+
+use crate::allowance::Allowance;
+use crate::clock::SharedClock;
+use crate::http_client::HttpClient;
+use crate::provider::discovery::Metadata;
+use crate::renew::{Refusal, Renew, Snapshot};
+
+/// What only a client needs of a provider.
+pub(in crate::provider) struct ClientSide {
+    pub(super) http: HttpClient,
+    metadata: Renew<Metadata>,
+    /// Bounds the fetches of the metadata that missing endpoints cause.
+    moved_endpoints: Allowance,
+    clock: SharedClock,
+}
+
+impl ClientSide {
+    pub(in crate::provider) fn new(
+        http: HttpClient,
+        metadata: Renew<Metadata>,
+        clock: &SharedClock,
+    ) -> Self {
+        Self {
+            http,
+            metadata,
+            moved_endpoints: Allowance::full(clock.monotonic()),
+            clock: clock.clone(),
+        }
+    }
+
+    pub(super) async fn metadata(&self) -> Result<Arc<Snapshot<Metadata>>, Refusal> {
+        self.metadata.get().await
+    }
+
+    /// The metadata, fetched although the present one is fresh. The number of such fetches is bounded;
+    /// beyond the bound it is the present one, which another call may have fetched a moment ago.
+    pub(super) async fn newer_metadata(&self) -> Option<Arc<Snapshot<Metadata>>> {
+        let now = self.clock.monotonic();
+        match self.metadata.force(|| self.moved_endpoints.take(now)) {
+            Ok(Some(flight)) => flight.landed().await.ok(),
+            Ok(None) | Err(_) => self.metadata().await.ok(),
+        }
+    }
+}
