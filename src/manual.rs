@@ -3,7 +3,7 @@
 //! | what | default | bounds | why |
 //! |---|---|---|---|
 //! | leeway for `exp`, `nbf`, `iat` | 60 seconds | 0 to 5 minutes | clocks that are synchronised differ by less; more would let a stolen token live on |
-//! | algorithms | RS256, PS256, ES256, ES384, EdDSA, as far as the provider lists them | never `none`, never HMAC | asymmetric ones of 128 bits of strength; whoever can verify by a symmetric key can also sign |
+//! | algorithms | RS256, PS256, ES256, ES384, EdDSA, as far as the provider lists them | never `none`, never HMAC | asymmetric ones of 128 bits of strength; a party that verifies by a symmetric key could also sign |
 //! | token profile | lenient | | what Auth0, Entra ID, Okta and Keycloak issue; strict is RFC 9068 to the letter |
 //! | accepted tokens remembered | 10 000, for 5 minutes at the most | 0 to 10 000 000 | a signature costs two hundred times what all the rest does; the clock is asked each time, other keys end it, and a flood of bad tokens fills nothing |
 //! | token size | 16 KiB | 256 bytes to 1 MiB | more than any header limit of common servers; refused unread |
@@ -11,15 +11,15 @@
 //! | renewal ahead of that | 60 seconds, give or take 5 %, never in the first half | | requests do not wait for it, and many processes do not ask at once |
 //! | keys used past their lifetime | 1 hour | 0 to 24 hours | an outage of the provider is not ours |
 //! | attempts after a failure | 1 second apart, doubling to 60 | | counted by attempt, so that an outage brings no flood |
-//! | attempts for an unknown `kid` | 2 at once, then 1 in 30 seconds | | enough for a rotation, too little for an attack: whoever sends random names causes no more |
+//! | attempts for an unknown `kid` | 2 at once, then 1 in 30 seconds | | enough for a rotation, too little for an attack by random names |
 //! | keys tried without `kid` | 8 | | signatures cost time |
 //! | keys in a set | 100 | | the same |
-//! | a whole call to the provider | 5 seconds, 2 of them to connect | up to 1 minute | whoever waits for keys waits no longer |
-//! | an idle connection to the provider kept | 3 seconds | | shorter than common servers keep it: of a token that is sent on one just being closed, nobody knows whether it arrived |
+//! | a whole call to the provider | 5 seconds, 2 of them to connect | up to 1 minute | a request that waits for keys waits no longer |
+//! | an idle connection to the provider kept | 3 seconds | | shorter than common servers keep it: whether a token arrived on a connection that was just being closed cannot be known |
 //! | size of metadata and key set | 256 KiB and 512 KiB | | far more than any provider sends |
 //! | looking for an endpoint that is gone (404, 410, 301, 308) | 2 fetches of the metadata at once, then 1 in 30 seconds | | a moved endpoint is found without a restart, and one that is gone for good causes no flood |
 //! | redirects by the provider | refused | | keys come from the configured place |
-//! | transport | https | http on loopback by [`danger`](crate::danger) | whoever can change the keys can sign tokens |
+//! | transport | https | http on loopback by [`danger`](crate::danger) | a party that can change the keys on their way can sign tokens |
 //! | tokens bound by `cnf` | refused | [`danger`](crate::danger) | the binding cannot be checked here, and a stolen one must stay worthless |
 //! | anonymous requests | refused | [`allow_anonymous`](crate::BearerLayer::allow_anonymous) | forgetting a layer must not open a route |
 //!
@@ -27,18 +27,22 @@
 //!
 //! | what | default | bounds | why |
 //! |---|---|---|---|
-//! | renewal behind requests, and before them | 60 and 10 seconds before the end, a fifth of the lifetime at the most | | nobody waits, and short-lived tokens are not renewed without end |
+//! | refresh in the background, and before a request | 60 and 10 seconds before the end of the access token (or of the refresh token, if that is earlier), at most a fifth of the lifetime | | requests do not wait, and short-lived tokens are not refreshed without end |
 //! | a token's lifetime that is not told | its `exp`, else 5 minutes; from 5 seconds up | | what a provider writes there is not always a number |
-//! | a lease on a refresh token; a grant within it | 15 seconds; 12 | | whoever holds the lease is done, or gives up, before it ends |
-//! | waiting for somebody else's renewal | 10 seconds | | then the live token, or 503 |
-//! | refresh grants at once | 64 a process | | a provider is not flooded when many sessions are due |
-//! | pause after a failed renewal | 5 seconds, then 15, or the provider's `Retry-After` up to 10 minutes; 60 where a setting must change | | an outage brings few attempts |
-//! | a session that nothing renews; its end | 8 hours, or the refresh token's lifetime where it is told; 24 hours | 1 minute to 400 days | never shorter than its access token |
+//! | a lease on a refresh token; a grant within it; a call to the store | 20 seconds; 12; 2 | | reading the session, taking the lease and the grant fit into the lease, so that no other replica begins meanwhile |
+//! | waiting for a refresh by another task | 10 seconds, and until 14 seconds after its lease began | | a living task has answered by then; after that the live token, or 503 with the time until a probe |
+//! | storing refreshed tokens | tried again every 500 milliseconds for 60 seconds | | the old refresh token is spent: these must not be lost |
+//! | a probe after a lost answer | 3 seconds after the doubt was written down and not before the access token's end; then after 5 seconds, doubling to 60 | | the task that was away comes first; an old token is not sent without need |
+//! | rotation grace of the provider | none | up to 60 seconds, [`with_rotation_grace`](crate::login::LoginBuilder::with_rotation_grace) | only where the provider takes an old token again may it be sent again at once |
+//! | records of a shared store kept in memory | 1 second | 0 to 60 seconds, [`with_near_cache_age`](crate::login::LoginBuilder::with_near_cache_age) | a page with twenty requests costs one round trip; the bound within which a sign-out elsewhere holds if its message is lost |
+//! | refresh grants at once; codes of sign-ins exchanged at once | 64 and 64 a process | | a provider is not flooded when many sessions are due, nor by strangers with invented codes; neither holds up the other |
+//! | pause after a failed refresh | 5 seconds, then 15, or the provider's `Retry-After` up to 10 minutes; 60 where a setting must change | | an outage brings few attempts |
+//! | end of an idle session; end of any session | 8 hours after the last refresh, or the refresh token's lifetime where the provider tells it; 24 hours | 1 minute to 400 days | never before the access token ends; [`count_idle_from_use`](crate::login::LoginBuilder::count_idle_from_use) counts from the last request instead |
 //! | refresh token | required | [`allow_short_session`](crate::login::LoginBuilder::allow_short_session) | a session without one ends in an hour, which should be a choice |
 //! | a sign-in | 10 minutes, 5 a browser | | tabs do not collide, and cookies stay few |
 //! | sign-ins with the same end | 3 in 30 seconds | | more is a loop, and a page says so |
 //! | cookies set by one answer | 3 500 bytes | | default nginx answers 502 beyond |
-//! | sessions in memory | 100 000 | [`MemoryStore::with_capacity`](crate::login::MemoryStore::with_capacity) | the one not used for longest gives way |
+//! | sessions in memory | 100 000 | [`MemoryStore::with_capacity`](crate::login::MemoryStore::with_capacity) | the session that was not used for longest is dropped |
 //!
 //! For calls that leave (feature `outbound`):
 //!
@@ -55,9 +59,13 @@
 //! | a caller's token kept for relaying | no | [`allow_relay`](crate::BearerLayer::allow_relay) | a token for this service is not meant for others |
 //! | streams that outlive their token (feature `tonic`) | go on | `StreamExpiryLayer`: 60 seconds after its end | tokens are checked when a call begins; some want more |
 //!
-//! Of an answer that never came nobody knows whether the refresh token was spent. The live access
-//! token is then used to its end, and one probe is made; if that is rejected or lost as well, the
-//! session is over. A second copy of a rotated token would make the provider revoke them all.
+//! # When an answer is lost
+//!
+//! Whether a refresh token was spent cannot be known if the provider's answer does not arrive. Sending it again
+//! may make the provider revoke all tokens of the sign-in. So the access token is used until its end, and then
+//! the old refresh token is sent as a probe, with growing pauses, until the provider answers. Only its
+//! `invalid_grant` ends the session. A status 500, 502 or 504, a page of a firewall or an answer that is cut off
+//! ends none.
 //!
 //! # When the provider is away
 //!

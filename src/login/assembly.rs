@@ -178,7 +178,7 @@ impl LoginBuilder {
     }
 }
 
-/// Browsers are sent to one provider; whoever has several needs a layer, and a path, for each.
+/// Browsers are sent to one provider. A site with several needs a layer, and a path, for each.
 fn only_provider(verifier: &Verifier) -> Result<Provider, ConfigError> {
     let mut providers = verifier.providers();
     match (providers.next(), providers.next()) {

@@ -105,7 +105,7 @@ impl LoginBuilder {
         self
     }
 
-    /// Where sessions live, shared with whoever else holds it.
+    /// Where sessions live, shared with other holders of the store.
     pub fn with_shared_store(mut self, store: Arc<dyn SessionStore>) -> Self {
         self.store = Some(store);
         self
@@ -139,7 +139,7 @@ impl LoginBuilder {
         self
     }
 
-    /// Lets whoever starts a sign-in choose this parameter, by the query of the start path.
+    /// Takes this parameter from the query of the start path.
     pub fn pass_through(mut self, parameter: PassedParameter) -> Self {
         self.passed_through.push(parameter);
         self
@@ -257,7 +257,7 @@ impl LoginBuilder {
         self
     }
 
-    /// Revokes refresh tokens for offline access too when the provider signs somebody out in the
+    /// Revokes refresh tokens for offline access too when the provider signs a user out in the
     /// back. By default they are left to the provider.
     pub fn revoke_offline_access(mut self) -> Self {
         self.revokes_offline_access = true;

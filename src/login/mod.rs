@@ -1,5 +1,5 @@
 //! Who is calling, in a browser? [`LoginLayer`] signs people in at the provider, keeps their tokens
-//! on the server, renews them without anybody noticing, and signs out.
+//! on the server, refreshes them transparently, and signs out.
 //!
 //! The rule:
 //! 1. Five paths are the layer's own, `/oauth/openid` and those below it: start (GET), `callback`
@@ -13,28 +13,30 @@
 //!    principal, and a navigation that [`require`](crate::require) refuses is sent to sign in.
 //! 4. A session and a request that may change something (any method but GET, HEAD, OPTIONS and TRACE,
 //!    and upgrades): 403 unless `Sec-Fetch-Site` or `Origin` proves that it comes from this origin.
-//! 5. A session whose access token is due is renewed: from a minute before its end behind the
-//!    requests, from ten seconds before it first; never in the first four fifths of its life. One
-//!    task per session does it, whoever leaves, in one process or in many that share a store.
+//! 5. A session whose access token is due is refreshed: from a minute before its end in the background,
+//!    from ten seconds before its end while the request waits; never in the first four fifths of its
+//!    life. One task per session does it, in one process or in many that share a store, and goes on if
+//!    the request is cancelled.
 //! 6. Passed: the [`Principal`](crate::Principal) of the access token, verified as a bearer token is,
 //!    and the [`Session`] stand in the request's extensions.
-//! 7. The provider rejected the refresh token, or its answer was lost for good: the session is over,
-//!    the cookie cleared, and 3 holds. The provider is away, or does not take this client: nobody is
-//!    signed out; live tokens are used on, and after their end the answer is 503 with `Retry-After`,
-//!    or 500 naming the setting.
+//! 7. The provider rejected the refresh token (`invalid_grant`), or a refresh brought verified tokens of
+//!    another subject or issuer: the session is over, the cookie cleared, and 3 holds. Nothing else
+//!    ends a session but a sign-out and its own end. While the provider or the store is away, or the
+//!    provider refuses this client, live tokens are used; after their end the answer is 503 with
+//!    `Retry-After`, or 500 naming the setting.
 //! 8. An access token that can never be verified here (opaque, encrypted, for another audience) makes
-//!    no session. It is not refreshed and nobody is sent round in circles: a page says what came and
+//!    no session. It is not refreshed and causes no redirect loop: a page says what came and
 //!    which setting cures it.
 //!
-//! What the browser holds is a random handle that never changes with the tokens, in a `__Host-`
-//! cookie. What it reads when something is wrong is a [`Page`], as HTML for people and
+//! The browser holds a random session id that does not change with the tokens, in a `__Host-`
+//! cookie. When something is wrong it gets a [`Page`], as HTML for people and
 //! `application/problem+json` for programs; the [`LoginError`](crate::LoginError) stands in the
 //! response's extensions.
 //!
 //! # Deployment
 //! The site's address is configured, never read from `Host` or forwarded fields. Add the layer last,
 //! around the outermost router: with axum, a router that is merged into another brings its routes
-//! along but not its fallback, and the layer's own paths are nobody's route. Several replicas need one
+//! along but not its fallback, and the layer's own paths are routes of no router. Several replicas need one
 //! store, such as `RedisStore` of the feature `redis`, and one set of secrets; [`MemoryStore`] is for one
 //! replica. Answers carry `Vary: Cookie` and,
 //! unless the application says otherwise, `Cache-Control: no-store`.
@@ -73,9 +75,10 @@
 //! ```
 //!
 //! # How a refresh token is guarded
-//! A [`Record`] is one session; its tokens are sealed by a [`KeyRing`], its refresh token is guarded by
-//! a state machine of pure functions: lease, commit, settle. A [`SessionStore`] applies them in single
-//! atomic steps; `testing::store_suite` is what every store must pass.
+//! The state of a session is a [`Record`], changed by pure functions: lease, commit, settle. Its tokens are
+//! sealed by a [`KeyRing`]. A [`SessionStore`] keeps the encoded record under a random [`Tag`] and changes it by
+//! compare-and-swap, so that the rules exist once for every store; `testing::store_suite` is what a store must
+//! pass.
 
 mod assembly;
 mod browser;

@@ -1,4 +1,4 @@
-//! Cookies: their names, how they are set, and how one is read so that nobody can toss in another
+//! Cookies: their names, how they are set, and how one is read so that another site cannot plant one
 //! ([RFC 6265bis §4.1.3](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#section-4.1.3)).
 
 use std::borrow::Cow;
@@ -32,7 +32,7 @@ pub(crate) struct CookieNames {
 pub(crate) enum CookieValue<'a> {
     Nothing,
     One(Cow<'a, str>),
-    /// One of them is not ours, and nobody can tell which.
+    /// One of them is not ours, and which one cannot be told.
     Several,
 }
 

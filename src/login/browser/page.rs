@@ -55,7 +55,7 @@ impl Page {
         self.is_html
     }
 
-    /// The local address that signs in anew, where that may help.
+    /// The local address that signs in again, where that may help.
     #[must_use]
     pub fn sign_in(&self) -> Option<&str> {
         self.sign_in.as_deref()

@@ -136,7 +136,7 @@ impl Reply {
     }
 }
 
-/// What depends on a session is nobody else's
+/// What depends on a session must not be cached for others
 /// ([RFC 9111 §7.1](https://www.rfc-editor.org/rfc/rfc9111#section-7.1)). An application that says
 /// otherwise is believed.
 pub(crate) fn set_private(headers: &mut HeaderMap) {

@@ -6,7 +6,7 @@ use url::Url;
 
 /// A path on this site, with its query.
 ///
-/// Whoever can choose where a sign-in ends can send people to a page that looks like the next step
+/// A party that chooses where a sign-in ends could send people to a page that looks like the next step
 /// ([RFC 9700 §4.11.1](https://www.rfc-editor.org/rfc/rfc9700#section-4.11.1)). So only plain local
 /// paths are taken; the [default](Self::default) is `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,5 @@
 //! A sign-in under way: everything the callback is held against, sealed in a cookie of the browser
-//! that began it, so that any replica can finish it and nobody else's answer fits
+//! that began it, so that any replica can finish it and no other answer fits
 //! ([RFC 6749 §10.12](https://www.rfc-editor.org/rfc/rfc6749#section-10.12)).
 
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub(crate) struct LoginAttempt {
     pub(crate) nonce: Secret,
     /// The PKCE verifier ([RFC 7636 §4.1](https://www.rfc-editor.org/rfc/rfc7636#section-4.1)).
     pub(crate) verifier: Secret,
-    /// From whom the answer must come, and where to.
+    /// The provider that must answer, and the address that it answers to.
     pub(crate) issuer: String,
     pub(crate) redirect_uri: String,
     pub(crate) return_path: String,

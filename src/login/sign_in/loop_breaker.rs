@@ -1,5 +1,5 @@
-//! The loop breaker: how the last sign-ins of a browser ended. Whoever is sent to sign in again and
-//! again, with the same end each time, is shown a page that says so.
+//! The loop breaker: how the last sign-ins of a browser ended. A browser that signs in again and again,
+//! with the same end each time, is shown a page that says so.
 
 use serde::{Deserialize, Serialize};
 

@@ -93,7 +93,7 @@ impl SignIn {
             .with_cookies(self.surplus_attempts(parts, now)))
     }
 
-    /// What whoever starts may choose, as far as the application lets them.
+    /// The parameters that the application lets the query of the start path choose.
     fn passed_through(
         &self,
         parts: &Parts,

@@ -40,7 +40,7 @@ pub type ChangeListener = Box<dyn Fn(Option<StoreKey>) + Send + Sync>;
 pub struct StoredRecord {
     /// What the record holds. A store does not look into it.
     pub bytes: Bytes,
-    /// Chosen at random by whoever wrote the bytes. No two writes share one.
+    /// Chosen at random by the writer of the bytes. No two writes share one.
     pub tag: Tag,
     /// From this time on the record counts as absent.
     pub expires_at: UnixTime,

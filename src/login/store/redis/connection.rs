@@ -152,7 +152,7 @@ impl Node {
             return Ok(connection);
         }
         let mut source = self.source.lock().await;
-        // Whoever held the lock may have connected meanwhile.
+        // The former holder of the lock may have connected.
         if let Some(connection) = self.current.load_full() {
             return Ok(connection);
         }
