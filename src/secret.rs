@@ -1,4 +1,4 @@
-//! Secrets: random texts, what they hash to, comparison without a clock for whoever guesses, and a
+//! Secrets: random texts, what they hash to, comparison in constant time, and a
 //! text that never prints.
 
 use std::fmt;
