@@ -25,14 +25,14 @@ use axum::routing::get;
 use axum::{Json, Router};
 use http::StatusCode;
 use serde_json::{Value, json};
+use support::api::Api;
+use support::embedded;
 use tokio::net::TcpListener;
 use tower_oidc::danger::loopback_resource;
-use tower_oidc::env::ApiSettings;
 use tower_oidc::testing::DevelopmentProvider;
-use tower_oidc::{BearerLayer, Principal, ProtectedResource, Provider, RequireLayer, Verifier};
+use tower_oidc::{BearerLayer, Principal, ProtectedResource, Provider, RequireLayer};
 
 const SCOPE: &str = "read:messages";
-const EMBEDDED_AUDIENCE: &str = "https://api.example.com";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -42,32 +42,16 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     support::start_log();
     let listener = support::listen().await?;
-    if support::is_configured() {
-        let settings = ApiSettings::from_env()?;
-        println!("{settings}");
-        let (provider, verifier) = (settings.provider(), settings.verifier());
-        support::ask_once(provider).await?;
-        serve(listener, provider, verifier, settings.domain_server()).await
-    } else {
-        let idp = DevelopmentProvider::start().await?;
-        let provider = idp.provider()?;
-        let verifier = provider.verifier(EMBEDDED_AUDIENCE)?;
-        println!(
-            "no OPENID_ISSUER is set: a development provider runs at {}",
-            idp.issuer()
-        );
-        print_curl_lines(&idp, &format!("http://{}", listener.local_addr()?));
-        serve(listener, &provider, &verifier, None).await
+    let api = Api::start().await?;
+    if let Some(idp) = &api.embedded {
+        print_curl_lines(idp, &format!("http://{}", listener.local_addr()?));
     }
+    serve(listener, &api).await
 }
 
-async fn serve(
-    listener: TcpListener,
-    provider: &Provider,
-    verifier: &Verifier,
-    domain: Option<&str>,
-) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let resource = match domain {
+async fn serve(listener: TcpListener, api: &Api) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let verifier = &api.verifier;
+    let resource = match api.domain.as_deref() {
         Some(address) if address.starts_with("https://") => {
             ProtectedResource::new(address, verifier)?
         }
@@ -78,7 +62,7 @@ async fn serve(
     let bearer = BearerLayer::new(verifier.clone()).with_resource(&resource);
     let open = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready).with_state(provider.clone()))
+        .route("/readyz", get(ready).with_state(api.provider.clone()))
         .route_service(&resource.metadata_path(), resource.service());
     let protected = Router::new()
         .route("/me", get(me))
@@ -127,7 +111,7 @@ fn own_address(listener: &TcpListener) -> Result<String, Box<dyn Error + Send + 
 }
 
 fn print_curl_lines(idp: &DevelopmentProvider, address: &str) {
-    let token = || idp.token(EMBEDDED_AUDIENCE).scope(SCOPE);
+    let token = || idp.token(embedded::AUDIENCE).scope(SCOPE);
     for (what, token) in [
         ("accepted", token().build()),
         ("expired", token().expired().build()),

@@ -19,6 +19,8 @@
 //! serves pages shares this origin with the gateway: put one here only if you trust its pages as your own.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
+#[path = "support/pages.rs"]
+mod pages;
 #[path = "gateway/proxy.rs"]
 mod proxy;
 #[path = "support/site.rs"]
@@ -37,8 +39,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Extension, Router};
 use http::{Request, Uri};
+use pages::escape;
 use proxy::{Plain, Proxy};
-use site::{Button, Site, escape};
+use site::{Button, Site};
 use tower::Layer;
 use tower_oidc::outbound::Outbound;
 use tower_oidc::{LoginLayer, OutboundLayer, Principal, Session};
@@ -81,7 +84,7 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         .merge(behind.with_state(proxy))
         .layer(Extension(Arc::new(button)))
         .layer(Extension(login.clone()))
-        .merge(site::open(&login))
+        .merge(pages::open(&login))
         .layer(login);
     println!("listening on http://{}", listener.local_addr()?);
     let serving = axum::serve(listener, site).with_graceful_shutdown(support::asked_to_stop());
@@ -108,9 +111,9 @@ async fn home(
              comes from the service behind, which is called with your access token. The token \
              itself never reaches your browser.</p>{}",
             escape(session.subject()),
-            site::sign_out_button(&login)
+            pages::sign_out_button(&login)
         ),
-        None => site::signed_out(&button, &login),
+        None => pages::signed_out(&button, &login),
     };
-    site::page(&body, &button)
+    pages::page(&body, &button)
 }

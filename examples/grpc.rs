@@ -30,18 +30,17 @@ use std::process::ExitCode;
 
 use greeter::greeter_client::GreeterClient;
 use greeter::{Name, Times};
+use support::api::Api;
+use support::embedded;
 use tokio::net::TcpListener;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Channel, Server};
 use tower::Layer;
-use tower_oidc::env::{ApiSettings, ServiceSettings};
+use tower_oidc::env::ServiceSettings;
 use tower_oidc::outbound::{ClientCredentials, Target};
-use tower_oidc::testing::DevelopmentProvider;
 use tower_oidc::tonic::{GrpcLayer, StreamExpiryLayer};
-use tower_oidc::{BearerLayer, Client, OutboundLayer, Verifier};
-
-const EMBEDDED_AUDIENCE: &str = "https://api.example.com";
+use tower_oidc::{BearerLayer, Client, ConfigError, OutboundLayer, Verifier};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -51,35 +50,21 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     support::start_log();
     let listener = support::listen().await?;
-    if support::is_configured() {
-        let settings = ApiSettings::from_env()?;
-        println!("{settings}");
-        support::ask_once(settings.provider()).await?;
-        let has_client =
-            std::env::var("OPENID_CLIENT_SECRET").is_ok_and(|secret| !secret.is_empty());
-        let tokens = if has_client {
-            Some(ServiceSettings::from_env()?.tokens().clone())
-        } else {
-            None
-        };
-        serve(listener, settings.verifier(), tokens).await
-    } else {
-        let idp = DevelopmentProvider::start().await?;
-        println!(
-            "no OPENID_ISSUER is set: a development provider runs at {}",
-            idp.issuer()
-        );
-        let provider = idp.provider()?;
+    let api = Api::start().await?;
+    serve(listener, &api.verifier, client_tokens(&api)?).await
+}
+
+/// The client's tokens: of the provider beside the server, or of the one in the environment if a client is
+/// set there.
+fn client_tokens(api: &Api) -> Result<Option<ClientCredentials>, ConfigError> {
+    if api.embedded.is_some() {
         let client = Client::with_secret("development", "development-secret")?;
-        let target = Target::audience(EMBEDDED_AUDIENCE)?;
-        let tokens = ClientCredentials::new(&provider, client, target);
-        serve(
-            listener,
-            &provider.verifier(EMBEDDED_AUDIENCE)?,
-            Some(tokens),
-        )
-        .await
+        let target = Target::audience(embedded::AUDIENCE)?;
+        return Ok(Some(ClientCredentials::new(&api.provider, client, target)));
     }
+    let has_client = std::env::var("OPENID_CLIENT_SECRET").is_ok_and(|secret| !secret.is_empty());
+    let settings = has_client.then(ServiceSettings::from_env).transpose()?;
+    Ok(settings.map(|settings| settings.tokens().clone()))
 }
 
 async fn serve(

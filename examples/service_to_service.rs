@@ -29,6 +29,7 @@ use axum::{Json, Router};
 use http::{Request, Uri};
 use http_body_util::{BodyExt, Limited};
 use serde_json::{Value, json};
+use support::embedded;
 use tokio::net::TcpListener;
 use tower::{Layer, Service, ServiceExt};
 use tower_oidc::env::ServiceSettings;
@@ -37,7 +38,6 @@ use tower_oidc::testing::DevelopmentProvider;
 use tower_oidc::{BearerLayer, Client, OutboundLayer, Principal, RequireLayer};
 
 const SCOPE: &str = "read:messages";
-const EMBEDDED_AUDIENCE: &str = "https://api.example.com";
 const LONGEST_ANSWER: usize = 64 * 1024;
 
 #[tokio::main]
@@ -65,13 +65,9 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         )?;
         call(settings.tokens().clone(), &upstream, calls).await
     } else {
-        let idp = DevelopmentProvider::start().await?;
-        println!(
-            "no OPENID_ISSUER is set: a development provider runs at {}",
-            idp.issuer()
-        );
+        let idp = embedded::start(DevelopmentProvider::builder()).await?;
         let client = Client::with_secret("development", "development-secret")?;
-        let target = Target::audience(EMBEDDED_AUDIENCE)?.with_scope(SCOPE)?;
+        let target = Target::audience(embedded::AUDIENCE)?.with_scope(SCOPE)?;
         let tokens = ClientCredentials::new(&idp.provider()?, client, target);
         let upstream = match upstream {
             Some(upstream) => upstream,
@@ -111,7 +107,7 @@ async fn call(
 
 /// An API that takes tokens for its audience with the scope.
 async fn start_api(idp: &DevelopmentProvider) -> Result<String, Box<dyn Error + Send + Sync>> {
-    let verifier = idp.provider()?.verifier(EMBEDDED_AUDIENCE)?;
+    let verifier = idp.provider()?.verifier(embedded::AUDIENCE)?;
     let app = Router::new()
         .route(
             "/messages",

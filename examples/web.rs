@@ -15,6 +15,8 @@
 //! Do not copy: the development provider. Whoever reaches it signs in as anybody.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
+#[path = "support/pages.rs"]
+mod pages;
 #[path = "support/site.rs"]
 mod site;
 mod support;
@@ -28,8 +30,9 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Extension, Json, Router};
 use http::StatusCode;
+use pages::escape;
 use serde_json::{Value, json};
-use site::{Button, Site, escape};
+use site::{Button, Site};
 use tower_oidc::{BearerLayer, LoginLayer, Principal, Session};
 
 #[tokio::main]
@@ -54,7 +57,7 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         .route("/api/me", get(me))
         .layer(Extension(Arc::new(button)))
         .layer(Extension(login.clone()))
-        .merge(site::open(&login))
+        .merge(pages::open(&login))
         .layer(login)
         .layer(BearerLayer::new(verifier).allow_anonymous());
     println!("listening on http://{}", listener.local_addr()?);
@@ -86,9 +89,9 @@ async fn home(
 ) -> impl IntoResponse {
     let body = match session {
         Some(session) => signed_in(&session, &login),
-        None => site::signed_out(&button, &login),
+        None => pages::signed_out(&button, &login),
     };
-    site::page(&body, &button)
+    pages::page(&body, &button)
 }
 
 fn signed_in(session: &Session, login: &LoginLayer) -> String {
@@ -127,7 +130,7 @@ fn signed_in(session: &Session, login: &LoginLayer) -> String {
         "</dl>{}<p class=\"note\">The page asks <code>/api/me</code> every two seconds. The access \
          token stays on the server and renews itself there; the browser holds a handle that never \
          changes.</p><script src=\"/app.js\"></script>",
-        site::sign_out_button(login)
+        pages::sign_out_button(login)
     );
     page
 }

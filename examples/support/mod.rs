@@ -1,6 +1,9 @@
 //! What the example programs share: where they listen, what they log, how they end.
 #![allow(dead_code, reason = "no program uses all of it")]
 
+pub(crate) mod api;
+pub(crate) mod embedded;
+
 use std::error::Error;
 use std::io::IsTerminal;
 use std::process::ExitCode;
