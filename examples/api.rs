@@ -1,17 +1,16 @@
 //! An API protected by access tokens.
 //!
-//! With nothing set, a development provider starts beside it and three ready `curl` lines are
-//! printed. With the settings of `tower_oidc::env` it trusts a real provider:
+//! Without settings, a development provider starts beside it, and three `curl` lines to copy are printed. With the settings of `tower_oidc::env` it trusts a real provider:
 //!
 //! ```sh
 //! OPENID_ISSUER=https://tenant.us.auth0.com OPENID_AUDIENCE=https://api.example.com \
 //!     cargo run --example api --features axum,testing
 //! ```
 //!
-//! `HOST` and `PORT` (127.0.0.1:3080) say where it listens, `DOMAIN_SERVER` how it is called from
-//! outside, `RUST_LOG` what is logged on stderr.
+//! `HOST` and `PORT` (127.0.0.1:3080) choose the address to listen on, `DOMAIN_SERVER` the public address,
+//! `RUST_LOG` what is logged on stderr.
 //!
-//! Do not copy: the development provider. Whoever reaches it gets any token.
+//! Do not copy: the development provider, which issues any token to any caller.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
 mod support;
@@ -91,7 +90,8 @@ async fn messages(principal: Principal) -> Json<Value> {
 async fn ready(State(provider): State<Provider>) -> impl IntoResponse {
     let readiness = provider.readiness();
     if !readiness.is_ready() {
-        // Not waited for; a service that gets no requests until it is ready shall become so.
+        // Fetches the keys in the background, because a service that gets no requests before it is ready would
+        // never fetch them otherwise.
         tokio::spawn(async move { drop(provider.ready().await) });
     }
     let status = if readiness.is_ready() {
@@ -102,7 +102,7 @@ async fn ready(State(provider): State<Provider>) -> impl IntoResponse {
     (status, format!("keys: {:?}\n", readiness.keys))
 }
 
-/// How the service is called from this machine. Set `DOMAIN_SERVER` if others call it too.
+/// The address of the service on this machine. Set `DOMAIN_SERVER` if it is called from others.
 fn own_address(listener: &TcpListener) -> Result<String, Box<dyn Error + Send + Sync>> {
     Ok(format!(
         "http://127.0.0.1:{}",

@@ -1,6 +1,6 @@
 //! A service that calls another with tokens of its own.
 //!
-//! With nothing set, a development provider and an API start beside it, and the API is called ten times.
+//! Without settings, a development provider and an API start beside it, and the API is called ten times.
 //! With the settings of `tower_oidc::env` the tokens come from a real provider, and `UPSTREAM_URL` names
 //! the API to call:
 //!
@@ -10,10 +10,10 @@
 //!     cargo run --example service_to_service --all-features
 //! ```
 //!
-//! `CALLS` says how often it calls (10); an `UPSTREAM_URL` without a path is called at `/me`. Each answer
-//! is a line on stdout. It ends with 1 if there is no token, or no answer.
+//! `CALLS` is the number of calls (10). An `UPSTREAM_URL` without a path is called at `/me`. Each answer is a
+//! line on stdout. The program exits with 1 if there is no token or no answer.
 //!
-//! Do not copy: the development provider. Whoever reaches it gets any token.
+//! Do not copy: the development provider, which issues any token to any caller.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
 #[path = "gateway/proxy.rs"]
@@ -105,7 +105,7 @@ async fn call(
     Ok(())
 }
 
-/// An API that takes tokens for its audience with the scope.
+/// Starts an API that needs a token for its audience with the scope, and returns its address.
 async fn start_api(idp: &DevelopmentProvider) -> Result<String, Box<dyn Error + Send + Sync>> {
     let verifier = idp.provider()?.verifier(embedded::AUDIENCE)?;
     let app = Router::new()

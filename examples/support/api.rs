@@ -1,4 +1,4 @@
-//! How an API learns whose tokens it accepts: from the environment, or from a provider beside it.
+//! The provider whose tokens an API accepts: that of the environment, or one that starts beside it.
 
 use std::error::Error;
 
@@ -11,7 +11,7 @@ use super::{ask_once, embedded, is_configured};
 pub(crate) struct Api {
     pub(crate) provider: Provider,
     pub(crate) verifier: Verifier,
-    /// The address at which it is called from outside, if one is set.
+    /// The public address of the API, if one is set.
     pub(crate) domain: Option<String>,
     /// The provider beside it. It runs as long as it is kept.
     pub(crate) embedded: Option<DevelopmentProvider>,

@@ -1,13 +1,13 @@
-//! The provider that starts beside a program if no setting is there.
+//! The development provider that starts beside a program if no `OPENID_*` setting is there.
 
 use std::io;
 
 use tower_oidc::testing::{DevelopmentProvider, DevelopmentProviderBuilder};
 
-/// The audience of its tokens in all programs.
+/// The audience of its access tokens in all programs.
 pub(crate) const AUDIENCE: &str = "https://api.example.com";
 
-/// Starts it, and prints where. It runs as long as it is kept.
+/// Starts it, and prints its address. It runs as long as it is kept.
 pub(crate) async fn start(builder: DevelopmentProviderBuilder) -> io::Result<DevelopmentProvider> {
     let idp = builder.start().await?;
     println!(

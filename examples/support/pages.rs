@@ -10,7 +10,7 @@ use tower_oidc::LoginLayer;
 
 use super::site::Button;
 
-/// What is open to everybody: probes, and the files of the pages.
+/// Routes that need no session: probes, and the files of the pages.
 pub(crate) fn open(login: &LoginLayer) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
@@ -45,7 +45,7 @@ async fn ready(State(login): State<LoginLayer>) -> impl IntoResponse {
     (status, format!("keys: {keys:?}\nstore: {store}\n"))
 }
 
-/// A page with this body, which shows images from the button's origin only.
+/// A page with this body. Its policy allows images from the origin of the button only.
 pub(crate) fn page(body: &str, button: &Button) -> impl IntoResponse + use<> {
     let page = format!(
         "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -68,7 +68,7 @@ pub(crate) fn signed_out(button: &Button, login: &LoginLayer) -> String {
         .map(|url| format!("<img src=\"{}\" alt=\"\">", escape(url)))
         .unwrap_or_default();
     format!(
-        "<h1>Welcome</h1><p>Nobody is signed in here.</p>\
+        "<h1>Welcome</h1><p>You are not signed in.</p>\
          <a class=\"button\" href=\"{}?return_to=/\">{image}<span>{}</span></a>",
         escape(login.sign_in_path()),
         escape(&button.label)
@@ -82,7 +82,7 @@ pub(crate) fn sign_out_button(login: &LoginLayer) -> String {
     )
 }
 
-/// The origin of an absolute address, for the policy of the page.
+/// The origin of an absolute URL, for the policy of the page.
 fn origin(url: &str) -> Option<&str> {
     let scheme = url.find("://")? + 3;
     let end = url[scheme..].find('/').map_or(url.len(), |at| scheme + at);

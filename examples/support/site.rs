@@ -1,4 +1,4 @@
-//! How a site learns where it signs browsers in: from the environment, or from a provider beside it.
+//! The provider at which a site signs browsers in: that of the environment, or one that starts beside it.
 
 use std::error::Error;
 use std::time::Duration;
@@ -18,11 +18,11 @@ pub(crate) struct Site {
     pub(crate) login: LoginBuilder,
     pub(crate) verifier: Verifier,
     pub(crate) button: Button,
-    /// It runs as long as it is kept.
+    /// The provider beside it. It runs as long as it is kept.
     pub(crate) embedded: Option<DevelopmentProvider>,
 }
 
-/// What the sign-in button shows.
+/// The label and image of the sign-in button.
 pub(crate) struct Button {
     pub(crate) label: String,
     pub(crate) image: Option<String>,
@@ -51,7 +51,7 @@ impl Site {
         support::ask_once(&provider).await?;
         let verifier = provider.verifier(embedded::AUDIENCE)?;
         let client = Client::with_secret("development", "development-secret")?;
-        // Sessions end with this process, so that its secret may, too.
+        // Sessions are in memory and end with this process, so the secret may end with it too.
         let keys = KeyRing::ephemeral()?;
         Ok(Self {
             login: LoginLayer::builder(verifier.clone(), client, &address, keys).allow_anonymous(),
