@@ -1,5 +1,4 @@
-//! Times for people, each beside the bare inner service and the raw signature of
-//! `benches/instructions.rs`, which is what guards changes.
+//! Times for people, compared with the bare inner service. `benches/instructions.rs` guards against changes.
 //!
 //! `cargo bench --bench bearer --features login,outbound,testing`
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Counts instructions and holds them against the budgets. Counts repeat, so that a breach is a change.
+# Counts instructions and compares them with the budgets. Counts repeat, so a breach is a change of the code.
 # Needs valgrind; fetches gungraun-runner if it is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -21,7 +21,7 @@ awk '
 function most(what, added, budget) {
     rows++
     printf "%-34s %9d added, budget %9d\n", what, added, budget
-    # Counts move by some instructions from build to build.
+    # Counts vary by some instructions from build to build.
     if (added > 1.03 * budget) { print "  over budget"; over = 1 }
 }
 function row(of) {

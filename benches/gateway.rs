@@ -51,7 +51,7 @@ async fn main() -> Result<(), BoxError> {
     let verifier = idp.provider()?.verifier(AUDIENCE)?;
     let client = Client::with_secret("development", "development-secret")?;
     let login = LoginLayer::builder(verifier, client, &gateway, KeyRing::ephemeral()?).build()?;
-    // A token of the same length, and nobody signed in.
+    // A token of the same length, without a session.
     let fixed = OutboundLayer::fixed(&"x".repeat(900), &upstream)?;
     let fixed = Proxy::new(fixed.layer(proxy::plain()?), &upstream, public.clone());
     let fixed = start(behind(&any(forward_fixed)).with_state(fixed)).await?;

@@ -1,5 +1,5 @@
-//! Instruction counts by callgrind: they repeat, so that a change shows. Each row stands beside the
-//! bare inner service, and the accepted ones beside the raw signature.
+//! Instruction counts by callgrind, which repeat, so that a change shows. Each is compared with the bare inner
+//! service, and the accepted ones with the raw signature as well.
 //!
 //! `cargo bench --bench instructions --features login,outbound,testing` needs valgrind and `gungraun-runner`.
 
@@ -28,11 +28,11 @@ use tower_oidc::outbound::Outbound;
 struct Warm {
     service: Bearer<Inner>,
     request: Request<()>,
-    // Kept so that what was set up is not taken down within the measurement.
+    // Kept, so that it is not dropped within the measurement.
     fixture: Fixture,
 }
 
-/// After one with another token, which sets up what is set up once, such as a key for its first use.
+/// A service that has judged one token before, because some work is done once, such as the first use of a key.
 fn warm(
     make: impl FnOnce(&Fixture) -> Option<String>,
     first: impl FnOnce(&Fixture, Option<&str>) -> Option<String>,
@@ -82,7 +82,7 @@ fn accepted_among(keys: usize, issuers: usize) -> Warm {
     accepted_in(Fixture::among(keys, issuers), Algorithm::Rs256)
 }
 
-/// So many other tokens are remembered, too.
+/// With this many other tokens in the cache.
 fn seen_before_among(others: usize) -> Warm {
     let mut warm = seen_before();
     let runtime = warm.fixture.enter();
@@ -101,7 +101,7 @@ fn seen_before() -> Warm {
     warm(|fixture| Some(fixture.token(Algorithm::Rs256, &[])), same)
 }
 
-/// With a claim of so many characters more.
+/// With a claim that is longer by this many characters.
 fn seen_before_of(more: usize) -> Warm {
     let padded = format!("2wXk9QpL{}", "x".repeat(more));
     let token = |fixture: &Fixture| Some(fixture.token(Algorithm::Rs256, &[("2wXk9QpL", &padded)]));
@@ -288,13 +288,13 @@ fn visit(make: impl Fn(&Site) -> Request<String>) -> Visit {
     let site = Site::new();
     let (service, request) = {
         let _runtime = site.enter();
-        // What is done once is done now: a session is opened, a key set up for its first use.
+        // Work that is done once is done here: a session is decrypted, a key used for the first time.
         let mut service = site.service();
         let _ = call(&mut service, make(&site));
         let request = make(&site);
         if request.uri().path() == "/" {
-            // More than once, so that the store's housekeeping, due three times a second, is not
-            // due in what is measured.
+            // Several times, so that the housekeeping of the store, due three times a second, does not fall
+            // into the measurement.
             for _ in 0..3 {
                 let _ = call(&mut service, again(&request));
             }

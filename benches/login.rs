@@ -1,5 +1,5 @@
-//! Times for people: a session with nothing due, by one thread and by many, and the callback of a
-//! sign-in without the provider's time. Each beside the bare inner service.
+//! Times for people: a session with nothing due, for one thread and for many, and the callback of a sign-in
+//! without the time of the provider. Each is compared with the bare inner service.
 //!
 //! `cargo bench --bench login --features login,outbound,testing`
 
@@ -35,7 +35,7 @@ fn login(criterion: &mut Criterion) {
     });
     group.bench_function("callback, without the provider", |bencher| {
         let setup = || site.callback();
-        // One at a time: each has the provider's answer to its own nonce.
+        // One at a time, because the provider's answer fits the nonce of the last one only.
         bencher.iter_batched(
             setup,
             |request| call(&mut service, request),
@@ -45,7 +45,7 @@ fn login(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Requests of as many sessions as there are threads, all at once.
+/// One session for each thread, all at once.
 fn contention(criterion: &mut Criterion) {
     let site = Site::new();
     let _runtime = site.enter();
@@ -58,7 +58,7 @@ fn contention(criterion: &mut Criterion) {
             bencher.iter_custom(|iterations| {
                 let each = iterations.div_ceil(u64::from(threads));
                 let took = run(&site, &requests, each);
-                // What one request took of all threads' time together.
+                // The share of one request in the time of all threads.
                 took.mul_f64(1.0 / f64::from(threads))
                     .mul_f64(iterations_ratio(iterations, each, threads))
             });
@@ -82,7 +82,7 @@ fn run(site: &Site, requests: &[http::Request<String>], each: u64) -> Duration {
     start.elapsed() * u32::try_from(requests.len()).unwrap_or(1)
 }
 
-/// Rounding up gives some threads a request more than was asked for.
+/// Rounding up makes more requests than criterion asked for.
 fn iterations_ratio(iterations: u64, each: u64, threads: u32) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
     let ratio = iterations as f64 / (each * u64::from(threads)) as f64;

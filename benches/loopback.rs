@@ -1,6 +1,6 @@
-//! The same axum server with the layer and without, over loopback; and, with `SOAK=180`, so many seconds
-//! under keys that change, random key names and bad signatures, in which no good request may be refused
-//! and memory may not grow.
+//! The same axum server with and without the layer, over loopback. With `SOAK=180` instead: 180 seconds of
+//! changing keys, random kids and bad signatures, in which no valid request may be refused and memory may
+//! not grow.
 //!
 //! `cargo bench --bench loopback --features axum,reqwest,testing` needs wrk, and takes six minutes.
 #![expect(clippy::print_stdout, reason = "a program for people")]
@@ -30,7 +30,7 @@ const AUDIENCE: &str = "https://api.example.com";
 
 const SCOPE: &str = "read:messages";
 
-/// Rates move by hundredths from turn to turn.
+/// Many, because rates vary by some percent from turn to turn.
 const TURNS: usize = 60;
 
 #[tokio::main]
@@ -51,7 +51,7 @@ async fn main() -> Result<(), BoxError> {
     let token = idp.token(AUDIENCE).scope(SCOPE).build();
     let header = format!("authorization: Bearer {token}");
     let idle = app().layer(tower::layer::util::Identity::new());
-    // Around the router, and not within it, where axum boxes what each layer makes.
+    // Around the router: inside of it axum boxes the service and future of each layer.
     let around = BearerLayer::new(cached.clone()).layer(app().with_state::<()>(()));
     let named = Router::new()
         .route("/", get(hello).layer(RequireLayer::scope(SCOPE)?))
@@ -208,8 +208,8 @@ async fn soak(idp: &DevelopmentProvider, url: &str, time: Duration) -> Result<()
     Ok(())
 }
 
-/// Until the server has fetched the key of this token, which it does as often as its bound lets it. Tokens
-/// of the old keys are good meanwhile.
+/// Waits until the server has fetched the key of this token. Its bound on fetches may delay that; tokens of
+/// the old keys stay valid meanwhile.
 async fn wait_for_keys(url: &str, token: &str) -> Result<(), BoxError> {
     let client = reqwest::Client::new();
     for _ in 0..20 {
@@ -224,7 +224,7 @@ async fn wait_for_keys(url: &str, token: &str) -> Result<(), BoxError> {
     Err("the new keys were not fetched within a hundred seconds".into())
 }
 
-/// What this process takes up, clients and provider included, in KiB.
+/// The memory of this process, clients and provider included, in KiB.
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));

@@ -1,4 +1,4 @@
-//! Times for people: a request that leaves with a token at hand, beside the bare client.
+//! Times for people: an outgoing request with a fresh token, compared with the bare client.
 //!
 //! `cargo bench --bench outbound --features login,outbound,testing`
 

@@ -1,5 +1,5 @@
-// Requests per second of `web` with its sessions in Redis, near cache on or off: one replica, and three
-// at once. Run by replicas.sh, with the three running.
+// Requests per second of `web` with its sessions in Redis, near cache on or off, for one replica and for
+// three at once. replicas.sh starts the three replicas and runs this.
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 

@@ -1,8 +1,8 @@
-//! What sessions cost in Redis, and how the calls grow with their number: so many sign in, all are due
-//! at once and are renewed, then each comes twice more. Needs redis-server.
+//! The cost of sessions in Redis, and how it grows with their number: all sign in, all are due at once and are
+//! refreshed, then each makes two requests. Needs redis-server.
 //!
-//! `cargo bench --bench sessions --features login,outbound,redis,testing`, 1 000 to 100 000 sessions; other
-//! numbers after `--`.
+//! `cargo bench --bench sessions --features login,outbound,redis,testing` measures 1 000 to 100 000 sessions;
+//! write other numbers after `--`.
 #![expect(clippy::print_stdout, reason = "it prints a table")]
 
 use std::convert::Infallible;
@@ -24,7 +24,7 @@ use tower_oidc::{Algorithm, Client, Clock, KeyRing, LoginLayer, SystemClock};
 const ISSUER: &str = "https://tenant.us.auth0.com/";
 const AUDIENCE: &str = "https://api.example.com";
 
-/// Requests under way at once.
+/// Concurrent requests.
 const AT_ONCE: usize = 32;
 
 type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -39,17 +39,19 @@ async fn main() -> Fallible<()> {
     } else {
         chosen
     };
-    println!("scripts run in Redis for each session: to renew it, and for two requests in a row");
+    println!(
+        "scripts run in Redis for each session: for its refresh, and for two requests in a row"
+    );
     println!(
         "{:>9} {:>14} {:>8} {:>9} {:>9} {:>9} {:>11} {:>11}",
         "sessions",
         "bytes in Redis",
         "grants",
-        "to renew",
+        "refresh",
         "near on",
         "near off",
         "sign-ins/s",
-        "renewals/s"
+        "refreshes/s"
     );
     for size in sizes {
         measure(size).await?;
@@ -73,7 +75,7 @@ async fn measure(size: usize) -> Fallible<()> {
     .await?;
     let signed_in = started.elapsed();
     let memory = redis.memory()? - before;
-    // Until every access token has expired: none is held to live shorter than this.
+    // Until every access token has expired: a shorter lifetime than this is not believed.
     tokio::time::sleep(Duration::from_secs(6)).await;
 
     let visit_all = async |layer: &LoginLayer, times| -> Fallible<(u64, Duration)> {
@@ -85,7 +87,7 @@ async fn measure(size: usize) -> Fallible<()> {
     };
     let (renewing, renewed) = visit_all(&layer, 1).await?;
     let granted = grants.load(Ordering::Relaxed);
-    // What was read when it was renewed is old by then.
+    // Until the entries that the refresh left in the near cache are too old.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let (near, _) = visit_all(&layer, 2).await?;
     let (not_near, _) = visit_all(&far, 2).await?;
@@ -108,7 +110,7 @@ fn per(sum: u64, parts: u64) -> f64 {
     sum as f64 / parts as f64
 }
 
-/// Does something with each, some at once.
+/// Calls `act` with each item, several at a time.
 async fn each<I, T, F>(
     items: Vec<I>,
     act: impl Fn(I) -> F + Clone + Send + 'static,
@@ -153,7 +155,7 @@ async fn ask(layer: LoginLayer, path: &str, cookies: &str) -> Fallible<Response<
     Ok(layer.layer(page).oneshot(request).await?)
 }
 
-/// What the browser then holds.
+/// The cookies that the browser then holds.
 async fn sign_in(layer: LoginLayer) -> Fallible<String> {
     let start = ask(layer.clone(), "/oauth/openid", "").await?;
     let location = start.headers()[LOCATION].to_str()?;
@@ -164,7 +166,7 @@ async fn sign_in(layer: LoginLayer) -> Fallible<String> {
             .map(|(_, value)| value.into_owned())
             .unwrap_or_default()
     };
-    // The provider below reads the nonce from the code.
+    // The provider below takes the code for the nonce.
     let path = format!(
         "/oauth/openid/callback?code={}&state={}",
         value("nonce"),
@@ -197,7 +199,7 @@ fn cookies(answer: &Response<String>) -> String {
     pairs.join("; ")
 }
 
-/// With a provider in memory: its first tokens live a second, those that renew them an hour.
+/// A site with a provider in memory. Its first tokens live one second, refreshed ones an hour.
 fn site(
     store: RedisStore,
     near_cache_age: Duration,
@@ -235,7 +237,7 @@ fn tokens(key: &SigningKey, form: &[(String, String)], grants: &AtomicU64) -> Va
     let subject = "auth0|66f3c1d2e4b5a60789abcdef";
     let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": "key"}).to_string();
     let signed = |claims: Value| key.sign_compact(&header, claims.to_string());
-    // As long as one by RS256 is, which has 256 bytes more of signature.
+    // As long as a token signed with RS256, whose signature is longer.
     let access_token = signed(json!({
         "iss": ISSUER,
         "sub": subject,
@@ -300,7 +302,7 @@ impl Redis {
         Ok(RedisStore::new(&self.url)?)
     }
 
-    /// What a line of `INFO` says.
+    /// A number from a line of `INFO`.
     fn info(&self, section: &str, beginning: &str) -> Fallible<u64> {
         let text: String = redis::cmd("INFO")
             .arg(section)

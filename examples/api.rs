@@ -1,17 +1,16 @@
 //! An API protected by access tokens.
 //!
-//! With nothing set, a development provider starts beside it and three ready `curl` lines are
-//! printed. With the settings of `tower_oidc::env` it trusts a real provider:
+//! Without settings, a development provider starts beside it, and three `curl` lines to copy are printed. With the settings of `tower_oidc::env` it trusts a real provider:
 //!
 //! ```sh
 //! OPENID_ISSUER=https://tenant.us.auth0.com OPENID_AUDIENCE=https://api.example.com \
 //!     cargo run --example api --features axum,testing
 //! ```
 //!
-//! `HOST` and `PORT` (127.0.0.1:3080) say where it listens, `DOMAIN_SERVER` how it is called from
-//! outside, `RUST_LOG` what is logged on stderr.
+//! `HOST` and `PORT` (127.0.0.1:3080) choose the address to listen on, `DOMAIN_SERVER` the public address,
+//! `RUST_LOG` what is logged on stderr.
 //!
-//! Do not copy: the development provider. Whoever reaches it gets any token.
+//! Do not copy: the development provider, which issues any token to any caller.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
 mod support;
@@ -25,14 +24,14 @@ use axum::routing::get;
 use axum::{Json, Router};
 use http::StatusCode;
 use serde_json::{Value, json};
+use support::api::Api;
+use support::embedded;
 use tokio::net::TcpListener;
 use tower_oidc::danger::loopback_resource;
-use tower_oidc::env::ApiSettings;
 use tower_oidc::testing::DevelopmentProvider;
-use tower_oidc::{BearerLayer, Principal, ProtectedResource, Provider, RequireLayer, Verifier};
+use tower_oidc::{BearerLayer, Principal, ProtectedResource, Provider, RequireLayer};
 
 const SCOPE: &str = "read:messages";
-const EMBEDDED_AUDIENCE: &str = "https://api.example.com";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -42,32 +41,16 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     support::start_log();
     let listener = support::listen().await?;
-    if support::is_configured() {
-        let settings = ApiSettings::from_env()?;
-        println!("{settings}");
-        let (provider, verifier) = (settings.provider(), settings.verifier());
-        support::ask_once(provider).await?;
-        serve(listener, provider, verifier, settings.domain_server()).await
-    } else {
-        let idp = DevelopmentProvider::start().await?;
-        let provider = idp.provider()?;
-        let verifier = provider.verifier(EMBEDDED_AUDIENCE)?;
-        println!(
-            "no OPENID_ISSUER is set: a development provider runs at {}",
-            idp.issuer()
-        );
-        print_curl_lines(&idp, &format!("http://{}", listener.local_addr()?));
-        serve(listener, &provider, &verifier, None).await
+    let api = Api::start().await?;
+    if let Some(idp) = &api.embedded {
+        print_curl_lines(idp, &format!("http://{}", listener.local_addr()?));
     }
+    serve(listener, &api).await
 }
 
-async fn serve(
-    listener: TcpListener,
-    provider: &Provider,
-    verifier: &Verifier,
-    domain: Option<&str>,
-) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let resource = match domain {
+async fn serve(listener: TcpListener, api: &Api) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let verifier = &api.verifier;
+    let resource = match api.domain.as_deref() {
         Some(address) if address.starts_with("https://") => {
             ProtectedResource::new(address, verifier)?
         }
@@ -78,7 +61,7 @@ async fn serve(
     let bearer = BearerLayer::new(verifier.clone()).with_resource(&resource);
     let open = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready).with_state(provider.clone()))
+        .route("/readyz", get(ready).with_state(api.provider.clone()))
         .route_service(&resource.metadata_path(), resource.service());
     let protected = Router::new()
         .route("/me", get(me))
@@ -107,7 +90,8 @@ async fn messages(principal: Principal) -> Json<Value> {
 async fn ready(State(provider): State<Provider>) -> impl IntoResponse {
     let readiness = provider.readiness();
     if !readiness.is_ready() {
-        // Not waited for; a service that gets no requests until it is ready shall become so.
+        // Fetches the keys in the background, because a service that gets no requests before it is ready would
+        // never fetch them otherwise.
         tokio::spawn(async move { drop(provider.ready().await) });
     }
     let status = if readiness.is_ready() {
@@ -118,7 +102,7 @@ async fn ready(State(provider): State<Provider>) -> impl IntoResponse {
     (status, format!("keys: {:?}\n", readiness.keys))
 }
 
-/// How the service is called from this machine. Set `DOMAIN_SERVER` if others call it too.
+/// The address of the service on this machine. Set `DOMAIN_SERVER` if it is called from others.
 fn own_address(listener: &TcpListener) -> Result<String, Box<dyn Error + Send + Sync>> {
     Ok(format!(
         "http://127.0.0.1:{}",
@@ -127,7 +111,7 @@ fn own_address(listener: &TcpListener) -> Result<String, Box<dyn Error + Send + 
 }
 
 fn print_curl_lines(idp: &DevelopmentProvider, address: &str) {
-    let token = || idp.token(EMBEDDED_AUDIENCE).scope(SCOPE);
+    let token = || idp.token(embedded::AUDIENCE).scope(SCOPE);
     for (what, token) in [
         ("accepted", token().build()),
         ("expired", token().expired().build()),

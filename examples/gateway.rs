@@ -1,8 +1,8 @@
-//! A gateway: browsers sign in here, and everything under `/upstream/` goes to a service behind it with
-//! the session's access token.
+//! A gateway: browsers sign in here, and everything under `/upstream/` goes to an upstream service with the
+//! access token of the session.
 //!
-//! With nothing set, a development provider and a service to stand behind start beside it: open the
-//! address that is printed and sign in. With the settings of `tower_oidc::env` it signs in at a real
+//! Without settings, a development provider and an upstream service start beside it: open the address that
+//! is printed and sign in. With the settings of `tower_oidc::env` it signs in at a real
 //! provider, as the `web` example does, and `UPSTREAM_URL` names the service:
 //!
 //! ```sh
@@ -10,15 +10,20 @@
 //! UPSTREAM_URL=https://orders.internal cargo run --example gateway --all-features
 //! ```
 //!
-//! The client's cookies and `Authorization` stay here, and so does every field by which services are told
-//! who is calling. Bodies stream both ways, and WebSockets are passed on. `HOST` and `PORT`
-//! (127.0.0.1:3080) say where it listens, `DOMAIN_SERVER` how it is called from outside, `RUST_LOG` what
-//! is logged on stderr.
+//! The cookies and `Authorization` of the client are not forwarded, and neither is any field in which services
+//! expect the name of a caller. Bodies stream both ways, and WebSockets are passed on.
 //!
-//! Do not copy: the development provider. Whoever reaches it signs in as anybody. And a service that
-//! serves pages shares this origin with the gateway: put one here only if you trust its pages as your own.
+//! `HOST` and `PORT` (127.0.0.1:3080) choose the address to listen on, `DOMAIN_SERVER` the public address,
+//! `RUST_LOG` what is logged on stderr.
+//!
+//! Do not copy: the development provider, which signs in anyone as any user.
+//!
+//! An upstream service that serves pages shares this origin with the gateway. Use one only if you trust its
+//! pages like your own.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
+#[path = "support/pages.rs"]
+mod pages;
 #[path = "gateway/proxy.rs"]
 mod proxy;
 #[path = "support/site.rs"]
@@ -37,8 +42,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Extension, Router};
 use http::{Request, Uri};
+use pages::escape;
 use proxy::{Plain, Proxy};
-use site::{Button, Site, escape};
+use site::{Button, Site};
 use tower::Layer;
 use tower_oidc::outbound::Outbound;
 use tower_oidc::{LoginLayer, OutboundLayer, Principal, Session};
@@ -81,7 +87,7 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         .merge(behind.with_state(proxy))
         .layer(Extension(Arc::new(button)))
         .layer(Extension(login.clone()))
-        .merge(site::open(&login))
+        .merge(pages::open(&login))
         .layer(login);
     println!("listening on http://{}", listener.local_addr()?);
     let serving = axum::serve(listener, site).with_graceful_shutdown(support::asked_to_stop());
@@ -108,9 +114,9 @@ async fn home(
              comes from the service behind, which is called with your access token. The token \
              itself never reaches your browser.</p>{}",
             escape(session.subject()),
-            site::sign_out_button(&login)
+            pages::sign_out_button(&login)
         ),
-        None => site::signed_out(&button, &login),
+        None => pages::signed_out(&button, &login),
     };
-    site::page(&body, &button)
+    pages::page(&body, &button)
 }

@@ -1,10 +1,9 @@
-//! gRPC with access tokens, both ends of it: a server that verifies them, and a client that attaches
-//! them.
+//! gRPC with access tokens: a server that verifies them, and a client that attaches them.
 //!
-//! With nothing set, a development provider starts beside it. The client asks once without a token and is
-//! refused, then with one, in all the ways that gRPC has. The server stays until it is asked to stop. With
-//! the settings of `tower_oidc::env` it trusts a real provider, and the client, where `OPENID_CLIENT_ID`
-//! and `OPENID_CLIENT_SECRET` are set, gets its tokens there.
+//! Without settings, a development provider starts beside it. The client calls once without a token and is
+//! refused, then with a token, by unary and streaming methods. The server runs until it is asked to stop.
+//! With the settings of `tower_oidc::env` it trusts a real provider. If `OPENID_CLIENT_ID` and
+//! `OPENID_CLIENT_SECRET` are set as well, the client gets its tokens there.
 //!
 //! ```sh
 //! cargo run --example grpc --all-features
@@ -14,10 +13,10 @@
 //!
 //! `HOST` and `PORT` (127.0.0.1:3080) say where it listens, `RUST_LOG` what is logged on stderr.
 //!
-//! Do not copy: the development provider. Whoever reaches it gets any token.
+//! Do not copy: the development provider, which issues any token to any caller.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
-// Made of greeter.proto by tonic-prost-build, which builds of this crate need not.
+// Generated from greeter.proto by tonic-prost-build, and committed so that a build does not need protoc.
 #[allow(dead_code, unreachable_pub, clippy::pedantic, reason = "generated")]
 #[path = "grpc/greeter.rs"]
 mod greeter;
@@ -30,18 +29,17 @@ use std::process::ExitCode;
 
 use greeter::greeter_client::GreeterClient;
 use greeter::{Name, Times};
+use support::api::Api;
+use support::embedded;
 use tokio::net::TcpListener;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Channel, Server};
 use tower::Layer;
-use tower_oidc::env::{ApiSettings, ServiceSettings};
+use tower_oidc::env::ServiceSettings;
 use tower_oidc::outbound::{ClientCredentials, Target};
-use tower_oidc::testing::DevelopmentProvider;
 use tower_oidc::tonic::{GrpcLayer, StreamExpiryLayer};
-use tower_oidc::{BearerLayer, Client, OutboundLayer, Verifier};
-
-const EMBEDDED_AUDIENCE: &str = "https://api.example.com";
+use tower_oidc::{BearerLayer, Client, ConfigError, OutboundLayer, Verifier};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -51,35 +49,21 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     support::start_log();
     let listener = support::listen().await?;
-    if support::is_configured() {
-        let settings = ApiSettings::from_env()?;
-        println!("{settings}");
-        support::ask_once(settings.provider()).await?;
-        let has_client =
-            std::env::var("OPENID_CLIENT_SECRET").is_ok_and(|secret| !secret.is_empty());
-        let tokens = if has_client {
-            Some(ServiceSettings::from_env()?.tokens().clone())
-        } else {
-            None
-        };
-        serve(listener, settings.verifier(), tokens).await
-    } else {
-        let idp = DevelopmentProvider::start().await?;
-        println!(
-            "no OPENID_ISSUER is set: a development provider runs at {}",
-            idp.issuer()
-        );
-        let provider = idp.provider()?;
+    let api = Api::start().await?;
+    serve(listener, &api.verifier, client_tokens(&api)?).await
+}
+
+/// The tokens of the client: from the provider beside the server, or from the provider of the environment if a
+/// client is set there.
+fn client_tokens(api: &Api) -> Result<Option<ClientCredentials>, ConfigError> {
+    if api.embedded.is_some() {
         let client = Client::with_secret("development", "development-secret")?;
-        let target = Target::audience(EMBEDDED_AUDIENCE)?;
-        let tokens = ClientCredentials::new(&provider, client, target);
-        serve(
-            listener,
-            &provider.verifier(EMBEDDED_AUDIENCE)?,
-            Some(tokens),
-        )
-        .await
+        let target = Target::audience(embedded::AUDIENCE)?;
+        return Ok(Some(ClientCredentials::new(&api.provider, client, target)));
     }
+    let has_client = std::env::var("OPENID_CLIENT_SECRET").is_ok_and(|secret| !secret.is_empty());
+    let settings = has_client.then(ServiceSettings::from_env).transpose()?;
+    Ok(settings.map(|settings| settings.tokens().clone()))
 }
 
 async fn serve(
@@ -88,7 +72,7 @@ async fn serve(
     tokens: Option<ClientCredentials>,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let address = listener.local_addr()?;
-    // The first layer is the outermost: it puts into gRPC's words what the others refuse.
+    // The first layer is the outermost: it turns the refusals of the others into gRPC statuses.
     let serving = Server::builder()
         .layer(GrpcLayer::new())
         .layer(BearerLayer::new(verifier.clone()))
@@ -107,7 +91,7 @@ async fn serve(
     Ok(())
 }
 
-/// What a client does: its channel, and a layer around it.
+/// The client: a channel with a layer around it.
 async fn call(origin: &str, tokens: ClientCredentials) -> Result<(), Box<dyn Error + Send + Sync>> {
     let channel = Channel::from_shared(origin.to_owned())?.connect().await?;
     let name = |name: &str| Name {
@@ -120,7 +104,7 @@ async fn call(origin: &str, tokens: ClientCredentials) -> Result<(), Box<dyn Err
     }
 
     let service = OutboundLayer::new(origin, tokens)?.layer(channel);
-    // So that calls say where they go, and the layer can hold that against its destination.
+    // Calls carry the origin, because the layer compares it with its destinations.
     let mut client = GreeterClient::with_origin(service, origin.parse()?);
     let answer = client.greet(name("Ann")).await?.into_inner();
     println!("with a token: {:?}", answer.text);

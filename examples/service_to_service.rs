@@ -1,6 +1,6 @@
 //! A service that calls another with tokens of its own.
 //!
-//! With nothing set, a development provider and an API start beside it, and the API is called ten times.
+//! Without settings, a development provider and an API start beside it, and the API is called ten times.
 //! With the settings of `tower_oidc::env` the tokens come from a real provider, and `UPSTREAM_URL` names
 //! the API to call:
 //!
@@ -10,10 +10,10 @@
 //!     cargo run --example service_to_service --all-features
 //! ```
 //!
-//! `CALLS` says how often it calls (10); an `UPSTREAM_URL` without a path is called at `/me`. Each answer
-//! is a line on stdout. It ends with 1 if there is no token, or no answer.
+//! `CALLS` is the number of calls (10). An `UPSTREAM_URL` without a path is called at `/me`. Each answer is a
+//! line on stdout. The program exits with 1 if there is no token or no answer.
 //!
-//! Do not copy: the development provider. Whoever reaches it gets any token.
+//! Do not copy: the development provider, which issues any token to any caller.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
 #[path = "gateway/proxy.rs"]
@@ -29,6 +29,7 @@ use axum::{Json, Router};
 use http::{Request, Uri};
 use http_body_util::{BodyExt, Limited};
 use serde_json::{Value, json};
+use support::embedded;
 use tokio::net::TcpListener;
 use tower::{Layer, Service, ServiceExt};
 use tower_oidc::env::ServiceSettings;
@@ -37,7 +38,6 @@ use tower_oidc::testing::DevelopmentProvider;
 use tower_oidc::{BearerLayer, Client, OutboundLayer, Principal, RequireLayer};
 
 const SCOPE: &str = "read:messages";
-const EMBEDDED_AUDIENCE: &str = "https://api.example.com";
 const LONGEST_ANSWER: usize = 64 * 1024;
 
 #[tokio::main]
@@ -65,13 +65,9 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         )?;
         call(settings.tokens().clone(), &upstream, calls).await
     } else {
-        let idp = DevelopmentProvider::start().await?;
-        println!(
-            "no OPENID_ISSUER is set: a development provider runs at {}",
-            idp.issuer()
-        );
+        let idp = embedded::start(DevelopmentProvider::builder()).await?;
         let client = Client::with_secret("development", "development-secret")?;
-        let target = Target::audience(EMBEDDED_AUDIENCE)?.with_scope(SCOPE)?;
+        let target = Target::audience(embedded::AUDIENCE)?.with_scope(SCOPE)?;
         let tokens = ClientCredentials::new(&idp.provider()?, client, target);
         let upstream = match upstream {
             Some(upstream) => upstream,
@@ -109,9 +105,9 @@ async fn call(
     Ok(())
 }
 
-/// An API that takes tokens for its audience with the scope.
+/// Starts an API that needs a token for its audience with the scope, and returns its address.
 async fn start_api(idp: &DevelopmentProvider) -> Result<String, Box<dyn Error + Send + Sync>> {
-    let verifier = idp.provider()?.verifier(EMBEDDED_AUDIENCE)?;
+    let verifier = idp.provider()?.verifier(embedded::AUDIENCE)?;
     let app = Router::new()
         .route(
             "/messages",

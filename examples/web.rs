@@ -1,20 +1,22 @@
-//! A site that signs browsers in, and keeps them signed in.
+//! A site that signs browsers in and keeps them signed in.
 //!
-//! With nothing set, a development provider starts beside it: open the address that is printed, sign
-//! in, and watch the access token renew itself every minute. With the settings of `tower_oidc::env`
-//! it signs in at a real provider; the `.env` of LibreChat's Auth0 guide works unchanged:
+//! Without settings, a development provider starts beside it: open the address that is printed, sign in, and
+//! watch the access token change every minute. With the settings of `tower_oidc::env` it signs in at a real
+//! provider. The `.env` of LibreChat's Auth0 guide works unchanged:
 //!
 //! ```sh
 //! set -a; . ./.env; set +a
 //! cargo run --example web --features axum,login,testing
 //! ```
 //!
-//! `HOST` and `PORT` (127.0.0.1:3080) say where it listens, `DOMAIN_SERVER` how it is called from
-//! outside, `RUST_LOG` what is logged on stderr.
+//! `HOST` and `PORT` (127.0.0.1:3080) choose the address to listen on, `DOMAIN_SERVER` the public address,
+//! `RUST_LOG` what is logged on stderr.
 //!
-//! Do not copy: the development provider. Whoever reaches it signs in as anybody.
+//! Do not copy: the development provider, which signs in anyone as any user.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
+#[path = "support/pages.rs"]
+mod pages;
 #[path = "support/site.rs"]
 mod site;
 mod support;
@@ -28,8 +30,9 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Extension, Json, Router};
 use http::StatusCode;
+use pages::escape;
 use serde_json::{Value, json};
-use site::{Button, Site, escape};
+use site::{Button, Site};
 use tower_oidc::{BearerLayer, LoginLayer, Principal, Session};
 
 #[tokio::main]
@@ -47,14 +50,14 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         embedded: _embedded,
     } = Site::at(&listener).await?;
     let login = login.build()?;
-    // Browsers bring a cookie and API clients a token; the handlers need not care. The layers come
-    // last, around everything: the paths of the sign-in are nobody's route.
+    // Browsers send a cookie and API clients a token; handlers take either. The layers stand around the whole
+    // router, because the paths of the sign-in are no routes.
     let site = Router::new()
         .route("/", get(home))
         .route("/api/me", get(me))
         .layer(Extension(Arc::new(button)))
         .layer(Extension(login.clone()))
-        .merge(site::open(&login))
+        .merge(pages::open(&login))
         .layer(login)
         .layer(BearerLayer::new(verifier).allow_anonymous());
     println!("listening on http://{}", listener.local_addr()?);
@@ -64,7 +67,7 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     Ok(())
 }
 
-/// Who is calling, whoever brought it: a browser's session or an API client's own token.
+/// The claims of the caller, from the session of a browser or from the token of an API client.
 async fn me(principal: Principal, session: Option<Session>) -> Result<Json<Value>, StatusCode> {
     let mut me = support::claims(&principal)?;
     me["via"] = json!(if session.is_some() {
@@ -86,9 +89,9 @@ async fn home(
 ) -> impl IntoResponse {
     let body = match session {
         Some(session) => signed_in(&session, &login),
-        None => site::signed_out(&button, &login),
+        None => pages::signed_out(&button, &login),
     };
-    site::page(&body, &button)
+    pages::page(&body, &button)
 }
 
 fn signed_in(session: &Session, login: &LoginLayer) -> String {
@@ -127,7 +130,7 @@ fn signed_in(session: &Session, login: &LoginLayer) -> String {
         "</dl>{}<p class=\"note\">The page asks <code>/api/me</code> every two seconds. The access \
          token stays on the server and renews itself there; the browser holds a handle that never \
          changes.</p><script src=\"/app.js\"></script>",
-        site::sign_out_button(login)
+        pages::sign_out_button(login)
     );
     page
 }

@@ -1,4 +1,4 @@
-//! The bare inner service, and the same behind a bearer layer whose keys are at hand.
+//! The bare inner service, and the same behind a bearer layer whose keys are in memory.
 #![allow(dead_code, reason = "no program uses all of it")]
 
 pub(crate) mod outbound;
@@ -51,13 +51,13 @@ impl Fixture {
         Self::among(0, 0)
     }
 
-    /// With so many keys more in the set, and so many issuers more that are trusted.
+    /// With this many more keys in the set, and this many more trusted issuers.
     pub(crate) fn among(more_keys: usize, more_issuers: usize) -> Self {
         let signing = [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa]
             .map(|algorithm| SigningKey::generate(algorithm.name(), algorithm));
         let others =
             (0..more_keys).map(|n| SigningKey::generate(format!("other-{n}"), Algorithm::EdDsa));
-        // A search of the set meets those that sign last.
+        // The signing keys come last, so that a search of the set meets all others first.
         let keys: Vec<_> = others.chain(signing).map(Arc::new).collect();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

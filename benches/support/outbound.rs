@@ -1,4 +1,4 @@
-//! A client behind an outbound layer whose token is at hand, and the bare one.
+//! A client behind an outbound layer with a fresh token, and the bare client.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -76,7 +76,7 @@ impl Caller {
 
 const TRACE: HeaderName = HeaderName::from_static("traceparent");
 
-/// As clients make them: with fields of its own, and room for one more.
+/// A request as clients make them: with some fields, and room for one more.
 pub(crate) fn request() -> Request<Body> {
     let mut request = Request::new(Body::new());
     *request.uri_mut() = "https://orders.internal/orders/7?full=1"

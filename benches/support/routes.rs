@@ -1,4 +1,4 @@
-//! A router of axum with one page, as it is, and with a layer that does nothing or ours.
+//! An axum router with one page: bare, with a layer that does nothing, and with a bearer layer.
 
 use std::convert::Infallible;
 
@@ -16,7 +16,7 @@ use super::{Fixture, call, request};
 
 pub(crate) type Routes = BoxCloneSyncService<Request, Response, Infallible>;
 
-/// How a layer and a router are put together.
+/// The position of the layer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Stack {
     Bare,
@@ -24,16 +24,16 @@ pub(crate) enum Stack {
     Idle,
     /// `Router::layer`.
     Within,
-    /// The layer is around the whole router.
+    /// Around the whole router.
     Around,
 }
 
-/// The routes, and a request they have seen before.
+/// The routes, and a request whose token they have seen before.
 pub(crate) fn routes(stack: Stack) -> (Routes, Request, Fixture) {
     let fixture = Fixture::new();
     let layer = BearerLayer::new(fixture.verifier.clone());
     let router = Router::new().route("/", get(|| async { "hello\n" }));
-    // As `axum::serve` does: else each request would make its route anew.
+    // As `axum::serve` does: otherwise each request would build its route again.
     let whole = |router: Router| router.with_state::<()>(());
     let mut service = match stack {
         Stack::Bare => Routes::new(whole(router)),

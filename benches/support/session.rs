@@ -1,4 +1,4 @@
-//! A site behind a login layer whose provider lives in memory, and a browser that is signed in.
+//! A site behind a login layer with a provider in memory, and a browser that is signed in.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -15,7 +15,7 @@ use tower_oidc::{Algorithm, Client, Clock, KeyRing, LoginLayer, Principal, Syste
 
 use crate::support::{AUDIENCE, ISSUER, call};
 
-/// Does nothing, at once, for whoever is signed in.
+/// Answers at once, with 200 if a principal is there.
 #[derive(Clone)]
 pub(crate) struct Page;
 
@@ -51,7 +51,7 @@ impl Site {
         let idp = OfflineProvider::builder(ISSUER)
             .with_keys([Arc::clone(&key)])
             .build();
-        // It does not say that it names itself in its answers, as many do not.
+        // Without `authorization_response_iss_parameter_supported`, as of many providers.
         let metadata = json!({
             "issuer": ISSUER,
             "jwks_uri": format!("{ISSUER}jwks"),
@@ -92,7 +92,7 @@ impl Site {
         self.layer.layer(Page)
     }
 
-    /// A callback whose answer from the token endpoint is at hand.
+    /// A callback. The answer of the token endpoint to its code is prepared.
     pub(crate) fn callback(&self) -> Request<String> {
         let start = call(&mut self.service(), get("/oauth/openid", ""));
         let location = start.headers()[LOCATION].to_str().expect("text");
@@ -113,7 +113,7 @@ impl Site {
         get("/", &cookies(&answer))
     }
 
-    /// The tokens that a provider answers with: an access token of 929 bytes among them.
+    /// An answer of the token endpoint. Its access token has 929 bytes.
     fn tokens(&self, nonce: &str) -> String {
         let now = SystemClock::new().now().as_seconds();
         let common = json!({"iss": ISSUER, "sub": "auth0|66f3c1d2e4b5a60789abcdef", "iat": now});
@@ -156,7 +156,7 @@ impl Site {
     }
 }
 
-/// The same request once more.
+/// A copy of the request.
 pub(crate) fn again(request: &Request<String>) -> Request<String> {
     let mut copy = Request::new(String::new());
     request.uri().clone_into(copy.uri_mut());

@@ -6,17 +6,17 @@ use std::str::FromStr;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// An address, and the field that is sent to it.
+/// An address, and the header field that is sent to it.
 pub(crate) struct Target {
     pub(crate) name: &'static str,
     pub(crate) url: String,
     pub(crate) header: String,
 }
 
-/// Loads several addresses in turns after one for warmth, and prints the middle rate of each, and the middle
-/// and the quarters of what it is of the first one's in the same turn: whatever else the machine does is
-/// shared. `TURNS` says how many, `SECONDS` how long each of them takes (1), `WRK_CORE` on which core wrk runs
-/// (any).
+/// Loads several addresses in turns, after one turn to warm up. Prints the median rate of each, and the median
+/// and quartiles of its ratio to the first address in the same turn, so that other load of the machine cancels
+/// out. `TURNS` is the number of turns, `SECONDS` the time of each (default: 1), `WRK_CORE` the core on which
+/// wrk runs (default: any).
 #[expect(clippy::print_stdout, reason = "for people")]
 pub(crate) async fn compare<const N: usize>(
     usual_turns: usize,
@@ -51,7 +51,7 @@ fn setting<T: FromStr>(name: &str) -> Result<Option<T>, T::Err> {
     env::var(name).ok().map(|text| text.parse()).transpose()
 }
 
-/// Requests a second by 32 connections. An answer that is no success is an error.
+/// Requests per second by 32 connections. An answer that is no success is an error.
 async fn load(target: &Target) -> Result<f64, BoxError> {
     let seconds: u32 = setting("SECONDS")?.unwrap_or(1);
     let core: Option<u32> = setting("WRK_CORE")?;

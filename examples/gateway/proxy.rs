@@ -1,5 +1,5 @@
-//! A proxy of one upstream service. Bodies stream both ways, sockets are passed on, and nothing that a
-//! client says of its own identity gets by.
+//! A proxy of one upstream service. Bodies stream both ways, WebSockets are passed on, and no header field in
+//! which a client could claim an identity is.
 #![allow(dead_code, reason = "no program uses all of it")]
 
 use std::error::Error;
@@ -24,13 +24,13 @@ use tower_oidc::error::OutboundError;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Everything under this path is the upstream service's.
+/// Everything under this path goes to the upstream service.
 pub(crate) const PREFIX: &str = "/upstream";
 
-/// That path and what lies under it.
+/// The routes of that path and of everything under it.
 pub(crate) const PATHS: [&str; 3] = [PREFIX, "/upstream/", "/upstream/{*rest}"];
 
-/// The client that the proxy calls with, before any layer is around it.
+/// The client of the proxy, without any layer.
 pub(crate) type Plain = Client<HttpsConnector<HttpConnector>, Body>;
 
 pub(crate) fn plain() -> Result<Plain, Box<dyn Error + Send + Sync>> {
@@ -40,7 +40,7 @@ pub(crate) fn plain() -> Result<Plain, Box<dyn Error + Send + Sync>> {
         .enable_http1()
         .build();
     let client = Client::builder(TokioExecutor::new())
-        // Shorter than services keep a connection open, so that none is used that is just being closed.
+        // Shorter than services keep idle connections, so that no request meets one that is being closed.
         .pool_idle_timeout(Duration::from_secs(3))
         .pool_timer(TokioTimer::new())
         .build(connector);
@@ -52,7 +52,7 @@ pub(crate) struct Proxy<C> {
     client: C,
     /// Without a final slash.
     upstream: String,
-    /// The public address of this site, told to the upstream service.
+    /// The public address of this site, for the `X-Forwarded-*` fields.
     public: Uri,
 }
 
@@ -68,7 +68,7 @@ where
         }
     }
 
-    /// Sends the request on in the name of this caller, and answers what comes back.
+    /// Forwards the request with the token of this caller, and returns the answer.
     pub(crate) async fn forward(
         &self,
         caller: Option<Principal>,
@@ -90,7 +90,7 @@ where
             let hop = HeaderValue::from_static("upgrade");
             onward.headers_mut().insert(CONNECTION, hop);
         }
-        // Whose token goes along. Nothing else that was known of the request is of use further on.
+        // The outbound layer takes the token from the principal. No other extension is forwarded.
         if let Some(caller) = caller {
             onward.extensions_mut().insert(caller);
         }
@@ -100,7 +100,7 @@ where
         }
     }
 
-    /// `None` if the path would lead out of the upstream's own.
+    /// `None` if the path would lead out of that of the upstream service.
     fn target(&self, uri: &Uri) -> Option<Uri> {
         let leads_up = |segment: &str| {
             let segment = segment.to_ascii_lowercase().replace("%2e", ".");
@@ -143,7 +143,7 @@ where
     }
 }
 
-/// Fields that are between two neighbours only
+/// Fields that are meant for the next hop only
 /// ([RFC 9110 §7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)).
 fn remove_hops(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
@@ -152,7 +152,7 @@ fn remove_hops(headers: &mut HeaderMap) {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
-        // The length of a body is not a neighbour's business.
+        // The length of the body belongs to the message, not to the hop.
         .filter(|name| name != CONTENT_LENGTH)
         .collect();
     let hops = [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
@@ -169,8 +169,8 @@ fn remove_hops(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether services are known to believe such a field about who is calling, and from where. Some read
-/// an underscore as a hyphen.
+/// Whether some services trust this field to name the caller or its address. Some read an underscore as a
+/// hyphen.
 fn says_who_it_is(name: &str) -> bool {
     const BEGINNINGS: [&str; 19] = [
         "authorization",
@@ -209,7 +209,7 @@ fn back(mut response: http::Response<Incoming>, browser: Option<OnUpgrade>) -> R
     let mut response = response.map(Body::new);
     let headers = response.headers_mut();
     remove_hops(headers);
-    // The cookies of this origin are the gateway's, its session among them.
+    // The cookies of this origin belong to the gateway. One is its session.
     headers.remove(SET_COOKIE);
     headers.remove("clear-site-data");
     if let (true, Some(protocol)) = (is_switching, protocol) {
@@ -219,19 +219,19 @@ fn back(mut response: http::Response<Incoming>, browser: Option<OnUpgrade>) -> R
     response
 }
 
-/// Passes on whatever either end of a socket says, until both have ended.
+/// Copies bytes in both directions of a socket until both ends have closed.
 async fn connect(browser: OnUpgrade, upstream: OnUpgrade) {
     match tokio::try_join!(browser, upstream) {
         Ok((browser, upstream)) => {
             let (mut browser, mut upstream) = (TokioIo::new(browser), TokioIo::new(upstream));
-            // An end that is cut is an end.
+            // A broken connection ends the socket like a closed one.
             let _ = tokio::io::copy_bidirectional(&mut browser, &mut upstream).await;
         }
         Err(error) => tracing::debug!(%error, "a socket was not passed on"),
     }
 }
 
-/// Why nothing came back: for want of a token, or for want of an answer.
+/// The answer if there is no token, or if the upstream service does not answer.
 fn failed(error: &(dyn Error + Send + Sync + 'static)) -> Response {
     let Some(error) = error.downcast_ref::<OutboundError>() else {
         tracing::warn!(%error, "the upstream service does not answer");

@@ -1,5 +1,5 @@
-//! A service to stand behind the gateway where there is no other: it takes access tokens, and shows what
-//! reaches it.
+//! The service behind the gateway if no other is configured. It needs access tokens and shows what reaches
+//! it.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -20,7 +20,7 @@ use tower_oidc::{BearerLayer, Principal, Verifier};
 
 use super::support;
 
-/// Starts it on a free loopback port and tells its address.
+/// Starts it on a free loopback port, and returns its address.
 pub(crate) async fn start(verifier: &Verifier) -> Result<String, Box<dyn Error + Send + Sync>> {
     let app = Router::new()
         .route("/", get(me))
@@ -40,7 +40,7 @@ async fn me(principal: Principal) -> Result<Json<Value>, StatusCode> {
     support::claims(&principal).map(Json)
 }
 
-/// The names of the fields that came, and the values of those that are no secret.
+/// The names of all header fields, and the values of those that are no secret.
 async fn headers(headers: HeaderMap) -> Json<BTreeMap<String, String>> {
     let shown = headers.iter().map(|(name, value)| {
         let value = if name == "authorization" {
@@ -53,7 +53,7 @@ async fn headers(headers: HeaderMap) -> Json<BTreeMap<String, String>> {
     Json(shown.collect())
 }
 
-/// An event each second, without end.
+/// Sends an event each second, without end.
 async fn events(principal: Principal) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let whose = principal.subject().unwrap_or("nobody").to_owned();
     let events = tokio_stream::iter(0_u64..)
@@ -62,7 +62,7 @@ async fn events(principal: Principal) -> Sse<impl Stream<Item = Result<Event, In
     Sse::new(events)
 }
 
-/// Answers each piece of a body as it comes, reversed.
+/// Answers each chunk of the body as it comes, reversed.
 async fn reverse(body: axum::body::Body) -> axum::body::Body {
     let pieces = body
         .into_data_stream()
@@ -70,7 +70,7 @@ async fn reverse(body: axum::body::Body) -> axum::body::Body {
     axum::body::Body::from_stream(pieces)
 }
 
-/// Says back what it is told.
+/// Echoes each message.
 async fn socket(principal: Principal, upgrade: WebSocketUpgrade) -> Response {
     let whose = principal.subject().unwrap_or("nobody").to_owned();
     upgrade.on_upgrade(move |mut socket: WebSocket| async move {

@@ -104,7 +104,7 @@ pub mod greeter_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// One question, one answer.
+        /// Unary.
         pub async fn greet(
             &mut self,
             request: impl tonic::IntoRequest<super::Name>,
@@ -119,7 +119,7 @@ pub mod greeter_client {
                 .insert(GrpcMethod::new("greeter.Greeter", "Greet"));
             self.inner.unary(req, path, codec).await
         }
-        /// One question, so many answers.
+        /// Server streaming: as many answers as requested.
         pub async fn greet_again(
             &mut self,
             request: impl tonic::IntoRequest<super::Times>,
@@ -137,7 +137,7 @@ pub mod greeter_client {
                 .insert(GrpcMethod::new("greeter.Greeter", "GreetAgain"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// A conversation.
+        /// Bidirectional streaming.
         pub async fn chat(
             &mut self,
             request: impl tonic::IntoStreamingRequest<Message = super::Name>,
@@ -170,7 +170,7 @@ pub mod greeter_server {
     /// Generated trait containing gRPC methods that should be implemented for use with GreeterServer.
     #[async_trait]
     pub trait Greeter: std::marker::Send + std::marker::Sync + 'static {
-        /// One question, one answer.
+        /// Unary.
         async fn greet(
             &self,
             request: tonic::Request<super::Name>,
@@ -180,7 +180,7 @@ pub mod greeter_server {
                 Item = std::result::Result<super::Greeting, tonic::Status>,
             > + std::marker::Send
             + 'static;
-        /// One question, so many answers.
+        /// Server streaming: as many answers as requested.
         async fn greet_again(
             &self,
             request: tonic::Request<super::Times>,
@@ -190,7 +190,7 @@ pub mod greeter_server {
                 Item = std::result::Result<super::Greeting, tonic::Status>,
             > + std::marker::Send
             + 'static;
-        /// A conversation.
+        /// Bidirectional streaming.
         async fn chat(
             &self,
             request: tonic::Request<tonic::Streaming<super::Name>>,

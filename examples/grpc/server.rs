@@ -1,4 +1,4 @@
-//! A greeter that knows whom it greets.
+//! A greeter that reads the caller from the verified token.
 
 use std::pin::Pin;
 

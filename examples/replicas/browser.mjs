@@ -1,5 +1,5 @@
-// As much of a browser as it takes to sign in: follows redirects and keeps cookies. Node's own fetch
-// says that it is a script, and scripts do not sign in.
+// A browser as far as a sign-in needs one: it follows redirects and keeps cookies. The fetch of Node marks its
+// requests as those of a script, which are not sent to sign in.
 import { get } from 'node:http';
 
 export class Browser {

@@ -1,5 +1,5 @@
 // Signs in at one replica, waits until the access token has expired, sends 1 000 requests to all three
-// at once, and counts the refresh grants that the provider has seen.
+// replicas at once, and counts the refresh grants at the provider.
 import { Browser } from './browser.mjs';
 
 const REQUESTS = 1_000;

@@ -20,7 +20,7 @@ fi
 if [ ! -d tests/idp/node_modules/oidc-provider ]; then
     npm install --prefix tests/idp --no-package-lock --no-audit --no-fund
 fi
-# Which build of the example: `debug` unless the environment says `release`.
+# The build of the example: `debug`, or `release` if the environment says so.
 profile=${PROFILE:-debug}
 options=(--all-features --example web)
 [ "$profile" = debug ] || options+=(--release)
@@ -39,7 +39,7 @@ trap 'exit 130' INT TERM
 free_port() {
     node -e 'const s = require("node:net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); });'
 }
-# Until a log has this line, which is then printed.
+# Waits until a log has this line, and prints it.
 ready() {
     for _ in $(seq 300); do
         if grep -m1 "$2" "$1" 2>/dev/null; then return; fi

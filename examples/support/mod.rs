@@ -1,5 +1,8 @@
-//! What the example programs share: where they listen, what they log, how they end.
+//! Shared by the example programs: listening, logging, and ending.
 #![allow(dead_code, reason = "no program uses all of it")]
+
+pub(crate) mod api;
+pub(crate) mod embedded;
 
 use std::error::Error;
 use std::io::IsTerminal;
@@ -12,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tower_oidc::{Principal, Provider};
 
-/// Errors go to stderr with their causes, each on a line.
+/// The exit code of a program. An error is printed on stderr, each cause on a line.
 pub(crate) fn ended(program: &str, result: Result<(), Box<dyn Error + Send + Sync>>) -> ExitCode {
     let Err(error) = result else {
         return ExitCode::SUCCESS;
@@ -26,22 +29,22 @@ pub(crate) fn ended(program: &str, result: Result<(), Box<dyn Error + Send + Syn
     ExitCode::FAILURE
 }
 
-/// Whether any setting of a provider is there.
+/// Whether any `OPENID_*` setting is there.
 pub(crate) fn is_configured() -> bool {
     std::env::vars_os()
         .any(|(name, value)| name.to_string_lossy().starts_with("OPENID_") && !value.is_empty())
 }
 
-/// A provider that is away is no reason not to start; one that is somebody else is.
+/// Asks the provider for its keys. A provider that does not answer is no error; one with another issuer is.
 pub(crate) async fn ask_once(provider: &Provider) -> Result<(), Box<dyn Error + Send + Sync>> {
     match provider.ready().await {
         Err(error) if error.kind().is_configuration() => Err(error.into()),
-        // The log has said it already; requests are answered 503 until the provider is back.
+        // Logged already. Requests are answered 503 until the provider is back.
         Err(_) | Ok(()) => Ok(()),
     }
 }
 
-/// `HOST` and `PORT`, 127.0.0.1:3080 by default.
+/// Listens on `HOST` and `PORT`, by default 127.0.0.1:3080.
 pub(crate) async fn listen() -> Result<TcpListener, Box<dyn Error + Send + Sync>> {
     let host = std::env::var("HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
     let port = std::env::var("PORT").unwrap_or_else(|_| "3080".to_owned());
@@ -56,7 +59,7 @@ pub(crate) async fn listen() -> Result<TcpListener, Box<dyn Error + Send + Sync>
         })
 }
 
-/// The verified claims, with the scopes under the one name whatever the provider's.
+/// The verified claims, with the scopes in `scope` whatever their name at the provider.
 pub(crate) fn claims(principal: &Principal) -> Result<Value, StatusCode> {
     let mut claims: Value = principal
         .claims()
@@ -65,7 +68,7 @@ pub(crate) fn claims(principal: &Principal) -> Result<Value, StatusCode> {
     Ok(claims)
 }
 
-/// The origin of an address in this variable.
+/// The origin of the address that this variable holds.
 pub(crate) fn origin(name: &str, address: &str) -> Result<String, Box<dyn Error + Send + Sync>> {
     let uri: http::Uri = address
         .parse()
@@ -76,7 +79,8 @@ pub(crate) fn origin(name: &str, address: &str) -> Result<String, Box<dyn Error 
     }
 }
 
-/// `RUST_LOG`, or more of this crate where `DEBUG_OPENID_REQUESTS` is true.
+/// Logs as `RUST_LOG` says, by default at level info, or debug for this crate if `DEBUG_OPENID_REQUESTS` is
+/// true.
 pub(crate) fn start_log() {
     use tracing_subscriber::EnvFilter;
     let debug = std::env::var("DEBUG_OPENID_REQUESTS").is_ok_and(|value| value == "true");
@@ -93,7 +97,7 @@ pub(crate) fn start_log() {
         .init();
 }
 
-/// SIGTERM or Ctrl-C.
+/// Waits for SIGTERM or Ctrl-C.
 pub(crate) async fn asked_to_stop() {
     let terminate = async {
         match signal(SignalKind::terminate()) {
@@ -107,8 +111,8 @@ pub(crate) async fn asked_to_stop() {
     }
 }
 
-/// A server that was asked to stop ends when its last answer does, or five seconds later: streams have
-/// no end of their own.
+/// Serves until the program is asked to stop and the last answer is sent, but at most five seconds longer,
+/// because streams may never end.
 pub(crate) async fn served<E>(serving: impl IntoFuture<Output = Result<(), E>>) -> Result<(), E> {
     let overdue = async {
         asked_to_stop().await;

@@ -1,4 +1,4 @@
-// Shows times in words a person reads, and watches the access token renew itself.
+// Shows times in local format, and updates the page when the access token was renewed.
 const field = (id) => document.getElementById(id);
 
 function show(id, text) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock, UnixTime};
 
-/// A clock that stands still until it is moved. Clones are one clock.
+/// A clock that stands still until it is moved. Clones share their time.
 #[derive(Debug, Clone)]
 pub struct ManualClock(Arc<Hands>);
 
@@ -15,7 +15,7 @@ struct Hands {
 }
 
 impl ManualClock {
-    /// A clock that shows the present.
+    /// A clock that shows the current time of the system.
     #[must_use]
     pub fn new() -> Self {
         Self::at(SystemClock::new().now())
@@ -30,14 +30,14 @@ impl ManualClock {
         }))
     }
 
-    /// Lets time pass.
+    /// Moves the wall clock and the monotonic clock forward.
     pub fn advance(&self, duration: Duration) {
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         self.0.monotonic_millis.fetch_add(millis, Ordering::SeqCst);
         self.set(self.now().saturating_add(duration));
     }
 
-    /// Sets the wall clock, as an administrator might, without time passing.
+    /// Sets the wall clock, as an administrator might. The monotonic clock does not move.
     pub fn set(&self, time: UnixTime) {
         self.0
             .wall_seconds

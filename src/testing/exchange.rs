@@ -1,5 +1,5 @@
-//! Exchanges of the development provider: a token of its own for another
-//! ([RFC 8693](https://www.rfc-editor.org/rfc/rfc8693), and as Microsoft Entra ID does it).
+//! Token exchange at the development provider: one of its own tokens for another
+//! ([RFC 8693](https://www.rfc-editor.org/rfc/rfc8693), and on-behalf-of as in Microsoft Entra ID).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -60,7 +60,7 @@ pub(super) fn exchange(state: &State, client: &str, form: &Parameters) -> (Statu
     (StatusCode::OK, edits.answer(grant_type, answer))
 }
 
-/// The claims of a token of this provider's that has not expired.
+/// The claims of a token that this provider issued and that has not expired.
 fn own_claims(state: &State, token: &str) -> Option<Value> {
     let payload = token.split('.').nth(1)?;
     let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;

@@ -1,4 +1,4 @@
-//! The endpoints of the development provider, how often each was asked, and how each misbehaves.
+//! The endpoints of a provider, the number of requests to each, and the faults that can be set.
 
 use std::convert::Infallible;
 use std::io::{self, Write as _};
@@ -15,13 +15,13 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use http::{HeaderName, HeaderValue, StatusCode};
 use http_body::Frame;
 
-/// The addresses of the development provider.
+/// The endpoints of a provider in this module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Endpoint {
     /// The metadata, at every well-known path.
     Discovery,
-    /// The key set.
+    /// The key set (`jwks_uri`).
     Jwks,
     /// The token endpoint.
     Token,
@@ -31,27 +31,27 @@ pub enum Endpoint {
     UserInfo,
     /// Revocation.
     Revocation,
-    /// Signing out at the provider.
+    /// RP-initiated logout.
     EndSession,
 }
 
-/// A way in which an endpoint misbehaves until told otherwise.
+/// A fault of an endpoint. It stays until it is changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Answers with this status and no document.
+    /// Answers with this status and an empty body.
     Status(u16),
-    /// Answers as usual, so much later.
+    /// Answers as usual, after this delay.
     Slow(Duration),
-    /// Takes the request and never answers.
+    /// Accepts the request and never answers.
     Stall,
-    /// Does what was asked, and breaks off before the answer is out.
+    /// Processes the request, then breaks the connection before the body of the answer is sent.
     LoseAnswer,
-    /// Sends the caller elsewhere by 302.
+    /// Redirects to this address with status 302.
     Redirect(String),
-    /// Answers with JSON of so many bytes.
+    /// Answers with a JSON document of this many bytes.
     Huge(usize),
-    /// Sends white space for ever, a little at a time.
+    /// Sends a body of white space that never ends, one byte at a time.
     Drip,
     /// Answers with this status, these header fields and this body.
     Answer {
@@ -67,7 +67,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Answers with this text, as JSON whether it is or not.
+    /// Answers with this text as `application/json`. The text is not checked.
     #[must_use]
     pub fn json(text: impl Into<String>) -> Self {
         Self::document("application/json", text)
@@ -79,7 +79,7 @@ impl Fault {
         Self::json("{\"issuer\":\"http")
     }
 
-    /// Answers with a few kilobytes of gzip that unpack to eight megabytes of white space.
+    /// Answers with a few kilobytes of gzip that decompress to eight megabytes of white space.
     ///
     /// # Panics
     /// Never: writing to memory does not fail.
@@ -102,7 +102,7 @@ impl Fault {
         }
     }
 
-    /// Answers with this status and OAuth error code
+    /// Answers with this status and this OAuth error code
     /// ([RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
     #[must_use]
     pub fn error(status: u16, code: &str) -> Self {
@@ -115,7 +115,8 @@ impl Fault {
         }
     }
 
-    /// Answers 503 with the OAuth error `temporarily_unavailable`, and asks to wait so many seconds.
+    /// Answers 503 with the OAuth error `temporarily_unavailable`, with a `Retry-After` of this many
+    /// seconds.
     #[must_use]
     pub fn busy(seconds: u32) -> Self {
         Self::busy_until(seconds.to_string())
@@ -146,7 +147,7 @@ impl Fault {
     }
 }
 
-/// How often each endpoint was asked.
+/// The number of requests to each endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Hits {
@@ -162,13 +163,13 @@ pub struct Hits {
     pub userinfo: u32,
     /// Revocation.
     pub revocation: u32,
-    /// Signing out at the provider.
+    /// RP-initiated logout.
     pub end_session: u32,
-    /// Refresh tokens that were spent for new tokens.
+    /// Refresh tokens that were exchanged for new tokens.
     pub refreshed: u32,
-    /// Refresh tokens that came again after they were spent: each revoked its whole family.
+    /// Refresh tokens that were sent again after they were spent. Each revoked its whole family.
     pub reused: u32,
-    /// Anything else: attackers' addresses among them.
+    /// Requests to any other path, such as an attacker's address in a forged header.
     pub other: u32,
 }
 
@@ -186,7 +187,7 @@ impl Hits {
     }
 }
 
-/// Answers with the document, or as the fault says.
+/// The answer with this document, or the one that the fault prescribes.
 pub(super) async fn answer(
     fault: Option<Fault>,
     document: impl FnOnce() -> (StatusCode, String),
@@ -238,7 +239,7 @@ fn as_json((status, document): (StatusCode, String)) -> Response {
     (status, [(CONTENT_TYPE, "application/json")], document).into_response()
 }
 
-/// A body that breaks off.
+/// A body that ends with an error.
 struct BrokenOff;
 
 impl http_body::Body for BrokenOff {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::testing::token::opaque_token;
 
-/// What was granted to whom.
+/// A grant: the client, the user, and what they may do.
 #[derive(Debug, Clone)]
 pub(super) struct Grant {
     pub(super) client: String,
@@ -68,7 +68,7 @@ impl Grants {
         self.codes.push(code);
     }
 
-    /// Spends a code, whatever else is wrong with the request.
+    /// Spends a code, also if the request turns out to be wrong.
     pub(super) fn take_code(&mut self, text: &str) -> Option<Code> {
         let at = self.codes.iter().position(|code| code.text == text)?;
         Some(self.codes.remove(at))

@@ -1,6 +1,6 @@
-//! A development OpenID provider on a loopback port, tokens good and forged, and a clock moved by
-//! hand: what the examples run on, what this crate's tests stand on, and what you test your own
-//! service with.
+//! For tests of your own service: an OpenID provider on a loopback port ([`DevelopmentProvider`]) or in
+//! memory ([`OfflineProvider`]), valid and forged tokens, a clock that is moved by hand, and the suite
+//! that every session store must pass. The examples and the tests of this crate use the same.
 //!
 //! ```
 //! use tower_oidc::testing::DevelopmentProvider;
@@ -20,7 +20,7 @@
 //! ```
 //!
 //! # Security
-//! Not for production: whoever reaches it gets any token.
+//! Not for production: the provider issues any token to any caller.
 
 mod clock;
 mod exchange;

@@ -1,4 +1,4 @@
-//! The provider without a socket.
+//! The provider in memory.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -31,7 +31,7 @@ use crate::testing::token::TokenBuilder;
 /// An OpenID provider in memory: it does what [`DevelopmentProvider`](super::DevelopmentProvider)
 /// does, without a socket. Its [`HttpClient`] answers for it, under any issuer.
 ///
-/// For tests of a service that shall need no network, no port and no time:
+/// For tests of a service that need no network and no port:
 ///
 /// ```
 /// use tower_oidc::testing::OfflineProvider;
@@ -97,7 +97,7 @@ pub struct OfflineProvider {
     wire: Wire,
 }
 
-/// Chooses how an [`OfflineProvider`] is made.
+/// The choices with which an [`OfflineProvider`] is made.
 #[must_use]
 #[derive(Debug)]
 pub struct OfflineProviderBuilder {
@@ -107,8 +107,7 @@ pub struct OfflineProviderBuilder {
 }
 
 impl OfflineProviderBuilder {
-    /// The clock by which tokens are dated, and that of [`OfflineProvider::provider`]. Default: the
-    /// system's.
+    /// The clock that dates tokens, and the one of [`OfflineProvider::provider`]. Default: the system's.
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.clock = SharedClock::new(clock);
         self
@@ -145,7 +144,7 @@ impl OfflineProvider {
         Self::builder(issuer).build()
     }
 
-    /// The same, with choices.
+    /// The choices before the provider is made.
     pub fn builder(issuer: &str) -> OfflineProviderBuilder {
         OfflineProviderBuilder {
             issuer: issuer.to_owned(),
@@ -160,14 +159,14 @@ impl OfflineProvider {
         &self.wire.state.issuer
     }
 
-    /// A client whose every request this provider answers. Its endpoints are at the origin of the
-    /// issuer.
+    /// An HTTP client whose requests this provider answers, whatever their host. The endpoints are at the
+    /// origin of the issuer.
     #[must_use]
     pub fn http_client(&self) -> HttpClient {
         HttpClient::new(self.wire.clone())
     }
 
-    /// This provider as its users see it.
+    /// A [`Provider`] for this one.
     ///
     /// # Errors
     /// As [`ProviderBuilder::build`], if the issuer is not an https URL.
@@ -175,7 +174,7 @@ impl OfflineProvider {
         self.provider_builder().build()
     }
 
-    /// The same, with choices.
+    /// The builder of [`provider`](Self::provider).
     pub fn provider_builder(&self) -> ProviderBuilder {
         Provider::builder(self.issuer())
             .with_http_client(self.http_client())
@@ -232,12 +231,12 @@ impl OfflineProvider {
         }
     }
 
-    /// The user who signs in from now on. `user-1` unless set.
+    /// The user who signs in from now on. Default: `user-1`.
     pub fn set_user(&self, subject: &str) {
         self.wire.state.changing().user = Some(subject.to_owned());
     }
 
-    /// How long access tokens live from now on. An hour unless set.
+    /// The lifetime of access tokens from now on. Default: one hour.
     pub fn set_token_lifetime(&self, lifetime: Duration) {
         self.wire.state.changing().grants.lifetime = lifetime;
     }
@@ -252,8 +251,8 @@ impl OfflineProvider {
         self.wire.state.changing().jwks = Some(json.into());
     }
 
-    /// Answers every request to the token endpoint with the JSON that `answer` makes of its
-    /// parameters. Neither client nor grant are checked then.
+    /// Answers every request to the token endpoint with the JSON that `answer` makes of its parameters.
+    /// Client and grant are not checked any more.
     pub fn set_token_answer(
         &self,
         answer: impl Fn(&[(String, String)]) -> String + Send + Sync + 'static,
@@ -261,7 +260,7 @@ impl OfflineProvider {
         self.wire.state.changing().edits.token_endpoint = Some(Arc::new(answer));
     }
 
-    /// Lets an endpoint misbehave, or behave again.
+    /// Sets the fault of an endpoint, or clears it with `None`.
     pub fn set_fault(&self, endpoint: Endpoint, fault: impl Into<Option<Fault>>) {
         self.wire.state.set_fault(endpoint, fault.into());
     }
@@ -271,14 +270,14 @@ impl OfflineProvider {
         self.wire.state.rotate_keys();
     }
 
-    /// How often each endpoint was asked.
+    /// The number of requests to each endpoint.
     #[must_use]
     pub fn hits(&self) -> Hits {
         self.wire.state.changing().hits
     }
 }
 
-/// The way to the provider: a call to its router.
+/// The connection to the provider: a call to its router.
 #[derive(Clone)]
 struct Wire {
     state: Arc<State>,

@@ -1,4 +1,4 @@
-//! The handle of the development provider.
+//! The development provider on its port.
 
 use std::io;
 use std::sync::Arc;
@@ -21,14 +21,18 @@ use crate::testing::signing_key::SigningKey;
 use crate::testing::state::{State, generate_keys};
 use crate::testing::token::{self, TokenBuilder};
 
-/// An OpenID provider on a loopback port, for development and tests. It ends when it is dropped.
+/// An OpenID provider on a loopback port, for development and tests. It stops when it is dropped.
+///
+/// It signs users in (authorization code with PKCE), rotates refresh tokens and detects their reuse,
+/// exchanges tokens, answers UserInfo and revocation, and fails on demand.
+/// [`OfflineProvider`](super::OfflineProvider) does the same without a socket.
 #[derive(Debug)]
 pub struct DevelopmentProvider {
     state: Arc<State>,
     task: JoinHandle<()>,
 }
 
-/// Chooses how a [`DevelopmentProvider`] starts.
+/// The choices with which a [`DevelopmentProvider`] starts.
 #[must_use]
 #[derive(Debug)]
 pub struct DevelopmentProviderBuilder {
@@ -39,13 +43,13 @@ pub struct DevelopmentProviderBuilder {
 }
 
 impl DevelopmentProviderBuilder {
-    /// What follows the address in the issuer, such as `/` or `/tenant`. Nothing by default.
+    /// The path of the issuer, such as `/` or `/tenant`. Default: none.
     pub fn with_path(mut self, path: &str) -> Self {
         path.clone_into(&mut self.path);
         self
     }
 
-    /// The clock by which tokens are dated, and that of [`DevelopmentProvider::provider`].
+    /// The clock that dates tokens, and the one of [`DevelopmentProvider::provider`]. Default: the system's.
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.clock = SharedClock::new(clock);
         self
@@ -57,21 +61,21 @@ impl DevelopmentProviderBuilder {
         self
     }
 
-    /// Shows a page on which whoever signs in chooses who they are. By default everybody is signed
-    /// in as `user-1`, without a page.
+    /// Shows a page on which the visitor chooses a user. By default every visitor is signed in as `user-1`,
+    /// without a page.
     pub fn with_sign_in_page(mut self) -> Self {
         self.user = None;
         self
     }
 
-    /// Starts it.
+    /// Starts the provider.
     ///
     /// # Errors
-    /// If the port cannot be listened on.
+    /// If the port cannot be bound.
     pub async fn start(self) -> io::Result<DevelopmentProvider> {
         let listener = TcpListener::bind(("127.0.0.1", self.port)).await?;
         let address = format!("http://{}", listener.local_addr()?);
-        // Making RSA keys takes its time; other tasks need not wait for it.
+        // RSA keys take long to generate, and other tasks should not wait.
         let keys = tokio::task::spawn_blocking(|| generate_keys(1))
             .await
             .map_err(io::Error::other)?;
@@ -83,15 +87,15 @@ impl DevelopmentProviderBuilder {
 }
 
 impl DevelopmentProvider {
-    /// Starts one on a free port.
+    /// Starts a provider on a free port.
     ///
     /// # Errors
-    /// If there is no port to listen on.
+    /// If no port can be bound.
     pub async fn start() -> io::Result<Self> {
         Self::builder().start().await
     }
 
-    /// One with choices.
+    /// The choices before the start.
     pub fn builder() -> DevelopmentProviderBuilder {
         DevelopmentProviderBuilder {
             path: String::new(),
@@ -113,22 +117,23 @@ impl DevelopmentProvider {
         format!("{}/jwks", self.state.address)
     }
 
-    /// The address of the token endpoint. Client `development` with the secret
-    /// `development-secret` gets tokens there by client credentials.
+    /// The address of the token endpoint. It knows the client `development` with the secret
+    /// `development-secret`, and the client `development-public` without one.
     #[must_use]
     pub fn token_url(&self) -> String {
         format!("{}/token", self.state.address)
     }
 
-    /// This provider as its users see it, with plain http allowed.
+    /// A [`Provider`] for this one, with plain http allowed.
     ///
     /// # Errors
-    /// As [`ProviderBuilder::build`], without the feature `reqwest` for want of an HTTP client.
+    /// As [`ProviderBuilder::build`]. Without the feature `reqwest` an HTTP client is missing:
+    /// hand one in with [`provider_builder`](Self::provider_builder).
     pub fn provider(&self) -> Result<Provider, ConfigError> {
         self.provider_builder().build()
     }
 
-    /// The same, with choices.
+    /// The builder of [`provider`](Self::provider).
     pub fn provider_builder(&self) -> ProviderBuilder {
         Provider::builder(self.issuer())
             .danger()
@@ -149,19 +154,19 @@ impl DevelopmentProvider {
         self.state.token(algorithm, audience)
     }
 
-    /// A token that is no JWT, as some providers issue for no audience.
+    /// A token that is no JWT, as some providers issue if no audience is requested.
     #[must_use]
     pub fn opaque_token(&self) -> String {
         token::opaque_token()
     }
 
-    /// An encrypted token, as Auth0 issues for no audience.
+    /// An encrypted token, as Auth0 issues if no audience is requested.
     #[must_use]
     pub fn encrypted_token(&self) -> String {
         token::encrypted_token(self.issuer())
     }
 
-    /// The key in use for this algorithm.
+    /// The key that signs with this algorithm.
     ///
     /// # Panics
     /// If this provider has no key for the algorithm.
@@ -175,12 +180,12 @@ impl DevelopmentProvider {
         self.state.rotate_keys();
     }
 
-    /// Takes the keys that are no longer signed with out of the key set.
+    /// Removes retired keys from the key set.
     pub fn drop_retired_keys(&self) {
         self.state.changing().retired.clear();
     }
 
-    /// Lets an endpoint misbehave, or behave again.
+    /// Sets the fault of an endpoint, or clears it with `None`.
     pub fn set_fault(&self, endpoint: Endpoint, fault: impl Into<Option<Fault>>) {
         self.state.set_fault(endpoint, fault.into());
     }
@@ -195,14 +200,13 @@ impl DevelopmentProvider {
         self.state.changing().jwks = Some(json.into());
     }
 
-    /// How often each endpoint was asked.
+    /// The number of requests to each endpoint.
     #[must_use]
     pub fn hits(&self) -> Hits {
         self.state.changing().hits
     }
 
-    /// The parameters of the last 100 requests to this endpoint, secrets among them, the newest
-    /// last.
+    /// The parameters of the last 100 requests to this endpoint, oldest first. Secrets are included.
     #[must_use]
     pub fn seen(&self, endpoint: Endpoint) -> Vec<Vec<(String, String)>> {
         let changing = self.state.changing();
@@ -210,28 +214,29 @@ impl DevelopmentProvider {
         seen.map(|(_, parameters)| parameters.clone()).collect()
     }
 
-    /// Signs everybody in as this user from now on, without a page.
+    /// Signs every visitor in as this user from now on, without a page.
     pub fn set_user(&self, subject: &str) {
         self.state.changing().user = Some(subject.to_owned());
     }
 
-    /// Demands that authorization requests are pushed ahead
+    /// Requires pushed authorization requests from now on
     /// ([RFC 9126 §5](https://www.rfc-editor.org/rfc/rfc9126#section-5)).
     pub fn require_pushed_authorization(&self) {
         self.state.changing().pushed = Some(Vec::new());
     }
 
-    /// How long access tokens live from now on. An hour unless set.
+    /// The lifetime of access tokens from now on. Default: one hour.
     pub fn set_token_lifetime(&self, lifetime: Duration) {
         self.state.changing().grants.lifetime = lifetime;
     }
 
-    /// Whether a refresh brings a new refresh token and spends the old one. It does unless set.
+    /// Whether a refresh issues a new refresh token and spends the old one. Default: true.
     pub fn set_rotation(&self, rotates: bool) {
         self.state.changing().grants.rotates = rotates;
     }
 
-    /// Changes the answers of the token endpoint from now on: told the grant and the document.
+    /// Changes the answers of the token endpoint from now on. The function gets the grant type and the
+    /// document.
     pub fn edit_token_answer(&self, edit: impl Fn(&str, &mut Value) + Send + Sync + 'static) {
         self.state.changing().edits.answer = Some(Arc::new(edit));
     }
@@ -252,14 +257,14 @@ impl DevelopmentProvider {
         self.state.changing().edits.access_token = Some(Arc::new(edit));
     }
 
-    /// The refresh tokens that are still worth something.
+    /// The refresh tokens that are still valid.
     #[must_use]
     pub fn live_refresh_tokens(&self) -> Vec<String> {
         self.state.changing().grants.live()
     }
 
-    /// Tells a site in the back that somebody signed out: posts the token, made by
-    /// [`logout_token`](Self::logout_token), to its back-channel address, as a provider does.
+    /// Sends a back-channel logout: posts a [`logout_token`](Self::logout_token) to the address of a site, as
+    /// a provider does when a user signs out.
     ///
     /// # Errors
     /// [`ProviderError`] if the site does not answer.
@@ -288,7 +293,7 @@ impl DevelopmentProvider {
         Ok(answer.status())
     }
 
-    /// A logout token for this client, about everybody it is told about by `sub` or `sid`
+    /// A logout token for this client. It needs a `sub` or a `sid` claim
     /// ([Back-Channel Logout §2.4](https://openid.net/specs/openid-connect-backchannel-1_0.html#LogoutToken)).
     pub fn logout_token(&self, client_id: &str) -> TokenBuilder {
         self.state.logout_token(client_id)

@@ -37,8 +37,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .with_state(state)
 }
 
-/// The metadata is served at every well-known path, whether it stands before or behind the path
-/// of the issuer.
+/// Serves the metadata at every well-known path, before and after the path of the issuer.
 async fn elsewhere(Shared(state): Served, request: Request) -> Response {
     if !request.uri().path().contains("/.well-known/") {
         state.changing().hits.other += 1;

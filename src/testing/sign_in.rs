@@ -1,4 +1,4 @@
-//! Where browsers go at the development provider.
+//! The endpoints that browsers visit, pushed authorization requests, and UserInfo.
 
 use std::fmt::Write as _;
 
@@ -23,7 +23,7 @@ pub(super) async fn authorize(Shared(state): Served, Query(query): Query<Paramet
     }
 }
 
-/// What a browser gets that follows an authorization request.
+/// The answer to an authorization request.
 pub(super) enum Answer {
     /// A redirect to the callback of the site.
     Back(String),
@@ -35,7 +35,8 @@ pub(super) enum Answer {
 pub(super) fn answer(state: &State, query: Parameters) -> Result<Answer, &'static str> {
     state.changing().hits.count(Endpoint::Authorization);
     state.saw(Endpoint::Authorization, query.clone());
-    let query = pushed(state, query).ok_or("unknown request_uri, or none where one is demanded")?;
+    let query =
+        pushed(state, query).ok_or("unknown request_uri, or none although one is required")?;
     let redirect_uri = parameter(&query, "redirect_uri").and_then(|uri| Url::parse(uri).ok());
     let client = parameter(&query, "client_id").filter(|id| is_client(id));
     let (Some(mut redirect_uri), Some(client)) = (redirect_uri, client) else {
@@ -62,7 +63,8 @@ pub(super) fn answer(state: &State, query: Parameters) -> Result<Answer, &'stati
     Ok(Answer::Back(redirect_uri.into()))
 }
 
-/// The request that was pushed ahead, once.
+/// The parameters that were pushed before. They can be used once. Without the requirement to push, the
+/// query itself.
 fn pushed(state: &State, query: Parameters) -> Option<Parameters> {
     let mut changing = state.changing();
     let Some(pushed) = &mut changing.pushed else {
@@ -128,7 +130,7 @@ fn code(state: &State, query: &Parameters, client: &str, user: String) -> String
     code
 }
 
-/// The page on which whoever signs in says who they are.
+/// The page on which the visitor chooses a user.
 fn sign_in_page(query: &Parameters) -> Html<String> {
     let escape = |text: &str| {
         text.replace('&', "&amp;")
@@ -150,12 +152,12 @@ fn sign_in_page(query: &Parameters) -> Html<String> {
     Html(format!(
         "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <title>Development provider</title><style>{STYLE}</style></head><body><main>\
-         <h1>Development provider</h1><p>Who are you? Anybody you like: this provider asks for no \
-         password, and must never be reached by strangers.</p>\
+         <h1>Development provider</h1><p>Choose a user. This provider asks for no password, so \
+         it must not be reachable by strangers.</p>\
          <form action=\"authorize\">{fields}{}{}{}</form></main></body></html>",
         button("user-1", "I am user-1"),
         button("user-2", "I am user-2"),
-        button("", "I would rather not say"),
+        button("", "Refuse to sign in"),
     ))
 }
 
@@ -180,7 +182,7 @@ pub(super) async fn userinfo(Shared(state): Served, headers: HeaderMap) -> Respo
     state.answer(Endpoint::UserInfo, document).await
 }
 
-/// Whom a token of this provider is about, by its claims alone.
+/// The subject of a token. Its signature is not checked.
 fn subject_of(token: &str) -> Option<String> {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;

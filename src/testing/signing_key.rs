@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::jwt::{self, Algorithm};
 
-/// A private key made on the spot.
+/// A private key that was generated for tests.
 pub struct SigningKey {
     kid: String,
     algorithm: Algorithm,
@@ -25,10 +25,10 @@ enum Pair {
 }
 
 impl SigningKey {
-    /// A new key for this algorithm. RSA keys have 2048 bits.
+    /// Generates a key for this algorithm. RSA keys have 2048 bits.
     ///
     /// # Panics
-    /// If the system has no randomness to offer.
+    /// If the system offers no randomness.
     #[must_use]
     pub fn generate(kid: impl Into<String>, algorithm: Algorithm) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl SigningKey {
         }
     }
 
-    /// The same RSA key for another RSA algorithm, under another name.
+    /// The same RSA key for another RSA algorithm, under another `kid`.
     #[must_use]
     pub fn for_algorithm(&self, kid: impl Into<String>, algorithm: Algorithm) -> Self {
         Self {
@@ -48,13 +48,13 @@ impl SigningKey {
         }
     }
 
-    /// The name of the key.
+    /// The `kid` of the key.
     #[must_use]
     pub fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// What the key signs with.
+    /// The algorithm that the key signs with.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
@@ -78,7 +78,7 @@ impl SigningKey {
     /// and `kid` stand in the header only if the caller writes them there.
     ///
     /// # Panics
-    /// If the system has no randomness to offer.
+    /// If the system offers no randomness.
     #[must_use]
     pub fn sign_compact(&self, header: impl AsRef<[u8]>, claims: impl AsRef<[u8]>) -> String {
         self.sign_compact_changed(header.as_ref(), claims.as_ref(), |signature| signature)
@@ -98,7 +98,7 @@ impl SigningKey {
     /// Signs these bytes with the key's own algorithm.
     ///
     /// # Panics
-    /// If the system has no randomness to offer.
+    /// If the system offers no randomness.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
         self.pair
@@ -156,7 +156,7 @@ impl Pair {
                 })
             }
             Self::Ec(pair, curve) => {
-                // The uncompressed point: a mark, then both coordinates.
+                // An uncompressed point: one byte that says so, then both coordinates.
                 let point = &pair.public_key().as_ref()[1..];
                 let (x, y) = point.split_at(point.len() / 2);
                 json!({"kty": "EC", "crv": curve, "x": encode(x), "y": encode(y)})

@@ -39,7 +39,7 @@ pub(super) struct Changing {
     pub(super) jwks: Option<String>,
     pub(super) grants: Grants,
     pub(super) user: Option<String>,
-    /// The requests pushed ahead, if authorization requests have to be pushed.
+    /// The pushed authorization requests, if requests have to be pushed.
     pub(super) pushed: Option<Vec<(String, Parameters)>>,
     pub(super) seen: Vec<(Endpoint, Parameters)>,
     pub(super) edits: Edits,
@@ -147,7 +147,7 @@ impl State {
         changing.jwks.clone().unwrap_or_else(own)
     }
 
-    /// How tokens and answers are changed before they are sent, and how long tokens live.
+    /// The changes to tokens and answers, and the lifetime of tokens.
     pub(super) fn issuing(&self) -> (Edits, Duration) {
         let changing = self.changing();
         (changing.edits.clone(), changing.grants.lifetime)
@@ -176,7 +176,7 @@ impl State {
 /// Changes to tokens and answers before they are sent.
 #[derive(Default, Clone)]
 pub(super) struct Edits {
-    /// Answers at the token endpoint in the provider's place.
+    /// Replaces the token endpoint.
     pub(super) token_endpoint: Option<Arc<TokenEndpoint>>,
     pub(super) answer: Option<Arc<EditAnswer>>,
     pub(super) id_token: Option<Arc<EditToken>>,

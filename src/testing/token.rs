@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::clock::UnixTime;
 use crate::testing::signing_key::SigningKey;
 
-/// Makes an access token, good unless told otherwise. `Debug` does not show what it makes.
+/// Builds an access token, valid unless a method below breaks it. `Debug` does not show the token.
 #[must_use]
 pub struct TokenBuilder {
     header: Map<String, Value>,
@@ -22,7 +22,7 @@ pub struct TokenBuilder {
     signature: Option<Change>,
 }
 
-/// What becomes of a signature after it was made.
+/// A change to a signature.
 type Change = Box<dyn FnOnce(Vec<u8>) -> Vec<u8>>;
 
 impl TokenBuilder {
@@ -49,23 +49,23 @@ impl TokenBuilder {
             .expires_in(Duration::from_secs(3600))
     }
 
-    /// Whom the token is about. `user-1` unless set.
+    /// The subject of the token. Default: `user-1`.
     pub fn subject(self, subject: &str) -> Self {
         self.claim("sub", subject)
     }
 
-    /// The scopes, delimited by spaces. None unless set.
+    /// The scopes, delimited by spaces. Default: none.
     pub fn scope(self, scope: &str) -> Self {
         self.claim("scope", scope)
     }
 
-    /// How long the token lives. An hour unless set.
+    /// The lifetime of the token, counted from now. Default: one hour.
     pub fn expires_in(self, lifetime: Duration) -> Self {
         let at = self.now.saturating_add(lifetime).as_seconds();
         self.claim("exp", at)
     }
 
-    /// A token that was good for an hour, an hour ago.
+    /// A token that was valid for one hour and expired one hour ago.
     pub fn expired(self) -> Self {
         let hour = Duration::from_secs(3600);
         let ended = self.now.saturating_sub(hour);
@@ -84,13 +84,13 @@ impl TokenBuilder {
         self
     }
 
-    /// Leaves a claim out.
+    /// Removes a claim.
     pub fn without_claim(mut self, name: &str) -> Self {
         self.claims.remove(name);
         self
     }
 
-    /// The claims as this very text, whatever it is.
+    /// Uses this text as the claims, even if it is no JSON.
     pub fn claims_text(mut self, text: &str) -> Self {
         self.claims_text = Some(text.to_owned());
         self
@@ -106,13 +106,13 @@ impl TokenBuilder {
         self
     }
 
-    /// Leaves a member of the header out.
+    /// Removes a member of the header.
     pub fn without_header(mut self, name: &str) -> Self {
         self.header.remove(name);
         self
     }
 
-    /// The header as this very text, whatever it is.
+    /// Uses this text as the header, even if it is no JSON.
     pub fn header_text(mut self, text: &str) -> Self {
         self.header_text = Some(text.to_owned());
         self
@@ -126,7 +126,7 @@ impl TokenBuilder {
             .header("alg", algorithm)
     }
 
-    /// Changes the signature after it was made.
+    /// Changes the signature before it is encoded.
     pub fn signature(mut self, change: impl FnOnce(Vec<u8>) -> Vec<u8> + 'static) -> Self {
         self.signature = Some(Box::new(change));
         self
@@ -155,7 +155,7 @@ impl TokenBuilder {
     }
 }
 
-/// A JWE in form, as Auth0 issues for no audience: nobody here can open it.
+/// The form of a JWE, as Auth0 issues if no audience is requested. Its content is random.
 pub(super) fn encrypted_token(issuer: &str) -> String {
     let header = serde_json::json!({"alg": "dir", "enc": "A256GCM", "iss": issuer}).to_string();
     format!(
@@ -167,7 +167,7 @@ pub(super) fn encrypted_token(issuer: &str) -> String {
     )
 }
 
-/// A reference that only the provider could resolve.
+/// A random reference, as providers issue that keep tokens to themselves.
 pub(super) fn opaque_token() -> String {
     URL_SAFE_NO_PAD.encode(random::<24>())
 }

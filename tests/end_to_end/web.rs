@@ -269,7 +269,7 @@ async fn signing_out_ends_the_session_here_and_goes_on_to_the_provider() {
     assert!(url.query_pairs().any(|(name, _)| name == "id_token_hint"));
     assert_eq!(site.me().await.status(), StatusCode::UNAUTHORIZED);
     let home = site.visit("/").await.text().await.unwrap();
-    assert!(home.contains("Nobody is signed in"), "{home}");
+    assert!(home.contains("You are not signed in"), "{home}");
     assert!(home.contains("Continue with OpenID"), "{home}");
 }
 

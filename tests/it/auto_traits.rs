@@ -1,4 +1,4 @@
-//! What can be shared and sent, so that it stays so.
+//! Which types are `Send` and `Sync`, so that they stay so.
 
 use tower_oidc::bearer::Bearer;
 use tower_oidc::login::{LiveToken, Login};

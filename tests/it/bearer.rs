@@ -1,4 +1,4 @@
-//! `standards.md` §1: the header, the answers, and what is never in them.
+//! `docs/rules.md` §1: the header field, the answers, and what never stands in them.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -168,7 +168,7 @@ async fn status_code_and_grammar_go_together() {
 #[tokio::test]
 async fn the_slow_path_challenges_too() {
     let api = Api::start().await;
-    // The first token of all waits for the keys.
+    // The first token waits for the keys.
     let answer = api
         .with_token(api.token().header("kid", "unknown").build())
         .await;
@@ -261,7 +261,7 @@ async fn refusals_are_not_stored_and_acceptances_not_marked() {
     assert!(accepted.headers().is_empty(), "{accepted:?}");
 }
 
-/// A body nobody may look at.
+/// A body that panics when it is read.
 struct Untouchable;
 
 impl Body for Untouchable {

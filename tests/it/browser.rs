@@ -1,4 +1,4 @@
-//! A browser, the application it visits, and the provider both go by.
+//! A browser, the application that it visits, and their provider.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -67,7 +67,7 @@ impl App {
         }
     }
 
-    /// Another process of the same application: nothing shared but the store and the secrets.
+    /// Another process of the same application. It shares the store and the secrets only.
     pub(crate) fn replica(&self) -> LoginLayer {
         let provider = self.idp.provider().unwrap();
         let verifier = judging(&provider, API);
@@ -86,7 +86,7 @@ impl App {
         self.last.lock().unwrap().clone().expect("a session")
     }
 
-    /// Where a refresh is not far, and an hour has passed for all.
+    /// Moves the clock by an hour, past the end of an access token.
     pub(crate) fn hour_passes(&self) {
         self.clock.advance(std::time::Duration::from_secs(3_600));
     }
@@ -120,7 +120,7 @@ fn application() -> (Inner, Arc<Mutex<Option<Session>>>) {
     (BoxCloneSyncService::new(service), last)
 }
 
-/// Keeps cookies and says where its requests come from, as browsers do.
+/// Keeps cookies and sends the fetch metadata of its requests, as browsers do.
 #[derive(Clone, Default)]
 pub(crate) struct Browser {
     pub(crate) jar: BTreeMap<String, String>,
@@ -198,14 +198,14 @@ impl Browser {
         self.send(&app.service(), request).await
     }
 
-    /// To the provider and back, as far as the callback's address.
+    /// Visits the provider, and returns the address of the callback without visiting it.
     pub(crate) async fn reach_callback(&mut self, app: &App, start: &str) -> String {
         let answer = self.visit(app, start).await;
         assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{}", answer.body());
         at_provider(location(&answer)).await
     }
 
-    /// Signs in, and returns the callback's answer.
+    /// Signs in, and returns the answer of the callback.
     pub(crate) async fn try_sign_in(&mut self, app: &App) -> Answer {
         let callback = self.reach_callback(app, "/oauth/openid").await;
         self.visit(app, &callback).await
@@ -223,7 +223,7 @@ impl Browser {
     }
 }
 
-/// What the provider's authorization endpoint answers: the local part of the callback's address.
+/// Follows an authorization URL, and returns the path and query of the callback it redirects to.
 pub(crate) async fn at_provider(url: &str) -> String {
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
@@ -239,7 +239,7 @@ pub(crate) fn location(answer: &Answer) -> &str {
     answer.headers()[LOCATION].to_str().unwrap()
 }
 
-/// The parameters of a URL's query.
+/// The parameters in the query of a URL.
 pub(crate) fn query(url: &str) -> BTreeMap<String, String> {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     url::form_urlencoded::parse(query.as_bytes())

@@ -1,4 +1,4 @@
-//! Tokens seen before: what is remembered of them, and for how long.
+//! The cache of accepted tokens: what it keeps, and for how long.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::exchange::{from, principal};
 use crate::support::{API, Api, seconds, verdict};
 use crate::upstream::{ORDERS, Upstream, kind};
 
-/// Counts the tokens that were accepted without a look at their signature.
+/// Counts the tokens that were accepted without a check of their signature.
 struct Recalled {
     snapshotter: Snapshotter,
     _guard: metrics::LocalRecorderGuard<'static>,
@@ -21,7 +21,7 @@ struct Recalled {
 
 impl Recalled {
     fn start() -> Self {
-        // Of a test, and few.
+        // Leaked on purpose: a test makes few of them.
         let recorder: &'static DebuggingRecorder = Box::leak(Box::default());
         Self {
             snapshotter: recorder.snapshotter(),
@@ -29,7 +29,7 @@ impl Recalled {
         }
     }
 
-    /// Since the last time it was asked.
+    /// The number since the last call of this function.
     fn count(&self) -> u64 {
         let rows = self.snapshotter.snapshot().into_vec();
         rows.into_iter()
@@ -42,7 +42,7 @@ impl Recalled {
     }
 }
 
-/// These are about the cache, and have one whichever way the suite runs.
+/// A verifier with a cache, also if the suite runs with `WITHOUT_CACHE`.
 async fn start(choose: impl FnOnce(VerifierBuilder) -> VerifierBuilder) -> (Api, Recalled) {
     let api = Api::verifying(|verifier| choose(verifier.with_cache_capacity(10_000))).await;
     (api, Recalled::start())
@@ -57,7 +57,8 @@ async fn an_acceptance_is_of_the_whole_token() {
         assert_eq!(api.verdict(&good).await, "accepted");
     }
     assert_eq!(recalled.count(), 4);
-    // One character of each part changed, the end of the signature untouched.
+    // One character of each part is changed. The end of the signature is left as it is, because the cache
+    // hashes it.
     let dots: Vec<_> = good.match_indices('.').map(|(at, _)| at).collect();
     for at in [2, dots[0] + 9, dots[1] + 5, good.len() - 40] {
         let other = if &good[at..=at] == "A" { "B" } else { "A" };
@@ -144,7 +145,7 @@ async fn the_clock_is_asked_at_every_hit() {
     assert_eq!(api.verdict(&token).await, "expired");
     assert_eq!(recalled.count(), 1);
 
-    // A clock that is set back brings it to before it may be used.
+    // A clock that is set back stands before the time from which the token may be used.
     let early = api.token().claim("nbf", now + 115).build();
     assert_eq!(api.verdict(&early).await, "accepted");
     api.clock.set(UnixTime::from_seconds(now + 100));
@@ -162,7 +163,7 @@ async fn the_clock_is_asked_at_every_hit() {
     assert_eq!(api.verdict(&token).await, "too_old");
 }
 
-/// Exact where it is asked exactly, and a second behind where roughly.
+/// A clock whose rough time is one second behind its exact time.
 struct Behind(ManualClock);
 
 impl Clock for Behind {
@@ -231,20 +232,20 @@ async fn a_key_that_left_the_set_takes_its_acceptances_along() {
     api.verdict(&token).await;
     api.idp.rotate_keys();
     let newer = api.token().build();
-    // A fetch that brings other keys, the old among them: the token is judged anew, and good.
+    // A fetch brings other keys beside the old one: the token takes the slow path again and is accepted.
     assert_eq!(api.verdict(&newer).await, "accepted");
     assert_eq!(api.verdict(&token).await, "accepted");
     assert_eq!(recalled.count(), 0);
     assert_eq!(api.verdict(&token).await, "accepted");
     assert_eq!(recalled.count(), 1);
-    // A fetch that brings the same keys: nothing is judged anew.
+    // A fetch brings the same keys: the cache stays valid.
     let unknown = api.token().header("kid", "nobody's").build();
     let before = api.idp.hits().jwks;
     assert_eq!(api.verdict(&unknown).await, "unknown_key");
     assert_eq!(api.idp.hits().jwks, before + 1);
     assert_eq!(api.verdict(&token).await, "accepted");
     assert_eq!(recalled.count(), 1);
-    // The key is withdrawn: with the next fetch its tokens are worth nothing, seen before or not.
+    // The key is withdrawn: from the next fetch on its tokens are refused, cached or not.
     api.idp.drop_retired_keys();
     api.clock.advance(seconds(31));
     assert_eq!(api.verdict(&unknown).await, "unknown_key");
@@ -312,7 +313,7 @@ async fn the_memory_is_bounded_in_tokens_and_in_bytes() {
             api.verdict(token).await;
         }
         recalled.count();
-        // The newest first, which no bound has pushed out yet.
+        // Newest first: no bound has evicted it yet.
         for token in tokens.iter().rev() {
             api.verdict(token).await;
         }
@@ -321,7 +322,7 @@ async fn the_memory_is_bounded_in_tokens_and_in_bytes() {
     assert_eq!(recalled_of(1_000, 0).await, 300);
     let some = recalled_of(64, 0).await;
     assert!((10..=64).contains(&some), "{some}");
-    // Of 50 KiB of text each, twice over, and 4 KiB for each place.
+    // Each token has 50 KiB of text, kept twice, and 4 KiB of overhead.
     let large = recalled_of(640, 40_000).await;
     assert!((3..=28).contains(&large), "{large}");
 }

@@ -1,4 +1,4 @@
-//! `standards.md` §6: where the metadata lies and what of it is believed.
+//! `docs/rules.md` §6: where the metadata is found, and what of it is accepted.
 
 use serde_json::json;
 use tower_oidc::testing::{DevelopmentProvider, Endpoint, Fault};
@@ -85,7 +85,7 @@ async fn metadata_can_lie_at_other_places() {
             .unwrap();
         assert!(provider.ready().await.is_ok(), "{discovery:?}");
     }
-    // A document that is not there leads on to the next place; all three are tried.
+    // A missing document leads on to the next place, so that all three are tried.
     idp.set_fault(Endpoint::Discovery, Fault::Status(404));
     let before = idp.hits().discovery;
     let provider = idp
@@ -214,7 +214,7 @@ async fn the_environment_names_a_place_and_the_provider_says_its_name() {
         ApiSettings::from_pairs([("OPENID_ISSUER", place), ("OPENID_AUDIENCE", API)]).unwrap();
     let verifier = settings.verifier();
     assert_eq!(verdict(verifier, &idp.token(API).build()).await, "accepted");
-    // Not both names: only the one the provider goes by.
+    // Only the name that the provider uses is accepted, not both.
     let other_name = idp.token(API).claim("iss", place).build();
     assert_eq!(verdict(verifier, &other_name).await, "wrong_issuer");
 }

@@ -1,4 +1,4 @@
-//! Tokens that stand for callers elsewhere.
+//! Tokens that are exchanged for those of callers.
 
 use base64::Engine as _;
 use http::Request;
@@ -13,7 +13,7 @@ use crate::browser::client;
 use crate::support::{API, bearing, judging, seconds};
 use crate::upstream::{AUDIENCE, Body, ORDERS, Upstream, call, claims, development, get, kind};
 
-/// A caller as a bearer layer finds them.
+/// The principal that a bearer layer makes of a caller's token.
 async fn caller(idp: &DevelopmentProvider, token: impl Into<String>) -> Principal {
     let verifier = judging(&idp.provider().unwrap(), API);
     let layer = BearerLayer::new(verifier).allow_relay();
@@ -95,7 +95,7 @@ async fn an_exchange_is_asked_for_and_judged_in_the_standards_words() {
         (&json!("user-7"), &json!(AUDIENCE))
     );
 
-    // With an actor, and a type of the subject's token that a provider has of its own.
+    // With an actor token, and a type of subject token that only this provider knows.
     let own = Target::audience(AUDIENCE).unwrap();
     let actor = ClientCredentials::new(&idp.provider().unwrap(), client(), own);
     let source = exchange(&idp)
@@ -153,7 +153,7 @@ async fn an_exchanged_token_is_the_callers_alone() {
     );
     let source = exchange(&idp);
     let upstream = Upstream::new();
-    // Two layers of one source share what it keeps.
+    // Two layers with one source share its tokens.
     let services = [
         upstream.behind(&layer(source.clone())),
         upstream.behind(&layer(source)),
@@ -197,7 +197,7 @@ async fn an_exchanged_token_lives_no_longer_than_the_callers() {
     call(&service, from(&ann)).await.unwrap();
     assert_eq!(idp.hits().token, 1);
     clock.advance(seconds(40));
-    // Whoever holds on to the caller for longer is told so by the provider.
+    // If the application keeps the principal for longer, the provider refuses the expired token.
     assert_eq!(kind(&service, from(&ann)).await, Kind::Rejected);
     assert_eq!(upstream.seen().len(), 2);
 }
@@ -305,7 +305,7 @@ async fn interaction_required_is_passed_on_and_not_asked_again() {
         assert!(!format!("{error} {error:?}").contains("AADSTS"));
         assert_eq!(idp.hits().token, 1);
         assert!(upstream.seen().is_empty());
-        // Once the provider is content, so are we, with the very same token after a minute.
+        // Once the provider is satisfied, the same token works again, after a minute.
         idp.set_fault(Endpoint::Token, None);
         clock.advance(seconds(61));
         call(&service, from(&ann)).await.unwrap();

@@ -1,4 +1,4 @@
-//! A store that breaks down when it is told to.
+//! A store that fails on demand.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};

@@ -1,4 +1,4 @@
-//! gRPC, served and called, by tonic and by a client that knows no more than HTTP/2.
+//! gRPC, served and called by tonic, and called by a client that knows only HTTP/2.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -33,7 +33,7 @@ use greeter::{Greeting, Name, Times};
 #[path = "../../examples/grpc/greeter.rs"]
 mod greeter;
 
-/// Greets callers by their subject, and counts who is in a conversation.
+/// Greets callers by their subject, and counts the open conversations.
 #[derive(Clone, Default)]
 struct Hello {
     handled: Arc<AtomicU32>,
@@ -169,7 +169,7 @@ impl Served {
             .await
     }
 
-    /// What a tool sees that knows HTTP/2 and no protocol buffers: header fields, body, trailers.
+    /// The header fields, body and trailers that an HTTP/2 client without protocol buffers sees.
     async fn raw(
         &self,
         content_type: &str,
@@ -317,7 +317,7 @@ async fn a_forged_content_type_never_reaches_the_handler() {
         assert!(answer.headers().contains_key("www-authenticate"));
     }
     assert_eq!(served.hello.handled.load(Ordering::SeqCst), 0);
-    // Where nothing but gRPC is served, all refusals are gRPC's.
+    // If the service serves only gRPC, all refusals are gRPC statuses.
     let verifier = judging(&served.idp.provider().unwrap(), API);
     let service = ServiceBuilder::new()
         .layer(GrpcLayer::always())
@@ -364,7 +364,7 @@ async fn streams_go_both_ways_with_tokens_of_the_service() {
     assert!(answers.next().await.is_none());
     assert_eq!(served.idp.hits().token, 1);
 
-    // A token that the server refuses is marked, and the next call has a newer one.
+    // A token that the server refuses is marked, so that the next call uses a newer one.
     let other = serve().await;
     let layer = OutboundLayer::new(
         &other.origin(),
@@ -383,7 +383,7 @@ async fn streams_go_both_ways_with_tokens_of_the_service() {
     assert_eq!(other.idp.hits().token, 2);
 }
 
-/// A wall clock that goes as tokio's does.
+/// A wall clock that follows the time of tokio.
 #[derive(Clone)]
 struct TokioClock(tokio::time::Instant, i64);
 
@@ -416,11 +416,11 @@ async fn a_stream_ends_with_its_token_where_that_is_wanted() {
         .into_inner();
     sender.send(name("a")).await.unwrap();
     assert_eq!(answers.next().await.unwrap().unwrap().text, "a: user-1");
-    // Nobody says anything any more, and yet it ends.
+    // The stream is silent, and ends all the same.
     let end = answers.next().await.unwrap().unwrap_err();
     assert_eq!(end.code(), Code::Unauthenticated);
     assert!(answers.next().await.is_none());
-    // What the handler did for it ends as well.
+    // The work of the handler for this stream ends as well.
     until(|| served.hello.talking.load(Ordering::SeqCst) == 0).await;
 }
 
@@ -483,7 +483,7 @@ async fn a_stream_lasts_as_long_as_its_token_and_the_leeway() {
                 assert_eq!(trailers.unwrap()["grpc-status"], "16");
                 assert_eq!(start.elapsed().as_secs(), after);
             }
-            // A thousand frames came, and more would.
+            // A thousand frames came, and the stream is still open.
             None => assert!(trailers.is_none() && start.elapsed() > seconds(6_900)),
         }
     }

@@ -66,7 +66,7 @@ async fn any_bad_answer_for_keys_is_a_503_at_first_and_harmless_later() {
         let cause = cause.downcast_ref::<ProviderError>().unwrap();
         assert_eq!(cause.kind().as_str(), expected, "{cause}");
 
-        // Past its lifetime and each time past the back-off: the old keys serve.
+        // The keys are past their lifetime, and each round is past the back-off: the old keys are used.
         warm.idp.set_fault(Endpoint::Jwks, fault.clone());
         let before = warm.idp.hits().jwks;
         warm.clock
@@ -88,7 +88,7 @@ async fn any_bad_answer_for_keys_is_a_503_at_first_and_harmless_later() {
     }
     assert_eq!(cold.idp.hits().other, 0, "a redirect was followed");
 
-    // Past the stale limit nothing is served; when the provider is back, all is.
+    // Past the stale limit no token is accepted. When the provider is back, all are.
     warm.idp.set_fault(Endpoint::Jwks, Fault::Status(500));
     assert_eq!(warm.provider.readiness().keys, Phase::Stale);
     warm.clock.advance(seconds(3_600));
@@ -141,9 +141,9 @@ async fn the_next_fetch_of_keys_or_metadata_waits_as_long_as_the_answer_asks() {
     let cases = [
         (Endpoint::Jwks, "30".to_owned(), 28..=30),
         (Endpoint::Discovery, "30".to_owned(), 28..=30),
-        // The server's clock may tick between the test and its answer.
+        // The clock of the server may tick between the request and its answer.
         (Endpoint::Jwks, in_half_a_minute, 20..=30),
-        // No longer than failures in a row put it off.
+        // At most the pause that the failures in a row have caused.
         (Endpoint::Jwks, "86400".to_owned(), 58..=60),
     ];
     for (endpoint, retry_after, expected) in cases {
@@ -178,7 +178,7 @@ async fn setting_the_clock_neither_kills_nor_keeps_keys() {
     }
     assert_eq!(api.status(api.token().build()).await, StatusCode::OK);
     assert_eq!(api.idp.hits().jwks, 1);
-    // An old clock does not keep a withdrawn key alive.
+    // Setting the clock back does not keep a withdrawn key alive.
     api.idp.rotate_keys();
     api.clock.set(tower_oidc::UnixTime::from_seconds(1_000));
     api.clock.advance(seconds(601));

@@ -1,4 +1,4 @@
-//! `standards.md` §5: which key, and what a change of keys costs.
+//! `docs/rules.md` §5: which key is used, and what a change of keys costs.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ async fn a_rotation_is_seen_by_the_request_that_meets_it() {
     api.idp.rotate_keys();
     assert_eq!(api.status(api.token().build()).await, StatusCode::OK);
     assert_eq!(api.idp.hits().jwks, 2);
-    // The old key is still published, and two rotations at once are within the burst.
+    // The old key is still published. Two rotations at once are within the burst.
     assert_eq!(api.status(&old).await, StatusCode::OK);
     api.idp.rotate_keys();
     assert_eq!(api.status(api.token().build()).await, StatusCode::OK);
@@ -170,7 +170,7 @@ async fn keys_are_renewed_behind_requests_and_a_withdrawn_key_stops() {
     assert_eq!(api.status(&old).await, StatusCode::OK);
     api.idp.rotate_keys();
     api.idp.drop_retired_keys();
-    // Due, and the provider is slow: nobody waits for it.
+    // A refresh is due and the provider is slow: no request waits for it.
     api.idp.set_fault(Endpoint::Jwks, Fault::Slow(seconds(3)));
     api.clock.advance(seconds(590));
     let asked = std::time::Instant::now();
@@ -233,7 +233,7 @@ async fn damaged_and_foreign_entries_spoil_nothing() {
     for (keys, expected) in cases {
         let fresh = Api::start().await;
         fresh.idp.set_jwks(json!({"keys": keys}).to_string());
-        // Signed by the other provider's key, named by this one's issuer.
+        // Signed with the key of the other provider, under the issuer of this one.
         let token = fresh
             .token()
             .signed_by(api.idp.signing_key(Algorithm::Rs256))
@@ -285,7 +285,7 @@ async fn keys_that_moved_are_found_again() {
     let error = api.verifier.verify(&api.token().build()).await.unwrap_err();
     assert_eq!(error.kind(), VerifyErrorKind::Unavailable);
     api.idp.set_discovery(moved("/jwks"));
-    // The failed attempt asked for the metadata again; the next one knows.
+    // The failed attempt has fetched the metadata again, so the next attempt uses the new address.
     api.clock.advance(seconds(10));
     let _ = api.verifier.verify(&api.token().build()).await;
     until(|| api.idp.hits().discovery >= 2).await;
@@ -301,7 +301,7 @@ async fn a_flood_of_random_names_does_not_keep_a_new_key_out() {
     for n in 0..30 {
         assert_eq!(api.status(flood(n)).await, StatusCode::UNAUTHORIZED);
     }
-    // The burst is spent, and now the provider changes its keys.
+    // The burst is spent when the provider changes its keys.
     api.idp.rotate_keys();
     let new = api.token().build();
     let mut waited = 0;

@@ -1,4 +1,4 @@
-//! `standards.md` §17: sizes, and what an attacker can make grow.
+//! `docs/rules.md` §17: limits on size, and on what an attacker can make grow.
 
 use http::StatusCode;
 use tower_oidc::{Rejection, VerifyErrorKind};
@@ -71,7 +71,7 @@ async fn deep_nesting_and_many_members_are_survived() {
         api.verdict(api.token().claims_text(&claims).build()).await,
         "accepted"
     );
-    // Deep claims pass the verifier and are an error, not a crash, where somebody asks for them.
+    // Deep claims pass the verifier. Reading them is an error, not a crash.
     let deep = format!(
         "{{\"x\":{}{},{}",
         "[".repeat(4_000),

@@ -1,4 +1,4 @@
-//! Signing in, by the rules of standards and by every way to break one.
+//! Signing in: a request that obeys each rule, and one for each way to break it.
 
 use std::collections::BTreeSet;
 
@@ -142,7 +142,7 @@ async fn an_answer_without_an_attempt_is_refused_before_any_token_request() {
     );
     assert!(!stranger.jar.contains_key(SESSION));
     assert_eq!(app.idp.hits().token, 0);
-    // None of it has harmed the one who began.
+    // The browser that began can still finish.
     let answer = browser.visit(&app, &good).await;
     assert_eq!(answer.status(), StatusCode::SEE_OTHER);
 }
@@ -372,7 +372,7 @@ async fn errors_of_the_provider_are_told_in_our_own_words() {
         assert!(!browser.jar.contains_key(SESSION));
         assert!(browser.cookies_called("__Host-session-login").is_empty());
     }
-    // Without a state nobody even looks at it.
+    // Without a state the error is not looked at.
     let answer = Browser::default()
         .visit(&app, "/oauth/openid/callback?error=x")
         .await;
@@ -833,7 +833,7 @@ async fn public_clients_sign_in_by_pkce_alone() {
 async fn two_providers_on_one_site_never_see_each_others_codes_and_tokens() {
     let app = App::start().await;
     let other = App::start().await;
-    // Same secrets, same store, same cookie names: all that could be mistaken is shared.
+    // The layers share secrets, store and cookie names, so that anything that could be confused is the same.
     let second = crate::browser::builder(&other.verifier)
         .with_shared_store(app.store.clone())
         .with_path("/second")
@@ -851,7 +851,7 @@ async fn two_providers_on_one_site_never_see_each_others_codes_and_tokens() {
         browser.visit(&app, &callback).await.status(),
         StatusCode::SEE_OTHER
     );
-    // Nor is a session of the one any to the other.
+    // A session of one provider is no session for the layer of the other.
     let request = browser.script(Method::GET, "/");
     let answer = browser.clone().send(&second, request).await;
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);

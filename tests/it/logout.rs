@@ -1,4 +1,4 @@
-//! Signing out: here, at the provider, and at the provider's word.
+//! Signing out: here, at the provider, and when the provider says so.
 
 use http::{Method, Request, StatusCode};
 use tower::{Layer, ServiceExt};
@@ -23,7 +23,7 @@ async fn is_signed_in(app: &App, browser: &Browser) -> bool {
     browser.clone().fetch(app, "/").await.status() == StatusCode::OK
 }
 
-/// The `sid` of the session, as the ID token has it.
+/// The `sid` of the session, from its ID token.
 async fn sid(app: &App, browser: &Browser) -> String {
     browser.clone().fetch(app, "/").await;
     let claims: serde_json::Value = app.session().id_claims().unwrap();
@@ -185,7 +185,7 @@ async fn the_provider_ends_one_session_or_all_of_a_subject() {
     assert!(!is_signed_in(&app, &browsers[0]).await);
     assert!(is_signed_in(&app, &browsers[1]).await);
 
-    // Both: the session alone.
+    // With both `sid` and `sub`, only the session of that `sid` ends.
     let token = app
         .idp
         .logout_token("development")
@@ -206,7 +206,7 @@ async fn the_provider_ends_one_session_or_all_of_a_subject() {
         StatusCode::OK,
         "nobody was signed in"
     );
-    // Tokens for offline access are left to the provider (lo_15).
+    // Tokens for offline access are left to the provider (LO-15).
     assert_eq!(app.idp.hits().revocation, 0);
 }
 
@@ -280,7 +280,7 @@ async fn a_logout_token_that_breaks_one_rule_is_refused() {
         is_signed_in(&app, &browser).await,
         "none of it had any effect"
     );
-    // Types that are tolerated (lo_10).
+    // Types that are tolerated (LO-10).
     for edit in [
         |token: TokenBuilder| token.header("typ", "JWT"),
         |token: TokenBuilder| token.without_header("typ"),
@@ -299,7 +299,7 @@ async fn a_logout_token_that_breaks_one_rule_is_refused() {
 #[tokio::test]
 async fn a_request_without_one_logout_token_in_a_form_has_no_effect() {
     let (app, browser) = signed_in().await;
-    // An ID token or access token sent here.
+    // An ID token or access token that is sent to this address.
     let id_token = app
         .idp
         .token("development")
@@ -418,7 +418,7 @@ async fn front_channel_ends_the_session_it_names_and_nothing_else() {
         format!("default-src 'none'; frame-ancestors {}", app.idp.issuer())
     );
     assert!(!is_signed_in(&app, &browser).await);
-    // Where it is not offered it is nobody's address.
+    // If front-channel logout is not enabled, the address belongs to the application.
     let (app, mut browser) = signed_in().await;
     let answer = browser
         .visit(&app, &format!("{path}?iss={iss}&sid={sid}"))

@@ -1,5 +1,5 @@
-//! What the crate promises, through its public API alone: one file a capability, each test named
-//! after the rule it proves.
+//! The promises of the crate, tested through its public API: one file for each capability. The line above a
+//! test names the rules of `docs/rules.md` that it proves.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod auto_traits;

@@ -1,4 +1,4 @@
-//! What can be counted from outside, and that nothing of a token is in it.
+//! The metrics, and that no part of a token is in them.
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use tower_oidc::testing::{Endpoint, Fault};

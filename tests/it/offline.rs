@@ -1,4 +1,4 @@
-//! The provider without a socket does what the one on a port does.
+//! The provider in memory does what the one on a port does.
 
 use bytes::Bytes;
 use http::Request;

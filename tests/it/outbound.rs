@@ -1,4 +1,4 @@
-//! Tokens on requests that leave, and nowhere else.
+//! Tokens on outgoing requests, and on no others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -30,7 +30,7 @@ fn fixed() -> OutboundLayer {
     OutboundLayer::fixed("a-fixed-token", ORDERS).unwrap()
 }
 
-/// Tokens of the service's own, for the audience.
+/// Tokens of the service itself, for the audience.
 fn own(idp: &DevelopmentProvider) -> OutboundLayer {
     let target = Target::audience(AUDIENCE).unwrap();
     let tokens = ClientCredentials::new(&idp.provider().unwrap(), client(), target);
@@ -110,7 +110,7 @@ fn redirecting() -> Upstream {
 #[tokio::test]
 async fn a_redirect_to_another_origin_loses_the_token() {
     for (path, last) in [("/out", false), ("/plain", false), ("/within", true)] {
-        // Each hop comes by the layer.
+        // Each hop passes the layer.
         let upstream = redirecting();
         let service = ServiceBuilder::new()
             .layer(FollowRedirectLayer::new())
@@ -122,7 +122,7 @@ async fn a_redirect_to_another_origin_loses_the_token() {
         let carried: Vec<_> = tokens.iter().map(Option::is_some).collect();
         assert_eq!(carried, [true, last], "{path}");
 
-        // Or the follower within drops it, as its standard policy does.
+        // Or a follower inside of the layer drops it, as its standard policy does.
         let upstream = redirecting();
         let service = ServiceBuilder::new()
             .layer(fixed())
@@ -174,7 +174,7 @@ async fn a_request_that_cannot_be_repeated_gets_401_and_the_next_a_newer_token()
     let answer = call(&service, post(ORDERS)).await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!((upstream.seen().len(), idp.hits().token), (2, 2));
-    // Told that it can be, it is; told that nothing can, nothing is.
+    // The application may allow the repeat, or forbid every repeat.
     for (repeats, expected) in [(true, 2), (false, 1)] {
         let upstream = Upstream::refusing(|_| true);
         let (client, layer) = (upstream.client(), own(&idp));
@@ -202,7 +202,7 @@ async fn a_service_that_refuses_every_token_causes_few_grants() {
         let answer = call(&service, get(ORDERS)).await.unwrap();
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
     }
-    // The first, and two by force.
+    // The first grant, and two that refused tokens forced.
     assert_eq!(idp.hits().token, 3);
     assert!(upstream.seen().len() <= 102, "{}", upstream.seen().len());
     clock.advance(seconds(31));
@@ -262,7 +262,7 @@ async fn a_streaming_body_is_not_read_ahead() {
         pulled.fetch_add(1, Ordering::SeqCst);
         Ok::<_, std::convert::Infallible>(http_body::Frame::data(Bytes::from_static(b"x")))
     });
-    // Such a body is neither cloned nor made anew, and needs no more than this.
+    // Such a body is neither cloned nor rebuilt, so it needs no more than this.
     let service = fixed().with_repeat(Never).layer(service_fn(
         |request: Request<StreamBody<_>>| async move {
             assert!(request.headers().contains_key(AUTHORIZATION));
@@ -313,7 +313,7 @@ async fn an_authorization_of_the_callers_is_refused_or_kept_and_never_doubled() 
     assert!(upstream.seen().is_empty());
     let keeping = upstream.behind(&fixed().keep_authorization());
     call(&keeping, with_basic(ORDERS)).await.unwrap();
-    // What goes elsewhere is nobody's business here.
+    // The layer leaves requests to other destinations as they are.
     call(&strict, with_basic("https://elsewhere.example"))
         .await
         .unwrap();
@@ -347,7 +347,7 @@ async fn one_grant_serves_all_and_is_renewed_behind_them() {
     let token = upstream.tokens().pop().unwrap().unwrap();
     assert_eq!(claims(&token)["aud"], AUDIENCE);
 
-    // A minute before the end the old one is used, and renewed behind.
+    // A minute before its end the old token is used, and renewed in the background.
     clock.advance(seconds(545));
     call(&services[0], get(ORDERS)).await.unwrap();
     assert_eq!(upstream.tokens().pop().unwrap().unwrap(), token);
@@ -363,7 +363,7 @@ async fn one_grant_serves_all_and_is_renewed_behind_them() {
     }
     assert_ne!(upstream.tokens().pop().unwrap().unwrap(), token);
     assert_eq!(idp.hits().token, 2);
-    // Ten seconds before the end nobody is given the old one.
+    // Ten seconds before its end no request gets the old token.
     clock.advance(seconds(595));
     call(&services[0], get(ORDERS)).await.unwrap();
     let last = claims(&upstream.tokens().pop().unwrap().unwrap());
@@ -430,7 +430,7 @@ async fn no_token_no_call_and_the_error_says_why() {
     call(&service, get(ORDERS)).await.unwrap_err();
     assert_eq!(idp.hits().token, 2);
 
-    // The provider asks for patience, and gets it.
+    // The provider asks to wait, and no request is sent before that.
     let service = upstream.behind(&own(&idp));
     let busy = Fault::Answer {
         status: 429,
@@ -467,7 +467,7 @@ async fn an_outage_is_not_seen_while_the_token_lives() {
         tokio::task::yield_now().await;
     }
     until(|| idp.hits().token >= 2).await;
-    // In its last seconds a newer one is waited for; it comes late or not at all, and the old one is used.
+    // In its last seconds a request waits for a newer token. If that comes late or fails, the old one is used.
     clock.advance(seconds(35));
     for _ in 0..20 {
         call(&service, get(ORDERS)).await.unwrap();
@@ -549,7 +549,7 @@ async fn header_values_are_sensitive_and_nothing_prints() {
 // OB-14
 #[tokio::test]
 async fn readiness_is_the_inner_services_and_the_ready_one_is_called() {
-    // A mock panics where it is called without having been ready.
+    // The mock panics if it is called without having been ready.
     let (mock, mut handle) =
         tower_test::mock::pair::<Request<Full<Bytes>>, http::Response<Full<Bytes>>>();
     let (idp, _clock) = development().await;
@@ -561,7 +561,7 @@ async fn readiness_is_the_inner_services_and_the_ready_one_is_called() {
     );
     handle.allow(2);
     assert!(service.poll_ready().is_ready());
-    // The token must come first, so that the ready service waits in the future.
+    // The token must be fetched first, so the ready service waits inside the future.
     let answer = tokio::spawn(service.call(get(ORDERS)));
     let (request, reply) = handle.next_request().await.unwrap();
     assert!(request.headers().contains_key(AUTHORIZATION));
@@ -572,7 +572,7 @@ async fn readiness_is_the_inner_services_and_the_ready_one_is_called() {
     assert_eq!(answer.await.unwrap().unwrap().status(), StatusCode::OK);
 }
 
-/// A user's own source: a new token each time it is asked for one.
+/// A source of the application: a new token at each request.
 struct Numbered(AtomicU32);
 
 impl TokenSource for Numbered {

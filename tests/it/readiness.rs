@@ -1,5 +1,5 @@
-//! tower's law: the service that was polled ready is the one that is called, and nobody else's
-//! readiness is invented. Polled by hand, without a clock.
+//! The contract of tower: the service that was polled ready is the one that is called, and no layer reports
+//! another readiness than the inner service's. Polled by hand, without a clock.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tower_test::mock;
 
 use crate::support::{Api, bearing, seconds};
 
-/// Panics when it is called without having been polled ready, as a clone of it would be.
+/// Panics if it is called without having been polled ready, which a clone of it would be.
 #[derive(Debug, Default)]
 struct Picky {
     ready: bool,
@@ -78,7 +78,7 @@ async fn readiness_is_the_inner_services() {
     assert!(matches!(service.poll_ready(), Poll::Ready(Ok(()))));
 }
 
-/// A mock whose responses are HTTP's.
+/// A mock that answers with HTTP responses.
 #[derive(Clone)]
 struct Boxed(tower_test::mock::Mock<Request<String>, Response<String>>);
 

@@ -47,7 +47,7 @@ impl Log {
     }
 }
 
-/// Whether sixteen characters in a row of the secret are there.
+/// Whether the text holds sixteen characters in a row of the secret.
 fn leaks(text: &str, secret: &str) -> bool {
     secret
         .as_bytes()
@@ -184,7 +184,7 @@ async fn no_token_code_secret_verifier_or_cookie_is_ever_shown() {
     let callback = browser.reach_callback(&app, "/oauth/openid").await;
     secrets.extend(browser.jar.values().cloned());
     let answer = browser.visit(&app, &callback).await;
-    // Set-Cookie is where a cookie belongs.
+    // Set-Cookie is the place of a cookie, so it is not searched.
     let without_cookies = |answer: &crate::support::Answer| {
         let mut headers = answer.headers().clone();
         headers.remove("set-cookie");

@@ -1,4 +1,4 @@
-//! The caller's own token, sent on where that was allowed.
+//! Relaying the token of the caller, if that is allowed.
 
 use http::StatusCode;
 use tower_oidc::error::OutboundErrorKind as Kind;
@@ -30,7 +30,7 @@ async fn a_callers_token_is_sent_on_only_where_that_was_allowed() {
     let mut elsewhere = get("https://elsewhere.example/");
     elsewhere.extensions_mut().insert(kept.clone());
     call(&service, elsewhere).await.unwrap();
-    // There is no newer one, so that the refusal is passed on.
+    // There is no newer token, so the refusal is passed on.
     let answer = call(&service, from(&kept)).await.unwrap();
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(upstream.tokens(), [None, Some(token.clone())]);
@@ -54,7 +54,7 @@ async fn a_stream_of_an_hour_calls_on_with_tokens_of_five_minutes() {
     let mut browser = Browser::default();
     browser.sign_in(&app).await;
     browser.fetch(&app, "/").await;
-    // What a handler keeps for as long as it streams.
+    // A handler keeps the principal for as long as it streams.
     let principal = app.session().principal().clone();
     let upstream = Upstream::new();
     let service = upstream.behind(&relay());
@@ -87,7 +87,7 @@ async fn a_refused_token_is_renewed_and_the_call_repeated() {
         assert_eq!(answer.await.unwrap(), StatusCode::OK);
     }
     assert_eq!((app.idp.hits().refreshed, app.idp.hits().reused), (1, 0));
-    // Whoever works with the session itself is no worse off.
+    // The session itself yields the same tokens.
     let source = OutboundLayer::new(ORDERS, app.session()).unwrap();
     let answer = call(&upstream.behind(&source), get(ORDERS)).await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);

@@ -1,4 +1,4 @@
-//! `standards.md` §7: what a caller may do.
+//! `docs/rules.md` §7: what a caller may do.
 
 use http::{Request, Response, StatusCode};
 use serde_json::json;

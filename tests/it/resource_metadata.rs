@@ -1,4 +1,4 @@
-//! `standards.md` §10 (PR) and §16 (MC): how clients find out where to get a token.
+//! `docs/rules.md` §10 (PR) and §16 (MC): how clients find out where to get a token.
 
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;

@@ -1,4 +1,4 @@
-//! The memory store, held against what every store must pass.
+//! The memory store and the suite that every store must pass.
 
 use tower_oidc::Clock;
 use tower_oidc::login::MemoryStore;

@@ -1,4 +1,4 @@
-//! Sessions and their cookies: what a browser holds, what is refused, who may change things.
+//! Sessions and their cookies: what a browser holds, what is refused, which requests may change state.
 
 use std::sync::Arc;
 
@@ -137,7 +137,7 @@ async fn broken_foreign_and_oversized_cookies_are_no_session_and_no_5xx() {
         let answer = browser.visit(&app, &callback).await;
         assert_eq!(failure(&answer), Some(Kind::UnknownAttempt), "{at}");
     }
-    // A session's value is no sign-in's, and the other way round.
+    // The value of a session cookie is no value of an attempt's cookie, and the other way round.
     let mut confused = Browser::default();
     confused.jar.insert(name.clone(), good);
     confused.jar.insert(SESSION.into(), sealed);
@@ -270,7 +270,7 @@ async fn changes_need_proof_of_the_origin() {
         let answer = send(Method::POST, "/transfer", fields).await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK, "{fields:?}");
     }
-    // An image in a foreign page signs nobody out.
+    // An image in a page of another site does not sign out.
     let answer = send(Method::GET, "/oauth/openid/logout", &[])
         .await
         .unwrap();
@@ -334,7 +334,7 @@ async fn a_changed_secret_signs_out_without_a_loop_and_a_ring_rotates_it() {
     let request = browser.navigation("/");
     let answer = browser.send(&replaced, request).await;
     assert_eq!(answer.status(), StatusCode::SEE_OTHER);
-    // A replica that was deployed with other secrets ends nobody's session.
+    // A replica that was deployed with other secrets ends no session.
     assert!(browser.jar.contains_key(SESSION), "the cookie stays");
     assert_eq!(browser.fetch(&app, "/").await.status(), StatusCode::OK);
 }
@@ -357,7 +357,7 @@ async fn signing_in_again_and_again_with_the_same_end_shows_a_page() {
         "{}",
         answer.body()
     );
-    // Another browser is none the wiser, and this one may try again a little later.
+    // Other browsers are not affected, and this one may try again later.
     Browser::default().sign_in(&app).await;
     app.clock.advance(seconds(31));
     browser.sign_in(&app).await;
@@ -406,7 +406,7 @@ async fn browsers_and_api_clients_on_the_same_routes() {
         .build();
     let answer = service.clone().oneshot(bearing(&token)).await.unwrap();
     assert_eq!(answer.body(), "machine");
-    // An API client may POST: it sends no cookie that another site could make use of.
+    // An API client may POST: it sends no cookie that another site could misuse.
     let mut request = bearing(&token);
     *request.method_mut() = Method::POST;
     assert_eq!(
@@ -423,7 +423,7 @@ async fn browsers_and_api_clients_on_the_same_routes() {
         service.clone().oneshot(request).await.unwrap().status(),
         StatusCode::UNAUTHORIZED
     );
-    // Nobody: a script learns 401, a page is sent to sign in.
+    // Without a session a script gets 401, and a page is redirected to sign in.
     let nobody = Browser::default();
     let answer = service
         .clone()
@@ -583,7 +583,7 @@ async fn readiness_becomes_so_by_being_asked() {
     let app = App::start().await;
     app.idp.set_fault(Endpoint::Jwks, Fault::Status(500));
     assert!(!app.layer.readiness().await.is_ready());
-    // The failure counts from the moment that it is known here.
+    // The pause is counted from the moment at which this process learns of the failure.
     let provider = app.verifier.providers().next().unwrap();
     crate::support::until(|| provider.readiness().last_error.is_some()).await;
     assert!(!app.layer.readiness().await.is_ready());

@@ -20,7 +20,7 @@ async fn each_issuer_is_judged_by_its_own_keys() {
         let principal = verifier.verify(&token).await.unwrap();
         assert_eq!(principal.issuer().as_str(), idp.issuer());
     }
-    // The same kid, each other's name.
+    // The kid is the same; each token names the other issuer.
     for (idp, name) in [(&one, two.issuer()), (&two, one.issuer())] {
         let crossed = idp.token(API).claim("iss", name).build();
         assert_eq!(verdict(&verifier, &crossed).await, "bad_signature");
@@ -30,7 +30,7 @@ async fn each_issuer_is_judged_by_its_own_keys() {
         .claim("iss", "https://stranger.example")
         .build();
     assert_eq!(verdict(&verifier, &stranger).await, "wrong_issuer");
-    // One that is down harms only its own.
+    // A provider that is away affects only its own tokens.
     drop(two);
     assert_eq!(
         verdict(&verifier, &one.token(API).build()).await,

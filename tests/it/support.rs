@@ -1,4 +1,4 @@
-//! A protected service, and what it takes to attack it.
+//! A protected service, and tools to attack it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub(crate) const API: &str = "https://api.example.com";
 
 pub(crate) type Inner = BoxCloneSyncService<Request<String>, Response<String>, Infallible>;
 
-/// A service behind a bearer layer, its provider, and the clock both go by.
+/// A service behind a bearer layer, its provider, and the clock of both.
 pub(crate) struct Api {
     pub(crate) idp: DevelopmentProvider,
     pub(crate) clock: ManualClock,
@@ -28,7 +28,7 @@ pub(crate) struct Api {
     handled: Arc<AtomicU32>,
 }
 
-/// Where an answer ends up: status, challenge and body.
+/// An answer with its body read.
 pub(crate) type Answer = Response<String>;
 
 impl Api {
@@ -69,7 +69,7 @@ impl Api {
         BearerLayer::new(self.verifier.clone())
     }
 
-    /// How often the inner service was called.
+    /// The number of calls of the inner service.
     pub(crate) fn handled(&self) -> u32 {
         self.handled.load(Ordering::SeqCst)
     }
@@ -100,12 +100,12 @@ impl Api {
         self.with_token(token).await.status()
     }
 
-    /// The word of the log for what speaks against a token, `accepted` if nothing does.
+    /// The name of the reason for which a token is refused, or `accepted`.
     pub(crate) async fn verdict(&self, token: impl AsRef<str>) -> &'static str {
         verdict(&self.verifier, token.as_ref()).await
     }
 
-    /// A good token.
+    /// A valid token.
     pub(crate) fn token(&self) -> tower_oidc::testing::TokenBuilder {
         self.idp.token(API)
     }
@@ -127,8 +127,8 @@ pub(crate) fn echo() -> (Inner, Arc<AtomicU32>) {
     (BoxCloneSyncService::new(service), handled)
 }
 
-/// A verifier with choices. The whole suite runs both ways: with `WITHOUT_CACHE` in its environment no
-/// acceptance is remembered, and no answer changes.
+/// The builder of a verifier. With `WITHOUT_CACHE` in the environment it has no cache. The whole suite runs
+/// both ways, and no answer may differ.
 pub(crate) fn judging_as(provider: &Provider, audience: &str) -> VerifierBuilder {
     let builder = Verifier::builder(provider, audience);
     if std::env::var_os("WITHOUT_CACHE").is_some() {
@@ -164,7 +164,7 @@ pub(crate) fn challenge(answer: &Answer) -> &str {
     answer.headers()["www-authenticate"].to_str().unwrap()
 }
 
-/// The parameters of a Bearer challenge, parsed as RFC 9110 §11.6.1 has it, each once.
+/// The parameters of a Bearer challenge, parsed strictly (RFC 9110 §11.6.1). Each may stand once.
 pub(crate) fn parameters(challenge: &str) -> Vec<(String, String)> {
     let mut rest = challenge
         .strip_prefix("Bearer ")
@@ -219,7 +219,7 @@ pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Lets spawned tasks run until `done`.
+/// Lets spawned tasks run until `done` says so.
 pub(crate) async fn until(mut done: impl FnMut() -> bool) {
     for _ in 0..2_000 {
         if done() {

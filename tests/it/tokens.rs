@@ -1,4 +1,4 @@
-//! `standards.md` §2 to §4: which tokens are accepted, and why the others are not.
+//! `docs/rules.md` §2 to §4: which tokens are accepted, and why others are not.
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ async fn a_token_that_is_malformed_is_refused() {
     ];
     for (token, expected) in cases {
         let found = api.verdict(&token).await;
-        // What a changed signature is called depends on its last bits.
+        // The reason for a changed signature depends on its last bits.
         let is_alike = expected == "bad_signature" && found == "not_a_jwt";
         assert!(
             found == expected || is_alike,
@@ -259,7 +259,7 @@ async fn the_providers_list_narrows_the_default_and_no_explicit_choice() {
 async fn a_key_is_not_used_for_what_it_is_not() {
     let api = Api::start().await;
     let rsa = api.idp.signing_key(Algorithm::Rs256);
-    // The key says RS256; the token is well signed by PS256 under its name.
+    // The key is for RS256. The token has a valid PS256 signature of it.
     let confused = Arc::new(rsa.for_algorithm("rs256-1", Algorithm::Ps256));
     assert_eq!(
         api.verdict(api.token().signed_by(confused).build()).await,
@@ -286,7 +286,7 @@ async fn a_key_is_not_used_for_what_it_is_not() {
         let token = format!("{input}.{}", URL_SAFE_NO_PAD.encode(tag));
         assert_eq!(api.verdict(token).await, "algorithm", "{kid}");
     }
-    // And a token by a real algorithm that names the symmetric key.
+    // A token with an accepted algorithm that names the symmetric key.
     assert_eq!(
         api.verdict(api.token().header("kid", "oct").build()).await,
         "unknown_key"

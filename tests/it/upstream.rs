@@ -1,4 +1,4 @@
-//! A service that is called with tokens, and what it saw.
+//! A service that is called with tokens, and records them.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,7 @@ pub(crate) const AUDIENCE: &str = "https://orders.example.com";
 pub(crate) type Body = Full<Bytes>;
 pub(crate) type Client = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
-/// What one request brought.
+/// One recorded request.
 #[derive(Clone)]
 pub(crate) struct Seen {
     pub(crate) uri: Uri,
@@ -35,7 +35,7 @@ impl Seen {
     }
 }
 
-/// Answers as told, 200 unless told otherwise, and remembers who asked.
+/// Answers 200 unless a test chooses otherwise, and records requests.
 #[derive(Clone, Default)]
 pub(crate) struct Upstream(Arc<Mutex<State>>);
 
@@ -60,7 +60,7 @@ impl Upstream {
         upstream
     }
 
-    /// Refuses the tokens it is told to.
+    /// Refuses the tokens for which the function says so.
     pub(crate) fn refusing(refuses: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
         Self::answering(move |seen| {
             if refuses(seen.token().unwrap_or_default()) {
@@ -71,7 +71,7 @@ impl Upstream {
         })
     }
 
-    /// Refuses the first token it is shown, whenever it is.
+    /// Refuses the first token that it receives.
     pub(crate) fn refusing_the_first() -> Self {
         let first = Mutex::new(None::<String>);
         Self::refusing(move |token| {
@@ -88,7 +88,7 @@ impl Upstream {
         self.lock().seen.clone()
     }
 
-    /// The tokens it was shown, one a request.
+    /// The token of each request.
     pub(crate) fn tokens(&self) -> Vec<Option<String>> {
         let seen = self.seen();
         seen.iter()
@@ -108,7 +108,7 @@ impl Upstream {
                     headers: head.headers,
                     body: !is_empty,
                 };
-                // Others get their turn, as on a network.
+                // Other tasks run in between, as with a network.
                 tokio::task::yield_now().await;
                 let answer = {
                     let mut state = upstream.lock();
@@ -141,7 +141,7 @@ pub(crate) fn post(uri: impl AsRef<str>) -> Request<Body> {
         .unwrap()
 }
 
-/// One call: its status, or why it did not leave.
+/// The status of one call, or the reason why it was not sent.
 pub(crate) async fn call<S>(
     service: &S,
     request: Request<Body>,
@@ -178,7 +178,7 @@ pub(crate) async fn development() -> (DevelopmentProvider, ManualClock) {
     (idp, clock)
 }
 
-/// The claims of a token, believed.
+/// The claims of a token, unverified.
 pub(crate) fn claims(token: &str) -> serde_json::Value {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;

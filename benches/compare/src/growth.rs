@@ -1,4 +1,4 @@
-//! What becomes of time and memory as tokens, keys, issuers and sizes grow.
+//! Time and memory with growing numbers of tokens, keys and issuers, and growing tokens.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tower_oidc::{Algorithm, Verifier};
 use crate::{AUDIENCE, Error, microseconds, middle, picture};
 
 pub(crate) async fn grow() -> Result<(), Error> {
-    println!("## As it grows\n\nEdDSA, microseconds a verification.\n");
+    println!("## Growth\n\nEdDSA, microseconds per verification.\n");
     let tokens = tokens().await?;
     let keys = keys().await?;
     let issuers = issuers().await?;
@@ -30,7 +30,7 @@ pub(crate) async fn grow() -> Result<(), Error> {
 type Line = Vec<(f64, f64)>;
 
 async fn tokens() -> Result<Line, Error> {
-    println!("| distinct tokens | the first time | seen before | KiB each |\n|---|---|---|---|");
+    println!("| distinct tokens | new | seen before | KiB each |\n|---|---|---|---|");
     let mut line = Vec::new();
     for count in [1_usize, 10, 100, 1_000, 10_000, 100_000] {
         let idp = DevelopmentProvider::start().await?;
@@ -56,7 +56,7 @@ async fn tokens() -> Result<Line, Error> {
         let kibibytes = (resident().saturating_sub(before)) as f64 / count as f64;
         let rounds = count.max(20_000);
         let seen = middle(rounds, async |number| {
-            // Spread, as callers are, so that no cache of the processor's helps.
+            // Spread over all tokens, as callers are, so that the caches of the processor do not help.
             let at = number.wrapping_mul(7_919) % tokens.len();
             verifier.verify(&tokens[at]).await.expect("a good token");
         })
@@ -187,7 +187,7 @@ async fn both(
     Ok((of(times[0]), of(times[1])))
 }
 
-/// What this process takes up, in KiB.
+/// The memory of this process, in KiB.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));

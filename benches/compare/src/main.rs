@@ -1,7 +1,7 @@
-//! What verification costs beside other crates, with many threads, and as everything grows. Writes the
-//! tables to stdout and the pictures to `benches/figures`.
+//! The cost of verification compared with other crates, with many threads, and with growing numbers. Writes
+//! the tables to stdout and the pictures to `benches/figures`.
 //!
-//! `benches/compare.sh` runs it. Times are for people, and to be compared within one run only.
+//! `benches/compare.sh` runs it. Times are for people; compare them within one run only.
 
 mod growth;
 mod picture;
@@ -27,7 +27,7 @@ fn main() -> Result<(), Error> {
     })
 }
 
-/// The middle of five runs of so many rounds, for one round.
+/// The time of one round: the median of five runs of this many rounds.
 async fn middle<F: AsyncFnMut(usize)>(rounds: usize, mut round: F) -> Duration {
     let mut runs = Vec::new();
     for _ in 0..5 {

@@ -1,4 +1,4 @@
-//! Pictures of what was measured, both axes by powers of ten.
+//! Pictures of the measurements, with logarithmic axes.
 
 use std::path::PathBuf;
 

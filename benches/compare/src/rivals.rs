@@ -1,4 +1,4 @@
-//! The same request through four crates and through none.
+//! The same request through four crates, and without a layer.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -64,7 +64,7 @@ pub(crate) async fn compare() -> Result<(), Error> {
     let good = idp.token(AUDIENCE).scope("read:messages").build();
     let expired = idp.token(AUDIENCE).expired().build();
     println!(
-        "## Beside other crates\n\nRS256, a token of {} bytes, microseconds a request.\n",
+        "## Beside other crates\n\nRS256, a token of {} bytes, microseconds per request.\n",
         good.len()
     );
     println!("| | accepted | expired |\n|---|---|---|");
@@ -143,7 +143,7 @@ async fn jwt_authorizer(idp: &DevelopmentProvider) -> Result<Erased, Error> {
         .build()
         .await
         .map_err(|error| format!("{error:?}"))?;
-    // Its refusals are of axum 0.7.
+    // Its refusals are responses of axum 0.7.
     let inner = service_fn(|_: Request<Body>| async {
         Ok::<_, Infallible>(Response::new(axum07::body::Body::empty()))
     });

@@ -1,4 +1,4 @@
-//! Many threads at once, also while keys change; and who waits while keys renew.
+//! Many threads at once, also while keys change, and the time of a verification while keys are refreshed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use crate::{AUDIENCE, Error, picture};
 const RUN: Duration = Duration::from_secs(2);
 
 pub(crate) async fn contend() -> Result<(), Error> {
-    println!("## Many threads\n\nVerifications a second, all threads together, on two cores.\n");
+    println!("## Many threads\n\nVerifications per second, all threads together, on two cores.\n");
     println!(
         "| threads | seen before | seen before, keys changing | new (EdDSA) |\n|---|---|---|---|"
     );
@@ -41,7 +41,7 @@ pub(crate) async fn contend() -> Result<(), Error> {
     )
 }
 
-/// Each thread with tokens of its own, and one that all of them share.
+/// Each thread has tokens of its own, and all share one.
 async fn rate(caches: bool, threads: u32, changes: bool) -> Result<f64, Error> {
     let idp = DevelopmentProvider::start().await?;
     let builder = Verifier::builder(&idp.provider()?, AUDIENCE);
@@ -79,7 +79,7 @@ async fn rate(caches: bool, threads: u32, changes: bool) -> Result<f64, Error> {
     }
     let start = Instant::now();
     if changes {
-        // Other keys, and a token that makes them be fetched: as often as its bound lets it.
+        // Other keys, and a token that causes their fetch, as far as the bound on fetches allows.
         for _ in 0..2 {
             tokio::time::sleep(RUN / 3).await;
             idp.rotate_keys();
@@ -100,9 +100,9 @@ async fn rate(caches: bool, threads: u32, changes: bool) -> Result<f64, Error> {
 
 pub(crate) async fn tail() -> Result<(), Error> {
     println!(
-        "## Who waits while keys renew\n\nMicroseconds a verification, of 20 000; the provider takes half a second to answer.\n"
+        "## While keys are refreshed\n\nMicroseconds per verification, of 20 000. The provider takes half a second to answer.\n"
     );
-    println!("| | half | 99 of 100 | 999 of 1 000 | the longest |\n|---|---|---|---|---|");
+    println!("| | median | 99 % | 99.9 % | maximum |\n|---|---|---|---|---|");
     for (name, cached, renews) in [
         ("seen before, keys fresh", true, false),
         ("seen before, keys renewing", true, true),
