@@ -159,7 +159,7 @@ impl LoginBuilder {
                 offline: self.offline,
                 with_userinfo: self.with_userinfo,
                 codes: Semaphore::new(MOST_GRANTS),
-                rejected_codes: Allowance::full(provider.clock().monotonic()),
+                warnings: Allowance::full(provider.clock().monotonic()),
             },
             sign_out: SignOut {
                 sessions: Arc::clone(&sessions),
