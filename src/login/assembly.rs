@@ -10,6 +10,7 @@ use crate::allowance::Allowance;
 use crate::claims::{Audience, Scope};
 use crate::error::ConfigError;
 use crate::login::browser::cookie::CookieNames;
+use crate::login::browser::open_paths::OpenPaths;
 use crate::login::browser::site::{Paths, Site, parse_target};
 use crate::login::service::Party;
 use crate::login::sessions::parts::SessionParts;
@@ -84,6 +85,7 @@ impl LoginBuilder {
         for resource in &self.resources {
             check_resource(resource)?;
         }
+        let open_paths = OpenPaths::new(self.open_paths.iter().map(String::as_str))?;
         let (site, cookies, back_to) = self.site()?;
         let store = self
             .store
@@ -173,6 +175,7 @@ impl LoginBuilder {
             sessions,
             site,
             cookies,
+            open_paths,
             allows_anonymous: self.anonymous,
         })
     }

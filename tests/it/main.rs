@@ -22,6 +22,7 @@ mod logout;
 mod metrics;
 mod moved_endpoint;
 mod offline;
+mod open_paths;
 mod outbound;
 mod readiness;
 mod redaction;
