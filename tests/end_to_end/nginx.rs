@@ -46,7 +46,7 @@ fn nginx(folder: &Folder, port: u16, behind: &str) -> Program {
 }
 
 // LG-15, SC-16
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs nginx and starts the example as a program; the full test run brings both"]
 async fn ten_tabs_with_long_deep_links_pass_nginx_with_its_default_buffers() {
     let idp = DevelopmentProvider::builder().start().await.unwrap();
