@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every test, and fetches first what they need: Node's packages for the certified provider and
-# the browser's driver, Chromium, Caddy, Redis, Valkey and faketime. Needs Rust, a C compiler, Python 3,
+# the browser's driver, Chromium, Caddy, nginx, Redis, Valkey and faketime. Needs Rust, a C compiler, Python 3,
 # Node 20 or later and npm.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -16,8 +16,10 @@ for part in idp/node_modules/oidc-provider browser/node_modules/playwright-core;
         npm install --prefix "tests/${part%%/*}" --no-package-lock --no-audit --no-fund
     fi
 done
+# Where nginx is, for users other than root.
+export PATH="$PATH:/usr/sbin"
 missing=()
-for program in chromium caddy redis-server faketime; do
+for program in chromium caddy nginx redis-server faketime; do
     command -v "$program" >/dev/null || missing+=("$program")
 done
 if [ "${#missing[@]}" -gt 0 ]; then

@@ -39,7 +39,11 @@
 //! | pause after a failed refresh | 5 seconds, then 15, or the provider's `Retry-After` up to 10 minutes; 60 where a setting must change | | an outage brings few attempts |
 //! | end of an idle session; end of any session | 8 hours after the last refresh, or the refresh token's lifetime where the provider tells it; 24 hours | 1 minute to 400 days | never before the access token ends; [`count_idle_from_use`](crate::login::LoginBuilder::count_idle_from_use) counts from the last request instead |
 //! | refresh token | required | [`allow_short_session`](crate::login::LoginBuilder::allow_short_session) | a session without one ends in an hour, which should be a choice |
-//! | a sign-in | 10 minutes, 5 a browser | | tabs do not collide, and cookies stay few |
+//! | a sign-in | 10 minutes; 6 at once in a browser, one of them with a return path of more than about 140 bytes | | tabs do not collide, and their cookies together stay within 6 KiB, since default nginx answers 400 to more than 8 |
+//! | callbacks whose codes are exchanged at once | 64 a process, each waits up to 10 seconds | | strangers can send callbacks; refreshes have a bound of their own |
+//! | a session that another has replaced | 10 seconds | | requests of other tabs are on their way with its cookie |
+//! | a return path | 2 KiB; a longer one gives way to its path without the query, then to `/` | | it has to fit into a cookie |
+//! | open paths | none | [`with_open_paths`](crate::login::LoginBuilder::with_open_paths) | what is open is a decision |
 //! | sign-ins with the same end | 3 in 30 seconds | | more is a loop, and a page says so |
 //! | cookies set by one answer | 3 500 bytes | | default nginx answers 502 beyond |
 //! | sessions in memory | 100 000 | [`MemoryStore::with_capacity`](crate::login::MemoryStore::with_capacity) | the session that was not used for longest is dropped |

@@ -25,6 +25,7 @@ pub(crate) const JWKS_URL: &str = "jwks url";
 pub(crate) const KEY_LIFETIME: &str = "key lifetime";
 pub(crate) const LEEWAY: &str = "leeway";
 pub(crate) const NEAR_CACHE_AGE: &str = "near cache age";
+pub(crate) const OPEN_PATH: &str = "open path";
 pub(crate) const PATH: &str = "path";
 pub(crate) const POST_LOGOUT_REDIRECT: &str = "post logout redirect";
 pub(crate) const REALM: &str = "realm";
@@ -67,6 +68,7 @@ variables! {
     OPENID_ISSUER
     OPENID_JWKS_URL
     OPENID_JWKS_URL_CACHE_TIME
+    OPENID_OPEN_PATHS
     OPENID_POST_LOGOUT_REDIRECT_URI
     OPENID_REFRESH_AUDIENCE
     OPENID_REQUEST_AUDIENCE
@@ -97,6 +99,7 @@ pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
         KEY_LIFETIME => OPENID_JWKS_URL_CACHE_TIME,
         LEEWAY => OPENID_CLOCK_TOLERANCE,
         NEAR_CACHE_AGE => REDIS_NEAR_CACHE_AGE,
+        OPEN_PATH => OPENID_OPEN_PATHS,
         PATH => OPENID_CALLBACK_URL,
         POST_LOGOUT_REDIRECT => OPENID_POST_LOGOUT_REDIRECT_URI,
         REDIS_PREFIX => REDIS_KEY_PREFIX,

@@ -36,7 +36,7 @@ impl Site {
             println!("{settings}");
             support::ask_once(settings.provider()).await?;
             return Ok(Self {
-                login: settings.builder()?.allow_anonymous(),
+                login: with_open_paths(settings.builder()?).allow_anonymous(),
                 verifier: settings.verifier().clone(),
                 button: Button {
                     label: settings.button_label().to_owned(),
@@ -54,7 +54,13 @@ impl Site {
         // Sessions are in memory and end with this process, so the secret may end with it too.
         let keys = KeyRing::ephemeral()?;
         Ok(Self {
-            login: LoginLayer::builder(verifier.clone(), client, &address, keys).allow_anonymous(),
+            login: with_open_paths(LoginLayer::builder(
+                verifier.clone(),
+                client,
+                &address,
+                keys,
+            ))
+            .allow_anonymous(),
             verifier,
             button: Button {
                 label: "Continue with the development provider".to_owned(),
@@ -63,4 +69,14 @@ impl Site {
             embedded: Some(idp),
         })
     }
+}
+
+/// What the layer leaves alone: probes, and the files of the pages.
+const OPEN_PATHS: [&str; 4] = ["/healthz", "/readyz", "/app.css", "/app.js"];
+
+/// In addition to those of the environment.
+fn with_open_paths(login: LoginBuilder) -> LoginBuilder {
+    OPEN_PATHS
+        .into_iter()
+        .fold(login, LoginBuilder::add_open_path)
 }

@@ -14,9 +14,9 @@ use crate::provider::{Client, Provider};
 use crate::secret::Secret;
 use crate::settings::{
     DOMAIN_CLIENT, DOMAIN_SERVER, OPENID_AUDIENCE, OPENID_BUTTON_LABEL, OPENID_CALLBACK_URL,
-    OPENID_CLIENT_ID, OPENID_CLIENT_SECRET, OPENID_IMAGE_URL, OPENID_POST_LOGOUT_REDIRECT_URI,
-    OPENID_REFRESH_AUDIENCE, OPENID_REQUEST_AUDIENCE, OPENID_RESOURCE, OPENID_SCOPE,
-    OPENID_SESSION_SECRET, OPENID_USE_END_SESSION_ENDPOINT,
+    OPENID_CLIENT_ID, OPENID_CLIENT_SECRET, OPENID_IMAGE_URL, OPENID_OPEN_PATHS,
+    OPENID_POST_LOGOUT_REDIRECT_URI, OPENID_REFRESH_AUDIENCE, OPENID_REQUEST_AUDIENCE,
+    OPENID_RESOURCE, OPENID_SCOPE, OPENID_SESSION_SECRET, OPENID_USE_END_SESSION_ENDPOINT,
 };
 use crate::verify::Verifier;
 
@@ -34,6 +34,7 @@ pub struct LoginSettings {
     resources: Vec<String>,
     signs_out_at_provider: bool,
     post_logout_redirect: Option<String>,
+    open_paths: Vec<String>,
     button_label: Option<String>,
     image_url: Option<String>,
     #[cfg(feature = "redis")]
@@ -114,6 +115,7 @@ impl LoginSettings {
                 .truth(OPENID_USE_END_SESSION_ENDPOINT)?
                 .unwrap_or(false),
             post_logout_redirect: post_logout_redirect(variables)?,
+            open_paths: variables.list(OPENID_OPEN_PATHS).unwrap_or_default(),
             button_label: variables.text(OPENID_BUTTON_LABEL),
             image_url: variables.text(OPENID_IMAGE_URL),
             #[cfg(feature = "redis")]
@@ -198,6 +200,9 @@ impl LoginSettings {
         }
         for resource in &self.resources {
             builder = builder.add_resource(resource);
+        }
+        if !self.open_paths.is_empty() {
+            builder = builder.with_open_paths(self.open_paths.iter().map(String::as_str));
         }
         if let Some(url) = &self.post_logout_redirect {
             builder = builder.with_post_logout_redirect(url);
@@ -318,6 +323,7 @@ impl fmt::Display for LoginSettings {
         let secrets = format!("(redacted, {})", self.secrets.len());
         let at_provider = self.signs_out_at_provider.to_string();
         let resources = self.resources.join(",");
+        let open_paths = self.open_paths.join(",");
         for (name, value) in [
             (OPENID_CLIENT_ID, Some(self.client.id())),
             (OPENID_CLIENT_SECRET, Some(self.client.secret_for_people())),
@@ -335,6 +341,10 @@ impl fmt::Display for LoginSettings {
             (
                 OPENID_POST_LOGOUT_REDIRECT_URI,
                 self.post_logout_redirect.as_deref(),
+            ),
+            (
+                OPENID_OPEN_PATHS,
+                Some(&*open_paths).filter(|text| !text.is_empty()),
             ),
             (OPENID_BUTTON_LABEL, Some(self.button_label())),
             (OPENID_IMAGE_URL, self.image_url()),

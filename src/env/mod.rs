@@ -31,6 +31,7 @@
 //! | `OPENID_USE_PKCE` | must be `true` if it is set | `true` |
 //! | `OPENID_USE_END_SESSION_ENDPOINT` | whether signing out also ends the session at the provider, where the address to return to must be registered | `false` |
 //! | `OPENID_POST_LOGOUT_REDIRECT_URI` | where the provider sends browsers after signing out | `DOMAIN_CLIENT` |
+//! | `OPENID_OPEN_PATHS` | the paths that are open to everyone, separated by commas: exact paths, or prefixes that end in a slash ([`with_open_paths`](crate::login::LoginBuilder::with_open_paths)) | none |
 //! | `OPENID_BUTTON_LABEL`, `OPENID_IMAGE_URL` | the text and the image of a sign-in button | `Continue with OpenID`, no image |
 //! | `REDIS_URL` | where sessions are stored (feature `redis`): one server, or several nodes of a cluster separated by commas | the memory of this process |
 //! | `REDIS_SENTINELS` | sentinels, separated by commas; the host in `REDIS_URL` is then the name of the master | none |

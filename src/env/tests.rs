@@ -219,6 +219,18 @@ mod login {
     }
 
     #[test]
+    fn open_paths_are_read_and_shown() {
+        let settings = with(&[("OPENID_OPEN_PATHS", "/healthz, /assets/")]).unwrap();
+        let shown = settings.to_string();
+        assert!(
+            shown.contains("OPENID_OPEN_PATHS = /healthz,/assets/\n"),
+            "{shown}"
+        );
+        let shown = with(&[]).unwrap().to_string();
+        assert!(shown.contains("OPENID_OPEN_PATHS = (default)\n"), "{shown}");
+    }
+
+    #[test]
     fn the_address_of_the_site_is_read_and_checked() {
         let redirect_uri = |more: &[(&'static str, &'static str)]| {
             with(more)
@@ -279,6 +291,12 @@ mod login {
                 "only https",
             ),
             ("OPENID_RESOURCE", "orders", "absolute URI"),
+            ("OPENID_OPEN_PATHS", "healthz", "from the root"),
+            (
+                "OPENID_OPEN_PATHS",
+                "/healthz,/assets/*",
+                "end it with a slash",
+            ),
             ("OPENID_USE_PKCE", "false", "true or remove"),
             ("OPENID_REUSE_TOKENS", "false", "true or remove"),
             (

@@ -181,6 +181,12 @@ kinds! {
             message: "the session store is not available",
             remedy: "try again in a moment; no restart is needed",
         }
+        /// Too many sign-ins are being finished.
+        TooManySignIns {
+            name: "too_many_sign_ins", status: Status::SERVICE_UNAVAILABLE, sign_in_again: true,
+            message: "too many sign-ins are being finished at the moment",
+            remedy: "load this address again in a moment",
+        }
         /// A logout token was refused.
         LogoutTokenRefused {
             name: "logout_token_refused", status: Status::BAD_REQUEST, sign_in_again: false,
@@ -264,7 +270,9 @@ impl LoginError {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self.kind {
-            LoginErrorKind::ProviderUnavailable | LoginErrorKind::StoreUnavailable => {
+            LoginErrorKind::ProviderUnavailable
+            | LoginErrorKind::StoreUnavailable
+            | LoginErrorKind::TooManySignIns => {
                 Some(self.retry_after.unwrap_or(Duration::from_secs(1)))
             }
             _ => None,

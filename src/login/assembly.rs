@@ -10,6 +10,7 @@ use crate::allowance::Allowance;
 use crate::claims::{Audience, Scope};
 use crate::error::ConfigError;
 use crate::login::browser::cookie::CookieNames;
+use crate::login::browser::open_paths::OpenPaths;
 use crate::login::browser::site::{Paths, Site, parse_target};
 use crate::login::service::Party;
 use crate::login::sessions::parts::SessionParts;
@@ -74,8 +75,8 @@ impl LoginBuilder {
         Ok((site, cookies, back_to))
     }
 
-    pub(super) fn party(self) -> Result<Party, ConfigError> {
-        let provider = only_provider(&self.verifier)?;
+    /// Whether what is asked of the provider can be asked.
+    fn check_request(&self) -> Result<(), ConfigError> {
         check_scope(&self.scope, self.offline)?;
         check_parameters(&self.parameters)?;
         for audience in self.audience.iter().chain(&self.refresh_audience) {
@@ -84,6 +85,13 @@ impl LoginBuilder {
         for resource in &self.resources {
             check_resource(resource)?;
         }
+        Ok(())
+    }
+
+    pub(super) fn party(self) -> Result<Party, ConfigError> {
+        let provider = only_provider(&self.verifier)?;
+        self.check_request()?;
+        let open_paths = OpenPaths::new(self.open_paths.iter().map(String::as_str))?;
         let (site, cookies, back_to) = self.site()?;
         let store = self
             .store
@@ -159,7 +167,7 @@ impl LoginBuilder {
                 offline: self.offline,
                 with_userinfo: self.with_userinfo,
                 codes: Semaphore::new(MOST_GRANTS),
-                rejected_codes: Allowance::full(provider.clock().monotonic()),
+                warnings: Allowance::full(provider.clock().monotonic()),
             },
             sign_out: SignOut {
                 sessions: Arc::clone(&sessions),
@@ -173,6 +181,7 @@ impl LoginBuilder {
             sessions,
             site,
             cookies,
+            open_paths,
             allows_anonymous: self.anonymous,
         })
     }

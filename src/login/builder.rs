@@ -44,6 +44,7 @@ pub struct LoginBuilder {
     pub(super) frontchannel: bool,
     pub(super) revokes_offline_access: bool,
     pub(super) anonymous: bool,
+    pub(super) open_paths: Vec<String>,
 }
 
 impl LoginLayer {
@@ -95,6 +96,7 @@ impl LoginBuilder {
             frontchannel: false,
             revokes_offline_access: false,
             anonymous: false,
+            open_paths: Vec::new(),
         }
     }
 
@@ -268,6 +270,29 @@ impl LoginBuilder {
     /// a page that it refuses is sent to the sign-in.
     pub fn allow_anonymous(mut self) -> Self {
         self.anonymous = true;
+        self
+    }
+
+    /// Opens these paths to everyone, for static files and probes: GET and HEAD requests for them pass as if the
+    /// layer were not there. No session is loaded, so that neither the store nor the provider is asked, and the
+    /// response stays as it is. They have no principal, not even one of a layer further out, so that `require`
+    /// still refuses them. None by default.
+    ///
+    /// A path that ends in a slash opens everything below it, such as `/assets/`; any other path itself alone, such
+    /// as `/healthz`. Paths are compared without decoding. A request whose path holds a dot segment, `//` or a
+    /// backslash, plain or percent-encoded, is never open, and neither are the layer's own paths.
+    ///
+    /// # Security
+    /// Whatever answers below such a path answers everyone. A service that is nested there, or a proxy, has to
+    /// route by the same path.
+    pub fn with_open_paths<'a>(mut self, paths: impl IntoIterator<Item = &'a str>) -> Self {
+        self.open_paths = paths.into_iter().map(str::to_owned).collect();
+        self
+    }
+
+    /// Opens another path, as [`with_open_paths`](Self::with_open_paths) does.
+    pub fn add_open_path(mut self, path: &str) -> Self {
+        self.open_paths.push(path.to_owned());
         self
     }
 

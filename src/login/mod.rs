@@ -27,6 +27,14 @@
 //! 8. An access token that can never be verified here (opaque, encrypted, for another audience) makes
 //!    no session. It is not refreshed and causes no redirect loop: a page says what came and
 //!    which setting cures it.
+//! 9. GET and HEAD requests for [open paths](LoginBuilder::with_open_paths) pass without a principal, and one
+//!    that was there is removed. No session is loaded for them, and their responses stay as they are. The
+//!    layer's own paths and paths that could be taken for others are never open.
+//! 10. The cookies of all sign-ins under way in a browser stay within 6 KiB together, whatever number of tabs begin
+//!     at once; the oldest gives way. An answer of the provider that no sign-in waits for leads a browser that is
+//!     signed in to the site. Beside another sign-in of the same browser it begins once more, and only once.
+//! 11. A callback that is answered 503 before its code was sent can be loaded again. After that the same address
+//!     leads to a page whose sign-in link leads to the same place.
 //!
 //! The browser holds a random session id that does not change with the tokens, in a `__Host-`
 //! cookie. When something is wrong it gets a [`Page`], as HTML for people and
@@ -38,7 +46,7 @@
 //! around the outermost router: with axum, a router that is merged into another brings its routes
 //! along but not its fallback, and the layer's own paths are routes of no router. Several replicas need one
 //! store, such as `RedisStore` of the feature `redis`, and one set of secrets; [`MemoryStore`] is for one
-//! replica. Answers carry `Vary: Cookie` and,
+//! replica. Answers, but those of open paths, carry `Vary: Cookie` and,
 //! unless the application says otherwise, `Cache-Control: no-store`.
 //!
 //! ```

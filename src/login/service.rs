@@ -14,6 +14,7 @@ use crate::error::LoginErrorKind as Kind;
 use crate::gate::answer::{Rejection, RejectionKind};
 use crate::gate::{Anonymous, Gate, Gated, ResponseFuture, Verdict};
 use crate::login::browser::cookie::{CookieNames, CookieValue, sent};
+use crate::login::browser::open_paths::OpenPaths;
 use crate::login::browser::page::{OnPage, PlainPages};
 use crate::login::browser::reply::{Reply, set_private};
 use crate::login::browser::return_path::ReturnPath;
@@ -48,6 +49,8 @@ pub(super) struct Party {
     pub(super) sign_out: SignOut,
     pub(super) site: Arc<Site>,
     pub(super) cookies: Arc<CookieNames>,
+    /// What the layer lets through as if it were not there.
+    pub(super) open_paths: OpenPaths,
     /// Whether requests without a session pass.
     pub(super) allows_anonymous: bool,
 }
@@ -60,6 +63,8 @@ pub struct Pending {
     clear: Option<HeaderValue>,
     /// Where to send a browser that turns out to have to sign in.
     sign_in: Option<String>,
+    /// Whether the path is open: the response depends on no cookie, and stays as it is.
+    is_open: bool,
 }
 
 /// What is found out while a request waits.
@@ -240,7 +245,11 @@ impl Party {
         let sign_in = is_navigation(head).then(|| self.site.sign_in_path(&here(head)));
         if self.allows_anonymous {
             head.extensions.insert(Anonymous);
-            return Verdict::Pass(Pending { clear, sign_in });
+            return Verdict::Pass(Pending {
+                clear,
+                sign_in,
+                is_open: false,
+            });
         }
         let reply = match sign_in {
             Some(sign_in) => Reply::see_other(&sign_in),
@@ -256,7 +265,20 @@ fn here(head: &Parts) -> ReturnPath {
         .uri
         .path_and_query()
         .map(http::uri::PathAndQuery::as_str);
-    asked.and_then(ReturnPath::parse).unwrap_or_default()
+    asked
+        .and_then(ReturnPath::parse_or_path)
+        .unwrap_or_default()
+}
+
+/// Nobody calls on an open path, whatever a layer further out has found out.
+fn open(head: &mut Parts) -> Pending {
+    head.extensions.remove::<Principal>();
+    head.extensions.remove::<Session>();
+    head.extensions.insert(Anonymous);
+    Pending {
+        is_open: true,
+        ..Pending::default()
+    }
 }
 
 impl<B: Default, P: OnPage<B> + Clone> Gate<B> for LoginGate<P> {
@@ -272,6 +294,7 @@ impl<B: Default, P: OnPage<B> + Clone> Gate<B> for LoginGate<P> {
         }
         match self.party.sign_out.back_from_sign_out(head) {
             Some(reply) => Verdict::Answer(reply),
+            None if self.party.open_paths.contains(head) => Verdict::Pass(open(head)),
             None => self.check_session(head),
         }
     }
@@ -288,6 +311,9 @@ impl<B: Default, P: OnPage<B> + Clone> Gate<B> for LoginGate<P> {
     }
 
     fn finish(&self, kept: Pending, response: &mut Response<B>) {
+        if kept.is_open {
+            return;
+        }
         let wants_sign_in = response.status() == StatusCode::UNAUTHORIZED
             && response
                 .extensions()

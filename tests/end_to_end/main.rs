@@ -1,5 +1,5 @@
 //! The examples as programs, against foreign ones: a certified provider, a browser, a proxy, Redis. They
-//! need Node with `npm install` in `tests/idp` and `tests/browser`, Chromium, Caddy and redis-server: the
+//! need Node with `npm install` in `tests/idp` and `tests/browser`, Chromium, Caddy, nginx and redis-server: the
 //! full test run brings them.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -7,6 +7,7 @@ mod api;
 mod calls;
 mod chromium;
 mod gateway;
+mod nginx;
 mod programs;
 mod redis;
 mod web;

@@ -101,45 +101,30 @@ async fn an_answer_without_an_attempt_is_refused_before_any_token_request() {
     let state = query(&good)["state"].clone();
     let flipped = if &state[20..21] == "x" { "y" } else { "x" };
     let other = format!("{}{flipped}{}", &state[..20], &state[21..]);
-    let cases = [
-        (
-            "missing",
-            with(&good, "state", None),
-            Kind::MalformedCallback,
-        ),
-        (
-            "empty",
-            with(&good, "state", Some("")),
-            Kind::MalformedCallback,
-        ),
-        (
-            "unknown",
-            with(&good, "state", Some("nobody's")),
-            Kind::UnknownAttempt,
-        ),
-        (
-            "changed",
-            with(&good, "state", Some(&other)),
-            Kind::UnknownAttempt,
-        ),
-        (
-            "script",
-            with(&good, "state", Some("<script>")),
-            Kind::UnknownAttempt,
-        ),
-    ];
-    for (name, url, expected) in cases {
+    for (name, state) in [("missing", None), ("empty", Some(""))] {
+        let url = with(&good, "state", state);
         let answer = browser.clone().visit(&app, &url).await;
-        assert_eq!(failure(&answer), Some(expected), "{name}");
+        assert_eq!(failure(&answer), Some(Kind::MalformedCallback), "{name}");
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{name}");
+    }
+    for (name, state) in [
+        ("unknown", "nobody's"),
+        ("changed", &other),
+        ("script", "<script>"),
+    ] {
+        let url = with(&good, "state", Some(state));
+        let answer = Browser::default().visit(&app, &url).await;
+        assert_eq!(failure(&answer), Some(Kind::UnknownAttempt), "{name}");
         assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{name}");
         assert!(!answer.body().contains("<script>"), "{name}");
+        // In a browser with a sign-in under way another tab may have overwritten it.
+        let answer = browser.clone().visit(&app, &url).await;
+        assert_eq!(location(&answer), "/oauth/openid?again=1", "{name}");
     }
+    let answer = Browser::default().visit(&app, &good).await;
+    assert_eq!(failure(&answer), Some(Kind::UnknownAttempt));
     let answer = stranger.visit(&app, &good).await;
-    assert_eq!(
-        failure(&answer),
-        Some(Kind::UnknownAttempt),
-        "another browser's"
-    );
+    assert_eq!(location(&answer), "/oauth/openid?again=1");
     assert!(!stranger.jar.contains_key(SESSION));
     assert_eq!(app.idp.hits().token, 0);
     // The browser that began can still finish.
@@ -170,10 +155,7 @@ async fn an_answer_is_taken_once() {
     assert_eq!((signed_in, replayed, app.idp.hits().token), (1, 9, 1));
     let answer = browser.visit(&app, &callback).await;
     assert_eq!(failure(&answer), Some(Kind::AttemptReplayed));
-    assert!(
-        browser.cookies_called("__Host-session-login").is_empty(),
-        "cleared"
-    );
+    assert_eq!(app.idp.hits().token, 1);
 }
 
 // LG-15, F71
@@ -210,7 +192,9 @@ async fn a_thousand_starts_leave_few_cookies_of_bounded_size() {
             .map(http::HeaderValue::len)
             .sum();
         assert!(set <= 3_500, "{set} bytes of cookies in one answer");
-        assert!(browser.jar.len() <= 5, "{} cookies", browser.jar.len());
+        assert!(browser.jar.len() <= 6, "{} cookies", browser.jar.len());
+        let together: usize = browser.jar.iter().map(|(n, v)| n.len() + v.len() + 3).sum();
+        assert!(together <= 6 * 1024, "{together} bytes of cookies");
         app.clock.advance(seconds(1));
     }
 }
@@ -519,6 +503,7 @@ async fn a_sign_in_makes_a_new_session_in_place_of_any_former_one() {
     );
     let mut thief = Browser::default();
     thief.jar.insert(SESSION.into(), first);
+    app.clock.advance(seconds(10));
     assert_eq!(
         thief.fetch(&app, "/").await.status(),
         StatusCode::UNAUTHORIZED
@@ -595,10 +580,8 @@ async fn a_failing_token_endpoint_leaves_no_session() {
         let answer = browser.visit(&app, &callback).await;
         assert_eq!(failure(&answer), Some(expected), "{fault:?}");
         assert!(!browser.jar.contains_key(SESSION), "{fault:?}");
-        assert!(
-            browser.cookies_called("__Host-session-login").is_empty(),
-            "{fault:?}"
-        );
+        let again = browser.clone().visit(&app, &callback).await;
+        assert_eq!(failure(&again), Some(Kind::AttemptReplayed), "{fault:?}");
         assert_eq!(app.idp.hits().token, 1, "{fault:?}: the code is sent once");
         assert_eq!(app.idp.hits().other, 0, "{fault:?}");
         if answer.status() == StatusCode::SERVICE_UNAVAILABLE {

@@ -1,53 +1,14 @@
 //! BT-21: no part of a token in any log, error, `Debug` or answer, at any level.
 
 use std::fmt::Write as _;
-use std::io;
-use std::sync::{Arc, Mutex};
 
 use tower_oidc::testing::{Endpoint, Fault};
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::browser::{App, Browser, SECRET};
+use crate::log::Log;
 use crate::support::{Api, bearing, seconds};
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
-
-impl Log {
-    fn capture(&self) -> tracing::subscriber::DefaultGuard {
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_writer(self.clone())
-            .with_ansi(false)
-            .finish();
-        tracing::subscriber::set_default(subscriber)
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-/// Whether the text holds sixteen characters in a row of the secret.
+/// Whether sixteen characters in a row of the secret are there.
 fn leaks(text: &str, secret: &str) -> bool {
     secret
         .as_bytes()

@@ -96,13 +96,14 @@ fn a_runtime_that_ends_while_fetches_start_leaves_no_thread_hanging() {
                     let is_over = Arc::clone(&is_over);
                     thread::spawn(move || {
                         let _entered = handle.enter();
-                        let mut started = 0_u32;
-                        while !is_over.load(Ordering::Relaxed) {
+                        // A busy machine may start this thread late: it calls once in any case.
+                        loop {
                             // Each provider is new, so that each call starts a fetch.
                             let _ = provider_that_is_away().ready().now_or_never();
-                            started += 1;
+                            if is_over.load(Ordering::Relaxed) {
+                                return;
+                            }
                         }
-                        started
                     })
                 })
                 .collect();
@@ -111,7 +112,7 @@ fn a_runtime_that_ends_while_fetches_start_leaves_no_thread_hanging() {
             thread::sleep(Duration::from_millis(5));
             is_over.store(true, Ordering::Relaxed);
             for asker in askers {
-                assert!(asker.join().unwrap() > 0);
+                asker.join().unwrap();
             }
         }
     });

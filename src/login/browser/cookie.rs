@@ -36,8 +36,11 @@ pub(crate) enum CookieValue<'a> {
     Several,
 }
 
-/// How many characters of a state name its cookie.
-const ATTEMPT_NAME: usize = 8;
+/// The longest name that an application can choose.
+const LONGEST_BASE: usize = 32;
+
+/// The longest name of a sign-in's cookie.
+pub(crate) const LONGEST_ATTEMPT_NAME: usize = "__Host-".len() + LONGEST_BASE + "-login-1".len();
 
 impl CookieNames {
     pub(crate) fn new(base: &str, is_secure: bool) -> Result<Self, ConfigError> {
@@ -46,7 +49,7 @@ impl CookieNames {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
             && !base.starts_with("__");
-        if !is_name || base.len() > 32 {
+        if !is_name || base.len() > LONGEST_BASE {
             return Err(ConfigError::invalid(
                 COOKIE_NAME,
                 base,
@@ -64,21 +67,9 @@ impl CookieNames {
         })
     }
 
-    /// The cookie of the sign-in with this state. Each has its own, so that tabs do not collide.
-    pub(crate) fn attempt(&self, state: &str) -> String {
-        let name: String = state
-            .chars()
-            .filter(|character| character.is_ascii_alphanumeric() || matches!(character, '-' | '_'))
-            .take(ATTEMPT_NAME)
-            .collect();
-        format!("{}{name}", self.attempt)
-    }
-
-    /// The sign-ins under way in this browser, by their cookies' names.
-    pub(crate) fn attempts<'a>(&'a self, headers: &'a HeaderMap) -> Vec<(String, Cow<'a, str>)> {
-        beginning_with(headers, &self.attempt, |_| true)
-            .map(|(name, value)| (name.into_owned(), value))
-            .collect()
+    /// The cookie in this place for a sign-in under way, a digit.
+    pub(crate) fn attempt(&self, place: usize) -> String {
+        format!("{}{place}", self.attempt)
     }
 
     /// A field that sets a cookie. The value is one of ours and holds nothing to be escaped.

@@ -69,7 +69,9 @@ impl Page {
             Kind::SessionEnded => "Your session is over",
             Kind::Denied => "Sign-in was declined",
             Kind::CrossOrigin => "This request was not let through",
-            Kind::ProviderUnavailable | Kind::StoreUnavailable => "Not available at the moment",
+            Kind::ProviderUnavailable | Kind::StoreUnavailable | Kind::TooManySignIns => {
+                "Not available at the moment"
+            }
             Kind::SignInLoop => "Signing in does not help",
             Kind::UnusableToken | Kind::NoRefreshToken | Kind::Misconfigured => {
                 "This service is not set up correctly"

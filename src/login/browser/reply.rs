@@ -15,6 +15,10 @@ use crate::login::browser::page::{OnPage, Page};
 use crate::login::browser::return_path::ReturnPath;
 use crate::login::browser::site::{Site, is_navigation, wants_html};
 
+/// The longest query of a redirect to the sign-in. Percent-encoding makes a path up to three times as long, and
+/// nginx by default takes 4 KiB for the head of an answer.
+const LONGEST_QUERY: usize = 3 * 1024;
+
 /// What the layer answers itself.
 #[expect(unnameable_types, reason = "seals the gate's trait")]
 #[derive(Debug)]
@@ -150,6 +154,11 @@ impl Site {
     /// An answer that says what went wrong, with a way to sign in and come back where that may help.
     pub(crate) fn tell(&self, parts: &Parts, error: LoginError, back_to: &ReturnPath) -> Reply {
         tell_log(&error);
+        self.page(parts, error, back_to)
+    }
+
+    /// The same, without a word in the log.
+    pub(crate) fn page(&self, parts: &Parts, error: LoginError, back_to: &ReturnPath) -> Reply {
         let is_html = is_navigation(parts) || wants_html(&parts.headers);
         let sign_in = self.sign_in_path(back_to);
         Reply::page(Page::new(error, is_html, Some(sign_in)))
@@ -159,7 +168,11 @@ impl Site {
     pub(crate) fn sign_in_path(&self, back_to: &ReturnPath) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("return_to", back_to.as_str());
-        format!("{}?{}", self.paths.start, query.finish())
+        let query = query.finish();
+        match back_to.shortened() {
+            Some(shorter) if query.len() > LONGEST_QUERY => self.sign_in_path(&shorter),
+            _ => format!("{}?{query}", self.paths.start),
+        }
     }
 }
 
@@ -186,8 +199,7 @@ fn tell_log(error: &LoginError) {
         | Kind::NoRefreshToken
         | Kind::Misconfigured
         | Kind::IdTokenRefused
-        | Kind::UserInfoRefused
-        | Kind::CodeRejected => {
+        | Kind::UserInfoRefused => {
             tracing::warn!(kind, error = %error_chain, remedy, "a sign-in or session failed");
         }
         Kind::ProviderUnavailable | Kind::StoreUnavailable => {

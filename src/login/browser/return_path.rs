@@ -42,6 +42,23 @@ impl ReturnPath {
         None
     }
 
+    /// The same for a text that may be too long: then its path alone, if that can be kept.
+    pub(crate) fn parse_or_path(text: &str) -> Option<Self> {
+        if text.len() <= LONGEST {
+            return Self::parse(text);
+        }
+        Self::parse(text.split(['?', '#']).next()?)
+    }
+
+    /// A shorter path for where this one does not fit: without its query, then the root.
+    pub(crate) fn shortened(&self) -> Option<Self> {
+        match (self.path(), self.as_str()) {
+            (_, "/") => None,
+            (path, whole) if path.len() < whole.len() => Some(Self(path.to_owned())),
+            _ => Some(Self::default()),
+        }
+    }
+
     /// The path, fit for a `Location` field.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -162,6 +179,27 @@ mod tests {
             assert_eq!(ReturnPath::parse(bad), None, "{bad:?}");
         }
         assert!(ReturnPath::parse(&format!("/{}", "a".repeat(LONGEST))).is_none());
+    }
+
+    // LG-10
+    #[test]
+    fn a_path_that_is_too_long_gives_way_to_its_beginning() {
+        let query = "q".repeat(LONGEST);
+        let kept = |text: &str| ReturnPath::parse_or_path(text).map(|path| path.0);
+        assert_eq!(kept(&format!("/a/b?{query}")), Some("/a/b".to_owned()));
+        assert_eq!(kept(&format!("/a#{query}")), Some("/a".to_owned()));
+        assert_eq!(kept(&format!("/{query}")), None);
+        assert_eq!(kept(&format!("//evil.example?{query}")), None);
+        // What is refused for what it says is not mended by cutting it.
+        assert_eq!(kept("/a?\\"), None);
+        let shorter = |text: &str| {
+            let path = ReturnPath::parse(text).unwrap();
+            path.shortened().map(|path| path.0)
+        };
+        assert_eq!(shorter("/a?b"), Some("/a".to_owned()));
+        assert_eq!(shorter("/a"), Some("/".to_owned()));
+        assert_eq!(shorter("/?b"), Some("/".to_owned()));
+        assert_eq!(shorter("/"), None);
     }
 
     proptest! {

@@ -106,6 +106,9 @@ const MOST_ROTATIONS: u8 = 3;
 /// After a refresh that brought a token which is refused here, another is not tried for this long.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 
+/// How long a session lives on that another has replaced.
+const RETIRED: Duration = Duration::from_secs(10);
+
 impl Sessions {
     /// How the session stands, its tokens refreshed where that is due. With `newer_than`, the tokens of that
     /// generation will not do.
@@ -328,6 +331,25 @@ impl Sessions {
         Ok(record.and_then(|record| self.opener.tokens(key, &record)))
     }
 
+    /// Lets a session end that another has replaced, after a moment: requests of other tabs may be on their way
+    /// with its cookie, and were they refused, their answers would clear the cookie of the new session.
+    pub(crate) async fn retire(&self, key: StoreKey) {
+        let retired = async {
+            if let Some(seen) = self.ledger.see(key).await? {
+                let end_soon =
+                    |record: &mut Record, now: UnixTime| record.end_by(now.saturating_add(RETIRED));
+                self.ledger.apply(key, seen, end_soon).await?;
+            }
+            Ok::<_, StoreError>(())
+        };
+        if let Err(error) = retired.await {
+            tracing::warn!(
+                error = %Chain(&error),
+                "a browser's former session stays in the store until it expires"
+            );
+        }
+    }
+
     /// Takes a session out of the store that is of no more use, and says so where that fails.
     pub(crate) async fn forget(&self, key: StoreKey) {
         if let Err(error) = self.end(key).await {
@@ -359,7 +381,8 @@ fn beyond_refresh(tokens: &TokenSet, error: &VerifyError, now: UnixTime) -> Opti
     let is_fresh = age.is_some_and(|age| age < REFUSED_PAUSE.as_secs());
     let is_final = match error.kind() {
         VerifyErrorKind::Unavailable | VerifyErrorKind::NotAskedFor => true,
-        VerifyErrorKind::Expired => tokens.expired_when_obtained,
+        // Once the clocks are set right, another is good.
+        VerifyErrorKind::Expired => tokens.expired_when_obtained && is_fresh,
         kind => kind.is_structural() || is_fresh,
     };
     is_final.then(|| refused(error))

@@ -356,6 +356,12 @@ impl Record {
         self.expires_at = self.expires_at.max(until.min(self.ends_at));
     }
 
+    /// Brings the end of a session forward.
+    pub(crate) fn end_by(&mut self, end: UnixTime) {
+        self.ends_at = self.ends_at.min(end);
+        self.expires_at = self.expires_at.min(self.ends_at);
+    }
+
     /// A lease that has ended leaves a doubt. It is written down only when another task wants the lease, so
     /// that until then a late commit still finds its place, and the pause before a probe begins then.
     fn let_time_pass(&mut self, now: UnixTime, longest_lease: Duration) {

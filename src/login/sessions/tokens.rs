@@ -31,7 +31,7 @@ pub(crate) struct TokenSet {
     /// By the store's clock.
     pub(crate) obtained_at: i64,
     /// Whether the access token's own end had passed by this machine's clock when it was obtained: its age is
-    /// not what is wrong with it, and another would be no better.
+    /// not what is wrong with it, and another would be no better until a clock is set.
     pub(crate) expired_when_obtained: bool,
 }
 

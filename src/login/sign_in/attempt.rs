@@ -7,47 +7,53 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
-use crate::login::browser::return_path::ReturnPath;
 use crate::secret::{NoRandomness, Secret, random_text, sha256_text};
 
 /// How long a sign-in may take.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(600);
 
-/// How many sign-ins one browser may have under way.
-pub(crate) const MOST: usize = 5;
+/// The end of the state of a sign-in that replaces one whose cookie was overwritten. It is not replaced again.
+const REPLACES: &str = ".again";
 
+/// Its members have short names, because every byte counts in a cookie.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct LoginAttempt {
+    #[serde(rename = "s")]
     pub(crate) state: Secret,
+    #[serde(rename = "n")]
     pub(crate) nonce: Secret,
     /// The PKCE verifier ([RFC 7636 §4.1](https://www.rfc-editor.org/rfc/rfc7636#section-4.1)).
+    #[serde(rename = "v")]
     pub(crate) verifier: Secret,
-    /// The provider that must answer, and the address that it answers to.
-    pub(crate) issuer: String,
-    pub(crate) redirect_uri: String,
+    /// From whom the answer must come, and where to: the hash of the issuer and the redirect URI.
+    #[serde(rename = "p")]
+    parties: String,
+    #[serde(rename = "r")]
     pub(crate) return_path: String,
+    #[serde(rename = "t")]
     pub(crate) started_at: i64,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "a", default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) acr_values: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
     pub(crate) max_age: Option<u64>,
 }
 
 impl LoginAttempt {
+    /// A sign-in that begins now. `replaces` tells whether it replaces one whose cookie was overwritten.
     pub(crate) fn new(
         issuer: &str,
         redirect_uri: &str,
-        return_path: &ReturnPath,
+        replaces: bool,
         now: UnixTime,
     ) -> Result<Self, NoRandomness> {
         let secret = || random_text().map(Secret::new);
+        let state = random_text()?;
         Ok(Self {
-            state: secret()?,
+            state: Secret::new(if replaces { state + REPLACES } else { state }),
             nonce: secret()?,
             verifier: secret()?,
-            issuer: issuer.to_owned(),
-            redirect_uri: redirect_uri.to_owned(),
-            return_path: return_path.as_str().to_owned(),
+            parties: parties(issuer, redirect_uri),
+            return_path: "/".to_owned(),
             started_at: now.as_seconds(),
             acr_values: Vec::new(),
             max_age: None,
@@ -58,8 +64,33 @@ impl LoginAttempt {
         sha256_text(self.verifier.expose())
     }
 
+    /// Whether it was begun at this provider and for this address.
+    pub(crate) fn is_between(&self, issuer: &str, redirect_uri: &str) -> bool {
+        self.parties == parties(issuer, redirect_uri)
+    }
+
+    /// Its code was sent. All that is still of use is where the user wanted to go.
+    pub(crate) fn spend(&mut self) {
+        self.nonce = Secret::new("");
+        self.verifier = Secret::new("");
+    }
+
+    pub(crate) fn is_spent(&self) -> bool {
+        self.verifier.expose().is_empty()
+    }
+
     pub(crate) fn is_expired(&self, now: UnixTime) -> bool {
         let started_at = UnixTime::from_seconds(self.started_at);
         now > started_at.saturating_add(LIFETIME)
     }
+}
+
+/// Whether a state is that of a sign-in which replaces another. It says nothing more: anyone can write one.
+pub(crate) fn is_replacement(state: &str) -> bool {
+    state.ends_with(REPLACES)
+}
+
+/// Neither holds a line break.
+fn parties(issuer: &str, redirect_uri: &str) -> String {
+    sha256_text(&format!("{issuer}\n{redirect_uri}"))
 }

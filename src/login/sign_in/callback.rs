@@ -6,11 +6,10 @@ use std::time::Duration;
 use http::request::Parts;
 
 use crate::error::{Chain, LoginError, LoginErrorKind as Kind, ProviderErrorKind};
-use crate::login::browser::cookie::{CookieValue, open_cookie, seal_cookie, sent};
-use crate::login::browser::query::{single, values};
+use crate::login::browser::cookie::seal_cookie;
+use crate::login::browser::query::single;
 use crate::login::browser::reply::{Reply, provider_failed};
 use crate::login::browser::return_path::ReturnPath;
-use crate::login::sessions::Standing;
 use crate::login::sessions::id::SessionId;
 use crate::login::sessions::seal::Purpose;
 use crate::login::sessions::signed_out::SignedOut;
@@ -21,10 +20,6 @@ use crate::login::sign_in::loop_breaker;
 use crate::login::store::StoreKey;
 use crate::observe;
 use crate::provider::client::token_endpoint::{GrantFailure, TokenAnswer};
-use crate::secret::is_same;
-
-/// Longer queries are not read.
-const LONGEST_QUERY: usize = 16 * 1024;
 
 /// How long a callback waits until fewer others are under way.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -32,24 +27,50 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// Why a callback made no session.
 struct Failed {
     error: LoginError,
-    /// Whether the code was not sent yet, so that the same callback may work later.
-    may_be_repeated: bool,
+    then: Then,
+}
+
+/// What the same callback comes to when it is loaded once more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// It may work, because its code was not sent yet.
+    MayWork,
+    /// Its code was sent, or may have been. A page leads to where the user wanted to go.
+    LeadsBack,
+    /// Nothing: the sign-in is over.
+    Nothing,
 }
 
 impl Failed {
     /// Before the code was sent: what passes can be waited for.
     fn before_sending(error: LoginError) -> Self {
+        let then = match error.retry_after() {
+            Some(_) => Then::MayWork,
+            None => Then::Nothing,
+        };
+        Self { error, then }
+    }
+
+    fn after_sending(error: LoginError) -> Self {
         Self {
-            may_be_repeated: error.retry_after().is_some(),
             error,
+            then: Then::LeadsBack,
         }
     }
 
     fn finally(error: LoginError) -> Self {
         Self {
             error,
-            may_be_repeated: false,
+            then: Then::Nothing,
         }
+    }
+
+    /// Whether the sign-in had ended before this callback came.
+    fn came_late(&self) -> bool {
+        matches!(
+            self.error.kind(),
+            Kind::AttemptReplayed | Kind::AttemptExpired
+        )
     }
 }
 
@@ -58,13 +79,7 @@ impl SignIn {
     pub(crate) async fn callback(&self, parts: &Parts) -> Reply {
         let (name, attempt) = match self.find_attempt(parts) {
             Ok(found) => found,
-            Err(error)
-                if error.kind() == Kind::UnknownAttempt && self.is_signed_in(parts).await =>
-            {
-                // Back or reload into an answer that was used, or a tab too many: the session is there.
-                return Reply::see_other(ReturnPath::default().as_str());
-            }
-            Err(error) => return self.site.tell(parts, error, &ReturnPath::default()),
+            Err(error) => return self.without_attempt(parts, error).await,
         };
         let return_path = ReturnPath::parse(&attempt.return_path)
             .filter(|path| self.site.paths.own(path.path()).is_none())
@@ -75,38 +90,48 @@ impl SignIn {
             Err(failed) => failed.error.kind().as_str(),
         };
         observe::signed_in(end);
-        let reply = match result {
+        let clear = self.cookies.clear(&name);
+        match result {
             Ok((id, lifetime)) => {
                 let name = &self.cookies.session;
                 let cookie = self.cookies.set(name, &id.to_cookie(), lifetime);
-                Reply::see_other(return_path.as_str()).with_cookie(cookie)
+                Reply::see_other(return_path.as_str())
+                    .with_cookie(cookie)
+                    .with_cookies(self.remember_end(parts, end))
+                    .with_cookie(clear)
             }
-            // The cookie of the attempt stays: the callback can be loaded once more.
-            Err(failed) if failed.may_be_repeated => {
-                return self.site.tell(parts, failed.error, &return_path);
+            Err(failed) if failed.came_late() && self.is_signed_in(parts).await => {
+                Reply::see_other(return_path.as_str()).with_cookie(clear)
             }
-            Err(failed) => {
-                self.warn_of_rejected_codes(&failed.error);
-                self.site.tell(parts, failed.error, &return_path)
+            Err(Failed { error, then }) => {
+                let reply = self.tell(parts, error, &return_path);
+                match then {
+                    Then::MayWork => reply,
+                    Then::LeadsBack => reply
+                        .with_cookies(self.remember_end(parts, end))
+                        .with_cookies(self.attempts(parts).keep_spent(&name, attempt)),
+                    Then::Nothing => reply
+                        .with_cookies(self.remember_end(parts, end))
+                        .with_cookie(clear),
+                }
             }
-        };
-        reply
-            .with_cookies(self.remember_end(parts, end))
-            .with_cookie(self.cookies.clear(&name))
+        }
     }
 
-    /// Strangers can send codes that are none. Said aloud now and then, because a wrong callback address at
-    /// the provider looks the same.
-    fn warn_of_rejected_codes(&self, error: &LoginError) {
-        if error.kind() == Kind::CodeRejected
-            && self.rejected_codes.take(self.provider.clock().monotonic())
-        {
-            tracing::warn!(
-                error = %Chain(error),
-                remedy = error.remedy(),
-                "the provider rejected the code of a sign-in"
-            );
+    /// A page that says what went wrong. Strangers can send callbacks, so that what these can cause is logged now
+    /// and then. It is a warning, because a wrong setting or a provider that is away look the same.
+    pub(crate) fn tell(&self, parts: &Parts, error: LoginError, back_to: &ReturnPath) -> Reply {
+        let can_be_caused = error.kind() == Kind::CodeRejected || error.retry_after().is_some();
+        if !can_be_caused {
+            return self.site.tell(parts, error, back_to);
         }
+        let (kind, cause) = (error.kind().as_str(), Chain(&error));
+        if self.warnings.take(self.provider.clock().monotonic()) {
+            tracing::warn!(kind, error = %cause, remedy = error.remedy(), "a sign-in failed");
+        } else {
+            tracing::debug!(kind, error = %cause, "a sign-in failed");
+        }
+        self.site.page(parts, error, back_to)
     }
 
     /// The field that remembers how this sign-in ended, for the loop breaker.
@@ -120,52 +145,18 @@ impl SignIn {
         Some(self.cookies.set(name, &sealed, lifetime))
     }
 
-    async fn is_signed_in(&self, parts: &Parts) -> bool {
-        let CookieValue::One(value) = sent(&parts.headers, &self.cookies.session) else {
-            return false;
-        };
-        let Some(id) = SessionId::parse(&value) else {
-            return false;
-        };
-        let standing = self.sessions.standing(id.store_key(), None).await;
-        matches!(standing, Standing::Live(_))
-    }
-
-    /// The sign-in that the answer belongs to, by its state and this browser's cookie.
-    fn find_attempt(&self, parts: &Parts) -> Result<(String, LoginAttempt), LoginError> {
-        let query = parts.uri.query().unwrap_or_default();
-        let is_clear = query.len() <= LONGEST_QUERY
-            && ["code", "state", "iss", "error"]
-                .into_iter()
-                .all(|name| values(parts, name).count() <= 1);
-        let state = single(parts, "state").filter(|state| is_clear && !state.is_empty());
-        let Some(state) = state else {
-            return Err(Kind::MalformedCallback.into());
-        };
-        let name = self.cookies.attempt(&state);
-        let CookieValue::One(value) = sent(&parts.headers, &name) else {
-            return Err(Kind::UnknownAttempt.into());
-        };
-        let attempt: LoginAttempt = open_cookie(
-            &self.sessions.opener.sealing,
-            Purpose::LoginAttempt,
-            &name,
-            &value,
-        )
-        .filter(|attempt: &LoginAttempt| is_same(attempt.state.expose(), &state))
-        .ok_or(Kind::UnknownAttempt)?;
-        Ok((name, attempt))
-    }
-
     async fn finish(
         &self,
         parts: &Parts,
         attempt: &LoginAttempt,
     ) -> Result<(SessionId, Duration), Failed> {
+        if attempt.is_spent() {
+            return Err(Failed::after_sending(Kind::AttemptReplayed.into()));
+        }
         let code = self.check_answer(parts, attempt).await?;
         // Strangers can send callbacks, and each is a call to the provider.
         let Ok(Ok(_permit)) = tokio::time::timeout(LONGEST_WAIT, self.codes.acquire()).await else {
-            return Err(Failed::before_sending(Kind::ProviderUnavailable.into()));
+            return Err(Failed::before_sending(Kind::TooManySignIns.into()));
         };
         let last_logout = self.signed_out().last().await;
         let last_logout = last_logout.map_err(|e| Failed::before_sending(LoginError::store(e)))?;
@@ -179,7 +170,7 @@ impl SignIn {
         // Immediately before the code is sent, so that it is sent once.
         let marked = match marks.set(used, until).await {
             Ok(Some(marked)) => marked,
-            Ok(None) => return Err(Failed::finally(Kind::AttemptReplayed.into())),
+            Ok(None) => return Err(Failed::after_sending(Kind::AttemptReplayed.into())),
             Err(error) => return Err(Failed::before_sending(LoginError::store(error))),
         };
         let answer = match self.exchange(&code, attempt).await {
@@ -187,7 +178,7 @@ impl SignIn {
             Err((error, GrantSent::No)) if marks.clear(used).await.is_ok() => {
                 return Err(Failed::before_sending(error));
             }
-            Err((error, _)) => return Err(Failed::finally(error)),
+            Err((error, _)) => return Err(Failed::after_sending(error)),
         };
         let exchanged = Exchanged {
             answer,
@@ -196,7 +187,7 @@ impl SignIn {
         };
         self.establish(parts, attempt, &exchanged)
             .await
-            .map_err(Failed::finally)
+            .map_err(Failed::after_sending)
     }
 
     pub(super) fn signed_out(&self) -> SignedOut<'_> {
@@ -231,9 +222,10 @@ impl SignIn {
             .metadata()
             .await
             .map_err(|refusal| provider_failed(refusal.error))?;
+        let issuer = metadata.value.issuer.as_str();
         let fits = match single(parts, "iss") {
             Some(iss) => {
-                *iss == *attempt.issuer
+                iss == issuer
                     || self
                         .provider
                         .accepted_issuers()
@@ -243,8 +235,7 @@ impl SignIn {
             None => !metadata.value.endpoints.names_issuer,
         };
         // Begun at this provider and for this address, not at another layer's of the same site.
-        let is_ours = attempt.issuer == metadata.value.issuer.as_str()
-            && attempt.redirect_uri == self.site.redirect_uri();
+        let is_ours = attempt.is_between(issuer, &self.site.redirect_uri());
         if fits && is_ours {
             Ok(())
         } else {
@@ -258,10 +249,12 @@ impl SignIn {
         code: &str,
         attempt: &LoginAttempt,
     ) -> Result<TokenAnswer, (LoginError, GrantSent)> {
+        // The attempt was begun for it.
+        let redirect_uri = self.site.redirect_uri();
         let mut form = vec![
             ("grant_type", "authorization_code"),
             ("code", code),
-            ("redirect_uri", &attempt.redirect_uri),
+            ("redirect_uri", &redirect_uri),
             ("code_verifier", attempt.verifier.expose()),
         ];
         for resource in &self.request.resources {

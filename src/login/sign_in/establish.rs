@@ -114,7 +114,7 @@ impl SignIn {
                 .revoke_behind(tokens.refresh_token.clone());
             return Err(overtaken.map_or_else(LoginError::store, |_| Kind::SessionEnded.into()));
         }
-        self.forget_former(parts).await;
+        self.retire_former(parts).await;
         tracing::info!(issuer = tokens.issuer, "a user signed in");
         let lifetime = ends_at.as_seconds().saturating_sub(stored_at.as_seconds());
         Ok((id, Duration::from_secs(lifetime.unsigned_abs())))
@@ -166,13 +166,13 @@ impl SignIn {
         Ok(Some(claims.to_string()))
     }
 
-    /// The session that this browser had before is of no more use. It is not looked into, and its tokens are not
-    /// revoked: some providers would revoke those of the new one with them.
-    async fn forget_former(&self, parts: &Parts) {
+    /// The session that this browser had before is of no more use. Its tokens are not revoked: some providers would
+    /// revoke those of the new one with them.
+    async fn retire_former(&self, parts: &Parts) {
         if let CookieValue::One(value) = sent(&parts.headers, &self.cookies.session)
             && let Some(former) = SessionId::parse(&value)
         {
-            self.sessions.forget(former.store_key()).await;
+            self.sessions.retire(former.store_key()).await;
         }
     }
 }

@@ -20,12 +20,21 @@ impl SignInHistory {
         self.0.drain(..surplus);
     }
 
+    /// Whether a sign-in has just ended.
+    pub(crate) fn has_recent(&self, now: UnixTime) -> bool {
+        self.recent(now).next().is_some()
+    }
+
     /// The end that comes again and again, if one does.
     pub(crate) fn loops(&self, now: UnixTime) -> Option<&str> {
-        let earliest = now.as_seconds().saturating_sub_unsigned(WITHIN);
-        let recent: Vec<_> = self.0.iter().filter(|(at, _)| *at >= earliest).collect();
+        let recent: Vec<_> = self.recent(now).collect();
         let (_, last) = recent.last()?;
         (recent.len() > MOST && recent.iter().all(|(_, end)| end == last)).then_some(last)
+    }
+
+    fn recent(&self, now: UnixTime) -> impl Iterator<Item = &(i64, String)> {
+        let earliest = now.as_seconds().saturating_sub_unsigned(WITHIN);
+        self.0.iter().filter(move |(at, _)| *at >= earliest)
     }
 }
 

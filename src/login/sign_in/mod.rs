@@ -1,6 +1,8 @@
 //! Signing in: to the provider, and back with a session.
 
+pub(crate) mod answer;
 pub(crate) mod attempt;
+pub(crate) mod attempt_cookies;
 pub(crate) mod callback;
 mod establish;
 pub(crate) mod loop_breaker;
@@ -36,6 +38,6 @@ pub(crate) struct SignIn {
     pub(crate) with_userinfo: bool,
     /// Bounds the codes that are exchanged at once.
     pub(crate) codes: Semaphore,
-    /// Bounds what is logged about codes that the provider rejects.
-    pub(crate) rejected_codes: Allowance,
+    /// Bounds what is logged about callbacks, which strangers can send.
+    pub(crate) warnings: Allowance,
 }

@@ -1,25 +1,24 @@
 //! Signing in, the way to the provider
 //! ([OpenID Connect Core §3.1.2](https://openid.net/specs/openid-connect-core-1_0.html#AuthorizationEndpoint)).
 
-use http::HeaderValue;
 use http::request::Parts;
 
-use crate::clock::UnixTime;
 use crate::error::{LoginError, LoginErrorKind as Kind};
-use crate::login::browser::cookie::{CookieValue, open_cookie, seal_cookie, sent};
+use crate::login::browser::cookie::{CookieValue, open_cookie, sent};
 use crate::login::browser::query::single;
 use crate::login::browser::reply::{Reply, no_randomness, provider_failed};
 use crate::login::browser::return_path::ReturnPath;
 use crate::login::browser::site::is_navigation;
 use crate::login::sessions::seal::Purpose;
 use crate::login::sign_in::SignIn;
-use crate::login::sign_in::attempt::{self, LoginAttempt};
+use crate::login::sign_in::attempt::LoginAttempt;
+use crate::login::sign_in::attempt_cookies::AttemptCookies;
 use crate::login::sign_in::loop_breaker::SignInHistory;
 use crate::login::sign_in::request::PassedParameter;
 use crate::observe;
 
-/// Cookies cleared by one answer, so that all of it stays below what proxies take.
-const MOST_CLEARED: usize = 2;
+/// The parameter of the start path by which a sign-in replaces one whose cookie was overwritten.
+const AGAIN: &str = "again";
 
 impl SignIn {
     /// Sends the browser to the provider.
@@ -39,6 +38,11 @@ impl SignIn {
         if parts.headers.contains_key("sec-fetch-mode") && !is_navigation(parts) {
             return Err(Kind::NotANavigation.into());
         }
+        let replaces = single(parts, AGAIN).is_some();
+        if replaces && self.is_signed_in(parts).await {
+            // By another tab in the meantime.
+            return Ok(Reply::see_other(return_path.as_str()));
+        }
         let now = self.provider.clock().now();
         if let Some(end) = self.history(parts).loops(now) {
             observe::signed_in(Kind::SignInLoop.as_str());
@@ -54,7 +58,7 @@ impl SignIn {
         let issuer = metadata.value.issuer.as_str();
         let redirect_uri = self.site.redirect_uri();
         let mut attempt =
-            LoginAttempt::new(issuer, &redirect_uri, return_path, now).map_err(no_randomness)?;
+            LoginAttempt::new(issuer, &redirect_uri, replaces, now).map_err(no_randomness)?;
         let passed = self.passed_through(parts, &mut attempt);
         let challenge = attempt.challenge();
         let mut parameters = vec![
@@ -80,17 +84,25 @@ impl SignIn {
             .authorization_url(&self.client, &parameters)
             .await
             .map_err(provider_failed)?;
-        let name = self.cookies.attempt(attempt.state.expose());
-        let sealed = seal_cookie(
-            &self.sessions.opener.sealing,
-            Purpose::LoginAttempt,
-            &name,
-            &attempt,
-        )
-        .map_err(|_| LoginError::from(Kind::Misconfigured))?;
-        Ok(Reply::see_other(url.as_str())
-            .with_cookie(self.cookies.set(&name, &sealed, attempt::LIFETIME))
-            .with_cookies(self.surplus_attempts(parts, now)))
+        let cookie = self
+            .attempts(parts)
+            .keep(&mut attempt, return_path.clone(), now)
+            .map_err(|_| LoginError::from(Kind::Misconfigured))?;
+        Ok(Reply::see_other(url.as_str()).with_cookie(cookie))
+    }
+
+    /// The sign-ins under way in the browser that sent this request.
+    pub(crate) fn attempts<'a>(&'a self, parts: &'a Parts) -> AttemptCookies<'a> {
+        AttemptCookies {
+            names: &self.cookies,
+            sealing: &self.sessions.opener.sealing,
+            headers: &parts.headers,
+        }
+    }
+
+    /// Sends the browser to begin once more, in place of a sign-in whose cookie was overwritten.
+    pub(crate) fn start_again(&self) -> Reply {
+        Reply::see_other(&format!("{}?{AGAIN}=1", self.site.paths.start))
     }
 
     /// The parameters that the application lets the query of the start path choose.
@@ -125,38 +137,10 @@ impl SignIn {
         passed
     }
 
-    /// The fields that clear sign-ins that are over, unreadable, or more than one browser needs.
-    fn surplus_attempts(&self, parts: &Parts, now: UnixTime) -> Vec<HeaderValue> {
-        let mut running = Vec::new();
-        let mut surplus = Vec::new();
-        for (name, value) in self.cookies.attempts(&parts.headers) {
-            let attempt: Option<LoginAttempt> = open_cookie(
-                &self.sessions.opener.sealing,
-                Purpose::LoginAttempt,
-                &name,
-                &value,
-            );
-            match attempt {
-                Some(attempt) if !attempt.is_expired(now) => {
-                    running.push((attempt.started_at, name));
-                }
-                _ => surplus.push(name),
-            }
-        }
-        running.sort_unstable();
-        let too_many = (running.len() + 1).saturating_sub(attempt::MOST);
-        surplus.extend(running.drain(..too_many).map(|(_, name)| name));
-        surplus
-            .iter()
-            .take(MOST_CLEARED)
-            .map(|name| self.cookies.clear(name))
-            .collect()
-    }
-
     /// Where to go after signing in: a path of this site, and none of ours.
     fn return_path(&self, parts: &Parts) -> ReturnPath {
         single(parts, "return_to")
-            .and_then(|text| ReturnPath::parse(&text))
+            .and_then(|text| ReturnPath::parse_or_path(&text))
             .filter(|path| self.site.paths.own(path.path()).is_none())
             .unwrap_or_default()
     }

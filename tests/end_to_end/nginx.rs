@@ -1,0 +1,114 @@
+//! The `web` example behind nginx as it comes: its buffers bound the fields of requests and answers.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use reqwest::header::LOCATION;
+use tower_oidc::testing::DevelopmentProvider;
+
+use crate::programs::{Program, example};
+use crate::web::{RESOURCE, free_port, settings};
+
+/// A folder that goes with the test.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("tower-oidc-nginx-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Nothing but where it listens and what lies behind is configured.
+fn nginx(folder: &Folder, port: u16, behind: &str) -> Program {
+    let place = folder.0.display();
+    let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|name| format!("{name}_temp_path {place}/{name};\n"))
+        .concat();
+    let configuration = format!(
+        "daemon off;\nmaster_process off;\npid {place}/pid;\nerror_log {place}/error.log;\nevents {{}}\n\
+         http {{\naccess_log off;\n{paths}server {{\nlisten 127.0.0.1:{port};\n\
+         location / {{ proxy_pass {behind}; }}\n}}\n}}\n"
+    );
+    let file = folder.0.join("nginx.conf");
+    fs::write(&file, configuration).unwrap();
+    let mut command = Command::new("nginx");
+    Program::start_silent(command.arg("-c").arg(file), port)
+}
+
+// LG-15, SC-16
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs nginx and starts the example as a program; the full test run brings both"]
+async fn ten_tabs_with_long_deep_links_pass_nginx_with_its_default_buffers() {
+    let idp = DevelopmentProvider::builder().start().await.unwrap();
+    let (port, port_behind) = (free_port(), free_port().to_string());
+    let origin = format!("http://127.0.0.1:{port}");
+    let issuer = idp.issuer().to_owned();
+    let mut environment = settings(&issuer, &origin);
+    environment.retain(|(name, _)| !matches!(*name, "OPENID_CLIENT_ID" | "OPENID_CLIENT_SECRET"));
+    environment.extend([
+        ("OPENID_CLIENT_ID", "development"),
+        ("OPENID_CLIENT_SECRET", "development-secret"),
+        ("OPENID_REQUEST_AUDIENCE", RESOURCE),
+        ("PORT", &port_behind),
+    ]);
+    let web = Program::start(&mut example("web", &environment), "listening on ");
+    let folder = Folder::new();
+    let _nginx = nginx(&folder, port, &web.address());
+    let browser = reqwest::Client::builder()
+        .cookie_store(true)
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(Duration::from_secs(30))
+        .build()
+        .unwrap();
+    let go = async |url: &str| {
+        let request = browser
+            .get(url)
+            .header("accept", "text/html")
+            .header("sec-fetch-mode", "navigate")
+            .header("sec-fetch-dest", "document");
+        let answer = request.send().await.unwrap();
+        let status = answer.status();
+        let next = answer.headers().get(LOCATION);
+        let next = next.map(|next| next.to_str().unwrap().to_owned());
+        match next {
+            Some(next) if next.starts_with('/') => (status, Some(format!("{origin}{next}"))),
+            next => (status, next),
+        }
+    };
+    let mut tabs: Vec<_> = (0..10)
+        .map(|tab| {
+            format!(
+                "{origin}/oauth/openid?return_to=/?tab={tab}-{}",
+                "a".repeat(1_980)
+            )
+        })
+        .collect();
+    // One step of each tab after the other: start, provider, callback, and so on.
+    for step in 0..8 {
+        for tab in &mut tabs {
+            let (status, next) = go(tab).await;
+            let is_well = status == StatusCode::OK || status == StatusCode::SEE_OTHER;
+            assert!(is_well, "step {step}: {tab} is answered {status}");
+            if let Some(next) = next {
+                *tab = next;
+            }
+        }
+    }
+    for tab in &tabs {
+        assert!(tab.starts_with(&format!("{origin}/")), "{tab}");
+        assert!(!tab.contains("/oauth/"), "{tab}");
+    }
+    let whole = tabs.iter().filter(|tab| tab.len() > 1_980).count();
+    assert!(whole >= 1, "{tabs:?}");
+    assert_eq!(go(&format!("{origin}/api/me")).await.0, StatusCode::OK);
+}
