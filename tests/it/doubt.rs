@@ -187,6 +187,19 @@ async fn a_store_that_is_away_in_mid_refresh_loses_no_session() {
     assert_eq!((hits.refreshed, hits.reused), (1, 0));
 }
 
+/// Read, lease, write: the request hands what it read to the task that refreshes.
+// D30
+#[tokio::test]
+async fn a_refresh_is_three_round_trips_to_the_store() {
+    let world = Outage::begin().await;
+    let before = world.store.round_trips();
+    assert_eq!(world.fetch(&world.here).await.unwrap(), StatusCode::OK);
+    assert_eq!(world.app.idp.hits().refreshed, 1);
+    assert_eq!(world.store.round_trips() - before, 3);
+    assert_eq!(world.fetch(&world.here).await.unwrap(), StatusCode::OK);
+    assert_eq!(world.store.round_trips() - before, 4, "nothing is due");
+}
+
 /// A leader that is gone makes nobody wait for longer than a living one could take.
 // D7
 #[tokio::test]

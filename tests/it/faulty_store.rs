@@ -14,6 +14,7 @@ pub(crate) struct FaultyStore {
     inner: Arc<MemoryStore>,
     mode: AtomicU8,
     refused_commits: AtomicU32,
+    round_trips: AtomicU32,
 }
 
 const WELL: u8 = 0;
@@ -26,6 +27,7 @@ impl FaultyStore {
             inner,
             mode: AtomicU8::new(WELL),
             refused_commits: AtomicU32::new(0),
+            round_trips: AtomicU32::new(0),
         }
     }
 
@@ -45,7 +47,13 @@ impl FaultyStore {
         self.refused_commits.load(Ordering::SeqCst)
     }
 
+    /// How often something was asked of it.
+    pub(crate) fn round_trips(&self) -> u32 {
+        self.round_trips.load(Ordering::SeqCst)
+    }
+
     fn or_down<'a, T: Send + 'a>(&'a self, answer: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
+        self.round_trips.fetch_add(1, Ordering::SeqCst);
         if self.mode.load(Ordering::SeqCst) == DOWN {
             return Box::pin(async { Err(away()) });
         }
