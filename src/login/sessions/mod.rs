@@ -41,7 +41,7 @@ use crate::login::sessions::renewals::{
 };
 use crate::login::sessions::revoker::Revoker;
 use crate::login::sessions::tokens::TokenSet;
-use crate::login::store::{Loaded, Owner, StoreKey};
+use crate::login::store::{Loaded, StoreKey};
 
 /// The sessions of one layer.
 pub(crate) struct Sessions {
@@ -310,15 +310,6 @@ impl Sessions {
             Standing::Over(_) | Standing::NeedsSignIn => Err(Kind::SessionEnded.into()),
             Standing::Failed(error) => Err(error),
         }
-    }
-
-    pub(crate) async fn create(
-        &self,
-        key: StoreKey,
-        owner: Owner,
-        record: &Record,
-    ) -> Result<(), StoreError> {
-        self.ledger.create(key, owner, record).await
     }
 
     /// Takes a session out of the store, and returns what was in it.

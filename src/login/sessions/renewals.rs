@@ -91,6 +91,9 @@ pub(crate) enum Outcome {
     Over(Option<EndReason>),
 }
 
+type OnLanding = Box<dyn FnOnce(&Outcome) + Send>;
+type NewFlight = FlightGuard<Outcome, OnLanding>;
+
 /// The refreshes under way in this process, one a session at most.
 #[derive(Default)]
 pub(crate) struct Flights(Mutex<HashMap<StoreKey, Flight<Outcome>>>);
@@ -141,29 +144,35 @@ impl Renewals {
     /// Joins the refresh of this session, or starts one. `None` where there is no runtime to run it.
     pub(crate) fn start(self: &Arc<Self>, key: StoreKey, seen: Seen) -> Option<Flight<Outcome>> {
         let runtime = Handle::try_current().ok()?;
-        let (flight, guard) = {
-            let mut flights = self.flights.lock();
-            match flights.entry(key) {
-                Entry::Occupied(flight) => {
-                    observe::refreshed("joined");
-                    return Some(flight.get().clone());
-                }
-                Entry::Vacant(entry) => {
-                    let renewals = Arc::clone(self);
-                    let on_landing = move |_: &Outcome| {
-                        let landed = renewals.flights.lock().remove(&key);
-                        drop(landed);
-                    };
-                    let (flight, guard) = FlightGuard::new(unavailable(), on_landing);
-                    (entry.insert(flight).clone(), guard)
-                }
+        let (flight, guard) = match self.join_or_register(key) {
+            (flight, None) => {
+                observe::refreshed("joined");
+                return Some(flight);
             }
+            (flight, Some(guard)) => (flight, guard),
         };
         let span = tracing::info_span!("refresh", generation = seen.record.generation);
         let renewals = Arc::clone(self);
         let leading = async move { renewals.lead(key, seen).await };
         guard.launch(&runtime, self.tasks.track_future(leading.instrument(span)));
         Some(flight)
+    }
+
+    /// The flight of this session; with the guard that launches it if it is new.
+    fn join_or_register(self: &Arc<Self>, key: StoreKey) -> (Flight<Outcome>, Option<NewFlight>) {
+        let mut flights = self.flights.lock();
+        match flights.entry(key) {
+            Entry::Occupied(flight) => (flight.get().clone(), None),
+            Entry::Vacant(entry) => {
+                let renewals = Arc::clone(self);
+                let on_landing: OnLanding = Box::new(move |_| {
+                    let landed = renewals.flights.lock().remove(&key);
+                    drop(landed);
+                });
+                let (flight, guard) = FlightGuard::new(unavailable(), on_landing);
+                (entry.insert(flight).clone(), Some(guard))
+            }
+        }
     }
 
     /// Whether a refresh of this session is under way in this process.

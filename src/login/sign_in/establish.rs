@@ -98,6 +98,7 @@ impl SignIn {
         };
         let owner = owner(&tokens, ends_at);
         self.sessions
+            .ledger
             .create(key, owner, &Record::new(renewal, ends_at))
             .await
             .map_err(LoginError::store)?;
