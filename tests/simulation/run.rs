@@ -133,7 +133,7 @@ pub(crate) fn run(seed: u64, in_trouble: bool) -> Ending {
         });
         returns.retain(|(at, victim)| {
             if now >= *at {
-                world.lock().stopping.remove(NAMES[*victim]);
+                world.lock().bounced(NAMES[*victim]);
                 sim.bounce(NAMES[*victim]);
             }
             now < *at

@@ -52,6 +52,11 @@ impl StoreState {
         probes.copied().unwrap_or_default()
     }
 
+    /// A process has ended: what it was given before is not its own any more.
+    pub(crate) fn ended(&mut self, name: &str) {
+        self.holders.retain(|_, (_, holder)| *holder != name);
+    }
+
     /// Whether a lease stands that this process was given.
     pub(crate) fn leaves_a_lease(&self, name: &str) -> bool {
         self.holders.iter().any(|(key, (fence, holder))| {

@@ -260,6 +260,7 @@ impl World {
     pub(crate) fn crashed(&mut self, name: &'static str) {
         self.is_troubled(name);
         self.counts.crashes += 1;
+        self.store.ended(name);
         self.note(format!("{name} crashes"));
     }
 
@@ -267,6 +268,13 @@ impl World {
         self.stopping.insert(name);
         self.counts.stops += 1;
         self.note(format!("{name} is asked to stop"));
+    }
+
+    /// A process that was asked to stop starts again.
+    pub(crate) fn bounced(&mut self, name: &'static str) {
+        if self.stopping.remove(name) {
+            self.store.ended(name);
+        }
     }
 
     pub(crate) fn take_log(&mut self) -> Vec<String> {
