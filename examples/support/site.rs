@@ -71,7 +71,7 @@ impl Site {
     }
 }
 
-/// What the layer leaves alone: probes, and the files of the pages.
+/// The probes, and the files of the pages.
 const OPEN_PATHS: [&str; 4] = ["/healthz", "/readyz", "/app.css", "/app.js"];
 
 /// In addition to those of the environment.

@@ -8,7 +8,7 @@ use crate::browser::{App, Browser, SECRET};
 use crate::log::Log;
 use crate::support::{Api, bearing, seconds};
 
-/// Whether sixteen characters in a row of the secret are there.
+/// Whether the text holds sixteen characters in a row of the secret.
 fn leaks(text: &str, secret: &str) -> bool {
     secret
         .as_bytes()

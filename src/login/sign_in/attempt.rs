@@ -25,7 +25,7 @@ pub(crate) struct LoginAttempt {
     /// The PKCE verifier ([RFC 7636 §4.1](https://www.rfc-editor.org/rfc/rfc7636#section-4.1)).
     #[serde(rename = "v")]
     pub(crate) verifier: Secret,
-    /// From whom the answer must come, and where to: the hash of the issuer and the redirect URI.
+    /// The provider that must answer, and the address that it answers to: the hash of issuer and redirect URI.
     #[serde(rename = "p")]
     parties: String,
     #[serde(rename = "r")]
