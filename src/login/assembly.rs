@@ -23,7 +23,7 @@ use crate::provider::target::check_resource;
 use crate::provider::{Provider, within};
 use crate::settings::{
     ABSOLUTE_LIMIT, ADDRESS, AUTHORIZATION_PARAMETER, IDLE_LIMIT, POST_LOGOUT_REDIRECT,
-    ROTATION_GRACE, SCOPE, SESSION_SECRET, VERIFIER,
+    ROTATION_GRACE, SCOPE, SESSION_SECRET, SESSIONS_PER_SUBJECT, VERIFIER,
 };
 use crate::verify::Verifier;
 use crate::verify::id_token::IdTokenVerifier;
@@ -35,6 +35,9 @@ const SHORTEST_LIMIT: Duration = Duration::from_secs(60);
 const LONGEST_LIMIT: Duration = Duration::from_secs(400 * 24 * 3600);
 
 const LONGEST_GRACE: Duration = Duration::from_secs(60);
+
+/// Beyond it a limit on the sessions of a subject costs a sign-in more than it is worth.
+const MOST_PER_SUBJECT: usize = 1_000;
 
 /// Refresh grants under way at once, at the most, and as many sign-ins.
 const MOST_GRANTS: usize = 64;
@@ -74,8 +77,8 @@ impl LoginBuilder {
         Ok((site, cookies, back_to))
     }
 
-    pub(super) fn party(self) -> Result<Party, ConfigError> {
-        let provider = only_provider(&self.verifier)?;
+    /// What is sent to the provider.
+    fn check_requests(&self) -> Result<(), ConfigError> {
         check_scope(&self.scope, self.offline)?;
         check_parameters(&self.parameters)?;
         for audience in self.audience.iter().chain(&self.refresh_audience) {
@@ -84,6 +87,13 @@ impl LoginBuilder {
         for resource in &self.resources {
             check_resource(resource)?;
         }
+        Ok(())
+    }
+
+    pub(super) fn party(self) -> Result<Party, ConfigError> {
+        let provider = only_provider(&self.verifier)?;
+        self.check_requests()?;
+        check_sessions_per_subject(self.sessions_per_subject)?;
         let (site, cookies, back_to) = self.site()?;
         let store = self
             .store
@@ -158,6 +168,7 @@ impl LoginBuilder {
                 lifetimes,
                 offline: self.offline,
                 with_userinfo: self.with_userinfo,
+                sessions_per_subject: self.sessions_per_subject,
                 codes: Semaphore::new(MOST_GRANTS),
                 rejected_codes: Allowance::full(provider.clock().monotonic()),
             },
@@ -189,6 +200,20 @@ fn only_provider(verifier: &Verifier) -> Result<Provider, ConfigError> {
             "a browser is sent to one provider",
             "build a layer for each provider, with a path and a cookie name of its own",
         )),
+    }
+}
+
+fn check_sessions_per_subject(most: Option<usize>) -> Result<(), ConfigError> {
+    match most {
+        Some(most) if !(1..=MOST_PER_SUBJECT).contains(&most) => Err(ConfigError::invalid(
+            SESSIONS_PER_SUBJECT,
+            most.to_string(),
+            "it is out of bounds",
+            format!(
+                "choose from 1 to {MOST_PER_SUBJECT}, or remove it: there is no limit by default"
+            ),
+        )),
+        _ => Ok(()),
     }
 }
 
