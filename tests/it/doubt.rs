@@ -318,7 +318,7 @@ async fn a_store_clock_that_jumps_back_revives_no_token_and_leaves_no_page() {
 }
 
 /// The refresh token ends before the access token does: it is spent before its end.
-// D7, RT-12
+// D7, RT-10
 #[tokio::test]
 async fn a_refresh_token_that_ends_first_is_spent_before_its_end() {
     for member in ["refresh_expires_in", "refresh_token_expires_in"] {

@@ -111,7 +111,7 @@ mod tests {
         }
     }
 
-    // RT-12
+    // RT-10
     #[test]
     fn a_refresh_token_that_ends_first_is_spent_before_its_end() {
         let time = UnixTime::from_seconds;
