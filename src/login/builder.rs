@@ -102,7 +102,7 @@ impl LoginBuilder {
         }
     }
 
-    /// Where sessions live. Default: the memory of this process ([`MemoryStore`]), which suits one
+    /// Where sessions live. Default: the memory of this process ([`MemoryStore`](crate::login::MemoryStore)), which suits one
     /// replica that may forget.
     pub fn with_store(mut self, store: impl SessionStore) -> Self {
         self.store = Some(Arc::new(store));
