@@ -80,7 +80,8 @@ impl Process {
         let is_done = layer.drain(Duration::from_secs(20)).await;
         let mut world = self.world.lock();
         world.note(format!("{} stops: {is_done}", self.name));
-        if is_done && world.store.leaves_a_lease(self.name) {
+        let now = world.store_now();
+        if is_done && world.store.leaves_a_lease(self.name, now) {
             world.violated(format!("{} has drained and leaves a lease", self.name));
         }
         if !is_done && world.is_untroubled(self.name) {

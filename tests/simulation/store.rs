@@ -57,12 +57,15 @@ impl StoreState {
         self.holders.retain(|_, (_, holder)| *holder != name);
     }
 
-    /// Whether a lease stands that this process was given.
-    pub(crate) fn leaves_a_lease(&self, name: &str) -> bool {
+    /// Whether a lease stands that this process was given, and has not ended by itself.
+    pub(crate) fn leaves_a_lease(&self, name: &str, now: UnixTime) -> bool {
         self.holders.iter().any(|(key, (fence, holder))| {
             let state = self.record(*key).map(|record| record.state);
-            *holder == name
-                && matches!(state, Some(RefreshState::Leased { fence: held, .. }) if held == *fence)
+            let stands = matches!(
+                state,
+                Some(RefreshState::Leased { fence: held, until, .. }) if held == *fence && now < until
+            );
+            *holder == name && stands
         })
     }
 }
