@@ -1,5 +1,5 @@
 -- Adds a session (ARGV[1], which ends at ARGV[2]) to a list, and drops those that have ended.
-local now = tonumber(redis.call('TIME')[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', redis.call('TIME')[1])
 if ARGV[1] then redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1]) end
-return redis.call('ZCARD', KEYS[1])
+-- When the last of them ends.
+return redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2] or false

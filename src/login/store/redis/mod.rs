@@ -19,7 +19,7 @@ use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 
 use crate::clock::UnixTime;
-use crate::error::{ConfigError, StoreError, StoreErrorKind};
+use crate::error::{Chain, ConfigError, StoreError, StoreErrorKind};
 use crate::login::store::{
     ChangeFuture, ChangeListener, Loaded, OwnedBy, Owner, SessionStore, StoreFuture, StoreKey,
     StoredRecord, Swapped, Tag,
@@ -54,6 +54,8 @@ struct Scripts {
     swap: Script,
     delete: Script,
     index: Script,
+    ended: Script,
+    forget: Script,
 }
 
 const PREFIX: &str = "tower-oidc";
@@ -122,6 +124,8 @@ impl RedisStore {
                 swap: Script::new(include_str!("swap.lua")),
                 delete: Script::new(include_str!("delete.lua")),
                 index: Script::new(include_str!("index.lua")),
+                ended: Script::new(include_str!("ended.lua")),
+                forget: Script::new(include_str!("forget.lua")),
             },
         }
     }
@@ -167,10 +171,10 @@ impl RedisStore {
         until: i64,
     ) -> Result<(), StoreError> {
         let list = self.list(owner);
-        let mut script = self.scripts.index.prepare_invoke();
-        script.key(&list).arg(written(key)).arg(until);
-        self.run::<i64>(&script).await?;
-        self.remember_list(&list, until).await
+        self.remember_list(&list, &until.to_string()).await?;
+        let mut script = self.scripts.index.key(&list);
+        script.arg(written(key)).arg(until);
+        self.run::<Option<String>>(&script).await.map(|_| ())
     }
 
     async fn remove(&self, key: StoreKey) -> Result<Option<StoredRecord>, StoreError> {
@@ -223,7 +227,13 @@ impl SessionStore for RedisStore {
                 .arg(&record.tag.as_bytes()[..])
                 .arg(expiry(record.expires_at))
                 .arg(&lists);
-            match self.run::<Option<Vec<u8>>>(&script).await? {
+            let created = self.run::<Option<Vec<u8>>>(&script).await?;
+            if owner.is_some()
+                && let Err(error) = self.sweep().await
+            {
+                tracing::debug!(error = %Chain(&error), "lists of sessions that ended were not dropped");
+            }
+            match created {
                 Some(now) => time(&now),
                 None => Err(StoreError::new(
                     StoreErrorKind::Taken,
