@@ -44,6 +44,8 @@ kinds! {
         NoUsableKeys { name: "no_usable_keys", is_configuration: false }
         /// The call was made outside a tokio runtime.
         NoRuntime { name: "no_runtime", is_configuration: false }
+        /// This process is stopping, and makes no grant any more.
+        Stopping { name: "stopping", is_configuration: false }
         /// The provider does not offer what is needed, such as an endpoint or PKCE with S256.
         NotOffered { name: "not_offered", is_configuration: true }
         /// The provider refused this client or the form of its request (`invalid_client` and similar

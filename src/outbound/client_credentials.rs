@@ -1,11 +1,12 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::outbound::granted_token::GrantedToken;
 use crate::outbound::granter::Granter;
 use crate::provider::client::target::Target;
 use crate::provider::{Client, Provider};
-use crate::token::source::{TokenRequest, TokenSource, TokenSupply};
+use crate::token::source::{DrainFuture, TokenRequest, TokenSource, TokenSupply};
 
 /// Tokens of this service's own
 /// ([RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)): one at a time, fetched when it
@@ -53,6 +54,10 @@ impl ClientCredentials {
 impl TokenSource for ClientCredentials {
     fn supply(&self, _: &TokenRequest<'_>) -> TokenSupply {
         self.0.token.supply()
+    }
+
+    fn drain(&self, deadline: Duration) -> DrainFuture {
+        self.0.granter.drain(deadline)
     }
 }
 

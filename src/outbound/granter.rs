@@ -1,7 +1,8 @@
 //! Grants for requests that leave: one client, one target.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -15,6 +16,7 @@ use crate::provider::{Client, Provider};
 use crate::renew::Fetched;
 use crate::token::lifetime::{Windows, stated_expiry, token_lifetime};
 use crate::token::live::LiveToken;
+use crate::token::source::DrainFuture;
 
 /// Makes grants for one client and one target.
 pub(super) struct Granter {
@@ -24,10 +26,11 @@ pub(super) struct Granter {
     /// The number of the next token.
     next: AtomicU64,
     permits: Semaphore,
+    is_draining: AtomicBool,
 }
 
 /// Grants under way at once. Others wait.
-const MOST_GRANTS: usize = 64;
+const MOST_GRANTS: u32 = 64;
 
 /// Before the next attempt, where a setting or the user must change something first.
 const LONG_PAUSE: Duration = Duration::from_secs(60);
@@ -39,7 +42,8 @@ impl Granter {
             client,
             target,
             next: AtomicU64::new(0),
-            permits: Semaphore::new(MOST_GRANTS),
+            permits: Semaphore::new(MOST_GRANTS as usize),
+            is_draining: AtomicBool::new(false),
         }
     }
 
@@ -55,6 +59,17 @@ impl Granter {
             .finish_non_exhaustive()
     }
 
+    /// Starts no grant from the call on, and waits for those under way.
+    pub(super) fn drain(self: &Arc<Self>, deadline: Duration) -> DrainFuture {
+        self.is_draining.store(true, Ordering::SeqCst);
+        let granter = Arc::clone(self);
+        Box::pin(async move {
+            // A grant holds a permit as long as it lasts.
+            let all = granter.permits.acquire_many(MOST_GRANTS);
+            tokio::time::timeout(deadline, all).await.is_ok()
+        })
+    }
+
     /// Makes one grant. The token lives until `until` at most, if that is given.
     pub(super) async fn grant(
         &self,
@@ -64,6 +79,12 @@ impl Granter {
     ) -> Result<Fetched<LiveToken>, ProviderError> {
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await;
+        if self.is_draining.load(Ordering::SeqCst) {
+            return Err(ProviderError::new(
+                ProviderErrorKind::Stopping,
+                "no token is granted any more: this process is stopping",
+            ));
+        }
         let form: Vec<_> = parameters
             .iter()
             .copied()

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tower_layer::Layer;
 
@@ -125,6 +126,18 @@ impl<R> OutboundLayer<R> {
     pub fn keep_authorization(mut self) -> Self {
         self.settings.keeps_authorization = true;
         self
+    }
+
+    /// Ends the background work of this layer before the process does. From the call on, no token is granted any
+    /// more. The future waits until the grants under way have ended, but no longer than `deadline`, and returns
+    /// whether all have ended in time. Tokens at hand are still attached. A source that several layers share
+    /// stops for all of them.
+    ///
+    /// Call it when the process is asked to stop, beside the graceful shutdown of the server. A grant takes no
+    /// longer than 10 seconds. A relayed session is drained by its own layer
+    /// ([`LoginLayer::drain`](crate::LoginLayer::drain)).
+    pub fn drain(&self, deadline: Duration) -> impl Future<Output = bool> + Send + use<R> {
+        self.settings.source.drain(deadline)
     }
 
     /// Which requests are repeated with a newer token when a service refuses the first one. Default:

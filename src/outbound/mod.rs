@@ -120,4 +120,4 @@ pub use self::service::Outbound;
 pub use self::token_exchange::TokenExchange;
 pub use crate::provider::client::target::Target;
 pub use crate::token::live::{LiveToken, UnusableToken};
-pub use crate::token::source::{TokenFuture, TokenRequest, TokenSource, TokenSupply};
+pub use crate::token::source::{DrainFuture, TokenFuture, TokenRequest, TokenSource, TokenSupply};

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -12,7 +13,7 @@ use crate::provider::client::target::Target;
 use crate::provider::{Client, Provider};
 use crate::renew::Fetched;
 use crate::token::live::LiveToken;
-use crate::token::source::{TokenRequest, TokenSource, TokenSupply};
+use crate::token::source::{DrainFuture, TokenRequest, TokenSource, TokenSupply};
 
 /// Exchanges the caller's token as Microsoft Entra ID does it, "on behalf of" the caller: an assertion grant
 /// ([RFC 7523 §2.1](https://www.rfc-editor.org/rfc/rfc7523#section-2.1)) with
@@ -91,6 +92,10 @@ fn is_program(principal: &Principal) -> bool {
 impl TokenSource for OnBehalfOf {
     fn supply(&self, request: &TokenRequest<'_>) -> TokenSupply {
         self.0.supply(request)
+    }
+
+    fn drain(&self, deadline: Duration) -> DrainFuture {
+        self.0.exchange().granter.drain(deadline)
     }
 }
 

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::error::{OutboundErrorKind, ProviderError, ProviderErrorKind};
 use crate::http_client::BoxFuture;
@@ -11,7 +12,7 @@ use crate::provider::client::token_endpoint::TokenAnswer;
 use crate::provider::{Client, Provider};
 use crate::renew::Fetched;
 use crate::token::live::LiveToken;
-use crate::token::source::{TokenRequest, TokenSource, TokenSupply};
+use crate::token::source::{DrainFuture, TokenRequest, TokenSource, TokenSupply};
 
 /// Exchanges the caller's token for one that another service accepts
 /// ([RFC 8693](https://www.rfc-editor.org/rfc/rfc8693)). That service learns who the caller is, and gets
@@ -149,6 +150,10 @@ fn is_access_token(answer: &TokenAnswer) -> Result<(), ProviderError> {
 impl TokenSource for TokenExchange {
     fn supply(&self, request: &TokenRequest<'_>) -> TokenSupply {
         self.0.supply(request)
+    }
+
+    fn drain(&self, deadline: Duration) -> DrainFuture {
+        self.0.exchange().granter.drain(deadline)
     }
 }
 

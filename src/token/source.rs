@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use http::{Extensions, Uri};
 
@@ -47,7 +48,17 @@ use crate::token::live::LiveToken;
 pub trait TokenSource: Send + Sync + 'static {
     /// A token for this request.
     fn supply(&self, request: &TokenRequest<'_>) -> TokenSupply;
+
+    /// From the call on no grant is started. Completes when those under way have ended, at the latest after
+    /// `deadline`, with whether all have. Default: at once, because there is none.
+    fn drain(&self, deadline: Duration) -> DrainFuture {
+        let _ = deadline;
+        Box::pin(std::future::ready(true))
+    }
 }
+
+/// Completes when no grant is under way, or too late. Returned by [`TokenSource::drain`].
+pub type DrainFuture = Pin<Box<dyn Future<Output = bool> + Send>>;
 
 /// The answer of a source.
 #[expect(
