@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::clock::UnixTime;
 use crate::testing::token::opaque_token;
 
 /// A grant: the client, the user, and what they may do.
@@ -31,7 +32,8 @@ pub(super) struct Code {
 struct Family {
     grant: Grant,
     live: Option<String>,
-    spent: Vec<String>,
+    /// Each with when it was first spent.
+    spent: Vec<(String, UnixTime)>,
 }
 
 /// The outcome of spending a refresh token.
@@ -50,6 +52,8 @@ pub(super) struct Grants {
     families: Vec<Family>,
     pub(super) lifetime: Duration,
     pub(super) rotates: bool,
+    /// For how long a spent refresh token is taken again.
+    pub(super) reuse_grace: Duration,
 }
 
 impl Default for Grants {
@@ -59,6 +63,7 @@ impl Default for Grants {
             families: Vec::new(),
             lifetime: Duration::from_secs(3600),
             rotates: true,
+            reuse_grace: Duration::ZERO,
         }
     }
 }
@@ -85,28 +90,36 @@ impl Grants {
         token
     }
 
-    pub(super) fn refresh(&mut self, client: &str, token: &str) -> Refresh {
-        let is_spent = |family: &Family| family.spent.iter().any(|spent| spent == token);
-        if let Some(at) = self.families.iter().position(is_spent) {
+    pub(super) fn refresh(&mut self, client: &str, token: &str, now: UnixTime) -> Refresh {
+        let grace = self.reuse_grace;
+        let is_reused = |family: &Family| {
+            let mut spent = family.spent.iter();
+            spent.any(|(spent, at)| spent == token && at.saturating_add(grace) <= now)
+        };
+        if let Some(at) = self.families.iter().position(is_reused) {
             self.families.remove(at);
             return Refresh::Reused;
         }
-        let is_live = |family: &&mut Family| {
-            family.grant.client == client && family.live.as_deref() == Some(token)
+        let is_taken = |family: &&mut Family| {
+            let is_known = family.live.as_deref() == Some(token)
+                || family.spent.iter().any(|(spent, _)| spent == token);
+            family.grant.client == client && is_known
         };
-        let Some(family) = self.families.iter_mut().find(is_live) else {
+        let Some(family) = self.families.iter_mut().find(is_taken) else {
             return Refresh::Unknown;
         };
         let next = self.rotates.then(opaque_token);
         if let Some(next) = &next {
-            family.spent.extend(family.live.replace(next.clone()));
+            let former = family.live.replace(next.clone());
+            family.spent.extend(former.map(|token| (token, now)));
         }
         Refresh::Granted(family.grant.clone(), next)
     }
 
     pub(super) fn revoke(&mut self, token: &str) {
         self.families.retain(|family| {
-            family.live.as_deref() != Some(token) && !family.spent.iter().any(|one| one == token)
+            family.live.as_deref() != Some(token)
+                && !family.spent.iter().any(|(one, _)| one == token)
         });
     }
 

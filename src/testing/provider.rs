@@ -235,6 +235,12 @@ impl DevelopmentProvider {
         self.state.changing().grants.rotates = rotates;
     }
 
+    /// For how long a spent refresh token is taken again and brings other tokens, as Auth0's rotation overlap and
+    /// Okta's grace period have it. Zero unless set: the second time revokes all tokens of the sign-in.
+    pub fn set_reuse_grace(&self, grace: Duration) {
+        self.state.changing().grants.reuse_grace = grace;
+    }
+
     /// Changes the answers of the token endpoint from now on. The function gets the grant type and the
     /// document.
     pub fn edit_token_answer(&self, edit: impl Fn(&str, &mut Value) + Send + Sync + 'static) {

@@ -103,8 +103,9 @@ fn redeem_code(state: &State, client: &str, form: &Parameters) -> (StatusCode, S
 
 fn refresh(state: &State, client: &str, form: &Parameters) -> (StatusCode, String) {
     let token = parameter(form, "refresh_token").unwrap_or_default();
+    let now = state.now();
     let mut changing = state.changing();
-    let (mut grant, next) = match changing.grants.refresh(client, token) {
+    let (mut grant, next) = match changing.grants.refresh(client, token, now) {
         Refresh::Granted(grant, next) => (grant, next),
         refused => {
             changing.hits.reused += u32::from(matches!(refused, Refresh::Reused));
