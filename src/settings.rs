@@ -37,6 +37,7 @@ pub(crate) const RESOURCE_DOCUMENTATION: &str = "resource documentation";
 pub(crate) const ROTATION_GRACE: &str = "rotation grace";
 pub(crate) const SCOPE: &str = "scope";
 pub(crate) const SESSION_SECRET: &str = "session secret";
+pub(crate) const SESSIONS_PER_SUBJECT: &str = "sessions per subject";
 pub(crate) const STALE_LIMIT: &str = "stale limit";
 pub(crate) const TENANTS: &str = "tenants";
 pub(crate) const TOKEN: &str = "token";
@@ -74,7 +75,12 @@ variables! {
     OPENID_REQUEST_AUDIENCE
     OPENID_RESOURCE
     OPENID_REUSE_TOKENS
+    OPENID_ROTATION_GRACE
     OPENID_SCOPE
+    OPENID_SESSIONS_PER_SUBJECT
+    OPENID_SESSION_ABSOLUTE_LIMIT
+    OPENID_SESSION_IDLE_FROM_USE
+    OPENID_SESSION_IDLE_LIMIT
     OPENID_SESSION_SECRET
     OPENID_TOKEN_CACHE
     OPENID_TOKEN_PROFILE
@@ -89,11 +95,13 @@ variables! {
 /// The environment variable for a setting of a builder.
 pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
     let variable = match setting {
+        ABSOLUTE_LIMIT => OPENID_SESSION_ABSOLUTE_LIMIT,
         ADDRESS => DOMAIN_SERVER,
         ALGORITHMS => OPENID_ALGORITHMS,
         AUDIENCE => OPENID_AUDIENCE,
         CLIENT_ID => OPENID_CLIENT_ID,
         CLIENT_SECRET => OPENID_CLIENT_SECRET,
+        IDLE_LIMIT => OPENID_SESSION_IDLE_LIMIT,
         ISSUER | TENANTS => OPENID_ISSUER,
         JWKS_URL => OPENID_JWKS_URL,
         KEY_LIFETIME => OPENID_JWKS_URL_CACHE_TIME,
@@ -106,8 +114,10 @@ pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
         REDIS_SENTINEL_URLS => REDIS_SENTINELS,
         REDIS_SERVER_URL => REDIS_URL,
         RESOURCE => OPENID_RESOURCE,
+        ROTATION_GRACE => OPENID_ROTATION_GRACE,
         SCOPE => OPENID_SCOPE,
         SESSION_SECRET => OPENID_SESSION_SECRET,
+        SESSIONS_PER_SUBJECT => OPENID_SESSIONS_PER_SUBJECT,
         _ => return None,
     };
     Some(variable)

@@ -5,6 +5,7 @@ use url::Url;
 use crate::claims::{Transport, parse_url};
 use crate::env::client::{client, requested_audience};
 use crate::env::common::{CommonSettings, in_environment, issuer, line};
+use crate::env::lifetimes::SessionLimits;
 use crate::env::read::{Variables, readable};
 #[cfg(feature = "redis")]
 use crate::env::redis::RedisSettings;
@@ -32,6 +33,7 @@ pub struct LoginSettings {
     requested_audience: Option<String>,
     refresh_audience: Option<String>,
     resources: Vec<String>,
+    limits: SessionLimits,
     signs_out_at_provider: bool,
     post_logout_redirect: Option<String>,
     open_paths: Vec<String>,
@@ -111,6 +113,7 @@ impl LoginSettings {
             requested_audience,
             refresh_audience: variables.text(OPENID_REFRESH_AUDIENCE),
             resources: variables.list(OPENID_RESOURCE).unwrap_or_default(),
+            limits: SessionLimits::read(variables)?,
             signs_out_at_provider: variables
                 .truth(OPENID_USE_END_SESSION_ENDPOINT)?
                 .unwrap_or(false),
@@ -210,7 +213,7 @@ impl LoginSettings {
         if !self.signs_out_at_provider {
             builder = builder.without_provider_sign_out();
         }
-        Ok(builder)
+        Ok(self.limits.apply(builder))
     }
 
     /// The provider.
@@ -350,6 +353,9 @@ impl fmt::Display for LoginSettings {
             (OPENID_IMAGE_URL, self.image_url()),
         ] {
             line(formatter, name, value)?;
+        }
+        for (name, value) in self.limits.shown() {
+            line(formatter, name, value.as_deref())?;
         }
         #[cfg(feature = "redis")]
         if let Some(redis) = &self.redis {

@@ -28,6 +28,11 @@
 //! | `OPENID_REQUEST_AUDIENCE` | the requested audience | the first of `OPENID_AUDIENCE` |
 //! | `OPENID_RESOURCE` | the requested resources (RFC 8707), separated by commas | none |
 //! | `OPENID_REFRESH_AUDIENCE` | the audience that is sent with a refresh | none |
+//! | `OPENID_SESSION_IDLE_LIMIT` | how long a session lasts that is not refreshed, a minute to 400 days: milliseconds, or with a unit such as `8h` ([`with_idle_limit`](crate::login::LoginBuilder::with_idle_limit)) | 8 hours, or the life of the refresh token where the provider tells |
+//! | `OPENID_SESSION_ABSOLUTE_LIMIT` | how long a session lasts at most, a minute to 400 days: milliseconds, or with a unit such as `24h` | 24 hours |
+//! | `OPENID_SESSION_IDLE_FROM_USE` | whether the idle limit counts from the last request ([`count_idle_from_use`](crate::login::LoginBuilder::count_idle_from_use)) | `false`: from the last refresh |
+//! | `OPENID_SESSIONS_PER_SUBJECT` | how many sessions one user may have, 1 to 1000; a sign-in too many ends the oldest | no limit |
+//! | `OPENID_ROTATION_GRACE` | how long the provider takes a spent refresh token again, up to a minute: milliseconds, or with a unit such as `30s`; never longer than the provider's own setting ([`with_rotation_grace`](crate::login::LoginBuilder::with_rotation_grace)) | 0 |
 //! | `OPENID_USE_PKCE` | must be `true` if it is set | `true` |
 //! | `OPENID_USE_END_SESSION_ENDPOINT` | whether signing out also ends the session at the provider, where the address to return to must be registered | `false` |
 //! | `OPENID_POST_LOGOUT_REDIRECT_URI` | where the provider sends browsers after signing out | `DOMAIN_CLIENT` |
@@ -55,6 +60,8 @@ mod api;
 #[cfg(any(feature = "login", feature = "outbound"))]
 mod client;
 mod common;
+#[cfg(feature = "login")]
+mod lifetimes;
 #[cfg(feature = "login")]
 mod login;
 mod names;

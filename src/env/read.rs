@@ -191,6 +191,21 @@ impl Variables {
         Ok(Some(Duration::from_secs(seconds)))
     }
 
+    #[cfg(feature = "login")]
+    pub(super) fn count(&self, name: &'static str) -> Result<Option<usize>, ConfigError> {
+        let Some(value) = self.0.get(name) else {
+            return Ok(None);
+        };
+        value.parse().map(Some).map_err(|_| {
+            ConfigError::invalid(
+                name,
+                value,
+                "it is not a whole number",
+                "write a plain number such as 5",
+            )
+        })
+    }
+
     pub(super) fn algorithms(
         &self,
         name: &'static str,

@@ -24,7 +24,7 @@ use crate::provider::client::target::check_resource;
 use crate::provider::{Provider, within};
 use crate::settings::{
     ABSOLUTE_LIMIT, ADDRESS, AUTHORIZATION_PARAMETER, IDLE_LIMIT, POST_LOGOUT_REDIRECT,
-    ROTATION_GRACE, SCOPE, SESSION_SECRET, VERIFIER,
+    ROTATION_GRACE, SCOPE, SESSION_SECRET, SESSIONS_PER_SUBJECT, VERIFIER,
 };
 use crate::verify::Verifier;
 use crate::verify::id_token::IdTokenVerifier;
@@ -36,6 +36,9 @@ const SHORTEST_LIMIT: Duration = Duration::from_secs(60);
 const LONGEST_LIMIT: Duration = Duration::from_secs(400 * 24 * 3600);
 
 const LONGEST_GRACE: Duration = Duration::from_secs(60);
+
+/// Beyond it a limit on the sessions of a subject costs a sign-in more than it is worth.
+const MOST_PER_SUBJECT: usize = 1_000;
 
 /// Refresh grants under way at once, at the most, and as many sign-ins.
 const MOST_GRANTS: usize = 64;
@@ -92,6 +95,7 @@ impl LoginBuilder {
         let provider = only_provider(&self.verifier)?;
         self.check_request()?;
         let open_paths = OpenPaths::new(self.open_paths.iter().map(String::as_str))?;
+        check_sessions_per_subject(self.sessions_per_subject)?;
         let (site, cookies, back_to) = self.site()?;
         let store = self
             .store
@@ -166,6 +170,7 @@ impl LoginBuilder {
                 lifetimes,
                 offline: self.offline,
                 with_userinfo: self.with_userinfo,
+                sessions_per_subject: self.sessions_per_subject,
                 codes: Semaphore::new(MOST_GRANTS),
                 warnings: Allowance::full(provider.clock().monotonic()),
             },
@@ -198,6 +203,20 @@ fn only_provider(verifier: &Verifier) -> Result<Provider, ConfigError> {
             "a browser is sent to one provider",
             "build a layer for each provider, with a path and a cookie name of its own",
         )),
+    }
+}
+
+fn check_sessions_per_subject(most: Option<usize>) -> Result<(), ConfigError> {
+    match most {
+        Some(most) if !(1..=MOST_PER_SUBJECT).contains(&most) => Err(ConfigError::invalid(
+            SESSIONS_PER_SUBJECT,
+            most.to_string(),
+            "it is out of bounds",
+            format!(
+                "choose from 1 to {MOST_PER_SUBJECT}, or remove it: there is no limit by default"
+            ),
+        )),
+        _ => Ok(()),
     }
 }
 

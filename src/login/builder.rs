@@ -37,6 +37,7 @@ pub struct LoginBuilder {
     pub(super) idle: Duration,
     pub(super) absolute: Duration,
     pub(super) follow_use: bool,
+    pub(super) sessions_per_subject: Option<usize>,
     pub(super) grace: Duration,
     pub(super) near_cache_age: Duration,
     pub(super) sign_out_at_provider: bool,
@@ -89,6 +90,7 @@ impl LoginBuilder {
             idle: Duration::from_secs(8 * 3600),
             absolute: Duration::from_secs(24 * 3600),
             follow_use: false,
+            sessions_per_subject: None,
             grace: Duration::ZERO,
             near_cache_age: NEAR_CACHE_AGE,
             sign_out_at_provider: true,
@@ -194,25 +196,37 @@ impl LoginBuilder {
         self
     }
 
-    /// How long a session lasts that nothing renews. 8 hours by default, or as long as the provider
-    /// says the refresh token does; never shorter than its access token. From a minute to 400 days.
+    /// How long a session lasts that is not refreshed. 8 hours by default, or as long as the provider says the
+    /// refresh token does; never shorter than its access token. From a minute to 400 days.
+    ///
+    /// A session is refreshed by a request that finds its access token due. Where access tokens live about as
+    /// long as the limit, a session can end though it was used a short while before: choose
+    /// [`count_idle_from_use`](Self::count_idle_from_use) there.
     pub fn with_idle_limit(mut self, limit: Duration) -> Self {
         self.idle = limit;
         self
     }
 
-    /// Lets every request put off the end of an idle session, not refreshes alone. A session then ends when it
-    /// was not used for the idle limit. Off by default: a store is then written to at refreshes alone. The
-    /// cookie lasts until the absolute limit either way.
+    /// Counts the idle limit from the last request of a session, not from its last refresh. A session then ends
+    /// when it was not used for that long. Off by default. The store is written to once per tenth of the limit
+    /// at most, not once per request, so a session may end by that tenth too early. Neither choice lets a
+    /// session last beyond the absolute limit, and the cookie lasts until that limit either way.
     pub fn count_idle_from_use(mut self) -> Self {
         self.follow_use = true;
         self
     }
 
-    /// How long a session lasts at the most, and its cookie with it. 24 hours by default, never
-    /// shorter than its first tokens. From a minute to 400 days.
+    /// How long a session lasts at most, and its cookie with it. 24 hours by default, never shorter than its
+    /// first tokens. From a minute to 400 days.
     pub fn with_absolute_limit(mut self, limit: Duration) -> Self {
         self.absolute = limit;
+        self
+    }
+
+    /// Limits the sessions that one subject has at a time. A sign-in that makes them more ends the oldest ones
+    /// and revokes their refresh tokens, in the background. No limit by default; from 1 to 1000.
+    pub fn with_sessions_per_subject(mut self, most: usize) -> Self {
+        self.sessions_per_subject = Some(most);
         self
     }
 

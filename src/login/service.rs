@@ -133,10 +133,15 @@ where
             let form = Limited::new(body, LONGEST_FORM).collect();
             match tokio::time::timeout(FORM_TIME, form).await {
                 Ok(Ok(form)) => {
-                    party
-                        .sign_out
-                        .backchannel(content_type, &form.to_bytes())
-                        .await
+                    let content_type = content_type.to_owned();
+                    let tasks = party.sessions.tasks.clone();
+                    // In a task of its own: a provider that hangs up early does not stop it halfway.
+                    let logout = tasks.spawn(async move {
+                        let form = form.to_bytes();
+                        party.sign_out.backchannel(&content_type, &form).await
+                    });
+                    let unknown = |_| Reply::empty(StatusCode::SERVICE_UNAVAILABLE);
+                    logout.await.unwrap_or_else(unknown)
                 }
                 Ok(Err(_)) => Reply::empty(StatusCode::PAYLOAD_TOO_LARGE),
                 Err(_) => Reply::empty(StatusCode::REQUEST_TIMEOUT),

@@ -157,9 +157,9 @@ impl IdToken {
         &self.members.sub
     }
 
-    /// The session at the provider (`sid`).
+    /// The session at the provider (`sid`). An empty name counts as absent.
     pub(crate) fn session(&self) -> Option<&str> {
-        self.members.sid.as_deref()
+        self.members.sid.as_deref().filter(|sid| !sid.is_empty())
     }
 
     /// `iat`: when the provider issued it.

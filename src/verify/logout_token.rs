@@ -55,15 +55,16 @@ impl LogoutTokenVerifier {
         if !members.events.get(EVENT).is_some_and(Value::is_object) {
             return Err(VerifyError::claim(Kind::TokenKind, "events"));
         }
-        // An empty name names no session.
+        // An empty name names no session, and no user.
         let session = members.sid.filter(|sid| !sid.is_empty());
-        if members.sub.is_none() && session.is_none() {
+        let subject = members.sub.filter(|sub| !sub.is_empty());
+        if subject.is_none() && session.is_none() {
             return Err(VerifyError::claim(Kind::MissingClaim, "sid"));
         }
         let issued_at = claims.issued_at();
         Ok(LogoutToken {
             issuer: claims.issuer().as_str().to_owned(),
-            subject: members.sub,
+            subject,
             session,
             id: members.jti,
             issued_at: issued_at.ok_or(VerifyError::claim(Kind::MissingClaim, "iat"))?,

@@ -15,11 +15,14 @@ pub(crate) struct FaultyStore {
     mode: AtomicU8,
     refused_commits: AtomicU32,
     round_trips: AtomicU32,
+    swaps: AtomicU32,
 }
 
 const WELL: u8 = 0;
 const DOWN: u8 = 1;
 const NO_COMMITS: u8 = 2;
+const NO_DELETES: u8 = 3;
+const NO_FINDS: u8 = 4;
 
 impl FaultyStore {
     pub(crate) fn new(inner: Arc<MemoryStore>) -> Self {
@@ -28,6 +31,7 @@ impl FaultyStore {
             mode: AtomicU8::new(WELL),
             refused_commits: AtomicU32::new(0),
             round_trips: AtomicU32::new(0),
+            swaps: AtomicU32::new(0),
         }
     }
 
@@ -37,6 +41,19 @@ impl FaultyStore {
 
     pub(crate) fn break_commits(&self) {
         self.mode.store(NO_COMMITS, Ordering::SeqCst);
+    }
+
+    pub(crate) fn break_deletes(&self) {
+        self.mode.store(NO_DELETES, Ordering::SeqCst);
+    }
+
+    pub(crate) fn break_finds(&self) {
+        self.mode.store(NO_FINDS, Ordering::SeqCst);
+    }
+
+    /// How often a record was changed.
+    pub(crate) fn swaps(&self) -> u32 {
+        self.swaps.load(Ordering::SeqCst)
     }
 
     pub(crate) fn recover(&self) {
@@ -85,14 +102,21 @@ impl SessionStore for FaultyStore {
             self.refused_commits.fetch_add(1, Ordering::SeqCst);
             return Box::pin(async { Err(away()) });
         }
+        self.swaps.fetch_add(1, Ordering::SeqCst);
         self.or_down(self.inner.swap(key, expected, next))
     }
 
     fn delete(&self, key: StoreKey) -> StoreFuture<'_, Option<StoredRecord>> {
+        if self.mode.load(Ordering::SeqCst) == NO_DELETES {
+            return Box::pin(async { Err(away()) });
+        }
         self.or_down(self.inner.delete(key))
     }
 
     fn find(&self, owner: OwnedBy) -> StoreFuture<'_, Vec<StoreKey>> {
+        if self.mode.load(Ordering::SeqCst) == NO_FINDS {
+            return Box::pin(async { Err(away()) });
+        }
         self.or_down(self.inner.find(owner))
     }
 }

@@ -95,10 +95,12 @@ impl Ledger {
         created.map(|_| ())
     }
 
-    pub(crate) async fn delete(&self, key: StoreKey) -> Result<Option<Record>, StoreError> {
+    /// Removes a record, and returns it. One that cannot be read is removed all the same.
+    pub(crate) async fn delete(&self, key: StoreKey) -> Result<Option<StoredRecord>, StoreError> {
+        // Where the answer to the removal is lost and it is repeated, nothing is there to be returned.
+        let known = self.near.load_through(key).await?;
         let deleted = self.near.delete(key).await?;
-        // A record that cannot be read is deleted all the same; there is nothing to revoke.
-        Ok(deleted.and_then(|stored| Record::try_decode(&stored.bytes).ok()))
+        Ok(deleted.or(known.map(|loaded| loaded.record)))
     }
 
     /// Changes a record. `transition` may run several times, each time on what the record is by then; where

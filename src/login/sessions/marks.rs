@@ -4,8 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::clock::UnixTime;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::login::sessions::ledger::{Ledger, no_randomness};
@@ -24,8 +22,10 @@ pub(crate) struct Marked {
     pub(crate) asked_at: Duration,
 }
 
-/// Marks are dated by this machine's clock, and expire by the store's.
+/// A mark that others change again and again is given up after this number of conflicts.
 const MOST_CONFLICTS: usize = 32;
+
+/// Marks are dated by this machine's clock, and expire by the store's.
 const CLOCKS_APART: Duration = Duration::from_secs(300);
 
 impl Marks {
@@ -40,7 +40,7 @@ impl Marks {
         until: UnixTime,
     ) -> Result<Option<Marked>, StoreError> {
         let asked_at = self.0.mark();
-        match self.0.store().create(key, None, mark(until, until)?).await {
+        match self.0.store().create(key, None, mark(until, &[])?).await {
             Ok(now) => Ok(Some(Marked { now, asked_at })),
             Err(error) if error.kind() == StoreErrorKind::Taken => Ok(None),
             Err(error) => Err(error),
@@ -56,25 +56,29 @@ impl Marks {
         self.0.store().delete(key).await.map(|_| ())
     }
 
-    /// Puts a mark that holds a time in the place of an earlier one. The latest time stays, under a new tag.
-    pub(crate) async fn put(
+    /// Puts a mark that holds times. Of times that are there already the later ones stay.
+    pub(crate) async fn put<const N: usize>(
         &self,
         key: StoreKey,
-        time: UnixTime,
+        mut times: [UnixTime; N],
         until: UnixTime,
     ) -> Result<(), StoreError> {
         for _ in 0..MOST_CONFLICTS {
             let store = self.0.store();
             let Some(there) = store.load(key).await? else {
-                match store.create(key, None, mark(until, time)?).await {
+                match store.create(key, None, mark(until, &times)?).await {
                     Ok(_) => return Ok(()),
                     Err(error) if error.kind() == StoreErrorKind::Taken => continue,
                     Err(error) => return Err(error),
                 }
             };
-            let latest = time_in(&there.record.bytes).map_or(time, |known| known.max(time));
-            let until = until.max(there.record.expires_at);
-            let next = mark(until, latest)?;
+            if let Some(known) = times_in::<N>(&there.record.bytes) {
+                for (time, known) in times.iter_mut().zip(known) {
+                    *time = known.max(*time);
+                }
+            }
+            let mut next = mark(until, &times)?;
+            next.expires_at = next.expires_at.max(there.record.expires_at);
             if store.swap(key, there.record.tag, next).await? == Swapped::Done {
                 return Ok(());
             }
@@ -85,25 +89,30 @@ impl Marks {
         ))
     }
 
-    /// The tag of a mark, and the time it holds.
-    pub(crate) async fn get(&self, key: StoreKey) -> Result<Option<(Tag, UnixTime)>, StoreError> {
+    /// The times that a mark holds.
+    pub(crate) async fn get<const N: usize>(
+        &self,
+        key: StoreKey,
+    ) -> Result<Option<[UnixTime; N]>, StoreError> {
         let loaded = self.0.store().load(key).await?;
-        Ok(loaded.and_then(|loaded| {
-            let record = loaded.record;
-            Some((record.tag, time_in(&record.bytes)?))
-        }))
+        Ok(loaded.and_then(|loaded| times_in(&loaded.record.bytes)))
     }
 }
 
-fn mark(until: UnixTime, time: UnixTime) -> Result<StoredRecord, StoreError> {
+fn mark(until: UnixTime, times: &[UnixTime]) -> Result<StoredRecord, StoreError> {
+    let bytes = times
+        .iter()
+        .flat_map(|time| time.as_seconds().to_be_bytes());
     Ok(StoredRecord {
-        bytes: Bytes::copy_from_slice(&time.as_seconds().to_be_bytes()),
+        bytes: bytes.collect(),
         tag: Tag::random().map_err(no_randomness)?,
         expires_at: until.saturating_add(CLOCKS_APART),
     })
 }
 
-fn time_in(bytes: &[u8]) -> Option<UnixTime> {
-    let seconds = bytes.try_into().ok()?;
-    Some(UnixTime::from_seconds(i64::from_be_bytes(seconds)))
+fn times_in<const N: usize>(bytes: &[u8]) -> Option<[UnixTime; N]> {
+    let (times, rest) = bytes.as_chunks();
+    let seconds = <&[[u8; 8]; N]>::try_from(times).ok()?;
+    let times = seconds.map(|time| UnixTime::from_seconds(i64::from_be_bytes(time)));
+    rest.is_empty().then_some(times)
 }

@@ -10,6 +10,7 @@ pub(crate) mod marks;
 pub(crate) mod opened;
 pub(crate) mod opener;
 pub(crate) mod parts;
+pub(crate) mod per_subject;
 pub(crate) mod record;
 #[cfg(feature = "outbound")]
 pub(crate) mod relayed;
@@ -84,6 +85,12 @@ pub(crate) enum Standing {
     Failed(LoginError),
 }
 
+/// A session that was taken out of the store.
+pub(crate) struct Ended {
+    /// `None` if they were sealed by a secret that is not configured here, or are damaged.
+    pub(crate) tokens: Option<TokenSet>,
+}
+
 /// How a record stands by itself.
 enum Judged {
     Stands(Standing),
@@ -107,7 +114,7 @@ const MOST_ROTATIONS: u8 = 3;
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 
 /// How long a session lives on that another has replaced.
-const RETIRED: Duration = Duration::from_secs(10);
+pub(crate) const RETIRED: Duration = Duration::from_secs(10);
 
 impl Sessions {
     /// How the session stands, its tokens refreshed where that is due. With `newer_than`, the tokens of that
@@ -312,14 +319,16 @@ impl Sessions {
         }
     }
 
-    /// Takes a session out of the store, and returns what was in it.
-    pub(crate) async fn end(&self, key: StoreKey) -> Result<Option<TokenSet>, StoreError> {
-        // Where the answer to the deletion is lost and it is repeated, nothing is there to be returned.
-        let known = self.ledger.see(key).await?.map(|seen| seen.record);
+    /// Takes a session out of the store, and returns what was in it. `None` if there was none.
+    pub(crate) async fn end(&self, key: StoreKey) -> Result<Option<Ended>, StoreError> {
         let deleted = self.ledger.delete(key).await;
         self.opener.cache.forget(key);
-        let record = deleted?.or(known);
-        Ok(record.and_then(|record| self.opener.tokens(key, &record)))
+        Ok(deleted?.map(|stored| {
+            let record = Record::try_decode(&stored.bytes).ok();
+            Ended {
+                tokens: record.and_then(|record| self.opener.tokens(key, &record)),
+            }
+        }))
     }
 
     /// Lets a session end that another has replaced, after a moment: requests of other tabs may be on their way
@@ -346,7 +355,7 @@ impl Sessions {
         if let Err(error) = self.end(key).await {
             tracing::warn!(
                 error = %Chain(&error),
-                "a browser's former session stays in the store until it expires"
+                "a session that no browser uses stays in the store until it expires"
             );
         }
     }

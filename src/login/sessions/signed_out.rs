@@ -1,70 +1,67 @@
 //! Logouts by the provider that happen while a sign-in is under way.
 //!
-//! A logout writes two marks before it looks for sessions: when it was issued, under what the sessions are
-//! listed by; and one for all of the issuer's logouts. A sign-in reads the latter before it sends its code and
-//! again after it made its session. Only if a logout came in between does it look at the former.
+//! A logout marks what the sessions are listed under before it looks for them. A sign-in looks for these
+//! marks after its session is listed. So either the logout finds the session, or the sign-in finds the mark.
 
 use std::time::Duration;
 
-use crate::claims::Issuer;
 use crate::clock::UnixTime;
 use crate::error::StoreError;
 use crate::login::sessions::marks::Marks;
-use crate::login::store::{OwnedBy, Owner, StoreKey, Tag};
+use crate::login::store::{Owner, StoreKey};
 
-/// Longer than a sign-in takes from its code to its session.
-const LONGEST_SIGN_IN: Duration = Duration::from_secs(600);
+/// Longer than a sign-in takes from its start to its session.
+const LONGEST_SIGN_IN: Duration = Duration::from_secs(900);
 
-pub(crate) struct SignedOut<'a> {
-    pub(crate) marks: &'a Marks,
-    pub(crate) issuer: &'a Issuer,
-    pub(crate) now: UnixTime,
+/// Marks the sessions listed there: the provider issued a logout of them at `issued_at`, and it came at `now`.
+pub(crate) async fn mark_logout(
+    marks: &Marks,
+    listed: StoreKey,
+    issued_at: UnixTime,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    let until = now.saturating_add(LONGEST_SIGN_IN);
+    marks.put(logout_of(listed), [issued_at, now], until).await
 }
 
-impl SignedOut<'_> {
-    /// Marks a logout that was issued then, of the sessions listed there.
-    pub(crate) async fn mark(
-        &self,
-        listed: StoreKey,
-        issued_at: UnixTime,
-    ) -> Result<(), StoreError> {
-        let until = self.now.saturating_add(LONGEST_SIGN_IN);
-        self.marks.put(logout_of(listed), issued_at, until).await?;
-        self.marks
-            .put(any_logout(self.issuer), issued_at, until)
-            .await
-    }
+/// When a sign-in took place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SignInTimes {
+    /// When it began, by this site's clocks.
+    pub(crate) began: UnixTime,
+    /// When the provider issued the ID token.
+    pub(crate) issued: Option<UnixTime>,
+    /// When the provider last saw the user, where it tells.
+    pub(crate) authenticated: Option<UnixTime>,
+}
 
-    /// Tells the last logout of the issuer from every other.
-    pub(crate) async fn last(&self) -> Result<Option<Tag>, StoreError> {
-        let mark = self.marks.get(any_logout(self.issuer)).await?;
-        Ok(mark.map(|(tag, _)| tag))
-    }
-
-    /// Whether the provider signed the user out after it issued the ID token of this sign-in.
-    pub(crate) async fn was_overtaken(
-        &self,
-        last: Option<Tag>,
+impl SignInTimes {
+    /// Whether the provider signed the owner out while this sign-in was under way.
+    pub(crate) async fn were_overtaken(
+        self,
+        marks: &Marks,
         owner: &Owner,
-        issued_at: Option<UnixTime>,
     ) -> Result<bool, StoreError> {
-        if self.last().await? == last {
-            return Ok(false);
-        }
-        let lists = [
-            OwnedBy::Subject(owner.subject),
-            OwnedBy::Session(owner.session),
-        ];
-        for OwnedBy::Subject(listed) | OwnedBy::Session(listed) in lists {
-            let mark = self.marks.get(logout_of(listed)).await?;
-            // One without a time may be older than the logout.
-            let is_older =
-                |logged_out_at| issued_at.is_none_or(|issued_at| issued_at <= logged_out_at);
-            if mark.is_some_and(|(_, logged_out_at)| is_older(logged_out_at)) {
+        for listed in [owner.subject, owner.session] {
+            let mark = marks.get(logout_of(listed)).await?;
+            let is_overtaken =
+                |[logout_issued_at, came_at]: [_; 2]| self.precede(logout_issued_at, came_at);
+            if mark.is_some_and(is_overtaken) {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// A code that was issued before the logout may be exchanged after it, so that the ID token alone proves
+    /// nothing. Times of the provider are compared with each other, and so are those of this site.
+    fn precede(self, logout_issued_at: UnixTime, came_at: UnixTime) -> bool {
+        if self.authenticated.is_some_and(|at| at > logout_issued_at) {
+            return false;
+        }
+        let is_token_older = self.issued.is_some_and(|at| at < logout_issued_at);
+        let is_token_no_newer = self.issued.is_none_or(|at| at <= logout_issued_at);
+        is_token_older || self.began < came_at || (self.began == came_at && is_token_no_newer)
     }
 }
 
@@ -72,6 +69,63 @@ fn logout_of(listed: StoreKey) -> StoreKey {
     StoreKey::hash_of(&[b"logout of", &listed.as_bytes()[..]].concat())
 }
 
-fn any_logout(issuer: &Issuer) -> StoreKey {
-    StoreKey::of(&["any logout", issuer.as_str()])
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sign_in_that_may_be_older_than_the_logout_is_overtaken() {
+        let at = UnixTime::from_seconds;
+        // The logout was issued at 100 and came at 1 000 by this site's clock.
+        for (name, began, issued, authenticated, expected) in [
+            ("the code was exchanged before", 1_001, Some(99), None, true),
+            ("it began before", 999, Some(101), None, true),
+            ("all in one second", 1_000, Some(100), None, true),
+            ("no time in the ID token", 1_000, None, None, true),
+            ("no time, and begun after", 1_001, None, None, false),
+            (
+                "begun in the second, issued after",
+                1_000,
+                Some(101),
+                None,
+                false,
+            ),
+            (
+                "begun after, issued in the second",
+                1_001,
+                Some(100),
+                None,
+                false,
+            ),
+            ("begun and issued after", 1_001, Some(101), None, false),
+            (
+                "begun before, authenticated after",
+                900,
+                Some(150),
+                Some(140),
+                false,
+            ),
+            (
+                "begun and authenticated before",
+                900,
+                Some(150),
+                Some(50),
+                true,
+            ),
+            (
+                "a single sign-on begun after",
+                1_001,
+                Some(150),
+                Some(50),
+                false,
+            ),
+        ] {
+            let times = SignInTimes {
+                began: at(began),
+                issued: issued.map(at),
+                authenticated: authenticated.map(at),
+            };
+            assert_eq!(times.precede(at(100), at(1_000)), expected, "{name}");
+        }
+    }
 }

@@ -12,7 +12,6 @@ use crate::login::browser::reply::{Reply, provider_failed};
 use crate::login::browser::return_path::ReturnPath;
 use crate::login::sessions::id::SessionId;
 use crate::login::sessions::seal::Purpose;
-use crate::login::sessions::signed_out::SignedOut;
 use crate::login::sign_in::SignIn;
 use crate::login::sign_in::attempt::{self, LoginAttempt};
 use crate::login::sign_in::establish::Exchanged;
@@ -158,8 +157,6 @@ impl SignIn {
         let Ok(Ok(_permit)) = tokio::time::timeout(LONGEST_WAIT, self.codes.acquire()).await else {
             return Err(Failed::before_sending(Kind::TooManySignIns.into()));
         };
-        let last_logout = self.signed_out().last().await;
-        let last_logout = last_logout.map_err(|e| Failed::before_sending(LoginError::store(e)))?;
         let used = StoreKey::of(&["login attempt", attempt.state.expose()]);
         let until = self
             .provider
@@ -180,22 +177,10 @@ impl SignIn {
             }
             Err((error, _)) => return Err(Failed::after_sending(error)),
         };
-        let exchanged = Exchanged {
-            answer,
-            marked,
-            last_logout,
-        };
+        let exchanged = Exchanged { answer, marked };
         self.establish(parts, attempt, &exchanged)
             .await
             .map_err(Failed::after_sending)
-    }
-
-    pub(super) fn signed_out(&self) -> SignedOut<'_> {
-        SignedOut {
-            marks: &self.sessions.marks,
-            issuer: self.provider.issuer(),
-            now: self.provider.clock().now(),
-        }
     }
 
     /// The code of an answer that fits the attempt.

@@ -12,11 +12,12 @@ use crate::login::sessions::id::{SessionId, session_key, sessionless_key, subjec
 use crate::login::sessions::marks::Marked;
 use crate::login::sessions::opener::refused;
 use crate::login::sessions::record::{Record, Renewal};
+use crate::login::sessions::signed_out::SignInTimes;
 use crate::login::sessions::tokens::TokenSet;
 use crate::login::sign_in::SignIn;
 use crate::login::sign_in::attempt::{self, LoginAttempt};
 use crate::login::sign_in::request::OfflineAccess;
-use crate::login::store::{Owner, Tag};
+use crate::login::store::Owner;
 use crate::provider::client::token_endpoint::TokenAnswer;
 use crate::token::lifetime::token_lifetime;
 use crate::verify::id_token::{Expected, IdToken};
@@ -25,8 +26,6 @@ use crate::verify::id_token::{Expected, IdToken};
 pub(super) struct Exchanged {
     pub(super) answer: TokenAnswer,
     pub(super) marked: Marked,
-    /// The last logout by the provider that was known when the code was sent.
-    pub(super) last_logout: Option<Tag>,
 }
 
 impl SignIn {
@@ -37,7 +36,7 @@ impl SignIn {
         attempt: &LoginAttempt,
         exchanged: &Exchanged,
     ) -> Result<(SessionId, Duration), LoginError> {
-        let Exchanged { answer, marked, .. } = exchanged;
+        let Exchanged { answer, marked } = exchanged;
         let now = self.provider.clock().now();
         let id_token = self.judge_id_token(attempt, answer, now).await?;
         let principal = self
@@ -102,11 +101,12 @@ impl SignIn {
             .create(key, owner, &Record::new(renewal, ends_at))
             .await
             .map_err(LoginError::store)?;
-        let issued_at = id_token.issued_at();
-        let overtaken = self
-            .signed_out()
-            .was_overtaken(exchanged.last_logout, &owner, issued_at)
-            .await;
+        let times = SignInTimes {
+            began: UnixTime::from_seconds(attempt.started_at),
+            issued: id_token.issued_at(),
+            authenticated: id_token.auth_time(),
+        };
+        let overtaken = times.were_overtaken(&self.sessions.marks, &owner).await;
         // Where it cannot be told, the session must not stay either.
         if !matches!(overtaken, Ok(false)) {
             self.sessions.forget(key).await;
@@ -116,6 +116,9 @@ impl SignIn {
             return Err(overtaken.map_or_else(LoginError::store, |_| Kind::SessionEnded.into()));
         }
         self.retire_former(parts).await;
+        if let Some(most) = self.sessions_per_subject {
+            self.sessions.limit_behind(owner.subject, most);
+        }
         tracing::info!(issuer = tokens.issuer, "a user signed in");
         let lifetime = ends_at.as_seconds().saturating_sub(stored_at.as_seconds());
         Ok((id, Duration::from_secs(lifetime.unsigned_abs())))

@@ -36,6 +36,7 @@ pub(crate) struct SignIn {
     pub(crate) lifetimes: Lifetimes,
     pub(crate) offline: OfflineAccess,
     pub(crate) with_userinfo: bool,
+    pub(crate) sessions_per_subject: Option<usize>,
     /// Bounds the codes that are exchanged at once.
     pub(crate) codes: Semaphore,
     /// Bounds what is logged about callbacks, which strangers can send.

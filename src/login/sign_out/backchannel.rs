@@ -6,6 +6,8 @@
 //! that is under way slip through: the logout leaves a mark before it looks for sessions, and a sign-in looks
 //! at the marks after it made one.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use url::form_urlencoded;
 
@@ -14,13 +16,17 @@ use crate::error::{Chain, LoginError, LoginErrorKind as Kind, StoreError, Verify
 use crate::login::browser::page::Page;
 use crate::login::browser::reply::Reply;
 use crate::login::sessions::id::{session_key, sessionless_key, subject_key};
-use crate::login::sessions::signed_out::SignedOut;
+use crate::login::sessions::signed_out::mark_logout;
 use crate::login::sign_out::SignOut;
 use crate::login::store::{OwnedBy, StoreKey};
 use crate::verify::logout_token::LogoutToken;
 
 /// Longer back-channel logouts are not read, in bytes.
 pub(crate) const LONGEST_FORM: usize = 64 * 1024;
+
+/// Later than that after it came, a logout token is refused for its age.
+const LONGEST_VALIDITY: Duration = Duration::from_secs(900);
+const MARGIN: Duration = Duration::from_secs(600);
 
 impl SignOut {
     /// Ends sessions because the provider says so, in a form.
@@ -68,11 +74,12 @@ impl SignOut {
         })
     }
 
-    /// A little longer than the token can be valid, leeway included.
+    /// A little longer than the token can be valid, leeway included. A token that is older than some minutes is
+    /// refused whatever its end is.
     fn latest_use(&self, token: &LogoutToken) -> UnixTime {
         let now = self.provider.clock().now();
-        let margin = std::time::Duration::from_secs(600);
-        token.expires_at.max(now).saturating_add(margin)
+        let latest = token.expires_at.min(now.saturating_add(LONGEST_VALIDITY));
+        latest.max(now).saturating_add(MARGIN)
     }
 
     async fn end_named(&self, token: &LogoutToken) -> Result<usize, StoreError> {
@@ -80,17 +87,15 @@ impl SignOut {
             issuer,
             subject,
             session,
+            issued_at,
             ..
         } = token;
-        let signed_out = SignedOut {
-            marks: &self.sessions.marks,
-            issuer: self.provider.issuer(),
-            now: self.provider.clock().now(),
-        };
+        let marks = &self.sessions.marks;
+        let now = self.provider.clock().now();
         let mut ended = 0;
         if let Some(sid) = session {
             let listed = session_key(issuer, sid);
-            signed_out.mark(listed, token.issued_at).await?;
+            mark_logout(marks, listed, *issued_at, now).await?;
             ended = self.end_listed(OwnedBy::Session(listed)).await?;
         }
         if let Some(subject) = subject {
@@ -102,7 +107,7 @@ impl SignOut {
                 Some(_) => return Ok(ended),
             };
             let (OwnedBy::Subject(listed) | OwnedBy::Session(listed)) = owner;
-            signed_out.mark(listed, token.issued_at).await?;
+            mark_logout(marks, listed, *issued_at, now).await?;
             ended += self.end_listed(owner).await?;
         }
         Ok(ended)

@@ -45,7 +45,7 @@ impl SignOut {
             None => Ok(None),
         };
         let tokens = match ended {
-            Ok(tokens) => tokens,
+            Ok(ended) => ended.and_then(|ended| ended.tokens),
             Err(error) => {
                 // The session lives on, and so does its cookie: a second try ends it.
                 let error = LoginError::store(error);

@@ -42,17 +42,24 @@ impl SignOut {
     /// tokens are revoked, but for those for offline access, which are meant to outlive them
     /// (Back-Channel Logout §2.7) unless configured otherwise.
     async fn end_listed(&self, owner: OwnedBy) -> Result<usize, StoreError> {
-        let mut count = 0;
+        let (mut count, mut failed) = (0, None);
         for key in self.sessions.ledger.store().find(owner).await? {
-            let Some(tokens) = self.sessions.end(key).await? else {
-                continue;
+            let ended = match self.sessions.end(key).await {
+                Ok(Some(ended)) => ended,
+                Ok(None) => continue,
+                // The others are ended all the same: perhaps the provider does not try again.
+                Err(error) => {
+                    failed = Some(error);
+                    continue;
+                }
             };
             count += 1;
+            let Some(tokens) = ended.tokens else { continue };
             let is_offline = tokens.scope.split(' ').any(|word| word == "offline_access");
             if !is_offline || self.settings.revokes_offline_access {
                 self.sessions.revoker.revoke_behind(tokens.refresh_token);
             }
         }
-        Ok(count)
+        failed.map_or(Ok(count), Err)
     }
 }
