@@ -88,10 +88,11 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         .layer(Extension(Arc::new(button)))
         .layer(Extension(login.clone()))
         .merge(pages::open(&login))
-        .layer(login);
+        .layer(login.clone());
     println!("listening on http://{}", listener.local_addr()?);
     let serving = axum::serve(listener, site).with_graceful_shutdown(support::asked_to_stop());
-    support::served(serving).await?;
+    // Sessions that are being refreshed are stored before the process ends. What is relayed are their tokens.
+    support::served_and_drained(serving, move |deadline| login.drain(deadline)).await?;
     Ok(())
 }
 

@@ -80,19 +80,23 @@ async fn serve(
         .add_service(server::greeter())
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), support::asked_to_stop());
     println!("listening on http://{address}");
-    if let Some(tokens) = tokens {
-        tokio::spawn(async move {
-            if let Err(error) = call(&format!("http://{address}"), tokens).await {
-                eprintln!("the client failed: {error}");
-            }
-        });
-    }
-    support::served(serving).await?;
+    let origin = format!("http://{address}");
+    let Some(tokens) = tokens else {
+        return Ok(support::served(serving).await?);
+    };
+    let outbound = OutboundLayer::new(&*origin, tokens)?;
+    let layer = outbound.clone();
+    tokio::spawn(async move {
+        if let Err(error) = call(&origin, layer).await {
+            eprintln!("the client failed: {error}");
+        }
+    });
+    support::served_and_drained(serving, move |deadline| outbound.drain(deadline)).await?;
     Ok(())
 }
 
 /// The client: a channel with a layer around it.
-async fn call(origin: &str, tokens: ClientCredentials) -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn call(origin: &str, outbound: OutboundLayer) -> Result<(), Box<dyn Error + Send + Sync>> {
     let channel = Channel::from_shared(origin.to_owned())?.connect().await?;
     let name = |name: &str| Name {
         name: name.to_owned(),
@@ -103,7 +107,7 @@ async fn call(origin: &str, tokens: ClientCredentials) -> Result<(), Box<dyn Err
         Err(status) => println!("without a token: {:?}, {}", status.code(), status.message()),
     }
 
-    let service = OutboundLayer::new(origin, tokens)?.layer(channel);
+    let service = outbound.layer(channel);
     // Calls carry the origin, because the layer compares it with its destinations.
     let mut client = GreeterClient::with_origin(service, origin.parse()?);
     let answer = client.greet(name("Ann")).await?.into_inner();

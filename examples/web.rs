@@ -58,12 +58,12 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         .layer(Extension(Arc::new(button)))
         .layer(Extension(login.clone()))
         .merge(pages::open(&login))
-        .layer(login)
+        .layer(login.clone())
         .layer(BearerLayer::new(verifier).allow_anonymous());
     println!("listening on http://{}", listener.local_addr()?);
-    axum::serve(listener, site)
-        .with_graceful_shutdown(support::asked_to_stop())
-        .await?;
+    let serving = axum::serve(listener, site).with_graceful_shutdown(support::asked_to_stop());
+    // Sessions that are being refreshed are stored before the process ends.
+    support::served_and_drained(serving, move |deadline| login.drain(deadline)).await?;
     Ok(())
 }
 

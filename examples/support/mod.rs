@@ -111,6 +111,30 @@ pub(crate) async fn asked_to_stop() {
     }
 }
 
+/// How long what runs in the background may take to end.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// Serves until the process is asked to stop. From then on `drain` ends what runs in the background, beside the
+/// last answers, and both are waited for.
+pub(crate) async fn served_and_drained<E, D>(
+    serving: impl IntoFuture<Output = Result<(), E>>,
+    drain: impl FnOnce(Duration) -> D + Send + 'static,
+) -> Result<(), E>
+where
+    D: Future<Output = bool> + Send,
+{
+    let draining = tokio::spawn(async move {
+        asked_to_stop().await;
+        drain(DRAIN).await
+    });
+    served(serving).await?;
+    if !draining.await.unwrap_or(false) {
+        eprintln!("not all that ran in the background has ended in time");
+    }
+    Ok(())
+}
+
+/// A server that was asked to stop ends when its last answer does, or five seconds later: streams have
 /// Serves until the program is asked to stop and the last answer is sent, but at most five seconds longer,
 /// because streams may never end.
 pub(crate) async fn served<E>(serving: impl IntoFuture<Output = Result<(), E>>) -> Result<(), E> {

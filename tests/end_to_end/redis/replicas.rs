@@ -99,7 +99,8 @@ impl Replicas {
     }
 
     pub(super) fn at(&self, replica: usize, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.ports[replica % 3])
+        let port = &self.ports[replica % self.ports.len()];
+        format!("http://127.0.0.1:{port}{path}")
     }
 
     pub(super) async fn status(&self, replica: usize, path: &str) -> StatusCode {
@@ -169,6 +170,28 @@ impl Replicas {
         let counts: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
         let count = |name| counts[name].as_u64().unwrap();
         (count("refreshes"), count("reuses"))
+    }
+
+    /// Asks a replica to stop and waits until it has, and returns how it ended. Those after it move up.
+    pub(super) async fn stop(&mut self, replica: usize) -> Option<i32> {
+        let web = self.webs.remove(replica);
+        self.ports.remove(replica);
+        tokio::task::spawn_blocking(move || web.stop().0)
+            .await
+            .unwrap()
+    }
+
+    /// Another browser, signed in.
+    pub(super) async fn another_browser(&self) -> reqwest::Client {
+        let browser = reqwest::Client::builder()
+            .cookie_store(true)
+            .build()
+            .unwrap();
+        let url = format!("{}/oauth/openid?return_to=/", self.origin);
+        let start = browser.get(url).header("accept", "text/html");
+        let page = start.send().await.unwrap().text().await.unwrap();
+        assert!(page.contains("user-1"), "{page}");
+        browser
     }
 
     /// Ends a replica as a machine's failure would.
