@@ -484,6 +484,74 @@ mod login {
         }
     }
 
+    // D17
+    #[test]
+    fn limits_of_sessions_are_read_and_shown() {
+        let settings = with(&[
+            ("OPENID_SESSION_IDLE_LIMIT", "2h"),
+            ("OPENID_SESSION_ABSOLUTE_LIMIT", "43200000"),
+            ("OPENID_SESSION_IDLE_FROM_USE", "true"),
+            ("OPENID_SESSIONS_PER_SUBJECT", "5"),
+            ("OPENID_ROTATION_GRACE", "30s"),
+        ])
+        .unwrap();
+        let shown = settings.to_string();
+        for line in [
+            "OPENID_SESSION_IDLE_LIMIT = 2h\n",
+            "OPENID_SESSION_ABSOLUTE_LIMIT = 12h\n",
+            "OPENID_SESSION_IDLE_FROM_USE = true\n",
+            "OPENID_SESSIONS_PER_SUBJECT = 5\n",
+            "OPENID_ROTATION_GRACE = 30s\n",
+        ] {
+            assert!(shown.contains(line), "{shown}");
+        }
+        let shown = with(&[]).unwrap().to_string();
+        for line in [
+            "OPENID_SESSION_IDLE_LIMIT = (default)\n",
+            "OPENID_SESSION_ABSOLUTE_LIMIT = (default)\n",
+            "OPENID_SESSION_IDLE_FROM_USE = false\n",
+            "OPENID_SESSIONS_PER_SUBJECT = (default)\n",
+            "OPENID_ROTATION_GRACE = (default)\n",
+        ] {
+            assert!(shown.contains(line), "{shown}");
+        }
+    }
+
+    // D17
+    #[test]
+    fn limits_of_sessions_that_cannot_be_used_name_themselves() {
+        for (name, value, part) in [
+            ("OPENID_SESSION_IDLE_LIMIT", "1s", "choose from 1m"),
+            ("OPENID_SESSION_IDLE_LIMIT", "soon", "such as 10m"),
+            ("OPENID_SESSION_ABSOLUTE_LIMIT", "2years", "choose from 1m"),
+            ("OPENID_SESSION_IDLE_FROM_USE", "perhaps", "true or false"),
+            ("OPENID_SESSIONS_PER_SUBJECT", "0", "from 1 to 1000"),
+            ("OPENID_SESSIONS_PER_SUBJECT", "1001", "from 1 to 1000"),
+            ("OPENID_SESSIONS_PER_SUBJECT", "-1", "a plain number"),
+            ("OPENID_ROTATION_GRACE", "61s", "choose from 0s to 1m"),
+        ] {
+            let error = with(&[(name, value)]).unwrap_err();
+            assert_eq!(error.setting(), name, "{error}");
+            assert!(error.to_string().contains(part), "{error}");
+        }
+        for (misspelt, meant) in [
+            ("OPENID_SESSION_IDLE_TIMIT", "OPENID_SESSION_IDLE_LIMIT"),
+            ("OPENID_SESSION_PER_SUBJECT", "OPENID_SESSIONS_PER_SUBJECT"),
+            ("OPENID_ROTATE_GRACE", "OPENID_ROTATION_GRACE"),
+            (
+                "OPENID_SESSION_IDLE_FOR_USE",
+                "OPENID_SESSION_IDLE_FROM_USE",
+            ),
+            (
+                "OPENID_SESSIONABSOLUTE_LIMIT",
+                "OPENID_SESSION_ABSOLUTE_LIMIT",
+            ),
+        ] {
+            let error = with(&[(misspelt, "1")]).unwrap_err().to_string();
+            assert!(error.contains(meant), "{error}");
+        }
+    }
+
     #[test]
     fn a_comma_within_a_secret_makes_two_and_the_error_says_so() {
         let mut pairs = GUIDE.to_vec();

@@ -85,23 +85,111 @@ impl<P> LoginLayer<P> {
         }
     }
 
-    /// Ends the background work of this layer before the process does: from the call on no session is
-    /// refreshed any more, and the future waits until refreshes under way are stored and revocations are sent,
-    /// but no longer than `deadline`. It returns whether all of it ended in time.
+    /// Ends the background work of this layer before the process does. From the call on, no session is refreshed
+    /// any more. The future waits until the refreshes under way are stored and revocations are sent, but no
+    /// longer than `deadline`, and returns whether all of it ended in time. Live tokens are served meanwhile; a
+    /// request whose session has none is answered 503, and another replica serves it.
     ///
-    /// A process that ends without it while sessions are being refreshed loses what the provider answers. Such
-    /// sessions have to be refreshed with a token that is spent, which many providers take for theft. Call it
-    /// when the process is asked to stop, beside the server's own graceful shutdown. 20 seconds are always
-    /// enough while the store answers. Live tokens are served meanwhile.
+    /// A process that ends without it while it refreshes sessions loses what the provider answers. Those
+    /// sessions then have to be refreshed with a token that is spent, which many providers take for theft. Call
+    /// it when the process is asked to stop, beside the graceful shutdown of the server. A refresh takes no
+    /// longer than 15 seconds while the store answers, so 20 seconds are enough; give the process that long
+    /// before it is killed.
+    ///
+    /// With axum:
     ///
     /// ```no_run
-    /// # async fn stop(login: tower_oidc::LoginLayer) {
+    /// # fn router() -> axum::Router { axum::Router::new() }
     /// use std::time::Duration;
+    /// use tokio::signal::unix::{SignalKind, signal};
+    /// use tower_oidc::LoginLayer;
     ///
-    /// if !login.drain(Duration::from_secs(20)).await {
-    ///     eprintln!("some sessions could not be stored in time");
+    /// async fn asked_to_stop() {
+    ///     if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+    ///         terminate.recv().await;
+    ///     }
     /// }
+    ///
+    /// async fn serve(login: LoginLayer) -> std::io::Result<()> {
+    ///     let app = router().layer(login.clone());
+    ///     let draining = tokio::spawn(async move {
+    ///         asked_to_stop().await;
+    ///         login.drain(Duration::from_secs(20)).await
+    ///     });
+    ///     let listener = tokio::net::TcpListener::bind("0.0.0.0:3080").await?;
+    ///     axum::serve(listener, app)
+    ///         .with_graceful_shutdown(asked_to_stop())
+    ///         .await?;
+    ///     if !draining.await? {
+    ///         eprintln!("some sessions could not be stored in time");
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// With hyper:
+    ///
+    /// ```no_run
+    /// # async fn asked_to_stop() {}
+    /// # async fn page(_: http::Request<hyper::body::Incoming>) -> Result<http::Response<String>, std::convert::Infallible> {
+    /// #     Ok(http::Response::default())
     /// # }
+    /// use std::time::Duration;
+    /// use hyper_util::rt::{TokioExecutor, TokioIo};
+    /// use hyper_util::server::{conn::auto::Builder, graceful::GracefulShutdown};
+    /// use hyper_util::service::TowerToHyperService;
+    /// use tower::{Layer, service_fn};
+    /// use tower_oidc::LoginLayer;
+    ///
+    /// async fn serve(login: LoginLayer) -> std::io::Result<()> {
+    ///     let service = TowerToHyperService::new(login.layer(service_fn(page)));
+    ///     let listener = tokio::net::TcpListener::bind("0.0.0.0:3080").await?;
+    ///     let server = Builder::new(TokioExecutor::new());
+    ///     let connections = GracefulShutdown::new();
+    ///     let mut stop = std::pin::pin!(asked_to_stop());
+    ///     loop {
+    ///         tokio::select! {
+    ///             () = &mut stop => break,
+    ///             accepted = listener.accept() => {
+    ///                 let io = TokioIo::new(accepted?.0);
+    ///                 let connection = server.serve_connection(io, service.clone()).into_owned();
+    ///                 tokio::spawn(connections.watch(connection));
+    ///             }
+    ///         }
+    ///     }
+    ///     tokio::join!(connections.shutdown(), login.drain(Duration::from_secs(20)));
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// With tonic, whose services are signed in by sessions where a page calls them (gRPC-Web):
+    ///
+    /// ```no_run
+    /// # async fn asked_to_stop() {}
+    /// use std::time::Duration;
+    /// use tonic::service::Routes;
+    /// use tonic::transport::Server;
+    /// use tower_oidc::LoginLayer;
+    ///
+    /// async fn serve(
+    ///     login: LoginLayer,
+    ///     services: Routes,
+    /// ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    ///     let draining = tokio::spawn({
+    ///         let login = login.clone();
+    ///         async move {
+    ///             asked_to_stop().await;
+    ///             login.drain(Duration::from_secs(20)).await
+    ///         }
+    ///     });
+    ///     Server::builder()
+    ///         .layer(login)
+    ///         .add_routes(services)
+    ///         .serve_with_shutdown("0.0.0.0:3080".parse()?, asked_to_stop())
+    ///         .await?;
+    ///     draining.await?;
+    ///     Ok(())
+    /// }
     /// ```
     pub fn drain(&self, deadline: Duration) -> impl Future<Output = bool> + Send + use<P> {
         let sessions = Arc::clone(&self.party.sessions);
