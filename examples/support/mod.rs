@@ -111,11 +111,11 @@ pub(crate) async fn asked_to_stop() {
     }
 }
 
-/// How long what runs in the background may take to end.
+/// The longest that background work may take to end.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// Serves until the process is asked to stop. From then on `drain` ends what runs in the background, beside the
-/// last answers, and both are waited for.
+/// Serves as [`served`] does. When the program is asked to stop, `drain` ends its background work beside the last
+/// answers, and the program waits for both.
 pub(crate) async fn served_and_drained<E, D>(
     serving: impl IntoFuture<Output = Result<(), E>>,
     drain: impl FnOnce(Duration) -> D + Send + 'static,
@@ -129,7 +129,7 @@ where
     });
     served(serving).await?;
     if !draining.await.unwrap_or(false) {
-        eprintln!("not all that ran in the background has ended in time");
+        eprintln!("some background work has not ended in time");
     }
     Ok(())
 }

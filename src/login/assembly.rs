@@ -96,6 +96,7 @@ impl LoginBuilder {
         self.check_request()?;
         check_sessions_per_subject(self.sessions_per_subject)?;
         let open_paths = OpenPaths::new(self.open_paths.iter().map(String::as_str))?;
+        check_sessions_per_subject(self.sessions_per_subject)?;
         let (site, cookies, back_to) = self.site()?;
         let store = self
             .store

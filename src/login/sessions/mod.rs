@@ -114,7 +114,7 @@ const MOST_ROTATIONS: u8 = 3;
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 
 /// How long a session lives on that another has replaced.
-const RETIRED: Duration = Duration::from_secs(10);
+pub(crate) const RETIRED: Duration = Duration::from_secs(10);
 
 impl Sessions {
     /// How the session stands, its tokens refreshed where that is due. With `newer_than`, the tokens of that

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::error::{Chain, StoreError};
-use crate::login::sessions::Sessions;
 use crate::login::sessions::record::{Record, RefreshState};
+use crate::login::sessions::{RETIRED, Sessions};
 use crate::login::store::{OwnedBy, StoreKey};
 
 impl Sessions {
@@ -56,12 +56,17 @@ impl Sessions {
         Ok(ended)
     }
 
-    /// When a session that lives began. A record that does not open here does not count.
+    /// When a session that lives began. One that ends in a moment, because another has replaced it, does not
+    /// count, nor does a record that does not open here.
     async fn signed_in_at(&self, key: StoreKey) -> Result<Option<i64>, StoreError> {
-        let loaded = self.ledger.store().load(key).await?;
-        let record = loaded.and_then(|loaded| Record::try_decode(&loaded.record.bytes).ok());
+        let Some(loaded) = self.ledger.store().load(key).await? else {
+            return Ok(None);
+        };
+        let in_a_moment = loaded.now.saturating_add(RETIRED);
+        let record = Record::try_decode(&loaded.record.bytes).ok();
         Ok(record
             .filter(|record| !matches!(record.state, RefreshState::Dead(_)))
+            .filter(|record| in_a_moment < record.expires_at)
             .and_then(|record| self.opener.tokens(key, &record))
             .map(|tokens| tokens.signed_in_at))
     }
