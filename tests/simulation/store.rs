@@ -100,6 +100,10 @@ impl WiredStore {
                 world.is_troubled(self.name);
                 way.is_asked_in_vain = true;
             }
+            if way.is_bad() {
+                let now = world.elapsed();
+                world.last_store_trouble.insert(self.name, now);
+            }
             way
         };
         let asked = async {
@@ -158,10 +162,15 @@ fn check(world: &mut World, name: &'static str, key: StoreKey, old: &Record, new
                 world.violated("a session ends, and the provider has rejected nothing");
             }
         }
-        state => {
-            let what = format!("store: {name} writes {} {state:?}", new.generation);
+        // Without the tags, which differ each time a seed is run.
+        RefreshState::Suspect { probes, .. } => {
+            let what = format!(
+                "store: {name} doubts {} after {probes} probes",
+                new.generation
+            );
             world.note(what);
         }
+        _ => world.note(format!("store: {name} writes {}", new.generation)),
     }
 }
 

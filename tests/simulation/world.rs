@@ -56,6 +56,8 @@ pub(crate) struct World {
     pub(crate) counts: Counts,
     pub(crate) last_served: Duration,
     pub(crate) last_put_off: Duration,
+    /// When a message to or from the store was last late or lost, for each process.
+    pub(crate) last_store_trouble: BTreeMap<&'static str, Duration>,
     /// When something last went wrong for each process.
     pub(crate) last_trouble: BTreeMap<&'static str, Duration>,
 }
@@ -114,6 +116,7 @@ impl Shared {
             counts: Counts::default(),
             last_served: Duration::ZERO,
             last_put_off: Duration::ZERO,
+            last_store_trouble: BTreeMap::new(),
             last_trouble: BTreeMap::new(),
         })))
     }
@@ -163,6 +166,14 @@ pub(crate) struct Way {
     pub(crate) back: Duration,
     pub(crate) is_asked_in_vain: bool,
     pub(crate) is_answered_in_vain: bool,
+}
+
+impl Way {
+    /// Whether the sender may not hear in time what came of its message.
+    pub(crate) fn is_bad(self) -> bool {
+        const QUICK: Duration = Duration::from_secs(1);
+        self.is_asked_in_vain || self.is_answered_in_vain || self.there + self.back > QUICK
+    }
 }
 
 impl World {
