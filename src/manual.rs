@@ -38,6 +38,7 @@
 //! | refresh grants at once; codes of sign-ins exchanged at once | 64 and 64 a process | | a provider is not flooded when many sessions are due, nor by strangers with invented codes; neither holds up the other |
 //! | pause after a failed refresh | 5 seconds, then 15, or the provider's `Retry-After` up to 10 minutes; 60 where a setting must change | | an outage brings few attempts |
 //! | end of an idle session; end of any session | 8 hours after the last refresh, or the refresh token's lifetime where the provider tells it; 24 hours | 1 minute to 400 days | never before the access token ends; [`count_idle_from_use`](crate::login::LoginBuilder::count_idle_from_use) counts from the last request instead |
+//! | sessions of a subject | no limit | 1 to 1 000, [`with_sessions_per_subject`](crate::login::LoginBuilder::with_sessions_per_subject) | how many devices a user may have is a decision; the oldest gives way |
 //! | refresh token | required | [`allow_short_session`](crate::login::LoginBuilder::allow_short_session) | a session without one ends in an hour, which should be a choice |
 //! | a sign-in | 10 minutes; 6 at once in a browser, one of them with a return path of more than about 140 bytes | | tabs do not collide, and their cookies together stay within 6 KiB, since default nginx answers 400 to more than 8 |
 //! | callbacks whose codes are exchanged at once | 64 a process, each waits up to 10 seconds | | strangers can send callbacks; refreshes have a bound of their own |

@@ -164,6 +164,13 @@ impl SignIn {
             .now()
             .saturating_add(attempt::LIFETIME);
         let marks = &self.sessions.marks;
+        // A store that is away is noticed before it is written to: of a write without an answer it is not known
+        // whether it was done, and the callback could not be repeated.
+        match marks.is_set(used).await {
+            Ok(false) => {}
+            Ok(true) => return Err(Failed::after_sending(Kind::AttemptReplayed.into())),
+            Err(error) => return Err(Failed::before_sending(LoginError::store(error))),
+        }
         // Immediately before the code is sent, so that it is sent once.
         let marked = match marks.set(used, until).await {
             Ok(Some(marked)) => marked,
