@@ -162,7 +162,8 @@ impl<P> LoginLayer<P> {
     /// }
     /// ```
     ///
-    /// With tonic, whose services are signed in by sessions where a page calls them (gRPC-Web):
+    /// With tonic, where pages of the site call its services by gRPC-Web. No program reads a page there, so the
+    /// answers of the layer have no body:
     ///
     /// ```no_run
     /// # async fn asked_to_stop() {}
@@ -170,6 +171,7 @@ impl<P> LoginLayer<P> {
     /// use tonic::service::Routes;
     /// use tonic::transport::Server;
     /// use tower_oidc::LoginLayer;
+    /// use tower_oidc::login::Page;
     ///
     /// async fn serve(
     ///     login: LoginLayer,
@@ -182,8 +184,9 @@ impl<P> LoginLayer<P> {
     ///             login.drain(Duration::from_secs(20)).await
     ///         }
     ///     });
+    ///     let no_page = |_: &Page| http::Response::new(tonic::body::Body::empty());
     ///     Server::builder()
-    ///         .layer(login)
+    ///         .layer(login.on_page(no_page))
     ///         .add_routes(services)
     ///         .serve_with_shutdown("0.0.0.0:3080".parse()?, asked_to_stop())
     ///         .await?;
