@@ -11,7 +11,7 @@ use crate::error::{StoreError, StoreErrorKind};
 use crate::login::sessions::record::Record;
 use crate::login::store::near_cache::NearCache;
 use crate::login::store::{
-    ChangeFuture, Loaded, Owner, SessionStore, StoreKey, StoredRecord, Swapped, Tag,
+    ChangeFuture, Loaded, Owner, SessionStore, StoreFuture, StoreKey, StoredRecord, Swapped, Tag,
 };
 use crate::secret::NoRandomness;
 
@@ -55,8 +55,8 @@ impl Ledger {
     }
 
     /// The record, possibly as it was a moment ago.
-    pub(crate) async fn load(&self, key: StoreKey) -> Result<Option<Loaded>, StoreError> {
-        self.near.load(key).await
+    pub(crate) fn load(&self, key: StoreKey) -> StoreFuture<'_, Option<Loaded>> {
+        self.near.load(key)
     }
 
     /// The record as the store has it now.

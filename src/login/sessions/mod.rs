@@ -130,20 +130,22 @@ impl Sessions {
             Ok(None) => return Standing::Over(None),
             Err(error) => return Standing::Failed(LoginError::store(error)),
         };
-        match self.judge(key, &loaded, asked, newer_than).await {
+        // What follows is seldom, and large: it is no part of the future that every request brings.
+        let judged = match self.known(key, &loaded, asked) {
+            Some(opened) => self.weigh(key, opened, &loaded, asked, newer_than),
+            None => Box::pin(self.judge(key, &loaded, asked, newer_than)).await,
+        };
+        match judged {
             Judged::Stands(standing) => standing,
-            // Seldom, and large: not a part of the future that every request brings.
             Judged::Due { seen, live } => {
-                let fallback = live.clone();
-                let refreshed = Box::pin(self.after_refresh(key, newer_than, *seen, live));
-                tokio::time::timeout(LONGEST_WAIT, refreshed)
-                    .await
-                    .unwrap_or_else(|_| match fallback {
-                        Some(opened) => Standing::Live(opened),
-                        None => Standing::Failed(waited_in_vain()),
-                    })
+                Box::pin(self.refreshed_in_time(key, newer_than, *seen, live)).await
             }
         }
+    }
+
+    fn known(&self, key: StoreKey, loaded: &Loaded, asked: Asked) -> Option<Arc<Opened>> {
+        let cache = &self.opener.cache;
+        cache.find(key, loaded.record.tag, asked.asked_at)
     }
 
     /// What a record comes to, or which tokens are to be refreshed first.
@@ -151,17 +153,28 @@ impl Sessions {
         self: &Arc<Self>,
         key: StoreKey,
         loaded: &Loaded,
-        Asked { wall, asked_at }: Asked,
+        asked: Asked,
         newer_than: Option<u64>,
     ) -> Judged {
-        let known = self.opener.cache.find(key, loaded.record.tag, asked_at);
-        let opened = match known {
+        let opened = match self.known(key, loaded, asked) {
             Some(opened) => opened,
-            None => match Box::pin(self.open(key, loaded, asked_at)).await {
+            None => match self.open(key, loaded, asked.asked_at).await {
                 Ok(opened) => opened,
                 Err(judged) => return judged,
             },
         };
+        self.weigh(key, opened, loaded, asked, newer_than)
+    }
+
+    /// The same for a record that was opened here.
+    fn weigh(
+        &self,
+        key: StoreKey,
+        opened: Arc<Opened>,
+        loaded: &Loaded,
+        Asked { wall, asked_at }: Asked,
+        newer_than: Option<u64>,
+    ) -> Judged {
         let (record, now) = (&opened.record, loaded.now);
         let can_refresh = opened.tokens.refresh_token.is_some();
         let is_rejected = newer_than.is_some_and(|generation| record.generation <= generation);
@@ -266,6 +279,24 @@ impl Sessions {
                 })
             }
         }
+    }
+
+    /// The same as [`after_refresh`](Self::after_refresh), for as long as a request waits.
+    async fn refreshed_in_time(
+        self: &Arc<Self>,
+        key: StoreKey,
+        newer_than: Option<u64>,
+        seen: Seen,
+        live: Option<Arc<Opened>>,
+    ) -> Standing {
+        let fallback = live.clone();
+        let refreshed = self.after_refresh(key, newer_than, seen, live);
+        tokio::time::timeout(LONGEST_WAIT, refreshed)
+            .await
+            .unwrap_or_else(|_| match fallback {
+                Some(opened) => Standing::Live(opened),
+                None => Standing::Failed(waited_in_vain()),
+            })
     }
 
     /// How the session stands once its tokens are refreshed. What a refresh brings may be old already: the

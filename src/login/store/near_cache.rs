@@ -9,7 +9,9 @@ use arc_swap::ArcSwapOption;
 
 use crate::clock::SharedClock;
 use crate::error::StoreError;
-use crate::login::store::{Loaded, SessionStore, StoreKey, StoredRecord, Swapped, Tag};
+use crate::login::store::{
+    Loaded, SessionStore, StoreFuture, StoreKey, StoredRecord, Swapped, Tag,
+};
 use crate::slots::Slots;
 
 /// How old a record may be that is served from memory, unless chosen otherwise.
@@ -44,14 +46,15 @@ impl NearCache {
         &*self.store
     }
 
-    /// The record, as it was no longer ago than the age of the cache.
-    pub(crate) async fn load(&self, key: StoreKey) -> Result<Option<Loaded>, StoreError> {
-        match &self.entries {
-            None => self.store.load(key).await,
-            Some(entries) => match entries.find(key) {
-                Some(loaded) => Ok(Some(loaded)),
-                None => self.load_through(key).await,
-            },
+    /// The record, as it was no longer ago than the age of the cache. Not an async function: a request that costs
+    /// no round trip goes through no more futures than it must.
+    pub(crate) fn load(&self, key: StoreKey) -> StoreFuture<'_, Option<Loaded>> {
+        let Some(entries) = &self.entries else {
+            return self.store.load(key);
+        };
+        match entries.find(key) {
+            Some(loaded) => Box::pin(std::future::ready(Ok(Some(loaded)))),
+            None => Box::pin(self.load_through(key)),
         }
     }
 
