@@ -19,7 +19,7 @@ impl Sessions {
                     tracing::info!(
                         ended,
                         most,
-                        "sessions ended: their user has signed in too often"
+                        "the oldest sessions of a user ended: there were more than allowed"
                     );
                 }
                 Err(error) => tracing::warn!(
