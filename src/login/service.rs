@@ -275,7 +275,7 @@ fn here(head: &Parts) -> ReturnPath {
         .unwrap_or_default()
 }
 
-/// Nobody calls on an open path, whatever a layer further out has found out.
+/// A request for an open path has no caller, even if an outer layer has verified one.
 fn open(head: &mut Parts) -> Pending {
     head.extensions.remove::<Principal>();
     head.extensions.remove::<Session>();

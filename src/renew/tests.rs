@@ -176,7 +176,7 @@ async fn a_panic_in_a_flight_leaves_no_waiter_behind() {
     let refusal = renew.get().await.err().unwrap();
     assert_eq!(refusal.error.kind(), ProviderErrorKind::Unreachable);
     assert!(refusal.retry_after > Duration::ZERO);
-    // Within the back-off nobody asks again.
+    // Within the back-off there is no new attempt.
     assert!(renew.get().await.is_err());
     assert_eq!(count.load(Ordering::SeqCst), 1);
     assert_eq!(renew.state().phase, Phase::Unavailable);

@@ -172,7 +172,7 @@ async fn a_store_that_is_away_in_mid_refresh_loses_no_session() {
     world.store.break_down();
     until(|| world.app.idp.hits().refreshed == 1).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    // The lease ends while nobody can write anything down.
+    // The lease ends while the store takes no write.
     world.app.clock.advance(seconds(100));
     world.store.recover();
     let other = world.fetch(&world.there);
@@ -200,7 +200,7 @@ async fn a_refresh_is_three_round_trips_to_the_store() {
     assert_eq!(world.store.round_trips() - before, 4, "nothing is due");
 }
 
-/// A leader that is gone makes nobody wait for longer than a living one could take.
+/// A request waits for a leader that is gone no longer than a living leader could take.
 // D7
 #[tokio::test]
 async fn no_request_waits_for_a_leader_that_must_have_answered_by_now() {

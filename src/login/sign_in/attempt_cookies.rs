@@ -277,7 +277,7 @@ mod tests {
         let (eighth, _) = browser.begin(&seen, "/a", 1_011);
         assert!(browser.find(&states[2]).is_none() && browser.find(&states[1]).is_some());
         assert!(browser.find(&eighth).is_some());
-        // What another secret sealed, or nobody, is a free place.
+        // A value that does not open here is a free place.
         for value in browser.jar.values_mut() {
             *value = "x".to_owned();
         }

@@ -283,7 +283,7 @@ enum GrantSent {
 }
 
 /// The error codes of RFC 6749 §4.1.2.1 and OpenID Connect Core §3.1.2.6. The rest of what the
-/// provider says is not repeated: anybody can write such an answer.
+/// provider says is not repeated: any site can make a browser send such an answer.
 fn refused_by_provider(code: &str) -> LoginError {
     match code {
         "access_denied"

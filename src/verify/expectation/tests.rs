@@ -288,7 +288,7 @@ fn critical_and_nested_headers_are_refused() {
             "{text}"
         );
     }
-    // Without crit, b64 is just a member nobody reads (JS-09).
+    // Without crit, b64 is a member that is not read (JS-09).
     let header = JoseHeader::parse(r#"{"b64":false}"#).unwrap();
     assert!(screen_header(&header, TokenKind::Access(TokenProfile::Lenient)).is_ok());
 }

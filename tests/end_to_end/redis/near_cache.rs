@@ -43,7 +43,7 @@ async fn a_change_by_one_replica_is_heard_by_the_others_at_once() {
     assert_eq!(swapped, Swapped::Done);
     tokio::time::timeout(SOON, changed).await.unwrap();
     let ended = other.changed(key);
-    // A swap that changes nothing tells nobody.
+    // A swap that changes nothing is not published.
     let swapped = one.swap(key, zero.tag, record(b"late")).await.unwrap();
     assert!(matches!(swapped, Swapped::Conflict(_)));
     one.delete(key).await.unwrap();

@@ -87,7 +87,7 @@ fn a_late_commit_counts_until_a_probe_has_begun() {
 // D7
 #[test]
 fn a_doubt_begins_when_it_is_written_and_is_probed_three_seconds_later() {
-    // The store was away for long: nobody could write that the lease has ended.
+    // The store was away for long, so that no task could write that the lease has ended.
     let mut record = leased(0, 1);
     assert_eq!(lease(&mut record, 500, 2), LeaseOutcome::Later(at(503)));
     assert_eq!(lease(&mut record, 502, 2), LeaseOutcome::Later(at(503)));
@@ -302,7 +302,7 @@ struct World {
 }
 
 impl World {
-    /// Every world that one step of anybody can make of this one.
+    /// Every world that one step can make of this one.
     fn steps(&self) -> Vec<Self> {
         let mut next = Vec::new();
         if self.now < 120 {
