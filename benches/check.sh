@@ -30,7 +30,7 @@ function row(of) {
 }
 END {
     bare = row("bare/inner")
-    most("accepted, seen before", row("accept_again/rs256") - bare, 1800)
+    most("accepted, seen before", row("accept_again/rs256") - bare, 1750)
     most("accepted, new, RS256", row("accept/rs256") - bare, 1.09 * row("signature_alone/rs256"))
     most("accepted, new, ES256", row("accept/es256") - bare, 1.05 * row("signature_alone/es256"))
     most("accepted, new, EdDSA", row("accept/eddsa") - bare, 1.05 * row("signature_alone/eddsa"))
@@ -41,10 +41,10 @@ END {
     most("garbage", row("refuse_unread/garbage") - bare, 2700)
     most("no header", row("refuse_unread/none") - bare, 900)
     page = row("bare_page/inner")
-    most("session in memory, nothing due", row("session/nothing_due") - page, 8200)
+    most("session in memory, nothing due", row("session/nothing_due") - page, 6000)
     most("callback, without the provider", row("sign_in/callback") - page, 4 * row("signature_alone/rs256"))
     most("outbound, a fresh token", row("leave/fresh_token") - row("bare_client/inner"), 4100)
-    most("axum, Router::layer, seen before", row("route/within") - row("route/idle"), 1800)
-    most("axum, around, seen before", row("route/around") - row("route/bare"), 1800)
+    most("axum, Router::layer, seen before", row("route/within") - row("route/idle"), 1750)
+    most("axum, around, seen before", row("route/around") - row("route/bare"), 1750)
     exit over || missing || rows != 15
 }' "$counts"

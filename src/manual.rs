@@ -59,7 +59,7 @@
 //! | requests repeated with a newer token | once, those without a body | [`with_repeat`](crate::OutboundLayer::with_repeat) | nothing is buffered |
 //! | attempts after a failed grant | 1 second apart, doubling to 60, or the provider's `Retry-After`; 60 where waiting alone mends nothing | | an outage brings few attempts |
 //! | grants at once | 64 a source | | a provider is not flooded |
-//! | exchanged tokens kept | 10 000, ten minutes after their last use | never longer than either token lives | bounded, whoever calls |
+//! | exchanged tokens kept | 10 000, ten minutes after their last use | never longer than either token lives | bounded, however many call |
 //! | `Authorization` that is there already | an error | [`keep_authorization`](crate::OutboundLayer::keep_authorization) | two sources of tokens are most often a mistake |
 //! | a caller's token kept for relaying | no | [`allow_relay`](crate::BearerLayer::allow_relay) | a token for this service is not meant for others |
 //! | streams that outlive their token (feature `tonic`) | go on | `StreamExpiryLayer`: 60 seconds after its end | tokens are checked when a call begins; some want more |

@@ -89,6 +89,13 @@ impl SharedClock {
         }
     }
 
+    pub(crate) fn now_roughly(&self) -> UnixTime {
+        match self {
+            Self::System(clock) => clock.now_roughly(),
+            Self::Other(clock) => clock.now_roughly(),
+        }
+    }
+
     /// [`now_roughly`](Clock::now_roughly) and [`monotonic`](Clock::monotonic), read together, which
     /// costs less than one after the other.
     #[inline]

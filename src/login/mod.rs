@@ -111,8 +111,8 @@ pub use self::sign_in::request::PassedParameter;
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
 pub use self::store::{
-    ChangeFuture, ChangeListener, Loaded, MemoryStore, OwnedBy, Owner, SessionStore, StoreFuture,
-    StoreKey, StoredRecord, Swapped, Tag,
+    ChangeFuture, ChangeListener, Loaded, MemoryStore, OwnedBy, Owner, Peeked, SessionStore,
+    StoreFuture, StoreKey, StoredRecord, Swapped, Tag,
 };
 pub use crate::secret::NoRandomness;
 pub use crate::token::live::{LiveToken, UnusableToken};

@@ -77,13 +77,16 @@ pub struct Found(Finding);
 
 enum Finding {
     /// What became of the session that the browser names.
-    Session {
-        id: SessionId,
-        key: StoreKey,
-        standing: Standing,
-    },
+    Session(Named, Standing),
     /// What the layer says itself.
     Reply(Reply),
+}
+
+/// A session as the browser named it.
+struct Named {
+    key: StoreKey,
+    /// Where its key is not remembered yet.
+    id: Option<SessionId>,
 }
 
 type Decided = Verdict<Reply, Pending, Found>;
@@ -161,7 +164,7 @@ impl<P> LoginGate<P> {
         let names = &party.cookies;
         let id = match sent(&head.headers, &names.session) {
             CookieValue::Nothing => return party.anonymous(head, None, Kind::NotSignedIn),
-            CookieValue::One(value) => SessionId::parse(&value),
+            CookieValue::One(value) => SessionId::parse(value),
             CookieValue::Several => None,
         };
         let Some(id) = id else {
@@ -174,11 +177,20 @@ impl<P> LoginGate<P> {
                 .tell(head, Kind::CrossOrigin.into(), &ReturnPath::default());
             return Verdict::Answer(reply);
         }
-        let key = party.sessions.opener.cache.key_of(&id);
+        let session = match party.sessions.opener.cache.known_key(&id) {
+            Some(key) => Named { key, id: None },
+            None => Named {
+                key: id.store_key(),
+                id: Some(id),
+            },
+        };
+        if let Some(standing) = party.sessions.standing_now(session.key) {
+            return party.admit(session, standing, head);
+        }
         let party = Arc::clone(party);
         Verdict::Wait(Box::pin(async move {
-            let standing = party.sessions.standing(key, None).await;
-            Found(Finding::Session { id, key, standing })
+            let standing = party.sessions.standing(session.key, None).await;
+            Found(Finding::Session(session, standing))
         }))
     }
 
@@ -216,16 +228,13 @@ impl<P> LoginGate<P> {
 }
 
 impl Party {
-    fn admit(
-        &self,
-        id: &SessionId,
-        key: StoreKey,
-        standing: Standing,
-        head: &mut Parts,
-    ) -> Decided {
+    fn admit(&self, named: Named, standing: Standing, head: &mut Parts) -> Decided {
+        let Named { key, id } = named;
         match standing {
             Standing::Live(opened) => {
-                self.sessions.opener.cache.remember(id, key);
+                if let Some(id) = id {
+                    self.sessions.opener.cache.remember(id, key);
+                }
                 head.extensions.insert(opened.principal.clone());
                 let session = Session::new(Arc::clone(&self.sessions), key, opened);
                 head.extensions.insert(session);
@@ -306,7 +315,7 @@ impl<B: Default, P: OnPage<B> + Clone> Gate<B> for LoginGate<P> {
 
     fn check_found(&self, found: Found, head: &mut Parts) -> Decided {
         match found.0 {
-            Finding::Session { id, key, standing } => self.party.admit(&id, key, standing, head),
+            Finding::Session(named, standing) => self.party.admit(named, standing, head),
             Finding::Reply(reply) => Verdict::Answer(reply),
         }
     }

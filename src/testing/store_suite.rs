@@ -90,7 +90,12 @@ impl<S: SessionStore> Suite<S> {
 
     async fn load(&self, key: StoreKey) -> Option<StoredRecord> {
         let loaded = self.store.load(key).await.expect("an answer");
-        loaded.map(|loaded| loaded.record)
+        let record = loaded.map(|loaded| loaded.record);
+        if let Some(peeked) = self.store.peek(key) {
+            let tag = record.as_ref().map(|record| record.tag);
+            assert_eq!(Some(peeked.tag), tag, "what can be peeked at can be loaded");
+        }
+        record
     }
 
     async fn swap(&self, key: StoreKey, expected: Tag, next: &StoredRecord) -> Swapped {

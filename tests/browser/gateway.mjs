@@ -11,7 +11,7 @@ const { context, close } = await launch();
 try {
   const page = await context.newPage();
   const shot = (title) => page.screenshot({ path: join(folder, `${title}.png`) });
-  // Whoever asks for what lies behind signs in first, and gets there.
+  // A visitor without a session signs in first, and then gets the page that was asked for.
   await page.goto(`${url}/upstream/me`);
   await page.getByText('I am user-1').click();
   await page.waitForURL(`${url}/upstream/me`);

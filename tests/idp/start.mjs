@@ -1,5 +1,5 @@
 // Starts oidc-provider on a free loopback port and prints its issuer on one line when it is ready.
-// Tokens for the resource below are JWTs; tokens for no resource are opaque. Whoever comes to sign
+// Tokens for the resource below are JWTs; tokens for no resource are opaque. A visitor who comes to sign
 // in is user-1, without a page. Arguments are a JSON object: `lifetime` of access tokens in seconds,
 // `origin` of the site whose clients sign in, `publicKey` (JWK) of the client that signs assertions.
 //
@@ -77,7 +77,7 @@ server.listen(0, '127.0.0.1', () => {
       revocation: { enabled: true },
       rpInitiatedLogout: {
         enabled: true,
-        // Asks nobody: the page sends itself.
+        // No question is asked: the page sends itself.
         logoutSource(context, form) {
           context.body = `<!DOCTYPE html><body onload="document.forms[0].submit()">${form.replace(
             '</form>',

@@ -201,7 +201,7 @@ async fn a_clock_that_is_roughly_right_refuses_no_token_that_was_just_issued() {
     for _ in 0..3 {
         assert_eq!(verdict(&verifier, &token).await, "accepted");
     }
-    assert_eq!(recalled.count(), 0, "it was judged anew each time");
+    assert_eq!(recalled.count(), 0, "it was judged in full each time");
     api.clock.advance(seconds(1));
     assert_eq!(verdict(&verifier, &token).await, "accepted");
     assert_eq!(recalled.count(), 1);
@@ -218,10 +218,10 @@ async fn an_acceptance_is_relied_on_for_five_minutes_at_the_most() {
     assert_eq!(recalled.count(), 1);
     api.clock.advance(seconds(1));
     assert_eq!(api.verdict(&token).await, "accepted");
-    assert_eq!(recalled.count(), 0, "it was judged anew");
+    assert_eq!(recalled.count(), 0, "it was judged in full");
     api.clock.advance(seconds(200));
     api.verdict(&token).await;
-    assert_eq!(recalled.count(), 1, "and is remembered anew");
+    assert_eq!(recalled.count(), 1, "and is remembered again");
 }
 
 // KS-13

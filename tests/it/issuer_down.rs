@@ -76,7 +76,7 @@ async fn any_bad_answer_for_keys_is_a_503_at_first_and_harmless_later() {
             if warm.idp.hits().jwks > before {
                 break;
             }
-            assert!(turn < 500, "nobody asks any more");
+            assert!(turn < 500, "the fetches have ended");
             // The last attempt may have failed after the clock was moved.
             if turn % 50 == 0 {
                 warm.clock.advance(seconds(61));

@@ -102,7 +102,7 @@ impl Moving {
     }
 }
 
-/// The time of a runtime that skips what nobody waits for.
+/// The time of a runtime, which skips to the next timer when all tasks wait.
 struct PausedClock(Instant);
 
 impl Clock for PausedClock {

@@ -600,7 +600,7 @@ async fn a_handle_yields_a_live_token_each_time() {
     }
     seen.dedup();
     assert_eq!(seen.len(), 5);
-    // Somebody refused a token that looked live: many say so, one grant mends it for all.
+    // A service refused a token that looked live: many requests say so, and one grant is enough for all.
     let refused = session.access_token().await.unwrap();
     let before = app.idp.hits().refreshed;
     let newer: Vec<_> = (0..20)

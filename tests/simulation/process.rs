@@ -344,7 +344,7 @@ fn take_cookies(answer: &Response<impl Sized>, jar: &mut BTreeMap<String, String
     }
 }
 
-/// One process on a host of the simulation, started anew after each crash.
+/// One process on a host of the simulation, started again after each crash.
 pub(crate) fn host(
     process: Process,
 ) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = turmoil::Result>>> {

@@ -170,7 +170,7 @@ fn answer(world: &mut World, name: &'static str, path: &str, form: &[u8]) -> (St
             world.note(format!("provider: {name} revokes"));
             (StatusCode::OK, json!({}))
         }
-        other => panic!("nobody answers {other}"),
+        other => panic!("there is no answer to {other}"),
     };
     (status, body.to_string())
 }
@@ -223,7 +223,7 @@ fn refresh(world: &mut World, name: &str, token: &str) -> (StatusCode, Value) {
         Some((sign_in, at, family))
     });
     let Some((sign_in, at, family)) = found else {
-        world.violated(format!("{name} brings a token nobody has given out"));
+        world.violated(format!("{name} brings a token that was never issued"));
         return rejected;
     };
     let spent_at = family.spent_at.get(&at).copied();

@@ -20,7 +20,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(50);
 /// The end. Long enough after the trouble for a lease, a token and a pause to end.
 const END: Duration = Duration::from_secs(210);
 
-/// How long before the end nobody is put off any more.
+/// How long before the end every request must be served.
 const HEALED: Duration = Duration::from_secs(20);
 
 /// What became of a world, or of many.
@@ -148,10 +148,10 @@ pub(crate) fn run(seed: u64, in_trouble: bool) -> Ending {
     if world.violations.is_empty() {
         let healed = END.saturating_sub(HEALED);
         if world.last_served < healed {
-            world.violated("nobody is served in the end");
+            world.violated("no request is served in the end");
         }
         if world.last_put_off > healed {
-            world.violated("somebody is put off in the end");
+            world.violated("a request is put off in the end");
         }
     }
     Ending {

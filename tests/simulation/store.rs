@@ -109,7 +109,7 @@ impl WiredStore {
         let asked = async {
             match self.world.send(way, handle).await {
                 Some(answer) => answer,
-                // Lost: nobody says so.
+                // Lost without a word.
                 None => std::future::pending().await,
             }
         };

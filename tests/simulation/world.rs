@@ -38,13 +38,13 @@ pub(crate) struct Trouble {
 pub(crate) struct World {
     pub(crate) dice: Dice,
     pub(crate) trouble: Trouble,
-    /// While somebody signs in, and at the end, nothing goes wrong.
+    /// During sign-ins and at the end nothing goes wrong.
     pub(crate) is_calm: bool,
     pub(crate) lifetime: Duration,
     pub(crate) store: StoreState,
     pub(crate) provider: ProviderState,
     pub(crate) browser: BrowserState,
-    /// From when to when the store answers nobody.
+    /// From when to when the store does not answer.
     pub(crate) outages: Vec<(Duration, Duration)>,
     /// The processes that are asked to stop.
     pub(crate) stopping: BTreeSet<&'static str>,
@@ -73,7 +73,7 @@ pub(crate) struct BrowserState {
     pub(crate) is_signing_in: bool,
     /// Since when the session of this sign-in is signed out, for the browser to know.
     pub(crate) signed_out_at: Option<Duration>,
-    /// Whether somebody has asked for that, with whatever success.
+    /// Whether that was asked for, with or without success.
     pub(crate) asked_to_sign_out: bool,
 }
 
@@ -148,7 +148,7 @@ impl Shared {
             world.wire.insert(
                 (due, number),
                 Box::new(move |world| {
-                    // Whoever asked may have crashed meanwhile.
+                    // The process that asked may have crashed meanwhile.
                     let _ = answer.send(handle(world));
                 }),
             );

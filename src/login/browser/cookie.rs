@@ -1,7 +1,6 @@
 //! Cookies: their names, how they are set, and how one is read so that another site cannot plant one
 //! ([RFC 6265bis §4.1.3](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#section-4.1.3)).
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -31,7 +30,7 @@ pub(crate) struct CookieNames {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum CookieValue<'a> {
     Nothing,
-    One(Cow<'a, str>),
+    One(&'a str),
     /// One of them is not ours, and which one cannot be told.
     Several,
 }
@@ -95,47 +94,31 @@ impl CookieNames {
 }
 
 /// The cookie of exactly this name. If it was sent twice, neither value is used.
-pub(crate) fn sent<'a>(headers: &'a HeaderMap, name: &'a str) -> CookieValue<'a> {
-    let mut found = beginning_with(headers, name, |after| matches!(after, b'=' | b' ' | b'\t'))
-        .filter(|(sent, _)| sent == name);
+pub(crate) fn sent<'a>(headers: &'a HeaderMap, name: &str) -> CookieValue<'a> {
+    let mut found = headers
+        .get_all(COOKIE)
+        .iter()
+        .flat_map(|field| pairs(field.as_bytes()))
+        .filter_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+        // Ours are ASCII.
+        .filter_map(|value| std::str::from_utf8(value).ok());
     match (found.next(), found.next()) {
         (None, _) => CookieValue::Nothing,
-        (Some((_, value)), None) => CookieValue::One(value),
+        (Some(value), None) => CookieValue::One(value),
         (Some(_), Some(_)) => CookieValue::Several,
     }
 }
 
-/// The cookies whose names begin like this, and go on as told. The others, which most are, are not
-/// even taken apart.
-fn beginning_with<'a>(
-    headers: &'a HeaderMap,
-    beginning: &'a str,
-    goes_on: impl Fn(u8) -> bool,
-) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
-    let pieces = headers.get_all(COOKIE).iter().flat_map(|field| {
-        let text = field.as_bytes();
-        let ends = memchr::memchr_iter(b';', text).chain([text.len()]);
-        ends.scan(0, move |start, end| {
-            let piece = &text[*start..end];
-            *start = end + 1;
-            Some(piece)
-        })
-    });
-    pieces
-        .filter(move |piece| {
-            let rest = piece.trim_ascii_start().strip_prefix(beginning.as_bytes());
-            rest.and_then(<[u8]>::first)
-                .is_some_and(|after| goes_on(*after))
-        })
-        // Ours are ASCII.
-        .filter_map(|piece| Cookie::parse(std::str::from_utf8(piece).ok()?).ok())
-        .map(|cookie| match (cookie.name_raw(), cookie.value_raw()) {
-            (Some(name), Some(value)) => (name.into(), value.into()),
-            _ => (
-                cookie.name().to_owned().into(),
-                cookie.value().to_owned().into(),
-            ),
-        })
+/// The pairs of name and value in a field
+/// ([RFC 6265 §4.2.1](https://www.rfc-editor.org/rfc/rfc6265#section-4.2.1)), without the blanks around them.
+fn pairs(field: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(field);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = memchr::memchr(b';', text);
+        rest = end.map(|end| &text[end + 1..]);
+        Some(text[..end.unwrap_or(text.len())].trim_ascii())
+    })
 }
 
 /// Seals a value for a cookie of this name.
@@ -177,13 +160,15 @@ mod tests {
     // SC-04
     #[test]
     fn a_cookie_counts_under_its_exact_name_and_once() {
-        let one = |value: &'static str| CookieValue::One(Cow::Borrowed(value));
-        let cases: [(&[&[u8]], CookieValue<'static>); 12] = [
+        let one = CookieValue::One;
+        let cases: [(&[&[u8]], CookieValue<'static>); 14] = [
             (&[b"session=a"], one("a")),
             (&[b"x=1; session=a; y=2"], one("a")),
             (&[b"x=1", b"session=a"], one("a")),
             (&[b"session="], one("")),
             (&[b"session=a=b"], one("a=b")),
+            (&[b" \tsession=a \t; x"], one("a")),
+            (&[b"session =a", b"session\t=b"], CookieValue::Nothing),
             (&[b"session=a; session=b"], CookieValue::Several),
             (&[b"session=a; session=a"], CookieValue::Several),
             (&[b"session=a", b"session=b"], CookieValue::Several),

@@ -11,7 +11,7 @@ use crate::error::{StoreError, StoreErrorKind};
 use crate::login::sessions::record::Record;
 use crate::login::store::near_cache::NearCache;
 use crate::login::store::{
-    ChangeFuture, Loaded, Owner, SessionStore, StoreFuture, StoreKey, StoredRecord, Swapped, Tag,
+    ChangeFuture, Loaded, Owner, Peeked, SessionStore, StoreKey, StoredRecord, Swapped, Tag,
 };
 use crate::secret::NoRandomness;
 
@@ -54,9 +54,14 @@ impl Ledger {
         self.clock.monotonic()
     }
 
+    /// Which record stands there, possibly as it was a moment ago, where that can be told without waiting.
+    pub(crate) fn peek(&self, key: StoreKey) -> Option<Peeked> {
+        self.near.peek(key)
+    }
+
     /// The record, possibly as it was a moment ago.
-    pub(crate) fn load(&self, key: StoreKey) -> StoreFuture<'_, Option<Loaded>> {
-        self.near.load(key)
+    pub(crate) async fn load(&self, key: StoreKey) -> Result<Option<Loaded>, StoreError> {
+        self.near.load(key).await
     }
 
     /// The record as the store has it now.
@@ -66,12 +71,6 @@ impl Ledger {
         loaded
             .map(|loaded| Seen::decode(&loaded, asked_at))
             .transpose()
-    }
-
-    /// Whether what was read under this tag a moment ago need not be read again.
-    #[cfg(feature = "outbound")]
-    pub(crate) fn is_current(&self, key: StoreKey, tag: Tag) -> bool {
-        self.near.is_current(key, tag)
     }
 
     pub(crate) fn changed(&self, key: StoreKey) -> ChangeFuture<'_> {
@@ -182,19 +181,16 @@ impl Ledger {
 impl Seen {
     /// What a store answered to a question of this time.
     pub(crate) fn decode(loaded: &Loaded, asked_at: Duration) -> Result<Self, StoreError> {
-        Ok(Self::new(
-            Record::try_decode(&loaded.record.bytes)?,
-            loaded,
-            asked_at,
-        ))
+        let record = Record::try_decode(&loaded.record.bytes)?;
+        Ok(Self::new(record, loaded.peeked(), asked_at))
     }
 
-    /// What a store answered to a question of this time, decoded already.
-    pub(crate) fn new(record: Record, loaded: &Loaded, asked_at: Duration) -> Self {
+    /// The same, decoded already.
+    pub(crate) fn new(record: Record, Peeked { tag, now }: Peeked, asked_at: Duration) -> Self {
         Self {
             record,
-            tag: loaded.record.tag,
-            now: loaded.now,
+            tag,
+            now,
             asked_at,
         }
     }

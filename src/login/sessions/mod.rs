@@ -42,7 +42,7 @@ use crate::login::sessions::renewals::{
 };
 use crate::login::sessions::revoker::Revoker;
 use crate::login::sessions::tokens::TokenSet;
-use crate::login::store::{Loaded, StoreKey};
+use crate::login::store::{Loaded, Peeked, StoreKey};
 
 /// The sessions of one layer.
 pub(crate) struct Sessions {
@@ -130,22 +130,25 @@ impl Sessions {
             Ok(None) => return Standing::Over(None),
             Err(error) => return Standing::Failed(LoginError::store(error)),
         };
-        // What follows is seldom, and large: it is no part of the future that every request brings.
-        let judged = match self.known(key, &loaded, asked) {
-            Some(opened) => self.weigh(key, opened, &loaded, asked, newer_than),
-            None => Box::pin(self.judge(key, &loaded, asked, newer_than)).await,
-        };
-        match judged {
+        match self.judge(key, &loaded, asked, newer_than).await {
             Judged::Stands(standing) => standing,
             Judged::Due { seen, live } => {
-                Box::pin(self.refreshed_in_time(key, newer_than, *seen, live)).await
+                self.refreshed_in_time(key, newer_than, *seen, live).await
             }
         }
     }
 
-    fn known(&self, key: StoreKey, loaded: &Loaded, asked: Asked) -> Option<Arc<Opened>> {
+    /// How a session stands that was opened here before and has nothing due, as with nearly every request.
+    /// `None` where something has to be waited for.
+    pub(crate) fn standing_now(&self, key: StoreKey) -> Option<Standing> {
+        let asked = Asked::now(&self.clock);
+        let peeked = self.ledger.peek(key)?;
         let cache = &self.opener.cache;
-        cache.find(key, loaded.record.tag, asked.asked_at)
+        let opened = cache.find(key, peeked.tag, asked.asked_at)?;
+        match self.weigh(key, opened, peeked.now, asked, None) {
+            Judged::Stands(standing) => Some(standing),
+            Judged::Due { .. } => None,
+        }
     }
 
     /// What a record comes to, or which tokens are to be refreshed first.
@@ -156,26 +159,37 @@ impl Sessions {
         asked: Asked,
         newer_than: Option<u64>,
     ) -> Judged {
-        let opened = match self.known(key, loaded, asked) {
+        let cache = &self.opener.cache;
+        let opened = match cache.find(key, loaded.record.tag, asked.asked_at) {
             Some(opened) => opened,
             None => match self.open(key, loaded, asked.asked_at).await {
                 Ok(opened) => opened,
                 Err(judged) => return judged,
             },
         };
-        self.weigh(key, opened, loaded, asked, newer_than)
+        self.weigh(key, opened, loaded.now, asked, newer_than)
     }
 
-    /// The same for a record that was opened here.
+    /// The same for a record that was opened here, at a time of the store.
     fn weigh(
         &self,
         key: StoreKey,
         opened: Arc<Opened>,
-        loaded: &Loaded,
+        now: UnixTime,
         Asked { wall, asked_at }: Asked,
         newer_than: Option<u64>,
     ) -> Judged {
-        let (record, now) = (&opened.record, loaded.now);
+        let record = &opened.record;
+        let seen = || {
+            Seen::new(
+                record.clone(),
+                Peeked {
+                    tag: opened.tag,
+                    now,
+                },
+                asked_at,
+            )
+        };
         let can_refresh = opened.tokens.refresh_token.is_some();
         let is_rejected = newer_than.is_some_and(|generation| record.generation <= generation);
         let is_live =
@@ -196,28 +210,27 @@ impl Sessions {
             _ if is_live && (!can_refresh || now < record.refresh_not_before) => {}
             Due::Behind => {
                 // Whether it could start or not, the live token is used.
-                let seen = Seen::new(record.clone(), loaded, asked_at);
-                let _ = self.renewals.start(key, seen);
+                let _ = self.renewals.start(key, seen());
             }
             Due::First if !can_refresh => return Standing::Over(None).into(),
             Due::First => {
                 return Judged::Due {
-                    seen: Box::new(Seen::new(record.clone(), loaded, asked_at)),
+                    seen: Box::new(seen()),
                     live: is_live.then_some(opened),
                 };
             }
         }
         opened.found_live(asked_at);
         if self.lifetimes.follow_use {
-            self.extend(key, &opened, loaded, asked_at);
+            self.extend(key, &opened, now, asked_at);
         }
         Standing::Live(opened).into()
     }
 
     /// Puts off the end of a session that is in use, in the background, where that gains a tenth of the limit.
-    fn extend(&self, key: StoreKey, opened: &Arc<Opened>, loaded: &Loaded, asked_at: Duration) {
+    fn extend(&self, key: StoreKey, opened: &Opened, now: UnixTime, asked_at: Duration) {
         let idle = self.lifetimes.idle;
-        let until = loaded.now.saturating_add(idle).min(opened.record.ends_at);
+        let until = now.saturating_add(idle).min(opened.record.ends_at);
         let is_worth_it = opened.record.expires_at.saturating_add(idle / 10) < until;
         let Ok(runtime) = Handle::try_current() else {
             return;
@@ -226,7 +239,8 @@ impl Sessions {
             return;
         }
         let ledger = Arc::clone(&self.ledger);
-        let seen = Seen::new(opened.record.clone(), loaded, asked_at);
+        let tag = opened.tag;
+        let seen = Seen::new(opened.record.clone(), Peeked { tag, now }, asked_at);
         let extending = async move {
             // The next request tries again.
             let _ = ledger
@@ -274,7 +288,7 @@ impl Sessions {
                     return Err(Standing::Over(None).into());
                 }
                 Err(Judged::Due {
-                    seen: Box::new(Seen::new(record, loaded, asked_at)),
+                    seen: Box::new(Seen::new(record, loaded.peeked(), asked_at)),
                     live: None,
                 })
             }

@@ -120,26 +120,17 @@ impl OpenedSessions {
         }
     }
 
-    /// The store's key of a session id, known or computed.
-    pub(crate) fn key_of(&self, id: &SessionId) -> StoreKey {
-        let known = self
-            .ids
-            .find(id.as_bytes(), |known| known.id.is(id).then_some(known.key));
-        known.unwrap_or_else(|| id.store_key())
+    /// The store's key of a session id, if it was remembered.
+    pub(crate) fn known_key(&self, id: &SessionId) -> Option<StoreKey> {
+        self.ids
+            .find(id.as_bytes(), |known| known.id.is(id).then_some(known.key))
     }
 
     /// Remembers the key of a session id that has a session.
-    pub(crate) fn remember(&self, id: &SessionId, key: StoreKey) {
-        let bytes = id.as_bytes();
-        let is_known = self
-            .ids
-            .find(bytes, |known| (known.key == key).then_some(()))
-            .is_some();
-        if !is_known {
-            let id = id.clone();
-            self.ids
-                .put(bytes, Arc::new(HashedId { id, key }), |_| true);
-        }
+    pub(crate) fn remember(&self, id: SessionId, key: StoreKey) {
+        let hashed = Arc::new(HashedId { id, key });
+        self.ids
+            .put(hashed.id.as_bytes(), Arc::clone(&hashed), |_| true);
     }
 
     /// The record with this tag, opened.

@@ -48,9 +48,12 @@ impl Sessions {
     fn at_hand(&self, key: StoreKey) -> Option<LiveToken> {
         let opened = self.opener.cache.last(key)?;
         let Asked { wall, asked_at } = Asked::now(&self.clock);
-        let is_live = opened.was_live(asked_at)
-            && self.is_within_exp(&opened, wall)
-            && self.ledger.is_current(key, opened.tag);
+        let is_current = || {
+            let peeked = self.ledger.peek(key);
+            peeked.is_some_and(|peeked| peeked.tag == opened.tag)
+        };
+        let is_live =
+            opened.was_live(asked_at) && self.is_within_exp(&opened, wall) && is_current();
         let token = opened.live_token().ok().filter(|_| is_live)?;
         (!token.is_refused()).then_some(token)
     }

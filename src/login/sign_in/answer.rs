@@ -76,7 +76,7 @@ impl SignIn {
         let CookieValue::One(value) = sent(&parts.headers, &self.cookies.session) else {
             return None;
         };
-        let id = SessionId::parse(&value)?;
+        let id = SessionId::parse(value)?;
         Some(self.sessions.standing(id.store_key(), None).await)
     }
 }

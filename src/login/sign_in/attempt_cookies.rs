@@ -115,7 +115,7 @@ impl AttemptCookies<'_> {
         let CookieValue::One(value) = sent(self.headers, &name) else {
             return None;
         };
-        open_cookie(self.sealing, Purpose::LoginAttempt, &name, &value)
+        open_cookie(self.sealing, Purpose::LoginAttempt, &name, value)
     }
 }
 

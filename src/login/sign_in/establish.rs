@@ -174,7 +174,7 @@ impl SignIn {
     /// revoke those of the new one with them.
     async fn retire_former(&self, parts: &Parts) {
         if let CookieValue::One(value) = sent(&parts.headers, &self.cookies.session)
-            && let Some(former) = SessionId::parse(&value)
+            && let Some(former) = SessionId::parse(value)
         {
             self.sessions.retire(former.store_key()).await;
         }

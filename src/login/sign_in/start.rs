@@ -152,7 +152,7 @@ impl SignIn {
                 &self.sessions.opener.sealing,
                 Purpose::SignInHistory,
                 name,
-                &value,
+                value,
             ),
             _ => None,
         }

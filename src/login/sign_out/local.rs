@@ -37,7 +37,7 @@ impl SignOut {
             .and_then(|text| ReturnPath::parse(&text))
             .filter(|path| self.site.paths.own(path.path()).is_none());
         let id = match sent(&parts.headers, &self.cookies.session) {
-            CookieValue::One(value) => SessionId::parse(&value),
+            CookieValue::One(value) => SessionId::parse(value),
             CookieValue::Nothing | CookieValue::Several => None,
         };
         let ended = match id {
@@ -115,7 +115,7 @@ impl SignOut {
             return None;
         };
         let sealing = &self.sessions.opener.sealing;
-        let signing_out: SigningOut = open_cookie(sealing, Purpose::SignOut, name, &value)?;
+        let signing_out: SigningOut = open_cookie(sealing, Purpose::SignOut, name, value)?;
         if !is_same(signing_out.state.expose(), &state) {
             return None;
         }

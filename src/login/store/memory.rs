@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use moka::Expiry;
@@ -9,7 +10,7 @@ use moka::sync::Cache;
 use crate::clock::{Clock, SharedClock, UnixTime};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::login::store::{
-    Loaded, OwnedBy, Owner, SessionStore, StoreFuture, StoreKey, StoredRecord, Swapped, Tag,
+    Loaded, OwnedBy, Owner, Peeked, SessionStore, StoreFuture, StoreKey, StoredRecord, Swapped, Tag,
 };
 
 /// Sessions in the memory of this process, bounded and expiring.
@@ -18,11 +19,10 @@ use crate::login::store::{
 /// development. At most 100 000 sessions unless chosen otherwise; beyond that, the session that was not used
 /// for longest is dropped.
 pub struct MemoryStore {
-    sessions: Cache<StoreKey, Entry>,
+    sessions: Cache<StoreKey, Arc<Entry>>,
     clock: SharedClock,
 }
 
-#[derive(Clone)]
 struct Entry {
     owner: Option<Owner>,
     record: StoredRecord,
@@ -76,15 +76,20 @@ impl UntilExpired {
     }
 }
 
-impl Expiry<StoreKey, Entry> for UntilExpired {
-    fn expire_after_create(&self, _: &StoreKey, entry: &Entry, _: Instant) -> Option<Duration> {
+impl Expiry<StoreKey, Arc<Entry>> for UntilExpired {
+    fn expire_after_create(
+        &self,
+        _: &StoreKey,
+        entry: &Arc<Entry>,
+        _: Instant,
+    ) -> Option<Duration> {
         Some(self.left(entry.record.expires_at))
     }
 
     fn expire_after_update(
         &self,
         _: &StoreKey,
-        entry: &Entry,
+        entry: &Arc<Entry>,
         _: Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
@@ -102,7 +107,7 @@ impl SessionStore for MemoryStore {
         let tag = record.tag;
         let now = self.clock.now();
         let entry = self.sessions.entry(key).or_insert_with_if(
-            || Entry { owner, record },
+            || Arc::new(Entry { owner, record }),
             |there| there.record.expires_at <= now,
         );
         let created = if entry.value().record.tag == tag {
@@ -120,35 +125,48 @@ impl SessionStore for MemoryStore {
         let now = self.clock.now();
         let entry = self.sessions.get(&key);
         let entry = entry.filter(|entry| now < entry.record.expires_at);
-        let record = entry.map(|entry| entry.record);
+        let record = entry.map(|entry| entry.record.clone());
         ready(Ok(record.map(|record| Loaded { record, now })))
+    }
+
+    fn peek(&self, key: StoreKey) -> Option<Peeked> {
+        let now = self.clock.now_roughly();
+        let entry = self.sessions.get(&key);
+        let record = &entry.filter(|entry| now < entry.record.expires_at)?.record;
+        Some(Peeked {
+            tag: record.tag,
+            now,
+        })
     }
 
     fn swap(&self, key: StoreKey, expected: Tag, next: StoredRecord) -> StoreFuture<'_, Swapped> {
         let now = self.clock.now();
         let mut outcome = Swapped::Gone;
         self.sessions.entry(key).and_compute_with(|entry| {
-            let Some(mut entry) = entry.map(moka::Entry::into_value) else {
+            let Some(entry) = entry.map(moka::Entry::into_value) else {
                 return Op::Nop;
             };
             if entry.record.expires_at <= now {
                 return Op::Remove;
             }
             if entry.record.tag != expected {
-                let record = entry.record;
+                let record = entry.record.clone();
                 outcome = Swapped::Conflict(Loaded { record, now });
                 return Op::Nop;
             }
             outcome = Swapped::Done;
-            entry.record = next;
-            Op::Put(entry)
+            Op::Put(Arc::new(Entry {
+                owner: entry.owner,
+                record: next,
+            }))
         });
         ready(Ok(outcome))
     }
 
     fn delete(&self, key: StoreKey) -> StoreFuture<'_, Option<StoredRecord>> {
         let now = self.clock.now();
-        let record = self.sessions.remove(&key).map(|entry| entry.record);
+        let removed = self.sessions.remove(&key);
+        let record = removed.map(|entry| entry.record.clone());
         ready(Ok(record.filter(|record| now < record.expires_at)))
     }
 

@@ -56,6 +56,26 @@ pub struct Loaded {
     pub now: UnixTime,
 }
 
+impl Loaded {
+    /// The same without the record.
+    pub(crate) fn peeked(&self) -> Peeked {
+        Peeked {
+            tag: self.record.tag,
+            now: self.now,
+        }
+    }
+}
+
+/// Which record stands under a key, without the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "stores make it")]
+pub struct Peeked {
+    /// The tag of the record.
+    pub tag: Tag,
+    /// The store's time, behind by some milliseconds at most.
+    pub now: UnixTime,
+}
+
 /// The answer to a [`swap`](SessionStore::swap).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "stores make it")]
@@ -115,6 +135,14 @@ pub trait SessionStore: Send + Sync + 'static {
     /// The record under this key.
     fn load(&self, key: StoreKey) -> StoreFuture<'_, Option<Loaded>>;
 
+    /// Which record stands under this key, where the store can tell without waiting. Requests with a session
+    /// that was opened before then go on at once. `None` says nothing: callers [`load`](Self::load). Default:
+    /// `None`.
+    fn peek(&self, key: StoreKey) -> Option<Peeked> {
+        let _ = key;
+        None
+    }
+
     /// Puts `next` in the place of the record with the tag `expected`. Its owner stays.
     fn swap(&self, key: StoreKey, expected: Tag, next: StoredRecord) -> StoreFuture<'_, Swapped>;
 
@@ -157,6 +185,10 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
 
     fn load(&self, key: StoreKey) -> StoreFuture<'_, Option<Loaded>> {
         (**self).load(key)
+    }
+
+    fn peek(&self, key: StoreKey) -> Option<Peeked> {
+        (**self).peek(key)
     }
 
     fn swap(&self, key: StoreKey, expected: Tag, next: StoredRecord) -> StoreFuture<'_, Swapped> {

@@ -7,11 +7,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
-use crate::clock::SharedClock;
+use crate::clock::{SharedClock, UnixTime};
 use crate::error::StoreError;
-use crate::login::store::{
-    Loaded, SessionStore, StoreFuture, StoreKey, StoredRecord, Swapped, Tag,
-};
+use crate::login::store::{Loaded, Peeked, SessionStore, StoreKey, StoredRecord, Swapped, Tag};
 use crate::slots::Slots;
 
 /// How old a record may be that is served from memory, unless chosen otherwise.
@@ -46,15 +44,21 @@ impl NearCache {
         &*self.store
     }
 
-    /// The record, as it was no longer ago than the age of the cache. Not an async function: a request that costs
-    /// no round trip goes through no more futures than it must.
-    pub(crate) fn load(&self, key: StoreKey) -> StoreFuture<'_, Option<Loaded>> {
-        let Some(entries) = &self.entries else {
-            return self.store.load(key);
-        };
-        match entries.find(key) {
-            Some(loaded) => Box::pin(std::future::ready(Ok(Some(loaded)))),
-            None => Box::pin(self.load_through(key)),
+    /// Which record stands there, as it was no longer ago than the age of the cache, where that can be told
+    /// without waiting.
+    pub(crate) fn peek(&self, key: StoreKey) -> Option<Peeked> {
+        match &self.entries {
+            Some(entries) => entries.peek(key),
+            None => self.store.peek(key),
+        }
+    }
+
+    /// The record, as it was no longer ago than the age of the cache.
+    pub(crate) async fn load(&self, key: StoreKey) -> Result<Option<Loaded>, StoreError> {
+        let near = self.entries.as_ref().and_then(|entries| entries.find(key));
+        match near {
+            Some(loaded) => Ok(Some(loaded)),
+            None => self.load_through(key).await,
         }
     }
 
@@ -86,19 +90,6 @@ impl NearCache {
         let deleted = self.store.delete(key).await;
         self.forget(key);
         deleted
-    }
-
-    /// Whether what was read under this tag a moment ago need not be read again: nothing else changes a store in
-    /// this process, and of a shared one the record is near.
-    #[cfg(feature = "outbound")]
-    pub(crate) fn is_current(&self, key: StoreKey, tag: Tag) -> bool {
-        match &self.entries {
-            Some(entries) => {
-                let loaded = entries.find(key);
-                loaded.is_some_and(|loaded| loaded.record.tag == tag)
-            }
-            None => !self.store.is_shared(),
-        }
     }
 
     /// Whatever came of a change: what is known is old.
@@ -149,15 +140,28 @@ impl Entries {
     }
 
     fn find(&self, key: StoreKey) -> Option<Loaded> {
+        self.look(key, |record, now| Loaded {
+            record: record.clone(),
+            now,
+        })
+    }
+
+    fn peek(&self, key: StoreKey) -> Option<Peeked> {
+        self.look(key, |record, now| Peeked {
+            tag: record.tag,
+            now,
+        })
+    }
+
+    /// What `take` makes of the record under this key and the store's time.
+    fn look<T>(&self, key: StoreKey, take: impl FnOnce(&StoredRecord, UnixTime) -> T) -> Option<T> {
         let entry = self.place(key).entry.load();
         let entry = entry.as_ref().filter(|entry| entry.key == key)?;
         let passed = self.clock.monotonic().saturating_sub(entry.since);
         let now = entry.loaded.now.saturating_add(passed);
-        let counts = passed < self.age && now < entry.loaded.record.expires_at;
-        counts.then(|| Loaded {
-            record: entry.loaded.record.clone(),
-            now,
-        })
+        let record = &entry.loaded.record;
+        let counts = passed < self.age && now < record.expires_at;
+        counts.then(|| take(record, now))
     }
 
     fn ticket(&self, key: StoreKey) -> Ticket {
@@ -209,7 +213,6 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::clock::UnixTime;
 
     fn loaded(expires_at: i64) -> Loaded {
         Loaded {

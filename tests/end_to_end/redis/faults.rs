@@ -63,7 +63,7 @@ async fn clocks_five_minutes_apart_are_one_grant_and_sign_no_user_out() {
         }
         assert_eq!(site.grants().await, (round, 0));
     }
-    // The store's time decides: nobody has renewed what is not due.
+    // The store's time decides: nothing was due, so nothing was renewed.
     tokio::time::sleep(LIFETIME / 2).await;
     for replica in 0..3 {
         assert_eq!(site.renewals(replica).await, 2);

@@ -10,7 +10,7 @@ use super::proxy::{Line, Proxy};
 use super::replicas::{Arrangement, Replicas};
 use super::server::Redis;
 
-/// Until a lease has ended, and somebody has seen it.
+/// Until a lease has ended and a process has noticed.
 const LEASE: Duration = Duration::from_secs(30);
 
 /// Sends a request that is not answered for now.
@@ -126,7 +126,7 @@ async fn a_commit_that_could_not_be_written_at_first_is_written_in_the_end() {
     line.is_now(Line::Cut);
     tokio::time::sleep(Duration::from_secs(3)).await;
     site.set_fault("none").await;
-    assert_eq!(site.grants().await, (1, 0), "and nobody has the new token");
+    assert_eq!(site.grants().await, (1, 0), "and the new token is lost");
     // Who waits for it is served as soon as it is written.
     let started = Instant::now();
     let waiting = site.status(1, "/api/me");
@@ -158,16 +158,16 @@ async fn killed_after_the_commit_has_lost_nothing() {
     assert_eq!(site.grants().await, (2, 0));
 }
 
-/// The provider has rotated and nobody has the new token: the one loss no client can prevent.
+/// The provider has rotated and the new token is lost: the one loss that no client can prevent.
 async fn is_lost_with_one_probe(site: &Replicas) {
-    // Until the lease ends nobody else spends the token; nobody is sent away either.
+    // Until the lease ends no other process spends the token, and no user is sent away.
     assert_eq!(
         site.status(1, "/api/me").await,
         StatusCode::SERVICE_UNAVAILABLE
     );
     assert_eq!(site.grants().await, (1, 0));
     site.until(1, StatusCode::UNAUTHORIZED, LEASE).await;
-    // One probe found it out, and nobody tries again.
+    // One probe found it out, and no process tries again.
     for replica in [1, 2] {
         assert_eq!(
             site.status(replica, "/api/me").await,

@@ -15,7 +15,7 @@ pub(super) enum Line {
     Slow(Duration),
     /// Every connection breaks, and none comes about.
     Cut,
-    /// Nothing passes, and nobody is told.
+    /// Nothing passes, and neither side is told.
     BlackHole,
     /// What is asked arrives, what is answered does not.
     NoAnswers,

@@ -209,7 +209,7 @@ impl Replicas {
         handle.unwrap().to_owned()
     }
 
-    /// Whether a replica takes a handle that somebody kept.
+    /// Whether a replica takes a session cookie that was kept.
     pub(super) async fn takes(&self, replica: usize, handle: &str) -> bool {
         let answer = reqwest::Client::new()
             .get(self.at(replica, "/api/me"))
