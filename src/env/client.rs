@@ -5,9 +5,10 @@ use std::fs;
 use crate::env::common::in_environment;
 use crate::env::read::Variables;
 use crate::error::ConfigError;
-use crate::provider::Client;
+use crate::provider::{Client, SecretMethod};
 use crate::settings::{
     OPENID_AUDIENCE, OPENID_CLIENT_SECRET, OPENID_CLIENT_SECRET_FILE, OPENID_REQUEST_AUDIENCE,
+    OPENID_TOKEN_ENDPOINT_AUTH_METHOD,
 };
 
 /// The requested audience, if there is one.
@@ -43,9 +44,29 @@ pub(super) fn client(variables: &Variables, id: &str) -> Result<Client, ConfigEr
         }
         (None, None) => None,
     };
-    match secret {
+    let client = match secret {
         Some(secret) => Client::with_secret(id, &secret),
         None => Client::public(id),
+    };
+    let client = client.map_err(in_environment)?;
+    Ok(match secret_method(variables)? {
+        Some(method) => client.with_secret_method(method),
+        None => client,
+    })
+}
+
+fn secret_method(variables: &Variables) -> Result<Option<SecretMethod>, ConfigError> {
+    let Some(text) = variables.text(OPENID_TOKEN_ENDPOINT_AUTH_METHOD) else {
+        return Ok(None);
+    };
+    match text.as_str() {
+        "client_secret_basic" => Ok(Some(SecretMethod::Basic)),
+        "client_secret_post" => Ok(Some(SecretMethod::Post)),
+        _ => Err(ConfigError::invalid(
+            OPENID_TOKEN_ENDPOINT_AUTH_METHOD,
+            text,
+            "it is not a way to send the client secret",
+            "write client_secret_basic or client_secret_post, or remove it: the provider's metadata then decides",
+        )),
     }
-    .map_err(in_environment)
 }

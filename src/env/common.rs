@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::claims::{Issuer, Transport, is_loopback};
+use crate::env::bounds::Bounds;
 use crate::env::read::Variables;
 use crate::error::ConfigError;
 use crate::jwt::Algorithm;
@@ -25,6 +26,7 @@ pub(super) struct CommonSettings {
     profile: TokenProfile,
     leeway: Option<Duration>,
     caches: bool,
+    bounds: Bounds,
     pub(super) debug_requests: bool,
     /// Variables of another application.
     ignored: Vec<String>,
@@ -56,7 +58,9 @@ impl CommonSettings {
         if let Some(lifetime) = key_lifetime {
             builder = builder.with_key_lifetime(lifetime);
         }
-        let provider = builder.build().map_err(in_environment)?;
+        let bounds = Bounds::read(variables)?;
+        let provider = bounds.apply_to_provider(builder).build();
+        let provider = provider.map_err(in_environment)?;
         let algorithms = variables.algorithms(OPENID_ALGORITHMS)?;
         let profile = variables.profile(OPENID_TOKEN_PROFILE)?;
         let leeway = variables.seconds(OPENID_CLOCK_TOLERANCE)?;
@@ -74,10 +78,14 @@ impl CommonSettings {
             builder = builder.with_leeway(leeway);
         }
         let caches = variables.truth(OPENID_TOKEN_CACHE)?.unwrap_or(true);
+        if let Some(tokens) = bounds.cache_capacity() {
+            builder = builder.with_cache_capacity(tokens);
+        }
         if !caches {
             builder = builder.without_cache();
         }
-        let verifier = builder.build().map_err(in_environment)?;
+        let verifier = bounds.apply_to_verifier(builder).build();
+        let verifier = verifier.map_err(in_environment)?;
         let debug_requests = variables.truth(DEBUG_OPENID_REQUESTS)?.unwrap_or(false);
         let settings = Self {
             issuer,
@@ -88,6 +96,7 @@ impl CommonSettings {
             profile,
             leeway,
             caches,
+            bounds,
             debug_requests,
             ignored,
             provider,
@@ -176,6 +185,9 @@ impl fmt::Display for CommonSettings {
             (OPENID_CLOCK_TOLERANCE, self.leeway.map(time)),
             (OPENID_TOKEN_CACHE, Some(self.caches.to_string())),
         ] {
+            line(formatter, name, value.as_deref())?;
+        }
+        for (name, value) in self.bounds.shown() {
             line(formatter, name, value.as_deref())?;
         }
         Ok(())

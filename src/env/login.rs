@@ -9,15 +9,16 @@ use crate::env::lifetimes::SessionLimits;
 use crate::env::read::{Variables, readable};
 #[cfg(feature = "redis")]
 use crate::env::redis::RedisSettings;
+use crate::env::sign_in::SignInChoices;
 use crate::error::ConfigError;
 use crate::login::{KeyRing, LoginBuilder, LoginLayer};
 use crate::provider::{Client, Provider};
 use crate::secret::Secret;
 use crate::settings::{
     DOMAIN_CLIENT, DOMAIN_SERVER, OPENID_AUDIENCE, OPENID_BUTTON_LABEL, OPENID_CALLBACK_URL,
-    OPENID_CLIENT_ID, OPENID_CLIENT_SECRET, OPENID_IMAGE_URL, OPENID_OPEN_PATHS,
+    OPENID_CLIENT_ID, OPENID_CLIENT_SECRET, OPENID_IMAGE_URL, OPENID_OPEN_PATHS, OPENID_PATH,
     OPENID_POST_LOGOUT_REDIRECT_URI, OPENID_REFRESH_AUDIENCE, OPENID_REQUEST_AUDIENCE,
-    OPENID_RESOURCE, OPENID_SCOPE, OPENID_SESSION_SECRET, OPENID_USE_END_SESSION_ENDPOINT,
+    OPENID_RESOURCE, OPENID_SCOPE, OPENID_SESSION_SECRET,
 };
 use crate::verify::Verifier;
 
@@ -33,8 +34,8 @@ pub struct LoginSettings {
     requested_audience: Option<String>,
     refresh_audience: Option<String>,
     resources: Vec<String>,
+    choices: SignInChoices,
     limits: SessionLimits,
-    signs_out_at_provider: bool,
     post_logout_redirect: Option<String>,
     open_paths: Vec<String>,
     button_label: Option<String>,
@@ -45,7 +46,7 @@ pub struct LoginSettings {
     pub(super) replica_variable: Option<&'static str>,
 }
 
-const CALLBACK: &str = "/oauth/openid/callback";
+const PATH: &str = "/oauth/openid";
 const BUTTON_LABEL: &str = "Continue with OpenID";
 
 /// Variables that platforms set which run several replicas.
@@ -113,10 +114,8 @@ impl LoginSettings {
             requested_audience,
             refresh_audience: variables.text(OPENID_REFRESH_AUDIENCE),
             resources: variables.list(OPENID_RESOURCE).unwrap_or_default(),
+            choices: SignInChoices::read(variables)?,
             limits: SessionLimits::read(variables)?,
-            signs_out_at_provider: variables
-                .truth(OPENID_USE_END_SESSION_ENDPOINT)?
-                .unwrap_or(false),
             post_logout_redirect: post_logout_redirect(variables)?,
             open_paths: variables.list(OPENID_OPEN_PATHS).unwrap_or_default(),
             button_label: variables.text(OPENID_BUTTON_LABEL),
@@ -210,10 +209,7 @@ impl LoginSettings {
         if let Some(url) = &self.post_logout_redirect {
             builder = builder.with_post_logout_redirect(url);
         }
-        if !self.signs_out_at_provider {
-            builder = builder.without_provider_sign_out();
-        }
-        Ok(self.limits.apply(builder))
+        Ok(self.limits.apply(self.choices.apply(builder)))
     }
 
     /// The provider.
@@ -282,9 +278,10 @@ fn address_and_callback(variables: &Variables) -> Result<(Option<String>, String
         None => origin(DOMAIN_CLIENT)?,
     };
     let text = |url: &Url| url.origin().ascii_serialization();
-    let callback = variables
-        .text(OPENID_CALLBACK_URL)
-        .unwrap_or_else(|| CALLBACK.to_owned());
+    let callback = variables.text(OPENID_CALLBACK_URL).unwrap_or_else(|| {
+        let start = variables.text(OPENID_PATH);
+        format!("{}/callback", start.as_deref().unwrap_or(PATH))
+    });
     if !callback.contains("://") {
         return Ok((configured.as_ref().map(text), callback));
     }
@@ -324,7 +321,6 @@ impl fmt::Display for LoginSettings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.common.fmt(formatter)?;
         let secrets = format!("(redacted, {})", self.secrets.len());
-        let at_provider = self.signs_out_at_provider.to_string();
         let resources = self.resources.join(",");
         let open_paths = self.open_paths.join(",");
         for (name, value) in [
@@ -340,7 +336,6 @@ impl fmt::Display for LoginSettings {
                 Some(&*resources).filter(|text| !text.is_empty()),
             ),
             (OPENID_REFRESH_AUDIENCE, self.refresh_audience.as_deref()),
-            (OPENID_USE_END_SESSION_ENDPOINT, Some(&*at_provider)),
             (
                 OPENID_POST_LOGOUT_REDIRECT_URI,
                 self.post_logout_redirect.as_deref(),
@@ -354,7 +349,8 @@ impl fmt::Display for LoginSettings {
         ] {
             line(formatter, name, value)?;
         }
-        for (name, value) in self.limits.shown() {
+        let choices = self.choices.shown().into_iter();
+        for (name, value) in choices.chain(self.limits.shown()) {
             line(formatter, name, value.as_deref())?;
         }
         #[cfg(feature = "redis")]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::env::names::ANOTHER_APPLICATIONS;
 use crate::error::ConfigError;
 use crate::jwt::Algorithm;
+use crate::provider::Discovery;
 use crate::settings::VARIABLES;
 use crate::verify::TokenProfile;
 
@@ -129,6 +130,31 @@ impl Variables {
         (!items.is_empty()).then_some(items)
     }
 
+    /// A query string of parameters, such as `access_type=offline&prompt=consent`.
+    #[cfg(feature = "login")]
+    pub(super) fn parameters(
+        &self,
+        name: &'static str,
+    ) -> Result<Vec<(String, String)>, ConfigError> {
+        let text = self.text(name).unwrap_or_default();
+        let query = text.strip_prefix('?').unwrap_or(&text);
+        let is_pair = |pair: &str| {
+            pair.split_once('=')
+                .is_some_and(|(name, _)| !name.is_empty())
+        };
+        if !query.is_empty() && !query.split('&').all(is_pair) {
+            return Err(ConfigError::invalid(
+                name,
+                &text,
+                "it is not a query string",
+                "write names and values such as access_type=offline&prompt=consent",
+            ));
+        }
+        Ok(url::form_urlencoded::parse(query.as_bytes())
+            .into_owned()
+            .collect())
+    }
+
     pub(super) fn truth(&self, name: &'static str) -> Result<Option<bool>, ConfigError> {
         let Some(value) = self.0.get(name) else {
             return Ok(None);
@@ -191,7 +217,6 @@ impl Variables {
         Ok(Some(Duration::from_secs(seconds)))
     }
 
-    #[cfg(feature = "login")]
     pub(super) fn count(&self, name: &'static str) -> Result<Option<usize>, ConfigError> {
         let Some(value) = self.0.get(name) else {
             return Ok(None);
@@ -229,6 +254,23 @@ impl Variables {
             })
             .collect::<Result<_, _>>()
             .map(Some)
+    }
+
+    pub(super) fn discovery(&self, name: &'static str) -> Result<Option<Discovery>, ConfigError> {
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        match text.as_str() {
+            "openid" => Ok(Some(Discovery::OpenId)),
+            "oauth" => Ok(Some(Discovery::OAuth)),
+            "either" => Ok(Some(Discovery::Either)),
+            _ => Err(ConfigError::invalid(
+                name,
+                text,
+                "there is no such way to find the metadata",
+                "write openid, oauth or either",
+            )),
+        }
     }
 
     pub(super) fn profile(&self, name: &'static str) -> Result<TokenProfile, ConfigError> {

@@ -111,11 +111,6 @@ fn every_bad_value_names_its_variable_and_a_remedy() {
         ("OPENID_ISSUER", "http://id.example", "only https"),
         ("OPENID_ISSUER", "https://id.example?a=b", "query"),
         ("OPENID_ISSUER", "https://id.example#a", "fragment"),
-        (
-            "OPENID_ISSUER",
-            "https://id.example/{tenantid}/v2.0",
-            "every tenant there is",
-        ),
         ("OPENID_AUDIENCE", "", "any other service"),
         ("OPENID_AUDIENCE", " , ,", "any other service"),
         ("OPENID_JWKS_URL", "http://id.example/jwks", "only https"),
@@ -141,6 +136,18 @@ fn every_bad_value_names_its_variable_and_a_remedy() {
         assert!(error.to_string().contains(part), "{name}={value}: {error}");
         assert_eq!(error.setting(), name, "{error}");
     }
+    let many = ("OPENID_ISSUER", "https://id.example/{tenantid}/v2.0");
+    let error = with(&[many]).unwrap_err();
+    assert_eq!(error.setting(), "OPENID_TENANTS", "{error}");
+    assert!(
+        error.to_string().contains("every tenant there is"),
+        "{error}"
+    );
+    with(&[
+        many,
+        ("OPENID_TENANTS", "8eaef023-2b34-4da1-9baa-8bc8c9d6a490"),
+    ])
+    .unwrap();
 }
 
 #[test]
@@ -277,7 +284,6 @@ mod login {
                 "your-secure-session-secret-32-chars-or-more,short",
                 "32",
             ),
-            ("OPENID_SCOPE", "openid profile", "offline_access"),
             ("OPENID_SCOPE", "profile offline_access", "openid"),
             ("OPENID_CALLBACK_URL", "callback", "plain path"),
             ("OPENID_CALLBACK_URL", "http://app.example/cb", "only https"),
@@ -297,6 +303,34 @@ mod login {
                 "/healthz,/assets/*",
                 "end it with a slash",
             ),
+            (
+                "OPENID_AUTHORIZATION_PARAMETERS",
+                "access_type",
+                "access_type=offline",
+            ),
+            ("OPENID_AUTHORIZATION_PARAMETERS", "state=x", "sets itself"),
+            (
+                "OPENID_END_SESSION_PARAMETERS",
+                "client_id=x",
+                "sets itself",
+            ),
+            (
+                "OPENID_PASSED_PARAMETERS",
+                "prompt,ui_locales",
+                "acr_values",
+            ),
+            ("OPENID_DISCOVERY", "oidc", "openid, oauth or either"),
+            (
+                "OPENID_TOKEN_ENDPOINT_AUTH_METHOD",
+                "private_key_jwt",
+                "client_secret_post",
+            ),
+            (
+                "OPENID_TRUSTED_ORIGINS",
+                "https://a.example/x",
+                "origin alone",
+            ),
+            ("OPENID_TENANTS", "contoso", "{tenantid}"),
             ("OPENID_USE_PKCE", "false", "true or remove"),
             ("OPENID_REUSE_TOKENS", "false", "true or remove"),
             (

@@ -16,15 +16,15 @@ use crate::login::service::Party;
 use crate::login::sessions::parts::SessionParts;
 use crate::login::sessions::renewals::{Lifetimes, RefreshRequest};
 use crate::login::sign_in::SignIn;
-use crate::login::sign_in::request::{AuthorizationRequest, OfflineAccess};
+use crate::login::sign_in::request::AuthorizationRequest;
 use crate::login::sign_out::{SignOut, SignOutSettings};
 use crate::login::store::near_cache::LONGEST_NEAR_CACHE_AGE;
 use crate::login::store::{MemoryStore, SessionStore};
 use crate::provider::client::target::check_resource;
 use crate::provider::{Provider, within};
 use crate::settings::{
-    ABSOLUTE_LIMIT, ADDRESS, AUTHORIZATION_PARAMETER, IDLE_LIMIT, POST_LOGOUT_REDIRECT,
-    ROTATION_GRACE, SCOPE, SESSION_SECRET, SESSIONS_PER_SUBJECT, VERIFIER,
+    ABSOLUTE_LIMIT, ADDRESS, AUTHORIZATION_PARAMETER, END_SESSION_PARAMETER, IDLE_LIMIT,
+    POST_LOGOUT_REDIRECT, ROTATION_GRACE, SCOPE, SESSION_SECRET, SESSIONS_PER_SUBJECT, VERIFIER,
 };
 use crate::verify::Verifier;
 use crate::verify::id_token::IdTokenVerifier;
@@ -62,6 +62,15 @@ const OURS: [&str; 15] = [
     "code",
 ];
 
+/// The parameters of the request to end the session at the provider that are ours to set.
+const OURS_AT_SIGN_OUT: [&str; 5] = [
+    "id_token_hint",
+    "logout_hint",
+    "client_id",
+    "post_logout_redirect_uri",
+    "state",
+];
+
 impl LoginBuilder {
     /// The site, its cookies, and where a sign-out at the provider comes back to.
     fn site(&self) -> Result<(Site, CookieNames, Url), ConfigError> {
@@ -69,7 +78,7 @@ impl LoginBuilder {
         if let Some(callback) = &self.callback {
             paths.callback.clone_from(callback);
         }
-        let site = Site::new(&self.address, paths)?;
+        let site = Site::new(&self.address, paths, &self.trusted_origins)?;
         let cookies = CookieNames::new(&self.cookie_name, site.is_secure)?;
         let back_to = match &self.back_to {
             Some(url) => parse_target(POST_LOGOUT_REDIRECT, url)?,
@@ -80,8 +89,13 @@ impl LoginBuilder {
 
     /// Whether what is asked of the provider can be asked.
     fn check_request(&self) -> Result<(), ConfigError> {
-        check_scope(&self.scope, self.offline)?;
-        check_parameters(&self.parameters)?;
+        check_scope(&self.scope)?;
+        check_parameters(AUTHORIZATION_PARAMETER, &self.parameters, &OURS)?;
+        check_parameters(
+            END_SESSION_PARAMETER,
+            &self.end_session_parameters,
+            &OURS_AT_SIGN_OUT,
+        )?;
         for audience in self.audience.iter().chain(&self.refresh_audience) {
             Audience::new(audience)?;
         }
@@ -96,7 +110,6 @@ impl LoginBuilder {
         self.check_request()?;
         check_sessions_per_subject(self.sessions_per_subject)?;
         let open_paths = OpenPaths::new(self.open_paths.iter().map(String::as_str))?;
-        check_sessions_per_subject(self.sessions_per_subject)?;
         let (site, cookies, back_to) = self.site()?;
         let store = self
             .store
@@ -117,6 +130,7 @@ impl LoginBuilder {
             path_back: (back_to.origin().ascii_serialization() == site.origin)
                 .then(|| back_to.path().to_owned()),
             back_to,
+            parameters: self.end_session_parameters,
             frontchannel: self.frontchannel,
             revokes_offline_access: self.revokes_offline_access,
         };
@@ -221,33 +235,32 @@ fn check_sessions_per_subject(most: Option<usize>) -> Result<(), ConfigError> {
     }
 }
 
-fn check_scope(scope: &str, offline: OfflineAccess) -> Result<(), ConfigError> {
-    let refuse = |problem, remedy| Err(ConfigError::invalid(SCOPE, scope, problem, remedy));
+fn check_scope(scope: &str) -> Result<(), ConfigError> {
     let words: Vec<_> = scope.split(' ').collect();
     for word in &words {
         Scope::new(word)?;
     }
     if !words.contains(&"openid") {
-        return refuse(
+        return Err(ConfigError::invalid(
+            SCOPE,
+            scope,
             "it does not hold openid",
             "write openid first: without it there is no ID token",
-        );
-    }
-    if offline == OfflineAccess::Required && !words.contains(&"offline_access") {
-        return refuse(
-            "it does not hold offline_access, and a refresh token is required",
-            "add offline_access, or allow short sessions, which end with the access token",
-        );
+        ));
     }
     Ok(())
 }
 
-fn check_parameters(parameters: &[(String, String)]) -> Result<(), ConfigError> {
+fn check_parameters(
+    setting: &'static str,
+    parameters: &[(String, String)],
+    ours: &[&str],
+) -> Result<(), ConfigError> {
     for (at, (name, value)) in parameters.iter().enumerate() {
         let is_twice = parameters[..at].iter().any(|(known, _)| known == name);
-        if name.is_empty() || is_twice || OURS.contains(&name.as_str()) {
+        if name.is_empty() || is_twice || ours.contains(&name.as_str()) {
             return Err(ConfigError::invalid(
-                AUTHORIZATION_PARAMETER,
+                setting,
                 format!("{name}={value}"),
                 "it has no name, stands twice, or is one that this crate sets itself",
                 "use the setting made for it, or remove it",

@@ -41,6 +41,8 @@ pub struct LoginBuilder {
     pub(super) grace: Duration,
     pub(super) near_cache_age: Duration,
     pub(super) sign_out_at_provider: bool,
+    pub(super) end_session_parameters: Vec<(String, String)>,
+    pub(super) trusted_origins: Vec<String>,
     pub(super) back_to: Option<String>,
     pub(super) frontchannel: bool,
     pub(super) revokes_offline_access: bool,
@@ -94,6 +96,8 @@ impl LoginBuilder {
             grace: Duration::ZERO,
             near_cache_age: NEAR_CACHE_AGE,
             sign_out_at_provider: true,
+            end_session_parameters: Vec::new(),
+            trusted_origins: Vec::new(),
             back_to: None,
             frontchannel: false,
             revokes_offline_access: false,
@@ -115,8 +119,9 @@ impl LoginBuilder {
         self
     }
 
-    /// The scope asked for, words delimited by spaces. Default: `openid profile email
-    /// offline_access`.
+    /// The scope asked for, words delimited by spaces, as written. Default: `openid profile email
+    /// offline_access`. Some providers issue refresh tokens without `offline_access`: Keycloak always, Google for
+    /// the parameter `access_type=offline`.
     pub fn with_scope(mut self, scope: &str) -> Self {
         scope.clone_into(&mut self.scope);
         self
@@ -163,7 +168,7 @@ impl LoginBuilder {
     }
 
     /// Takes a sign-in that brings no refresh token: such a session ends with its access token.
-    /// Default: it fails, with a page that names the causes.
+    /// Default: it fails, whatever the scope, and the log names the causes.
     pub fn allow_short_session(mut self) -> Self {
         self.offline = OfflineAccess::MayBeShort;
         self
@@ -256,6 +261,24 @@ impl LoginBuilder {
     /// Signs out here alone, and leaves the provider's own session be.
     pub fn without_provider_sign_out(mut self) -> Self {
         self.sign_out_at_provider = false;
+        self
+    }
+
+    /// Sends another parameter with the browser to the provider's sign-out, such as `logout_uri`.
+    pub fn add_end_session_parameter(mut self, name: &str, value: &str) -> Self {
+        self.end_session_parameters
+            .push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Lets pages of this origin send requests with a session that change something, and sign it out, as this
+    /// site's own pages do. For a sibling such as `https://admin.example.com`; none by default. The layer sends no
+    /// CORS fields: that is the application's part.
+    ///
+    /// # Security
+    /// Scripts of that origin act in the name of this site's users.
+    pub fn add_trusted_origin(mut self, origin: &str) -> Self {
+        self.trusted_origins.push(origin.to_owned());
         self
     }
 

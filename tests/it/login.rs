@@ -773,6 +773,29 @@ async fn without_a_refresh_token_the_choice_is_typed() {
     assert_eq!(app.idp.hits().token, 1, "there is nothing to refresh with");
 }
 
+// D21
+#[tokio::test]
+async fn a_refresh_token_may_come_without_offline_access() {
+    let app = App::start_with(|builder| {
+        builder
+            .with_scope("openid")
+            .add_parameter("access_type", "offline")
+    })
+    .await;
+    app.idp.edit_token_answer(|_, answer| {
+        answer["refresh_token"] = "as-google-issues-it".into();
+    });
+    let mut browser = Browser::default();
+    browser.sign_in(&app).await;
+    let asked = &app.idp.seen(Endpoint::Authorization)[0];
+    let has = |name: &str, value: &str| asked.contains(&(name.to_owned(), value.to_owned()));
+    assert!(
+        has("scope", "openid") && has("access_type", "offline"),
+        "{asked:?}"
+    );
+    assert_eq!(browser.fetch(&app, "/").await.status(), StatusCode::OK);
+}
+
 // LG-21
 #[tokio::test]
 async fn the_request_is_pushed_ahead_where_the_provider_demands_it() {

@@ -1,6 +1,7 @@
 //! Signing out: here, at the provider, and when the provider says so.
 
-use http::{Method, Request, StatusCode};
+use http::header::ACCEPT;
+use http::{HeaderValue, Method, Request, StatusCode};
 use tower::{Layer, ServiceExt};
 use tower_oidc::LoginErrorKind as Kind;
 use tower_oidc::login::LoginBuilder;
@@ -56,6 +57,32 @@ async fn signing_out_ends_the_session_revokes_and_goes_on_to_the_provider() {
     // Once more does no harm.
     let answer = browser.post(&app, LOGOUT).await;
     assert_eq!(location(&answer), "/");
+}
+
+// LO-01
+#[tokio::test]
+async fn a_script_that_asks_for_json_is_told_where_to_go() {
+    let app = App::start_with(|builder| {
+        builder.add_end_session_parameter("logout_uri", "https://app.example.com/bye")
+    })
+    .await;
+    let mut browser = Browser::default();
+    browser.sign_in(&app).await;
+    let replayed = browser.clone();
+    let mut asked = browser.script(Method::POST, LOGOUT);
+    asked
+        .headers_mut()
+        .insert(ACCEPT, HeaderValue::from_static("application/json"));
+    let answer = browser.send(&app.service(), asked).await;
+    assert_eq!(
+        answer.status(),
+        StatusCode::NO_CONTENT,
+        "fetch follows nothing"
+    );
+    let asked = query(location(&answer));
+    assert_eq!(asked["logout_uri"], "https://app.example.com/bye");
+    assert_eq!(asked["client_id"], "development");
+    assert!(!is_signed_in(&app, &replayed).await);
 }
 
 // LO-02, F73

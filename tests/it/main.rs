@@ -38,6 +38,7 @@ mod runtime_end;
 mod session_limits;
 mod session_store;
 mod sessions;
+mod settings;
 mod several_issuers;
 mod short_tokens;
 mod support;

@@ -63,6 +63,15 @@ impl Reply {
         reply
     }
 
+    /// The same address in an answer that `fetch` does not follow: a script cannot read a page of the provider.
+    #[must_use]
+    pub(crate) fn not_followed(mut self) -> Self {
+        if let Content::Empty(status @ StatusCode::SEE_OTHER) = &mut self.content {
+            *status = StatusCode::NO_CONTENT;
+        }
+        self
+    }
+
     #[must_use]
     pub(crate) fn with_cookie(mut self, cookie: HeaderValue) -> Self {
         self.cookies.push(cookie);

@@ -8,13 +8,14 @@ use url::Url;
 
 use crate::claims::{Transport, parse_url};
 use crate::error::ConfigError;
-use crate::settings::{ADDRESS, PATH};
+use crate::settings::{ADDRESS, PATH, TRUSTED_ORIGIN};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Site {
     pub(crate) origin: String,
     pub(crate) is_secure: bool,
     pub(crate) paths: Paths,
+    trusted_origins: Vec<String>,
 }
 
 /// The addresses that the layer answers itself.
@@ -64,20 +65,16 @@ impl Paths {
 
 impl Site {
     /// The site at this address, an origin without a path.
-    pub(crate) fn new(address: &str, paths: Paths) -> Result<Self, ConfigError> {
-        let url = parse_url(ADDRESS, address, Transport::HttpsOrLoopback)?;
-        if url.path() != "/" || url.query().is_some() {
-            return Err(ConfigError::invalid(
-                ADDRESS,
-                address,
-                "it has a path or query",
-                "write the origin alone, such as https://app.example.com",
-            ));
-        }
+    pub(crate) fn new(
+        address: &str,
+        paths: Paths,
+        trusted_origins: &[String],
+    ) -> Result<Self, ConfigError> {
+        let origin = parse_origin(ADDRESS, address)?;
         for path in [&paths.start, &paths.callback, &paths.logout] {
             check_path(path)?;
         }
-        let is_secure = url.scheme() == "https";
+        let is_secure = origin.starts_with("https:");
         if !is_secure {
             tracing::warn!(
                 address,
@@ -86,9 +83,13 @@ impl Site {
             );
         }
         Ok(Self {
-            origin: url.origin().ascii_serialization(),
+            origin,
             is_secure,
             paths,
+            trusted_origins: trusted_origins
+                .iter()
+                .map(|origin| parse_origin(TRUSTED_ORIGIN, origin))
+                .collect::<Result<_, _>>()?,
         })
     }
 
@@ -98,25 +99,39 @@ impl Site {
         format!("{}{}", self.origin, self.paths.callback)
     }
 
-    /// Whether a request proves that it comes from a page of this origin. A cookie proves nothing:
-    /// browsers send it along with other sites' requests too.
+    /// Whether a request proves that it comes from a page of this origin or of a trusted one. A cookie proves
+    /// nothing: browsers send it along with other sites' requests too.
     pub(crate) fn is_same_origin(&self, headers: &HeaderMap) -> bool {
+        let mut origins = headers.get_all(ORIGIN).iter();
+        let origin = origins.next().filter(|_| origins.next().is_none());
+        let is_trusted = || {
+            let trusted = &mut self.trusted_origins.iter();
+            origin.is_some_and(|origin| trusted.any(|trusted| origin == trusted.as_str()))
+        };
         match headers
             .get("sec-fetch-site")
             .map(http::HeaderValue::as_bytes)
         {
             // `none`: the user's own doing, such as a bookmark.
             Some(b"same-origin" | b"none") => true,
-            Some(_) => false,
-            None => {
-                let mut origins = headers.get_all(ORIGIN).iter();
-                origins
-                    .next()
-                    .is_some_and(|origin| origin == self.origin.as_str())
-                    && origins.next().is_none()
-            }
+            Some(_) => is_trusted(),
+            None => origin.is_some_and(|origin| origin == self.origin.as_str()) || is_trusted(),
         }
     }
+}
+
+/// An origin, as browsers write it in the field `Origin`.
+fn parse_origin(setting: &'static str, text: &str) -> Result<String, ConfigError> {
+    let url = parse_url(setting, text, Transport::HttpsOrLoopback)?;
+    if url.path() != "/" || url.query().is_some() {
+        return Err(ConfigError::invalid(
+            setting,
+            text,
+            "it has a path or query",
+            "write the origin alone, such as https://app.example.com",
+        ));
+    }
+    Ok(url.origin().ascii_serialization())
 }
 
 fn check_path(path: &str) -> Result<(), ConfigError> {
@@ -165,11 +180,20 @@ pub(crate) fn is_navigation(parts: &Parts) -> bool {
 }
 
 pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
+    accepts(headers, "text/html")
+}
+
+/// Whether a script asks, which reads JSON and no page.
+pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
+    accepts(headers, "application/json") && !wants_html(headers)
+}
+
+fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
     headers
         .get_all(http::header::ACCEPT)
         .iter()
         .filter_map(|value| value.to_str().ok())
-        .any(|value| value.contains("text/html"))
+        .any(|value| value.contains(media_type))
 }
 
 /// An address of this or another origin that a browser is sent to, from the configuration.
@@ -193,8 +217,24 @@ mod tests {
     // SC-10
     #[test]
     fn the_origin_is_proven_by_origin_or_sec_fetch_site() {
-        let site = Site::new("https://app.example.com", Paths::below("/login")).unwrap();
-        let cases: [(&[(&str, &str)], bool); 11] = [
+        let trusted = ["https://admin.example.com/".to_owned()];
+        let site = Site::new("https://app.example.com", Paths::below("/login"), &trusted).unwrap();
+        let cases: [(&[(&str, &str)], bool); 14] = [
+            (&[("origin", "https://admin.example.com")], true),
+            (
+                &[
+                    ("sec-fetch-site", "same-site"),
+                    ("origin", "https://admin.example.com"),
+                ],
+                true,
+            ),
+            (
+                &[
+                    ("sec-fetch-site", "same-site"),
+                    ("origin", "https://admin.example.com.evil.example"),
+                ],
+                false,
+            ),
             (&[("sec-fetch-site", "same-origin")], true),
             (&[("sec-fetch-site", "none")], true),
             (&[("sec-fetch-site", "same-site")], false),
@@ -279,7 +319,7 @@ mod tests {
     // SC-02
     #[test]
     fn a_site_has_https_or_is_on_loopback() {
-        let site = |address| Site::new(address, Paths::below("/login"));
+        let site = |address| Site::new(address, Paths::below("/login"), &[]);
         assert!(site("https://app.example.com/").unwrap().is_secure);
         assert!(!site("http://127.0.0.1:3080").unwrap().is_secure);
         assert!(!site("http://localhost:3080").unwrap().is_secure);
@@ -294,7 +334,7 @@ mod tests {
         }
         for bad in ["login", "/", "/a/", "//a", "/a?b", "/a#b", "/{a}"] {
             assert!(
-                Site::new("https://a.example", Paths::below(bad)).is_err(),
+                Site::new("https://a.example", Paths::below(bad), &[]).is_err(),
                 "{bad}"
             );
         }

@@ -35,6 +35,10 @@ pub enum PassedParameter {
 }
 
 impl PassedParameter {
+    #[cfg(feature = "reqwest")]
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Prompt, Self::LoginHint, Self::AcrValues, Self::MaxAge];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Prompt => "prompt",

@@ -11,6 +11,7 @@ use crate::login::browser::cookie::{CookieValue, open_cookie, seal_cookie, sent}
 use crate::login::browser::query::single;
 use crate::login::browser::reply::Reply;
 use crate::login::browser::return_path::ReturnPath;
+use crate::login::browser::site::wants_json;
 use crate::login::sessions::id::SessionId;
 use crate::login::sessions::seal::Purpose;
 use crate::login::sessions::tokens::TokenSet;
@@ -31,8 +32,17 @@ const LIFETIME: Duration = Duration::from_secs(600);
 const LONGEST_HINT: usize = 2_000;
 
 impl SignOut {
-    /// Ends this browser's session.
+    /// Ends this browser's session. A form is sent on; a script that asks for JSON is told where to.
     pub(crate) async fn sign_out(&self, parts: &Parts) -> Reply {
+        let reply = self.ended(parts).await;
+        if wants_json(&parts.headers) {
+            reply.not_followed()
+        } else {
+            reply
+        }
+    }
+
+    async fn ended(&self, parts: &Parts) -> Reply {
         let return_path = single(parts, "return_to")
             .and_then(|text| ReturnPath::parse(&text))
             .filter(|path| self.site.paths.own(path.path()).is_none());
@@ -90,7 +100,8 @@ impl SignOut {
         query
             .append_pair("client_id", self.client.id())
             .append_pair("post_logout_redirect_uri", self.settings.back_to.as_str())
-            .append_pair("state", signing_out.state.expose());
+            .append_pair("state", signing_out.state.expose())
+            .extend_pairs(&self.settings.parameters);
         drop(query);
         let reply = Reply::see_other(url.as_str());
         let name = &self.cookies.sign_out;

@@ -30,6 +30,8 @@ pub(crate) struct SignOut {
 #[derive(Debug, Clone)]
 pub(crate) struct SignOutSettings {
     pub(crate) at_provider: bool,
+    /// Further parameters of the request to the provider.
+    pub(crate) parameters: Vec<(String, String)>,
     pub(crate) back_to: Url,
     /// Its path, where it lies on this site.
     pub(crate) path_back: Option<String>,

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 use jsonwebtoken::{Algorithm as JwtAlgorithm, EncodingKey};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::json;
 use url::form_urlencoded::Serializer;
 
@@ -264,12 +264,10 @@ fn cannot_authenticate(error: Box<dyn std::error::Error + Send + Sync>) -> Provi
     )
 }
 
-/// Characters that are not encoded in Basic credentials, because some providers do not decode them.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+/// What is encoded in Basic credentials beside what is not ASCII: only what would be read as something else. Some
+/// providers do not decode them, although [RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)
+/// wants it.
+const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'+').add(b':');
 
 fn basic(id: &str, secret: &Secret) -> Result<HeaderValue, ProviderError> {
     let encoded = |text| utf8_percent_encode(text, ENCODED);
@@ -309,7 +307,7 @@ mod tests {
     // LG-18
     #[test]
     fn secrets_travel_in_the_header_or_the_form() {
-        let client = Client::with_secret("a-b.c_d~e", "p:w %/é").unwrap();
+        let client = Client::with_secret("a-b.c_d~e", "p:w +%/=@!$&*()é").unwrap();
         let basic = call(&client);
         assert_eq!(basic.form.as_deref(), Some("a=b+c%26d"));
         let value = basic.authorization.unwrap();
@@ -322,7 +320,7 @@ mod tests {
             .to_owned();
         assert_eq!(
             STANDARD.decode(encoded).unwrap(),
-            b"a-b.c_d~e:p%3Aw%20%25%2F%C3%A9"
+            b"a-b.c_d~e:p%3Aw%20%2B%25/=@!$&*()%C3%A9"
         );
         let post = call(&client.with_secret_method(SecretMethod::Post));
         assert!(post.authorization.is_none());

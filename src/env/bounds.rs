@@ -1,0 +1,95 @@
+//! How the provider is found and asked, and which tokens are read at all.
+
+use std::time::Duration;
+
+use crate::env::read::Variables;
+use crate::error::ConfigError;
+use crate::provider::{Discovery, ProviderBuilder};
+use crate::settings::{
+    OPENID_DISCOVERY, OPENID_JWKS_STALE_LIMIT, OPENID_REQUEST_TIMEOUT, OPENID_SCOPE_CLAIMS,
+    OPENID_TENANTS, OPENID_TOKEN_CACHE_CAPACITY, OPENID_TOKEN_MAX_AGE, OPENID_TOKEN_SIZE_LIMIT,
+};
+use crate::verify::VerifierBuilder;
+
+#[derive(Debug, Clone)]
+pub(super) struct Bounds {
+    discovery: Option<Discovery>,
+    tenants: Option<Vec<String>>,
+    stale_limit: Option<Duration>,
+    request_timeout: Option<Duration>,
+    scope_claims: Vec<String>,
+    token_max_age: Option<Duration>,
+    token_size: Option<usize>,
+    cache_capacity: Option<usize>,
+}
+
+impl Bounds {
+    pub(super) fn read(variables: &Variables) -> Result<Self, ConfigError> {
+        Ok(Self {
+            discovery: variables.discovery(OPENID_DISCOVERY)?,
+            tenants: variables.list(OPENID_TENANTS),
+            stale_limit: variables.duration(OPENID_JWKS_STALE_LIMIT)?,
+            request_timeout: variables.duration(OPENID_REQUEST_TIMEOUT)?,
+            scope_claims: variables.list(OPENID_SCOPE_CLAIMS).unwrap_or_default(),
+            token_max_age: variables.duration(OPENID_TOKEN_MAX_AGE)?,
+            token_size: variables.count(OPENID_TOKEN_SIZE_LIMIT)?,
+            cache_capacity: variables.count(OPENID_TOKEN_CACHE_CAPACITY)?,
+        })
+    }
+
+    pub(super) fn apply_to_provider(&self, mut builder: ProviderBuilder) -> ProviderBuilder {
+        if let Some(discovery) = self.discovery {
+            builder = builder.with_discovery(discovery);
+        }
+        if let Some(tenants) = &self.tenants {
+            builder = builder.with_tenants(tenants.iter().cloned());
+        }
+        if let Some(limit) = self.stale_limit {
+            builder = builder.with_stale_limit(limit);
+        }
+        if let Some(timeout) = self.request_timeout {
+            builder = builder.with_call_timeout(timeout);
+        }
+        builder
+    }
+
+    pub(super) fn apply_to_verifier(&self, mut builder: VerifierBuilder) -> VerifierBuilder {
+        for claim in &self.scope_claims {
+            builder = builder.add_scope_claim(claim);
+        }
+        if let Some(age) = self.token_max_age {
+            builder = builder.with_max_age(age);
+        }
+        if let Some(bytes) = self.token_size {
+            builder = builder.with_max_token_size(bytes);
+        }
+        builder
+    }
+
+    pub(super) fn cache_capacity(&self) -> Option<usize> {
+        self.cache_capacity
+    }
+
+    /// Names and values as they may be shown.
+    pub(super) fn shown(&self) -> [(&'static str, Option<String>); 8] {
+        let time = |duration: Option<Duration>| {
+            duration.map(|duration| humantime::format_duration(duration).to_string())
+        };
+        let count = |number: Option<usize>| number.map(|number| number.to_string());
+        let claims = (!self.scope_claims.is_empty()).then(|| self.scope_claims.join(","));
+        let discovery = self.discovery.map(|one| format!("{one:?}").to_lowercase());
+        [
+            (OPENID_DISCOVERY, discovery),
+            (
+                OPENID_TENANTS,
+                self.tenants.as_ref().map(|tenants| tenants.join(",")),
+            ),
+            (OPENID_JWKS_STALE_LIMIT, time(self.stale_limit)),
+            (OPENID_REQUEST_TIMEOUT, time(self.request_timeout)),
+            (OPENID_SCOPE_CLAIMS, claims),
+            (OPENID_TOKEN_MAX_AGE, time(self.token_max_age)),
+            (OPENID_TOKEN_SIZE_LIMIT, count(self.token_size)),
+            (OPENID_TOKEN_CACHE_CAPACITY, count(self.cache_capacity)),
+        ]
+    }
+}
