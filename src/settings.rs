@@ -16,6 +16,7 @@ pub(crate) const CALL_TIMEOUT: &str = "call timeout";
 pub(crate) const CLIENT_ID: &str = "client id";
 pub(crate) const CLIENT_PRIVATE_KEY: &str = "client private key";
 pub(crate) const CLIENT_SECRET: &str = "client secret";
+pub(crate) const CLIENT_SECRET_FILE: &str = "client secret file";
 pub(crate) const COOKIE_NAME: &str = "cookie name";
 pub(crate) const DESTINATION: &str = "destination";
 pub(crate) const END_SESSION_PARAMETER: &str = "end session parameter";
@@ -131,6 +132,7 @@ pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
         AUDIENCE => OPENID_AUDIENCE,
         CLIENT_ID => OPENID_CLIENT_ID,
         CLIENT_SECRET => OPENID_CLIENT_SECRET,
+        CLIENT_SECRET_FILE => OPENID_CLIENT_SECRET_FILE,
         IDLE_LIMIT => OPENID_SESSION_IDLE_LIMIT,
         ISSUER => OPENID_ISSUER,
         JWKS_URL => OPENID_JWKS_URL,

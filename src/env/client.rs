@@ -1,7 +1,5 @@
 //! The client and the audience that it requests.
 
-use std::fs;
-
 use crate::env::common::in_environment;
 use crate::env::read::Variables;
 use crate::error::ConfigError;
@@ -19,7 +17,7 @@ pub(super) fn requested_audience(variables: &Variables) -> Option<String> {
 }
 
 pub(super) fn client(variables: &Variables, id: &str) -> Result<Client, ConfigError> {
-    let secret = match (
+    let client = match (
         variables.text(OPENID_CLIENT_SECRET),
         variables.text(OPENID_CLIENT_SECRET_FILE),
     ) {
@@ -30,23 +28,9 @@ pub(super) fn client(variables: &Variables, id: &str) -> Result<Client, ConfigEr
                 remedy: "set one of them".into(),
             });
         }
-        (Some(secret), None) => Some(secret),
-        (None, Some(path)) => {
-            let text = fs::read_to_string(&path).map_err(|error| {
-                ConfigError::invalid(
-                    OPENID_CLIENT_SECRET_FILE,
-                    &path,
-                    format!("it cannot be read: {error}"),
-                    "set it to the path of a file that contains only the client secret",
-                )
-            })?;
-            Some(text.trim_end().to_owned())
-        }
-        (None, None) => None,
-    };
-    let client = match secret {
-        Some(secret) => Client::with_secret(id, &secret),
-        None => Client::public(id),
+        (Some(secret), None) => Client::with_secret(id, &secret),
+        (None, Some(path)) => Client::with_secret_file(id, path),
+        (None, None) => Client::public(id),
     };
     let client = client.map_err(in_environment)?;
     Ok(match secret_method(variables)? {

@@ -30,6 +30,9 @@ pub(super) struct SignInChoices {
     revokes_offline_access: bool,
 }
 
+/// A choice that has no value.
+type Choose = fn(LoginBuilder) -> LoginBuilder;
+
 impl SignInChoices {
     pub(super) fn read(variables: &Variables) -> Result<Self, ConfigError> {
         let is_on = |name, default| {
@@ -68,7 +71,7 @@ impl SignInChoices {
         for origin in &self.trusted_origins {
             builder = builder.add_trusted_origin(origin);
         }
-        let choices: [(bool, fn(LoginBuilder) -> LoginBuilder); 7] = [
+        let choices: [(bool, Choose); 7] = [
             (
                 !self.requires_refresh_token,
                 LoginBuilder::allow_short_session,

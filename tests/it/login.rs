@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use http::{Method, StatusCode};
-use tower_oidc::LoginErrorKind as Kind;
-use tower_oidc::login::PassedParameter;
+use tower_oidc::login::{KeyRing, PassedParameter};
 use tower_oidc::testing::{Endpoint, Fault};
+use tower_oidc::{Client, LoginErrorKind as Kind, LoginLayer};
 
 use crate::browser::{App, Browser, SESSION, SITE, at_provider, failure, location, query, with};
 use crate::support::{API, seconds};
@@ -771,6 +771,30 @@ async fn without_a_refresh_token_the_choice_is_typed() {
         StatusCode::UNAUTHORIZED
     );
     assert_eq!(app.idp.hits().token, 1, "there is nothing to refresh with");
+}
+
+// LG-18
+#[tokio::test]
+async fn a_secret_that_was_replaced_in_its_file_is_read_again_when_it_is_refused() {
+    let path = std::env::temp_dir().join(format!("client-secret-{}", std::process::id()));
+    std::fs::write(&path, "retired\n").unwrap();
+    let client = Client::with_secret_file("development", &path).unwrap();
+    let mut app = App::start().await;
+    let keys = KeyRing::new(["a session secret of more than 32 characters"]).unwrap();
+    app.layer = LoginLayer::builder(app.verifier.clone(), client, SITE, keys)
+        .build()
+        .unwrap();
+    let refused = Browser::default().try_sign_in(&app).await;
+    assert_eq!(failure(&refused), Some(Kind::Misconfigured));
+    assert_eq!(app.idp.hits().token, 1, "the file has the same");
+    std::fs::write(&path, "development-secret\n").unwrap();
+    let mut browser = Browser::default();
+    browser.sign_in(&app).await;
+    assert_eq!(app.idp.hits().token, 3, "refused, then taken");
+    std::fs::remove_file(&path).unwrap();
+    app.hour_passes();
+    assert_eq!(browser.fetch(&app, "/").await.status(), StatusCode::OK);
+    assert_eq!(app.idp.hits().token, 4, "what was read is used on");
 }
 
 // D21

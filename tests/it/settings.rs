@@ -144,8 +144,9 @@ fn beyond(bound: &str, by: i64) -> Option<String> {
     (milliseconds >= 0).then(|| milliseconds.to_string())
 }
 
-#[test]
-fn defaults_are_accepted_and_bounds_are_those_of_the_code() {
+// A store of Redis connects from a runtime.
+#[tokio::test]
+async fn defaults_are_accepted_and_bounds_are_those_of_the_code() {
     let mut bounded = 0;
     for row in rows() {
         let Some(name) = row.variables.first() else {

@@ -41,14 +41,9 @@ impl Provider {
                 .append_pair("client_id", client.id());
             return Ok(url);
         }
-        let call = |metadata: &Metadata| self.form(client, metadata, parameters);
+        let endpoint = Endpoints::pushed_authorization;
         let answer = self
-            .call_endpoint(
-                &metadata.value,
-                Endpoints::pushed_authorization,
-                call,
-                LIMITS,
-            )
+            .call_as(client, &metadata.value, endpoint, parameters, LIMITS)
             .await?;
         let document: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
         match document.get("request_uri").and_then(Value::as_str) {
@@ -140,9 +135,9 @@ impl Provider {
             ("token", token.expose()),
             ("token_type_hint", "refresh_token"),
         ];
-        let call = |metadata: &Metadata| self.form(client, metadata, &parameters);
+        let endpoint = Endpoints::revocation;
         let answer = self
-            .call_endpoint(&metadata.value, Endpoints::revocation, call, LIMITS)
+            .call_as(client, &metadata.value, endpoint, &parameters, LIMITS)
             .await?;
         Ok(Some(answer))
     }

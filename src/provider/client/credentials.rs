@@ -1,6 +1,7 @@
 //! The client that this service is at the provider, and how it authenticates.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::clock::UnixTime;
 use crate::error::{ConfigError, ProviderError, ProviderErrorKind};
 use crate::http_client::Call;
 use crate::jwt::{Algorithm, sign_compact};
+use crate::provider::client::secret_file::ClientSecret;
 use crate::provider::endpoints::Endpoints;
 use crate::secret::{Secret, random_text};
 use crate::settings::{CLIENT_ID, CLIENT_PRIVATE_KEY, CLIENT_SECRET};
@@ -33,7 +35,7 @@ pub struct Client {
 #[derive(Clone)]
 enum Authentication {
     None,
-    Secret(Secret, Option<SecretMethod>),
+    Secret(ClientSecret, Option<SecretMethod>),
     PrivateKey(Arc<AssertionKey>),
 }
 
@@ -79,7 +81,19 @@ impl Client {
                 "copy it from the provider, or use a public client",
             ));
         }
-        Self::new(id, Authentication::Secret(Secret::new(secret), None))
+        let secret = ClientSecret::fixed(secret);
+        Self::new(id, Authentication::Secret(secret, None))
+    }
+
+    /// A client whose secret is in this file, where it can be replaced while the process runs: when the provider
+    /// refuses the secret (`invalid_client`), the file is read again, and if it holds another by then, the call is
+    /// sent once more. White space at the end of the file does not count.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the file cannot be read or is empty, or the identifier is empty or not visible ASCII.
+    pub fn with_secret_file(id: &str, path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let secret = ClientSecret::in_file(path.as_ref())?;
+        Self::new(id, Authentication::Secret(secret, None))
     }
 
     /// A client that signs an assertion with its private key (`private_key_jwt`,
@@ -184,10 +198,10 @@ impl Client {
                 form.append_pair("client_id", &self.id);
             }
             Authentication::Secret(secret, method) => match secret_method(*method, endpoints) {
-                SecretMethod::Basic => authorization = Some(basic(&self.id, secret)?),
+                SecretMethod::Basic => authorization = Some(basic(&self.id, &secret.current())?),
                 SecretMethod::Post => {
                     form.append_pair("client_id", &self.id);
-                    form.append_pair("client_secret", secret.expose());
+                    form.append_pair("client_secret", secret.current().expose());
                 }
             },
             Authentication::PrivateKey(key) => {
@@ -203,6 +217,22 @@ impl Client {
             authorization,
             form: Some(form.finish()),
         })
+    }
+
+    /// The secret in use, if there is one.
+    pub(super) fn secret(&self) -> Option<Secret> {
+        match &self.authentication {
+            Authentication::Secret(secret, _) => Some(secret.current()),
+            Authentication::None | Authentication::PrivateKey(_) => None,
+        }
+    }
+
+    /// Whether the client has another secret than this one, which the provider refused.
+    pub(super) async fn has_other_than(&self, refused: &Secret) -> bool {
+        match &self.authentication {
+            Authentication::Secret(secret, _) => secret.has_other_than(refused).await,
+            Authentication::None | Authentication::PrivateKey(_) => false,
+        }
     }
 
     /// `aud` is only the issuer, so that no other provider accepts the assertion.

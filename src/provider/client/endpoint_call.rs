@@ -10,7 +10,7 @@ use crate::error::{ProviderError, ProviderErrorKind};
 use crate::http_client::{Call, Limits};
 use crate::provider::Provider;
 use crate::provider::client::credentials::Client;
-use crate::provider::client::oauth_error::is_known_error;
+use crate::provider::client::oauth_error::known_error;
 use crate::provider::discovery::Metadata;
 use crate::provider::endpoints::Endpoints;
 
@@ -87,8 +87,42 @@ impl Provider {
         }
     }
 
+    /// Sends these parameters to an endpoint as this client. A secret that the provider refuses and that has been
+    /// replaced in its file is replaced here too, and the call is sent once more: it had no effect.
+    pub(super) async fn call_as(
+        &self,
+        client: &Client,
+        metadata: &Metadata,
+        endpoint: impl Fn(&Endpoints) -> Result<&Url, ProviderError>,
+        parameters: &[(&str, &str)],
+        limits: Limits,
+    ) -> Result<Response<Bytes>, Unanswered> {
+        let began_at = self.clock().monotonic();
+        let secret = client.secret();
+        let form = |metadata: &Metadata| self.form(client, metadata, parameters);
+        let answer = self
+            .call_endpoint(metadata, &endpoint, form, limits)
+            .await?;
+        if known_error(answer.body()) != Some("invalid_client") {
+            return Ok(answer);
+        }
+        let passed = self.clock().monotonic().saturating_sub(began_at);
+        let limits = Limits {
+            time: limits.time.saturating_sub(passed),
+            ..limits
+        };
+        match secret {
+            Some(secret)
+                if limits.time >= SHORTEST_CALL && client.has_other_than(&secret).await =>
+            {
+                self.call_endpoint(metadata, endpoint, form, limits).await
+            }
+            _ => Ok(answer),
+        }
+    }
+
     /// The call that sends these parameters as this client.
-    pub(super) fn form(
+    fn form(
         &self,
         client: &Client,
         metadata: &Metadata,
@@ -109,5 +143,5 @@ fn is_gone(answer: &Response<Bytes>) -> bool {
             | StatusCode::MOVED_PERMANENTLY
             | StatusCode::PERMANENT_REDIRECT
     );
-    says_so && !is_known_error(answer.body())
+    says_so && known_error(answer.body()).is_none()
 }

@@ -5,6 +5,7 @@ mod calls;
 pub(crate) mod credentials;
 mod endpoint_call;
 mod oauth_error;
+mod secret_file;
 pub(super) mod side;
 pub(crate) mod target;
 pub(crate) mod token_endpoint;

@@ -23,13 +23,13 @@ impl OAuthError {
     }
 }
 
-/// Whether a body is an error with a code that a standard defines.
-pub(super) fn is_known_error(body: &[u8]) -> bool {
-    let document: Option<Document> = serde_json::from_slice(body).ok();
-    matches!(
-        document.as_ref().and_then(OAuthError::read),
-        Some(OAuthError::Known(_))
-    )
+/// The code in a body that is an error with a code that a standard defines.
+pub(super) fn known_error(body: &[u8]) -> Option<&'static str> {
+    let document: Document = serde_json::from_slice(body).ok()?;
+    match OAuthError::read(&document)? {
+        OAuthError::Known(code) => Some(code),
+        OAuthError::Other => None,
+    }
 }
 
 /// The codes that the standards define (RFC 6749 §5.2, RFC 8707 §2, RFC 9449 §5, OpenID Connect Core

@@ -11,7 +11,6 @@ use crate::http_client::Limits;
 use crate::provider::Provider;
 use crate::provider::client::credentials::Client;
 use crate::provider::client::endpoint_call::Unanswered;
-use crate::provider::discovery::Metadata;
 use crate::provider::endpoints::Endpoints;
 use crate::secret::Secret;
 
@@ -81,8 +80,8 @@ impl Provider {
             .metadata()
             .await
             .map_err(|refusal| GrantFailure::Unspent(refusal.error, Some(refusal.retry_after)))?;
-        let call = |metadata: &Metadata| self.form(client, metadata, parameters);
-        let answered = self.call_endpoint(&metadata.value, Endpoints::token, call, LIMITS);
+        let endpoint = Endpoints::token;
+        let answered = self.call_as(client, &metadata.value, endpoint, parameters, LIMITS);
         match answered.await {
             Ok(answer) => answer::read(&answer, self.clock().now()),
             Err(Unanswered::NotSent(error)) => Err(GrantFailure::Unspent(error, None)),
