@@ -280,7 +280,7 @@ fn here(head: &Parts) -> ReturnPath {
         .path_and_query()
         .map(http::uri::PathAndQuery::as_str);
     asked
-        .and_then(ReturnPath::parse_or_path)
+        .and_then(ReturnPath::parse)
         .unwrap_or_default()
 }
 

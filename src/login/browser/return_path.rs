@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use url::Url;
 
 /// A path on this site, with its query.
@@ -12,42 +13,39 @@ use url::Url;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReturnPath(String);
 
-/// Longer ones are refused, in bytes.
+/// Of longer ones the path alone is kept, in bytes.
 const LONGEST: usize = 2 * 1024;
 
-/// So often a value is decoded when looking for what it hides.
+/// So often a path is decoded when looking for what it hides.
 const LAYERS: usize = 3;
 
+/// What a `Location` field cannot hold. Characters that are not ASCII are encoded anyway.
+const ENCODED: &AsciiSet = &CONTROLS.add(b' ');
+
 impl ReturnPath {
-    /// The path that this text is, `None` if it could lead anywhere else: if it does not begin with
-    /// exactly one slash or holds a backslash or control character, plain or encoded; if it is not
-    /// plain ASCII without blanks; or if it is longer than 2 KiB.
+    /// The path that this text is, `None` if it could lead anywhere else: if its path does not begin with
+    /// exactly one slash, or holds a dot segment, a backslash or a control character, plain or
+    /// percent-encoded.
+    ///
+    /// Query and fragment cannot lead to another site and are kept as they are. Blanks and characters that
+    /// are not ASCII are percent-encoded, and so are control characters of the query. If all of it is longer
+    /// than 2 KiB, the path alone is kept, and nothing if that is longer too.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        if text.len() > LONGEST || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let (path, rest) = text.split_at(text.find(['?', '#']).unwrap_or(text.len()));
+        // Encoding makes nothing shorter.
+        if path.len() > LONGEST || !is_local(path.as_bytes()) {
             return None;
         }
-        let mut seen = text.as_bytes().to_vec();
-        for _ in 0..=LAYERS {
-            if !is_local(&seen) {
-                return None;
-            }
-            let decoded = percent_decoded(&seen);
-            if decoded == seen {
-                return stays_here(text).then(|| Self(text.to_owned()));
-            }
-            seen = decoded;
-        }
-        // Whatever is wrapped so often has something to hide.
-        None
-    }
-
-    /// The same for a text that may be too long: then its path alone, if that can be kept.
-    pub(crate) fn parse_or_path(text: &str) -> Option<Self> {
-        if text.len() <= LONGEST {
-            return Self::parse(text);
-        }
-        Self::parse(text.split(['?', '#']).next()?)
+        let path = encoded(path);
+        let rest = Some(rest).filter(|rest| path.len() + rest.len() <= LONGEST);
+        let whole = rest.map(|rest| path.clone() + &encoded(rest));
+        let kept = match whole {
+            Some(whole) if whole.len() <= LONGEST => whole,
+            _ if path.len() <= LONGEST => path,
+            _ => return None,
+        };
+        stays_here(&kept).then_some(Self(kept))
     }
 
     /// A shorter path for where this one does not fit: without its query, then the root.
@@ -84,24 +82,49 @@ impl fmt::Display for ReturnPath {
     }
 }
 
-fn is_local(text: &[u8]) -> bool {
-    let has_one_slash = text.first() == Some(&b'/') && text.get(1) != Some(&b'/');
+/// Whether a path leads nowhere else, whatever it is decoded to on its way.
+fn is_local(path: &[u8]) -> bool {
+    let mut seen = path.to_vec();
+    for _ in 0..=LAYERS {
+        if !is_plain(&seen) {
+            return false;
+        }
+        let decoded: Vec<u8> = percent_encoding::percent_decode(&seen).collect();
+        if decoded == seen {
+            return true;
+        }
+        seen = decoded;
+    }
+    // A path that is encoded more often than that hides something.
+    false
+}
+
+fn is_plain(path: &[u8]) -> bool {
+    let has_one_slash = path.first() == Some(&b'/') && path.get(1) != Some(&b'/');
+    let has_dots = path
+        .split(|byte| *byte == b'/')
+        .any(|segment| matches!(segment, b"." | b".."));
     has_one_slash
-        && !text
+        && !has_dots
+        && !path
             .iter()
             .any(|byte| byte.is_ascii_control() || *byte == b'\\')
 }
 
-/// What a browser makes of it, asked of a URL parser of the same school.
+/// Whether a URL parser as browsers have one stays on this site, and on a path with one slash at its beginning.
 fn stays_here(text: &str) -> bool {
     const HERE: &str = "https://here.invalid/";
     Url::parse(HERE)
         .and_then(|here| here.join(text))
-        .is_ok_and(|url| url.scheme() == "https" && url.host_str() == Some("here.invalid"))
+        .is_ok_and(|url| {
+            url.scheme() == "https"
+                && url.host_str() == Some("here.invalid")
+                && !url.path().starts_with("//")
+        })
 }
 
-fn percent_decoded(text: &[u8]) -> Vec<u8> {
-    percent_encoding::percent_decode(text).collect()
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, ENCODED).to_string()
 }
 
 #[cfg(test)]
@@ -125,12 +148,42 @@ mod tests {
             "/?",
             "/a;b=c",
             "/a?q=%2F%2Fid.example",
+            "/search?q=one%0Atwo%09three",
+            "/search?q=C%3A%5Ctemp",
+            "/search?q=C:\\temp",
+            "/search?q=%2525252525",
+            "/search?q=/../..//",
+            "/a#/../b%0A",
+            "/a/...",
+            "/a/..b/.c",
+            "/a/b.",
         ] {
             let kept = ReturnPath::parse(good).unwrap_or_else(|| panic!("{good}"));
             assert_eq!(kept.as_str(), good);
         }
         assert_eq!(ReturnPath::default().as_str(), "/");
         assert_eq!(ReturnPath::parse("/a/b?c#d").unwrap().path(), "/a/b");
+    }
+
+    // LG-10
+    #[test]
+    fn what_no_field_can_hold_is_encoded() {
+        for (text, expected) in [
+            // `return_to=/search?q=a%20b`, decoded as a form.
+            ("/search?q=a b", "/search?q=a%20b"),
+            ("/my file", "/my%20file"),
+            ("/café", "/caf%C3%A9"),
+            ("/a?q=café#é", "/a?q=caf%C3%A9#%C3%A9"),
+            ("/a?q=one\r\ntwo\t", "/a?q=one%0D%0Atwo%09"),
+            ("/\u{2028}", "/%E2%80%A8"),
+            // A slash of full width is no slash.
+            ("/\u{ff0f}evil.example", "/%EF%BC%8Fevil.example"),
+        ] {
+            let kept = ReturnPath::parse(text).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!(kept.as_str(), expected);
+            assert_eq!(ReturnPath::parse(expected).as_ref(), Some(&kept));
+            assert!(http::HeaderValue::try_from(kept.as_str()).is_ok());
+        }
     }
 
     // LG-10, LG-11
@@ -151,7 +204,21 @@ mod tests {
             "/\n/evil.example",
             "\t//evil.example",
             " //evil.example",
-            "/ /evil.example",
+            "/..//evil.example",
+            "/.//evil.example",
+            "/%2e//evil.example",
+            "/%2E%2e//evil.example",
+            "/.%2e//evil.example",
+            "/%252e//evil.example",
+            "/a/..//evil.example",
+            "/a/../..//evil.example",
+            "/a/../b",
+            "/a/.",
+            "/a/..",
+            "/.",
+            "/..?a",
+            "/a%2f..%2f",
+            "/oauth/./openid",
             "/%2f/evil.example",
             "/%2Fevil.example",
             "/%5cevil.example",
@@ -167,14 +234,13 @@ mod tests {
             "http:/evil.example",
             "javascript:alert(1)",
             "data:text/html,x",
-            "/é",
-            "/\u{2028}",
             "/a\r\nb",
             "/a\0b",
             "evil.example/",
             ".//evil.example",
             "@evil.example",
-            "/\u{ff0f}evil.example",
+            "/%09?a",
+            "/a\\b?c",
         ] {
             assert_eq!(ReturnPath::parse(bad), None, "{bad:?}");
         }
@@ -185,13 +251,15 @@ mod tests {
     #[test]
     fn a_path_that_is_too_long_gives_way_to_its_beginning() {
         let query = "q".repeat(LONGEST);
-        let kept = |text: &str| ReturnPath::parse_or_path(text).map(|path| path.0);
+        let kept = |text: &str| ReturnPath::parse(text).map(|path| path.0);
         assert_eq!(kept(&format!("/a/b?{query}")), Some("/a/b".to_owned()));
         assert_eq!(kept(&format!("/a#{query}")), Some("/a".to_owned()));
         assert_eq!(kept(&format!("/{query}")), None);
         assert_eq!(kept(&format!("//evil.example?{query}")), None);
-        // What is refused for what it says is not mended by cutting it.
-        assert_eq!(kept("/a?\\"), None);
+        // Each of these characters takes six bytes.
+        let query = "é".repeat(LONGEST / 4);
+        assert_eq!(kept(&format!("/a?{query}")), Some("/a".to_owned()));
+        assert_eq!(kept(&format!("/{query}")), None);
         let shorter = |text: &str| {
             let path = ReturnPath::parse(text).unwrap();
             path.shortened().map(|path| path.0)
@@ -205,10 +273,13 @@ mod tests {
     proptest! {
         // LG-10
         #[test]
-        fn an_accepted_return_path_stays_on_this_site(text in "[/\\\\%2fF5cC0-9a-z.:@?#\\t ]{0,40}") {
+        fn an_accepted_return_path_stays_on_this_site(text in "[/\\\\%2feEF5cC0-9a-zé.:@?#\\t\\n ]{0,40}") {
             if let Some(path) = ReturnPath::parse(&text) {
                 let url = Url::parse("https://app.example/x").unwrap().join(path.as_str()).unwrap();
                 prop_assert_eq!(url.origin().ascii_serialization(), "https://app.example");
+                prop_assert!(!url.path().starts_with("//"), "{}", url);
+                // A redirect to the path that the browser asks for next stays here too.
+                prop_assert!(Url::parse("https://app.example").unwrap().join(url.path()).unwrap().host_str() == Some("app.example"));
             }
         }
     }

@@ -51,6 +51,12 @@ impl Paths {
     }
 
     pub(crate) fn own(&self, path: &str) -> Option<OwnPath> {
+        self.all()
+            .into_iter()
+            .find_map(|(own, what)| (own == path).then_some(what))
+    }
+
+    fn all(&self) -> [(&str, OwnPath); 5] {
         [
             (&self.start, OwnPath::Start),
             (&self.callback, OwnPath::Callback),
@@ -58,8 +64,43 @@ impl Paths {
             (&self.backchannel, OwnPath::Backchannel),
             (&self.frontchannel, OwnPath::Frontchannel),
         ]
-        .into_iter()
-        .find_map(|(own, what)| (own == path).then_some(what))
+    }
+
+    /// Whether each can be told from the others, and be reached by a browser.
+    fn check(&self) -> Result<(), ConfigError> {
+        let all = self.all();
+        for (at, (path, what)) in all.iter().enumerate() {
+            check_path(path)?;
+            let Some((_, other)) = all[..at].iter().find(|(known, _)| known == path) else {
+                continue;
+            };
+            return Err(ConfigError::invalid(
+                PATH,
+                *path,
+                format!(
+                    "it is the path of two things: {} and {}",
+                    other.description(),
+                    what.description()
+                ),
+                format!(
+                    "write a path that the sign-in does not use otherwise, such as {}/callback",
+                    self.start
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl OwnPath {
+    fn description(self) -> &'static str {
+        match self {
+            Self::Start => "the start of a sign-in",
+            Self::Callback => "the callback, where the provider sends browsers back",
+            Self::Logout => "signing out",
+            Self::Backchannel => "back-channel logout",
+            Self::Frontchannel => "front-channel logout",
+        }
     }
 }
 
@@ -71,9 +112,7 @@ impl Site {
         trusted_origins: &[String],
     ) -> Result<Self, ConfigError> {
         let origin = parse_origin(ADDRESS, address)?;
-        for path in [&paths.start, &paths.callback, &paths.logout] {
-            check_path(path)?;
-        }
+        paths.check()?;
         let is_secure = origin.starts_with("https:");
         if !is_secure {
             tracing::warn!(
@@ -135,6 +174,18 @@ fn parse_origin(setting: &'static str, text: &str) -> Result<String, ConfigError
 }
 
 fn check_path(path: &str) -> Result<(), ConfigError> {
+    const FROM_THE_ROOT: &str = "write it from the root, such as /oauth/openid/callback";
+    let refuse = |problem, remedy| Err(ConfigError::invalid(PATH, path, problem, remedy));
+    if path.contains(['?', '#']) {
+        return refuse(
+            "it has a query or a fragment",
+            "write the path alone, without the question mark or number sign and what follows it",
+        );
+    }
+    // Browsers resolve them, and then ask for another path.
+    if path.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return refuse("it holds a dot segment", FROM_THE_ROOT);
+    }
     let is_path = path.starts_with('/')
         && path.len() > 1
         && !path.ends_with('/')
@@ -145,12 +196,7 @@ fn check_path(path: &str) -> Result<(), ConfigError> {
     if is_path {
         return Ok(());
     }
-    Err(ConfigError::invalid(
-        PATH,
-        path,
-        "it is not a plain path",
-        "write it from the root, such as /oauth/openid/callback",
-    ))
+    refuse("it is not a plain path", FROM_THE_ROOT)
 }
 
 /// Whether a request may change something: any but the safe methods
@@ -168,12 +214,16 @@ pub(crate) fn may_change_state(parts: &Parts) -> bool {
 /// provider and back.
 pub(crate) fn is_navigation(parts: &Parts) -> bool {
     let header = |name| parts.headers.get(name).map(http::HeaderValue::as_bytes);
-    if parts.method != Method::GET || parts.headers.contains_key("x-requested-with") {
+    // A WebView of Android sends the name of its application in this field.
+    let is_script = header("x-requested-with")
+        .is_some_and(|by| by.eq_ignore_ascii_case(b"XMLHttpRequest"));
+    if parts.method != Method::GET || is_script {
         return false;
     }
     match (header("sec-fetch-mode"), header("sec-fetch-dest")) {
+        // The destination is empty where a service worker sends the navigation on.
         (Some(mode), destination) => {
-            mode == b"navigate" && destination.is_none_or(|destination| destination == b"document")
+            mode == b"navigate" && matches!(destination, None | Some(b"document" | b"empty"))
         }
         (None, _) => wants_html(&parts.headers),
     }
@@ -267,18 +317,50 @@ mod tests {
     #[test]
     fn only_top_level_navigations_are_navigations() {
         type Fields = &'static [(&'static str, &'static str)];
-        let cases: [(&str, Fields, bool); 9] = [
+        let navigate = |destination| -> Fields {
+            match destination {
+                "document" => &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")],
+                "empty" => &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "empty")],
+                "iframe" => &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")],
+                "frame" => &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "frame")],
+                "embed" => &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "embed")],
+                "object" => &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "object")],
+                _ => &[("sec-fetch-mode", "navigate")],
+            }
+        };
+        let cases: [(&str, Fields, bool); 17] = [
+            ("GET", navigate("document"), true),
+            // A service worker that sends a navigation on.
+            ("GET", navigate("empty"), true),
+            ("GET", navigate(""), true),
+            ("GET", navigate("iframe"), false),
+            ("GET", navigate("frame"), false),
+            ("GET", navigate("embed"), false),
+            ("GET", navigate("object"), false),
             (
                 "GET",
                 &[
-                    ("sec-fetch-mode", "navigate"),
-                    ("sec-fetch-dest", "document"),
+                    ("sec-fetch-mode", "same-origin"),
+                    ("sec-fetch-dest", "empty"),
+                    ("accept", "text/html"),
+                ],
+                false,
+            ),
+            // A WebView of Android.
+            (
+                "GET",
+                &[
+                    ("accept", "text/html"),
+                    ("x-requested-with", "com.example.app"),
                 ],
                 true,
             ),
             (
                 "GET",
-                &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")],
+                &[
+                    ("accept", "text/html"),
+                    ("x-requested-with", "xmlhttprequest"),
+                ],
                 false,
             ),
             (
@@ -332,11 +414,41 @@ mod tests {
             let error = site(bad).unwrap_err();
             assert_eq!(error.setting(), "address", "{bad}");
         }
-        for bad in ["login", "/", "/a/", "//a", "/a?b", "/a#b", "/{a}"] {
+        for bad in [
+            "login", "/", "/a/", "//a", "/a?b", "/a#b", "/{a}", "/./a", "/a/..", "/a/../b",
+        ] {
             assert!(
                 Site::new("https://a.example", Paths::below(bad), &[]).is_err(),
                 "{bad}"
             );
+        }
+    }
+
+    // LG-11
+    #[test]
+    fn each_path_of_the_layer_is_its_own() {
+        let with_callback = |callback: &str| {
+            let mut paths = Paths::below("/login");
+            callback.clone_into(&mut paths.callback);
+            Site::new("https://a.example", paths)
+        };
+        for good in ["/login/callback", "/callback", "/login/done"] {
+            assert!(with_callback(good).is_ok(), "{good}");
+        }
+        for (taken, what) in [
+            ("/login", "the start of a sign-in"),
+            ("/login/logout", "signing out"),
+            ("/login/backchannel-logout", "back-channel logout"),
+            ("/login/frontchannel-logout", "front-channel logout"),
+        ] {
+            let error = with_callback(taken).unwrap_err();
+            assert_eq!(error.setting(), "path");
+            let text = error.to_string();
+            assert!(text.contains(what) && text.contains(taken), "{text}");
+        }
+        for bad in ["/login/callback?x=1", "/login/callback#x"] {
+            let text = with_callback(bad).unwrap_err().to_string();
+            assert!(text.contains("query or a fragment"), "{text}");
         }
     }
 }

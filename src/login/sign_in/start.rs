@@ -140,7 +140,7 @@ impl SignIn {
     /// Where to go after signing in: a path of this site, and none of ours.
     fn return_path(&self, parts: &Parts) -> ReturnPath {
         single(parts, "return_to")
-            .and_then(|text| ReturnPath::parse_or_path(&text))
+            .and_then(|text| ReturnPath::parse(&text))
             .filter(|path| self.site.paths.own(path.path()).is_none())
             .unwrap_or_default()
     }
