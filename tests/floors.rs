@@ -82,6 +82,7 @@ const ROOMS: [(&str, &[&str]); 27] = [
             "provider/client/credentials",
             "login/browser/cookie",
             "login/browser/page",
+            "login/browser/session_cookie",
             "login/sessions/id",
             "login/store/key",
             "login/store/redis",

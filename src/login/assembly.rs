@@ -11,7 +11,7 @@ use crate::claims::{Audience, Scope};
 use crate::error::ConfigError;
 use crate::login::browser::cookie::CookieNames;
 use crate::login::browser::open_paths::OpenPaths;
-use crate::login::browser::site::{Paths, Site, parse_target};
+use crate::login::browser::site::{OwnPath, Paths, Site, parse_target};
 use crate::login::service::Party;
 use crate::login::sessions::parts::SessionParts;
 use crate::login::sessions::renewals::{Lifetimes, RefreshRequest};
@@ -84,6 +84,7 @@ impl LoginBuilder {
             Some(url) => parse_target(POST_LOGOUT_REDIRECT, url)?,
             None => parse_target(ADDRESS, &site.origin)?,
         };
+        check_back_to(&site, &back_to)?;
         Ok((site, cookies, back_to))
     }
 
@@ -217,6 +218,22 @@ fn only_provider(verifier: &Verifier) -> Result<Provider, ConfigError> {
             "several providers",
             "a browser is sent to one provider",
             "build a layer for each provider, with a path and a cookie name of its own",
+        )),
+    }
+}
+
+/// A browser that comes back from signing out must find something there.
+fn check_back_to(site: &Site, back_to: &Url) -> Result<(), ConfigError> {
+    let is_here = back_to.origin().ascii_serialization() == site.origin;
+    match site.paths.own(back_to.path()) {
+        // A browser that is sent to the start signs in again, which some sites want.
+        None | Some(OwnPath::Start) => Ok(()),
+        Some(_) if !is_here => Ok(()),
+        Some(_) => Err(ConfigError::invalid(
+            POST_LOGOUT_REDIRECT,
+            back_to.as_str(),
+            "it is a path that the sign-in answers itself, and that shows no page",
+            "write the address of a page, such as the root of the site",
         )),
     }
 }

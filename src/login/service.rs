@@ -18,6 +18,7 @@ use crate::login::browser::open_paths::OpenPaths;
 use crate::login::browser::page::{OnPage, PlainPages};
 use crate::login::browser::reply::{Reply, set_private};
 use crate::login::browser::return_path::ReturnPath;
+use crate::login::browser::session_cookie;
 use crate::login::browser::site::{OwnPath, Site, is_navigation, may_change_state};
 use crate::login::sessions::handle::Session;
 use crate::login::sessions::id::SessionId;
@@ -168,8 +169,8 @@ impl<P> LoginGate<P> {
             CookieValue::Several => None,
         };
         let Some(id) = id else {
-            let clear = names.clear(&names.session);
-            return party.anonymous(head, Some(clear), Kind::NotSignedIn);
+            let clear = party.clear_own_cookie(head);
+            return party.anonymous(head, clear, Kind::NotSignedIn);
         };
         if may_change_state(head) && !party.site.is_same_origin(&head.headers) {
             let reply = party
@@ -242,8 +243,12 @@ impl Party {
             }
             Standing::Over(reason) => {
                 tracing::debug!(?reason, "a session is over");
-                let clear = self.cookies.clear(&self.cookies.session);
-                self.anonymous(head, Some(clear), Kind::SessionEnded)
+                let clear = match reason {
+                    Some(_) => Some(self.cookies.clear(&self.cookies.session)),
+                    // The store does not know it: perhaps it is another application's.
+                    None => self.clear_own_cookie(head),
+                };
+                self.anonymous(head, clear, Kind::SessionEnded)
             }
             // The cookie stays: the session may well live.
             Standing::NeedsSignIn => self.anonymous(head, None, Kind::NotSignedIn),
@@ -252,6 +257,12 @@ impl Party {
                 Verdict::Answer(self.site.tell(head, error, &back_to))
             }
         }
+    }
+
+    /// Clears the session's cookie, if this application made it.
+    fn clear_own_cookie(&self, head: &Parts) -> Option<HeaderValue> {
+        let sealing = &self.sessions.opener.sealing;
+        session_cookie::clear_own(&head.headers, &self.cookies, sealing)
     }
 
     /// No session: on without a principal where that is allowed, else to the sign-in.
@@ -279,9 +290,7 @@ fn here(head: &Parts) -> ReturnPath {
         .uri
         .path_and_query()
         .map(http::uri::PathAndQuery::as_str);
-    asked
-        .and_then(ReturnPath::parse)
-        .unwrap_or_default()
+    asked.and_then(ReturnPath::parse).unwrap_or_default()
 }
 
 /// A request for an open path has no caller, even if an outer layer has verified one.

@@ -94,19 +94,29 @@ impl CookieNames {
 }
 
 /// The cookie of exactly this name. If it was sent twice, neither value is used.
-pub(crate) fn sent<'a>(headers: &'a HeaderMap, name: &str) -> CookieValue<'a> {
-    let mut found = headers
-        .get_all(COOKIE)
-        .iter()
-        .flat_map(|field| pairs(field.as_bytes()))
-        .filter_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
-        // Ours are ASCII.
-        .filter_map(|value| std::str::from_utf8(value).ok());
+pub(crate) fn sent<'a>(headers: &'a HeaderMap, name: &'a str) -> CookieValue<'a> {
+    let mut found = values(headers, name);
     match (found.next(), found.next()) {
         (None, _) => CookieValue::Nothing,
         (Some(value), None) => CookieValue::One(value),
         (Some(_), Some(_)) => CookieValue::Several,
     }
+}
+
+/// The values of the cookies of exactly this name. The other cookies, which most are, are not taken apart.
+pub(crate) fn values<'a>(
+    headers: &'a HeaderMap,
+    name: &'a str,
+) -> impl Iterator<Item = &'a str> + use<'a> {
+    let fields = headers.get_all(COOKIE).iter();
+    let pairs = fields.flat_map(|field| pairs(field.as_bytes()));
+    pairs.filter_map(move |pair| {
+        // No blank stands between the name and the sign: `session =a` is a cookie of another name, which another
+        // site below the same domain can set.
+        let value = pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        // Ours are ASCII.
+        std::str::from_utf8(value).ok()
+    })
 }
 
 /// The pairs of name and value in a field
@@ -161,14 +171,19 @@ mod tests {
     #[test]
     fn a_cookie_counts_under_its_exact_name_and_once() {
         let one = CookieValue::One;
-        let cases: [(&[&[u8]], CookieValue<'static>); 14] = [
+        let cases: [(&[&[u8]], CookieValue<'static>); 19] = [
             (&[b"session=a"], one("a")),
             (&[b"x=1; session=a; y=2"], one("a")),
             (&[b"x=1", b"session=a"], one("a")),
             (&[b"session="], one("")),
             (&[b"session=a=b"], one("a=b")),
+            (&[b"session=a ;x=1"], one("a")),
             (&[b" \tsession=a \t; x"], one("a")),
-            (&[b"session =a", b"session\t=b"], CookieValue::Nothing),
+            (&[b"session =b"], CookieValue::Nothing),
+            (&[b"session\t=b"], CookieValue::Nothing),
+            (&[b"session=a; session =b"], one("a")),
+            (&[b"session =b; session=a"], one("a")),
+            (&[b"=session=a"], CookieValue::Nothing),
             (&[b"session=a; session=b"], CookieValue::Several),
             (&[b"session=a; session=a"], CookieValue::Several),
             (&[b"session=a", b"session=b"], CookieValue::Several),

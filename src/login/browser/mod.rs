@@ -6,4 +6,5 @@ pub(crate) mod page;
 pub(crate) mod query;
 pub(crate) mod reply;
 pub(crate) mod return_path;
+pub(crate) mod session_cookie;
 pub(crate) mod site;

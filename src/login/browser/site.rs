@@ -215,8 +215,8 @@ pub(crate) fn may_change_state(parts: &Parts) -> bool {
 pub(crate) fn is_navigation(parts: &Parts) -> bool {
     let header = |name| parts.headers.get(name).map(http::HeaderValue::as_bytes);
     // A WebView of Android sends the name of its application in this field.
-    let is_script = header("x-requested-with")
-        .is_some_and(|by| by.eq_ignore_ascii_case(b"XMLHttpRequest"));
+    let is_script =
+        header("x-requested-with").is_some_and(|by| by.eq_ignore_ascii_case(b"XMLHttpRequest"));
     if parts.method != Method::GET || is_script {
         return false;
     }
@@ -319,7 +319,10 @@ mod tests {
         type Fields = &'static [(&'static str, &'static str)];
         let navigate = |destination| -> Fields {
             match destination {
-                "document" => &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")],
+                "document" => &[
+                    ("sec-fetch-mode", "navigate"),
+                    ("sec-fetch-dest", "document"),
+                ],
                 "empty" => &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "empty")],
                 "iframe" => &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")],
                 "frame" => &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "frame")],

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64_simd::Out;
 
+use crate::login::sessions::seal::SHORT_CODE;
 use crate::login::store::StoreKey;
 use crate::secret::{NoRandomness, random_bytes};
 
@@ -25,21 +26,29 @@ impl SessionId {
         random_bytes().map(Self)
     }
 
-    /// The one a cookie holds, `None` if it holds none.
+    /// The one a cookie holds, `None` if it holds none. Behind it a short code may stand, by which an application
+    /// tells its own cookies from those of others.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; 32];
         // Read with every request: by vector instructions.
-        let decoded = (text.len() == LENGTH)
+        let decoded = matches!(text.len(), LENGTH | LENGTH_WITH_CODE)
             .then(|| {
-                base64_simd::URL_SAFE_NO_PAD.decode(text.as_bytes(), Out::from_slice(&mut bytes))
+                let id = &text.as_bytes()[..LENGTH];
+                base64_simd::URL_SAFE_NO_PAD.decode(id, Out::from_slice(&mut bytes))
             })?
             .ok()?;
         (decoded.len() == bytes.len()).then_some(())?;
         Some(Self(bytes))
     }
 
-    /// The text for a cookie.
+    /// The one a cookie holds, and the code behind it.
+    pub(crate) fn split_cookie(text: &str) -> Option<(Self, &str)> {
+        let id = Self::parse(text)?;
+        Some((id, text.get(LENGTH..)?))
+    }
+
+    /// The text for a cookie, without a code.
     #[must_use]
     pub fn to_cookie(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
@@ -84,6 +93,9 @@ pub(crate) fn sessionless_key(issuer: &str, subject: &str) -> StoreKey {
 
 /// 32 bytes in base64url.
 const LENGTH: usize = 43;
+
+/// With a code of eight bytes.
+const LENGTH_WITH_CODE: usize = LENGTH + (SHORT_CODE * 8).div_ceil(6);
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
+use aws_lc_rs::{constant_time, hmac};
 
 use crate::error::ConfigError;
 use crate::login::store::StoreKey;
@@ -52,6 +53,7 @@ struct Keys {
     id: [u8; ID],
     /// One for each purpose, in their order.
     keys: [RandomizedNonceKey; Purpose::ALL.len()],
+    short_codes: hmac::Key,
 }
 
 /// A ring bound to one issuer and client: what it seals opens for no other, even with the same secrets.
@@ -87,6 +89,20 @@ impl Sealing {
         self.keys.open(purpose, &self.bound(owner), sealed)
     }
 
+    /// A code that shows that this ring made this value. It is too short to prove anything.
+    pub(crate) fn short_code(&self, value: &[u8]) -> [u8; SHORT_CODE] {
+        let keys = self.keys.keys.first();
+        keys.map_or([0; SHORT_CODE], |keys| keys.short_code(&self.bound(value)))
+    }
+
+    /// Whether this code is that of the value, by any secret of the ring.
+    pub(crate) fn has_short_code(&self, value: &[u8], code: &[u8]) -> bool {
+        let bound = self.bound(value);
+        self.keys.keys.iter().any(|keys| {
+            constant_time::verify_slices_are_equal(&keys.short_code(&bound), code).is_ok()
+        })
+    }
+
     fn bound(&self, owner: &[u8]) -> Vec<u8> {
         [self.binding.as_bytes(), owner].concat()
     }
@@ -104,6 +120,9 @@ const VERSION: u8 = 1;
 const ID: usize = 4;
 const NONCE: usize = 12;
 const HEAD: usize = 1 + ID + NONCE;
+
+/// A short code, in bytes.
+pub(crate) const SHORT_CODE: usize = 8;
 
 /// The shortest secret, in characters.
 const SHORTEST: usize = 32;
@@ -226,10 +245,20 @@ impl Keys {
         let mut id = [0; ID];
         secret.expand(&[b"key id v1"], Length(ID))?.fill(&mut id)?;
         let [record, attempt, history, sign_out] = Purpose::ALL.map(|(_, label)| key(label));
+        let mut code_key = [0; 32];
+        secret
+            .expand(&[b"short code v1"], Length(32))?
+            .fill(&mut code_key)?;
         Ok(Self {
             id,
             keys: [record?, attempt?, history?, sign_out?],
+            short_codes: hmac::Key::new(hmac::HMAC_SHA256, &code_key),
         })
+    }
+
+    fn short_code(&self, bound: &[u8]) -> [u8; SHORT_CODE] {
+        let code = hmac::sign(&self.short_codes, bound);
+        code.as_ref().first_chunk().copied().unwrap_or_default()
     }
 
     fn of(&self, purpose: Purpose) -> &RandomizedNonceKey {

@@ -10,6 +10,7 @@ use crate::login::browser::cookie::seal_cookie;
 use crate::login::browser::query::single;
 use crate::login::browser::reply::{Reply, provider_failed};
 use crate::login::browser::return_path::ReturnPath;
+use crate::login::browser::session_cookie;
 use crate::login::sessions::id::SessionId;
 use crate::login::sessions::seal::Purpose;
 use crate::login::sign_in::SignIn;
@@ -93,7 +94,8 @@ impl SignIn {
         match result {
             Ok((id, lifetime)) => {
                 let name = &self.cookies.session;
-                let cookie = self.cookies.set(name, &id.to_cookie(), lifetime);
+                let value = session_cookie::value_of(&id, &self.sessions.opener.sealing);
+                let cookie = self.cookies.set(name, &value, lifetime);
                 Reply::see_other(return_path.as_str())
                     .with_cookie(cookie)
                     .with_cookies(self.remember_end(parts, end))

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use http::HeaderValue;
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,7 @@ use crate::login::browser::cookie::{CookieValue, open_cookie, seal_cookie, sent}
 use crate::login::browser::query::single;
 use crate::login::browser::reply::Reply;
 use crate::login::browser::return_path::ReturnPath;
+use crate::login::browser::session_cookie;
 use crate::login::browser::site::wants_json;
 use crate::login::sessions::id::SessionId;
 use crate::login::sessions::seal::Purpose;
@@ -54,26 +56,42 @@ impl SignOut {
             Some(id) => self.sessions.end(id.store_key()).await,
             None => Ok(None),
         };
-        let tokens = match ended {
-            Ok(ended) => ended.and_then(|ended| ended.tokens),
+        let ended = match ended {
+            Ok(ended) => ended,
             Err(error) => {
                 // The session lives on, and so does its cookie: a second try ends it.
                 let error = LoginError::store(error);
                 return self.site.tell(parts, error, &ReturnPath::default());
             }
         };
-        let clear = self.cookies.clear(&self.cookies.session);
+        let clear = self.cookies_to_clear(parts, ended.is_some());
         let local = return_path.clone().unwrap_or_default();
-        let Some(tokens) = tokens else {
-            return Reply::see_other(local.as_str()).with_cookie(clear);
+        let Some(tokens) = ended.and_then(|ended| ended.tokens) else {
+            return Reply::see_other(local.as_str()).with_cookies(clear);
         };
         self.sessions
             .revoker
             .revoke_behind(tokens.refresh_token.clone());
         match self.provider_sign_out(&tokens, return_path.as_ref()).await {
-            Some(reply) => reply.with_cookie(clear),
-            None => Reply::see_other(local.as_str()).with_cookie(clear),
+            Some(reply) => reply.with_cookies(clear),
+            None => Reply::see_other(local.as_str()).with_cookies(clear),
         }
+    }
+
+    /// The session's cookie, and with it the count of sign-ins: a visitor who signed out may sign in again, however
+    /// often. A cookie that another application made is left alone.
+    fn cookies_to_clear(&self, parts: &Parts, has_ended: bool) -> Vec<HeaderValue> {
+        let names = &self.cookies;
+        if !has_ended {
+            let sealing = &self.sessions.opener.sealing;
+            let clear = session_cookie::clear_own(&parts.headers, names, sealing);
+            return clear.into_iter().collect();
+        }
+        let mut clear = vec![names.clear(&names.session)];
+        if sent(&parts.headers, &names.history) != CookieValue::Nothing {
+            clear.push(names.clear(&names.history));
+        }
+        clear
     }
 
     /// Sends the browser on to the provider's own sign-out, where there is one.
