@@ -7,6 +7,7 @@
 )]
 
 pub(crate) const ABSOLUTE_LIMIT: &str = "absolute limit";
+pub(crate) const ADDITIONAL_AUDIENCE: &str = "additional audience";
 pub(crate) const ADDRESS: &str = "address";
 pub(crate) const ALGORITHMS: &str = "algorithms";
 pub(crate) const AUDIENCE: &str = "audience";
@@ -60,6 +61,7 @@ variables! {
     DEBUG_OPENID_REQUESTS
     DOMAIN_CLIENT
     DOMAIN_SERVER
+    OPENID_ADDITIONAL_AUDIENCES
     OPENID_ALGORITHMS
     OPENID_ALLOW_ANONYMOUS
     OPENID_AUDIENCE
@@ -70,6 +72,7 @@ variables! {
     OPENID_CLIENT_SECRET
     OPENID_CLIENT_SECRET_FILE
     OPENID_CLOCK_TOLERANCE
+    OPENID_COOKIE_NAME
     OPENID_DISCOVERY
     OPENID_END_SESSION_PARAMETERS
     OPENID_FRONTCHANNEL_LOGOUT
@@ -119,6 +122,7 @@ variables! {
 pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
     let variable = match setting {
         ABSOLUTE_LIMIT => OPENID_SESSION_ABSOLUTE_LIMIT,
+        ADDITIONAL_AUDIENCE => OPENID_ADDITIONAL_AUDIENCES,
         ADDRESS => DOMAIN_SERVER,
         ALGORITHMS => OPENID_ALGORITHMS,
         AUTHORIZATION_PARAMETER => OPENID_AUTHORIZATION_PARAMETERS,
@@ -133,6 +137,7 @@ pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
         CLIENT_ID => OPENID_CLIENT_ID,
         CLIENT_SECRET => OPENID_CLIENT_SECRET,
         CLIENT_SECRET_FILE => OPENID_CLIENT_SECRET_FILE,
+        COOKIE_NAME => OPENID_COOKIE_NAME,
         IDLE_LIMIT => OPENID_SESSION_IDLE_LIMIT,
         ISSUER => OPENID_ISSUER,
         JWKS_URL => OPENID_JWKS_URL,

@@ -15,8 +15,9 @@ use crate::login::{KeyRing, LoginBuilder, LoginLayer};
 use crate::provider::{Client, Provider};
 use crate::secret::Secret;
 use crate::settings::{
-    DOMAIN_CLIENT, DOMAIN_SERVER, OPENID_AUDIENCE, OPENID_BUTTON_LABEL, OPENID_CALLBACK_URL,
-    OPENID_CLIENT_ID, OPENID_CLIENT_SECRET, OPENID_IMAGE_URL, OPENID_OPEN_PATHS, OPENID_PATH,
+    DOMAIN_CLIENT, DOMAIN_SERVER, OPENID_ADDITIONAL_AUDIENCES, OPENID_AUDIENCE,
+    OPENID_BUTTON_LABEL, OPENID_CALLBACK_URL, OPENID_CLIENT_ID, OPENID_CLIENT_SECRET,
+    OPENID_COOKIE_NAME, OPENID_IMAGE_URL, OPENID_OPEN_PATHS, OPENID_PATH,
     OPENID_POST_LOGOUT_REDIRECT_URI, OPENID_REFRESH_AUDIENCE, OPENID_REQUEST_AUDIENCE,
     OPENID_RESOURCE, OPENID_SCOPE, OPENID_SESSION_SECRET,
 };
@@ -35,6 +36,8 @@ pub struct LoginSettings {
     refresh_audience: Option<String>,
     resources: Vec<String>,
     choices: SignInChoices,
+    additional_audiences: Vec<String>,
+    cookie_name: Option<String>,
     limits: SessionLimits,
     post_logout_redirect: Option<String>,
     open_paths: Vec<String>,
@@ -115,6 +118,10 @@ impl LoginSettings {
             refresh_audience: variables.text(OPENID_REFRESH_AUDIENCE),
             resources: variables.list(OPENID_RESOURCE).unwrap_or_default(),
             choices: SignInChoices::read(variables)?,
+            additional_audiences: variables
+                .list(OPENID_ADDITIONAL_AUDIENCES)
+                .unwrap_or_default(),
+            cookie_name: variables.text(OPENID_COOKIE_NAME),
             limits: SessionLimits::read(variables)?,
             post_logout_redirect: post_logout_redirect(variables)?,
             open_paths: variables.list(OPENID_OPEN_PATHS).unwrap_or_default(),
@@ -202,6 +209,12 @@ impl LoginSettings {
         }
         for resource in &self.resources {
             builder = builder.add_resource(resource);
+        }
+        for audience in &self.additional_audiences {
+            builder = builder.add_additional_audience(audience);
+        }
+        if let Some(name) = &self.cookie_name {
+            builder = builder.with_cookie_name(name);
         }
         if !self.open_paths.is_empty() {
             builder = builder.with_open_paths(self.open_paths.iter().map(String::as_str));
@@ -323,6 +336,7 @@ impl fmt::Display for LoginSettings {
         let secrets = format!("(redacted, {})", self.secrets.len());
         let resources = self.resources.join(",");
         let open_paths = self.open_paths.join(",");
+        let additional_audiences = self.additional_audiences.join(",");
         for (name, value) in [
             (OPENID_CLIENT_ID, Some(self.client.id())),
             (OPENID_CLIENT_SECRET, Some(self.client.secret_for_people())),
@@ -335,6 +349,11 @@ impl fmt::Display for LoginSettings {
                 OPENID_RESOURCE,
                 Some(&*resources).filter(|text| !text.is_empty()),
             ),
+            (
+                OPENID_ADDITIONAL_AUDIENCES,
+                Some(&*additional_audiences).filter(|text| !text.is_empty()),
+            ),
+            (OPENID_COOKIE_NAME, self.cookie_name.as_deref()),
             (OPENID_REFRESH_AUDIENCE, self.refresh_audience.as_deref()),
             (
                 OPENID_POST_LOGOUT_REDIRECT_URI,

@@ -4,7 +4,7 @@ use std::time::Duration;
 use http::StatusCode as Status;
 
 use crate::error::kinds::kinds;
-use crate::error::{ProviderError, StoreError, VerifyError};
+use crate::error::{ProviderError, StoreError, VerifyError, VerifyErrorKind};
 
 /// Why a browser is not signed in, or a session has no token to give, for logs, pages and metrics. It
 /// contains nothing of a token, code or cookie, and no text of the provider.
@@ -262,6 +262,13 @@ impl LoginError {
                 Some(Cause::Verify(error)),
                 LoginErrorKind::UnusableToken | LoginErrorKind::TokenRefused,
             ) => error.remedy(),
+            (Some(Cause::Verify(error)), LoginErrorKind::IdTokenRefused)
+                if error.kind() == VerifyErrorKind::WrongAudience =>
+            {
+                "compare OPENID_CLIENT_ID with the client at the provider; if the ID token is for other \
+                 audiences too and has no azp, and you trust them, list them in \
+                 OPENID_ADDITIONAL_AUDIENCES"
+            }
             (_, kind) => kind.facts().remedy,
         }
     }

@@ -187,6 +187,14 @@ macro_rules! members {
                     _ => Place::Nothing,
                 }
             }
+
+            fn known_name(name: &str) -> Option<&'static str> {
+                match name {
+                    $(stringify!($value) => Some(stringify!($value)),)+
+                    $(stringify!($presence) => Some(stringify!($presence)),)+
+                    _ => None,
+                }
+            }
         }
     };
 }
@@ -212,8 +220,8 @@ members! {
     /// The claims that are checked (RFC 7519 §4.1, RFC 9068 §2.2), not verified yet, and those whose
     /// presence alone marks another kind of token.
     UnverifiedClaims {
-        values: iss, sub, aud, exp, nbf, iat, jti, client_id, azp, scope, scp, tid;
-        presence: cnf, nonce, at_hash, c_hash, events, htm, htu, token_introspection
+        values: iss, sub, aud, exp, nbf, iat, jti, client_id, azp, scope, scp, tid, typ;
+        presence: cnf, nonce, at_hash, c_hash, s_hash, events, htm, htu, token_introspection
     }
 }
 
@@ -223,7 +231,11 @@ impl<'a> UnverifiedClaims<'a> {
         match read_object(text, &mut claims) {
             Ok(()) => Ok(claims),
             Err(ObjectError::NotAnObject) => Err(VerifyErrorKind::NotAJwt.into()),
-            Err(ObjectError::Duplicate) => Err(VerifyErrorKind::InvalidClaim.into()),
+            // A name that is not known here is not repeated: the sender may have chosen it.
+            Err(ObjectError::Duplicate(known)) => Err(VerifyError::claim(
+                VerifyErrorKind::InvalidClaim,
+                known.unwrap_or("a claim that stands twice"),
+            )),
         }
     }
 }

@@ -104,6 +104,9 @@ impl<'de> Visitor<'de> for JsonSeed {
 /// A struct with a place for some members of an object.
 pub(super) trait Members<'de> {
     fn place(&mut self, name: &str) -> Place<'_, 'de>;
+
+    /// The same name, if it is that of a member with a place.
+    fn known_name(name: &str) -> Option<&'static str>;
 }
 
 /// What is read of a member.
@@ -117,18 +120,19 @@ pub(super) enum Place<'a, 'de> {
 /// Why an object could not be read.
 pub(super) enum ObjectError {
     NotAnObject,
-    Duplicate,
+    /// A member stands twice. Its name, if it is known.
+    Duplicate(Option<&'static str>),
 }
 
 /// Reads one JSON object into `members`. An object with a member twice is refused, known or not.
-pub(super) fn read_object<'de>(
+pub(super) fn read_object<'de, M: Members<'de>>(
     text: &'de str,
-    members: &mut impl Members<'de>,
+    members: &mut M,
 ) -> Result<(), ObjectError> {
     let mut object = ObjectVisitor {
         members,
         others: Vec::new(),
-        duplicate: false,
+        duplicate: None,
     };
     let mut deserializer = serde_json::Deserializer::from_str(text);
     deserializer
@@ -137,21 +141,25 @@ pub(super) fn read_object<'de>(
         .map_err(|_| ObjectError::NotAnObject)?;
     let ObjectVisitor {
         mut others,
-        mut duplicate,
+        duplicate,
         ..
     } = object;
     others.sort_unstable();
-    duplicate |= others.windows(2).any(|pair| pair[0] == pair[1]);
-    if duplicate {
-        return Err(ObjectError::Duplicate);
+    let mut pairs = others.windows(2);
+    let duplicate = duplicate.or_else(|| {
+        let pair = pairs.find(|pair| pair[0] == pair[1])?;
+        Some(pair[0].clone())
+    });
+    match duplicate {
+        Some(name) => Err(ObjectError::Duplicate(M::known_name(&name))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 struct ObjectVisitor<'a, 'de, M> {
     members: &'a mut M,
     others: Vec<Cow<'de, str>>,
-    duplicate: bool,
+    duplicate: Option<Cow<'de, str>>,
 }
 
 impl<'de, M: Members<'de>> Visitor<'de> for &mut ObjectVisitor<'_, 'de, M> {
@@ -165,8 +173,11 @@ impl<'de, M: Members<'de>> Visitor<'de> for &mut ObjectVisitor<'_, 'de, M> {
         while let Some(name) = map.next_key_seed(NameSeed)? {
             match self.members.place(&name) {
                 Place::Value(value) => {
-                    self.duplicate |= value.is_present();
+                    let is_second = value.is_present();
                     *value = map.next_value_seed(JsonSeed { in_array: false })?;
+                    if is_second {
+                        self.duplicate = Some(name);
+                    }
                     continue;
                 }
                 Place::Presence(is_present) => *is_present = true,

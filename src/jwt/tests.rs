@@ -121,12 +121,17 @@ fn no_member_stands_twice() {
     ] {
         assert!(JoseHeader::parse(text).is_err(), "{text}");
     }
-    for text in [
-        r#"{"sub":"a","sub":"b"}"#,
-        r#"{"role":"a","rol\u0065":"b"}"#,
+    for (text, claim) in [
+        (r#"{"sub":"a","sub":"b"}"#, "sub"),
+        (r#"{"cnf":1,"x":1,"c\u006ef":2}"#, "cnf"),
+        (
+            r#"{"role":"a","rol\u0065":"b"}"#,
+            "a claim that stands twice",
+        ),
     ] {
         let error = UnverifiedClaims::parse(text).unwrap_err();
         assert_eq!(error.kind(), VerifyErrorKind::InvalidClaim, "{text}");
+        assert_eq!(error.claim_name(), Some(claim), "{text}");
     }
 }
 

@@ -23,8 +23,9 @@ use crate::login::store::{MemoryStore, SessionStore};
 use crate::provider::client::target::check_resource;
 use crate::provider::{Provider, within};
 use crate::settings::{
-    ABSOLUTE_LIMIT, ADDRESS, AUTHORIZATION_PARAMETER, END_SESSION_PARAMETER, IDLE_LIMIT,
-    POST_LOGOUT_REDIRECT, ROTATION_GRACE, SCOPE, SESSION_SECRET, SESSIONS_PER_SUBJECT, VERIFIER,
+    ABSOLUTE_LIMIT, ADDITIONAL_AUDIENCE, ADDRESS, AUTHORIZATION_PARAMETER, END_SESSION_PARAMETER,
+    IDLE_LIMIT, POST_LOGOUT_REDIRECT, ROTATION_GRACE, SCOPE, SESSION_SECRET, SESSIONS_PER_SUBJECT,
+    VERIFIER,
 };
 use crate::verify::Verifier;
 use crate::verify::id_token::IdTokenVerifier;
@@ -140,7 +141,13 @@ impl LoginBuilder {
             absolute: limit(ABSOLUTE_LIMIT, self.absolute)?,
             follow_use: self.follow_use,
         };
-        let id_tokens = IdTokenVerifier::new(&self.verifier, self.client.id())?;
+        let others = self.additional_audiences.iter();
+        let others = others
+            .map(|audience| {
+                Audience::new(audience).map_err(|error| error.renamed(ADDITIONAL_AUDIENCE))
+            })
+            .collect::<Result<_, _>>()?;
+        let id_tokens = IdTokenVerifier::new(&self.verifier, self.client.id(), others)?;
         let logout_tokens = LogoutTokenVerifier::new(&self.verifier, self.client.id())?;
         // Sessions keep what was verified themselves.
         let verifier = self.verifier.forgetful();

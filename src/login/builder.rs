@@ -31,6 +31,7 @@ pub struct LoginBuilder {
     pub(super) sends_scope: bool,
     pub(super) offline: OfflineAccess,
     pub(super) with_userinfo: bool,
+    pub(super) additional_audiences: Vec<String>,
     pub(super) start: String,
     pub(super) callback: Option<String>,
     pub(super) cookie_name: String,
@@ -86,6 +87,7 @@ impl LoginBuilder {
             sends_scope: true,
             offline: OfflineAccess::Required,
             with_userinfo: false,
+            additional_audiences: Vec::new(),
             start: "/oauth/openid".to_owned(),
             callback: None,
             cookie_name: "session".to_owned(),
@@ -171,6 +173,15 @@ impl LoginBuilder {
     /// Default: it fails, whatever the scope, and the log names the causes.
     pub fn allow_short_session(mut self) -> Self {
         self.offline = OfflineAccess::MayBeShort;
+        self
+    }
+
+    /// Accepts ID tokens that are for this audience beside the client
+    /// ([OpenID Connect Core §3.1.3.7](https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation)).
+    /// None by default. An ID token with other audiences is accepted anyway where its `azp` says that it was
+    /// issued to this client.
+    pub fn add_additional_audience(mut self, audience: &str) -> Self {
+        self.additional_audiences.push(audience.to_owned());
         self
     }
 

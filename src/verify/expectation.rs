@@ -69,13 +69,15 @@ impl TokenKind {
         }
     }
 
-    /// The claims that mark other kinds.
+    /// The claims that mark other kinds. In an access token `nonce` is one where nothing says what the token is.
     fn foreign(self) -> &'static [&'static str] {
         match self {
             Self::Access(_) => &[
+                "typ",
                 "nonce",
                 "at_hash",
                 "c_hash",
+                "s_hash",
                 "events",
                 "htm",
                 "htu",
@@ -88,6 +90,7 @@ impl TokenKind {
                 "nonce",
                 "at_hash",
                 "c_hash",
+                "s_hash",
                 "htm",
                 "htu",
                 "token_introspection",
@@ -140,6 +143,15 @@ pub(crate) fn screen_header(header: &JoseHeader, kind: TokenKind) -> Result<(), 
     }
 }
 
+/// Whether the header says that this is an access token
+/// ([RFC 9068 §2.1](https://www.rfc-editor.org/rfc/rfc9068#section-2.1)).
+pub(crate) fn says_access_token(header: &JoseHeader) -> bool {
+    header
+        .typ
+        .text()
+        .is_some_and(|typ| media_type_is(typ, "at+jwt"))
+}
+
 /// Compares media types case-insensitively. `application/` may be omitted (RFC 7515 §4.1.9).
 fn media_type_is(value: &str, name: &str) -> bool {
     const PREFIX: &str = "application/";
@@ -151,13 +163,14 @@ fn media_type_is(value: &str, name: &str) -> bool {
 }
 
 impl Expectation {
-    /// Checks all claims but `iss`.
+    /// Checks all claims but `iss`. `says_access_token` is what the [header](says_access_token) says.
     pub(crate) fn screen(
         &self,
         claims: &UnverifiedClaims,
+        says_access_token: bool,
         now: UnixTime,
     ) -> Result<Times, VerifyError> {
-        self.refuse_other_kinds(claims)?;
+        self.refuse_other_kinds(claims, says_access_token)?;
         if claims.cnf && !self.allow_sender_constrained {
             return Err(VerifyError::claim(Kind::SenderConstrained, "cnf"));
         }
@@ -184,11 +197,18 @@ impl Expectation {
         self.kind.required().contains(&claim)
     }
 
-    fn refuse_other_kinds(&self, claims: &UnverifiedClaims) -> Result<(), VerifyError> {
+    fn refuse_other_kinds(
+        &self,
+        claims: &UnverifiedClaims,
+        says_access_token: bool,
+    ) -> Result<(), VerifyError> {
+        let may_have_nonce = self.may_have_nonce(claims, says_access_token);
         let marks = [
-            ("nonce", claims.nonce),
+            ("typ", self.is_called_otherwise(claims)),
+            ("nonce", claims.nonce && !may_have_nonce),
             ("at_hash", claims.at_hash),
             ("c_hash", claims.c_hash),
+            ("s_hash", claims.s_hash),
             ("events", claims.events),
             ("htm", claims.htm),
             ("htu", claims.htu),
@@ -200,6 +220,28 @@ impl Expectation {
             }
         }
         Ok(())
+    }
+
+    /// Whether an access token may carry the `nonce` of the sign-in that it comes from, as those of Keycloak before
+    /// version 25, authentik and some policies of Azure AD B2C do: where something says that it is no ID token.
+    fn may_have_nonce(&self, claims: &UnverifiedClaims, says_access_token: bool) -> bool {
+        let TokenKind::Access(profile) = self.kind else {
+            return false;
+        };
+        says_access_token
+            || claims.typ.text() == Some("Bearer")
+            || (profile == TokenProfile::Lenient
+                && (has_words(&claims.scope) || has_words(&claims.scp)))
+    }
+
+    /// Whether the claim `typ`, by which Keycloak tells its tokens apart, names another kind than an access token.
+    fn is_called_otherwise(&self, claims: &UnverifiedClaims) -> bool {
+        const OTHERS: [&str; 4] = ["ID", "Refresh", "Offline", "Logout"];
+        matches!(self.kind, TokenKind::Access(_))
+            && claims
+                .typ
+                .text()
+                .is_some_and(|typ| OTHERS.iter().any(|other| typ.eq_ignore_ascii_case(other)))
     }
 
     fn screen_audience(&self, aud: &Json) -> Result<(), VerifyError> {
@@ -262,6 +304,16 @@ impl Expectation {
             valid_from,
             valid_until,
         })
+    }
+}
+
+/// Whether a claim holds a word at least, as text or in an array.
+fn has_words(claim: &Json) -> bool {
+    let is_word = |text: &str| !text.trim().is_empty();
+    match claim {
+        Json::Text(text) => is_word(text),
+        Json::Texts(texts) => texts.iter().any(|text| is_word(text)),
+        _ => false,
     }
 }
 

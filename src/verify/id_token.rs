@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::Value;
 
+use crate::claims::Audience;
 use crate::clock::UnixTime;
 use crate::error::{ConfigError, VerifyError, VerifyErrorKind as Kind};
 use crate::jwt::JoseHeader;
@@ -19,6 +21,8 @@ use crate::verify::expectation::TokenKind;
 pub(crate) struct IdTokenVerifier {
     verifier: Verifier,
     client_id: Box<str>,
+    /// Who else an ID token may be for.
+    others: Vec<Audience>,
     leeway: Duration,
 }
 
@@ -44,20 +48,34 @@ pub(crate) struct IdToken {
     members: Members,
 }
 
+/// An optional claim of another type than the standard's counts as absent, because providers differ. Where it is
+/// asked for, its absence refuses the token.
 #[derive(Debug, Clone, Deserialize)]
 struct Members {
     sub: String,
-    nonce: Option<String>,
-    azp: Option<String>,
-    acr: Option<String>,
-    at_hash: Option<String>,
-    sid: Option<String>,
-    auth_time: Option<serde_json::Number>,
+    #[serde(default)]
+    nonce: Value,
+    #[serde(default)]
+    azp: Value,
+    #[serde(default)]
+    acr: Value,
+    #[serde(default)]
+    at_hash: Value,
+    #[serde(default)]
+    sid: Value,
+    #[serde(default)]
+    auth_time: Value,
 }
 
 impl IdTokenVerifier {
-    pub(crate) fn new(verifier: &Verifier, client_id: &str) -> Result<Self, ConfigError> {
+    /// Judges tokens for this client that may name these other audiences too.
+    pub(crate) fn new(
+        verifier: &Verifier,
+        client_id: &str,
+        others: Vec<Audience>,
+    ) -> Result<Self, ConfigError> {
         Ok(Self {
+            others,
             leeway: verifier.leeway(),
             verifier: verifier.of_kind(TokenKind::Id, client_id, None)?,
             client_id: client_id.into(),
@@ -71,9 +89,10 @@ impl IdTokenVerifier {
         expected: &Expected<'_>,
     ) -> Result<IdToken, VerifyError> {
         let claims = self.verifier.verify(token).await?;
+        // Only `sub` can be of the wrong type, and that was checked.
         let members: Members = claims
             .claims()
-            .map_err(|_| VerifyError::new(Kind::InvalidClaim))?;
+            .map_err(|_| VerifyError::claim(Kind::InvalidClaim, "sub"))?;
         let token = IdToken { claims, members };
         self.check(&token, now, expected)?;
         Ok(token)
@@ -90,14 +109,6 @@ impl IdTokenVerifier {
         if !subject.is_ascii() || !(1..=255).contains(&subject.len()) {
             return Err(VerifyError::claim(Kind::InvalidClaim, "sub"));
         }
-        // Another audience could use the token as its own, and none is trusted to.
-        let is_only_ours = token
-            .claims
-            .audiences()
-            .all(|named| *named == *self.client_id);
-        if !is_only_ours {
-            return Err(VerifyError::claim(Kind::WrongAudience, "aud"));
-        }
         let must_be = |claim, is_so: bool| {
             if is_so {
                 Ok(())
@@ -105,22 +116,29 @@ impl IdTokenVerifier {
                 Err(VerifyError::claim(Kind::NotAskedFor, claim))
             }
         };
-        let azp = members.azp.as_deref();
+        let azp = members.azp.as_str();
         must_be("azp", azp.is_none_or(|azp| azp == &*self.client_id))?;
+        // Another audience could use the token as its own. Unless it is listed, the provider must say that the
+        // token was issued to this client.
+        let is_expected = |named: &str| {
+            *named == *self.client_id || self.others.iter().any(|other| other.as_str() == named)
+        };
+        if azp.is_none() && !token.claims.audiences().all(is_expected) {
+            return Err(VerifyError::claim(Kind::WrongAudience, "aud"));
+        }
         if let Some(nonce) = expected.nonce {
-            let found = members.nonce.as_deref().unwrap_or_default();
+            let found = members.nonce.as_str().unwrap_or_default();
             must_be("nonce", is_same(nonce, found))?;
         }
-        if let (Some(hash), Some(access_token)) = (&members.at_hash, expected.access_token) {
+        if let (Some(access_token), false) = (expected.access_token, members.at_hash.is_null()) {
             let own = half_hash(hash_bits(&token.claims), access_token);
-            must_be("at_hash", is_same(hash, &own))?;
+            let found = members.at_hash.as_str().unwrap_or_default();
+            must_be("at_hash", is_same(found, &own))?;
         }
         if !expected.acr_values.is_empty() {
-            let acr = members.acr.as_ref();
-            must_be(
-                "acr",
-                acr.is_some_and(|acr| expected.acr_values.contains(acr)),
-            )?;
+            let acr = members.acr.as_str();
+            let is_one = |acr| expected.acr_values.iter().any(|wanted| wanted == acr);
+            must_be("acr", acr.is_some_and(is_one))?;
         }
         let is_within = |time: Option<UnixTime>, age: Duration| {
             time.is_some_and(|time| now <= time.saturating_add(age).saturating_add(self.leeway))
@@ -159,7 +177,7 @@ impl IdToken {
 
     /// The session at the provider (`sid`). An empty name counts as absent.
     pub(crate) fn session(&self) -> Option<&str> {
-        self.members.sid.as_deref().filter(|sid| !sid.is_empty())
+        self.members.sid.as_str().filter(|sid| !sid.is_empty())
     }
 
     /// `iat`: when the provider issued it.
@@ -168,7 +186,14 @@ impl IdToken {
     }
 
     pub(crate) fn auth_time(&self) -> Option<UnixTime> {
-        let seconds = self.members.auth_time.as_ref()?.as_i64()?;
+        let time = &self.members.auth_time;
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the cast saturates, and a fraction of a second is dropped on purpose"
+        )]
+        let seconds = time
+            .as_i64()
+            .or_else(|| time.as_f64().map(|seconds| seconds as i64))?;
         Some(UnixTime::from_seconds(seconds))
     }
 

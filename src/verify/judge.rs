@@ -17,7 +17,7 @@ use crate::principal::{Principal, Verified};
 use crate::provider::Provider;
 use crate::renew::{Outcome, Reading, Refusal, Snapshot};
 use crate::token::is_b64token;
-use crate::verify::expectation::{Expectation, screen_header};
+use crate::verify::expectation::{Expectation, says_access_token, screen_header};
 use crate::verify::scopes::ScopeRules;
 use crate::verify::trust::{Trusted, TrustedIssuers};
 
@@ -78,13 +78,14 @@ impl Judge {
         let header = JoseHeader::parse(jws.header())?;
         screen_header(&header, self.expectation.kind)?;
         let algorithm = self.algorithm(&header)?;
+        let says_access_token = says_access_token(&header);
         let kid = key_id(header)?;
 
         // 3. The claims. Unverified as they are, they can refuse the token and choose its issuer.
         let claims = UnverifiedClaims::parse(jws.payload())?;
         let issuer = self.issuers.named_by(&claims)?;
         let now = issuer.provider.clock().now();
-        let times = self.expectation.screen(&claims, now)?;
+        let times = self.expectation.screen(&claims, says_access_token, now)?;
 
         // 4. The keys of that issuer.
         let may_fetch = matches!(keys, Keys::AtHand);

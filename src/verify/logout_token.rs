@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::clock::UnixTime;
 use crate::error::{ConfigError, VerifyError, VerifyErrorKind as Kind};
@@ -34,10 +34,11 @@ pub(crate) struct LogoutToken {
 #[derive(Deserialize)]
 struct Members {
     sub: Option<String>,
-    sid: Option<String>,
+    #[serde(default)]
+    sid: Value,
     jti: String,
     #[serde(default)]
-    events: Map<String, Value>,
+    events: Value,
 }
 
 impl LogoutTokenVerifier {
@@ -51,12 +52,18 @@ impl LogoutTokenVerifier {
         let claims = self.0.verify(token).await?;
         let members: Members = claims
             .claims()
-            .map_err(|_| VerifyError::new(Kind::InvalidClaim))?;
+            // Only `sub` and `jti` can be of the wrong type, and these were checked.
+            .map_err(|_| VerifyError::claim(Kind::InvalidClaim, "jti"))?;
         if !members.events.get(EVENT).is_some_and(Value::is_object) {
             return Err(VerifyError::claim(Kind::TokenKind, "events"));
         }
-        // An empty name names no session, and no user.
-        let session = members.sid.filter(|sid| !sid.is_empty());
+        // An empty name names no session, and no user. A `sid` that is not text is no session known here, because the
+        // sign-in ignored it. The sessions of the subject that were recorded without one may be meant.
+        let session = match members.sid {
+            Value::Null => None,
+            Value::String(sid) => Some(sid).filter(|sid| !sid.is_empty()),
+            other => Some(other.to_string()).filter(|_| members.sub.is_some()),
+        };
         let subject = members.sub.filter(|sub| !sub.is_empty());
         if subject.is_none() && session.is_none() {
             return Err(VerifyError::claim(Kind::MissingClaim, "sid"));

@@ -20,7 +20,7 @@ fn expectation(profile: TokenProfile, leeway: u64) -> Expectation {
 fn screen(expectation: &Expectation, claims: &str) -> Result<(), (Kind, Option<&'static str>)> {
     let claims = UnverifiedClaims::parse(claims).unwrap();
     expectation
-        .screen(&claims, NOW)
+        .screen(&claims, false, NOW)
         .map(|_| ())
         .map_err(|error| (error.kind(), error.claim_name()))
 }
@@ -176,6 +176,7 @@ fn other_kinds_of_token_are_refused() {
         ("nonce", "\"n\""),
         ("at_hash", "\"h\""),
         ("c_hash", "\"h\""),
+        ("s_hash", "\"h\""),
         ("events", "{}"),
         ("htm", "\"GET\""),
         ("htu", "\"https://a\""),
@@ -186,6 +187,139 @@ fn other_kinds_of_token_are_refused() {
             lenient(&claims),
             Err((Kind::TokenKind, Some(name))),
             "{name}"
+        );
+    }
+}
+
+/// The claims of the tokens that providers issue in one sign-in, as far as they tell the kinds apart.
+struct Issued {
+    provider: &'static str,
+    access_typ: &'static str,
+    access: &'static str,
+    id: &'static str,
+}
+
+const ISSUED: [Issued; 7] = [
+    Issued {
+        provider: "Keycloak before 25",
+        access_typ: "JWT",
+        access: r#""typ":"Bearer","azp":"web","nonce":"n","scope":"openid email""#,
+        id: r#""typ":"ID","azp":"web","nonce":"n","at_hash":"h","acr":"1""#,
+    },
+    Issued {
+        provider: "Keycloak before 25, without a scope",
+        access_typ: "JWT",
+        access: r#""typ":"Bearer","azp":"web","nonce":"n","scope":"""#,
+        id: r#""typ":"ID","azp":"web","acr":"1""#,
+    },
+    Issued {
+        provider: "authentik",
+        access_typ: "JWT",
+        access: r#""azp":"web","uid":"u","nonce":"n","scope":"openid profile""#,
+        id: r#""azp":"web","uid":"u","nonce":"n","at_hash":"h""#,
+    },
+    Issued {
+        provider: "Azure AD B2C",
+        access_typ: "JWT",
+        access: r#""azp":"web","ver":"1.0","nonce":"n","scp":"read""#,
+        id: r#""ver":"1.0","nonce":"n","auth_time":1"#,
+    },
+    Issued {
+        provider: "RFC 9068 with a nonce",
+        access_typ: "at+jwt",
+        access: r#""client_id":"web","iat":1,"jti":"j","sub":"s","nonce":"n""#,
+        id: r#""nonce":"n","sid":"s""#,
+    },
+    Issued {
+        provider: "hybrid flow",
+        access_typ: "at+jwt",
+        access: r#""client_id":"web","iat":1,"jti":"j","sub":"s","nonce":"n","scope":"a""#,
+        id: r#""nonce":"n","c_hash":"h","s_hash":"h""#,
+    },
+    Issued {
+        provider: "scopes as an array",
+        access_typ: "JWT",
+        access: r#""nonce":"n","scope":["read"]"#,
+        id: r#""nonce":"n""#,
+    },
+];
+
+// CL-12
+#[test]
+fn a_nonce_is_tolerated_where_something_says_that_the_token_is_no_id_token() {
+    let judge = |profile, typ: &str, claims: &str| {
+        let header = format!(r#"{{"alg":"RS256","typ":"{typ}"}}"#);
+        let header = JoseHeader::parse(&header).unwrap();
+        let expectation = expectation(profile, 0);
+        screen_header(&header, expectation.kind)?;
+        let claims = format!(r#"{{"aud":"api","exp":2000000,{claims}}}"#);
+        let claims = UnverifiedClaims::parse(&claims).unwrap();
+        expectation.screen(&claims, says_access_token(&header), NOW)
+    };
+    for issued in ISSUED {
+        let Issued {
+            provider,
+            access_typ,
+            access,
+            id,
+        } = issued;
+        for profile in [TokenProfile::Lenient, TokenProfile::Strict] {
+            let expected = profile == TokenProfile::Lenient || access_typ == "at+jwt";
+            let judged = judge(profile, access_typ, access);
+            assert_eq!(judged.is_ok(), expected, "{provider} {profile:?}");
+            // The ID token is refused, whatever header it has.
+            for typ in ["JWT", access_typ] {
+                let is_marked = id.contains("_hash") || id.contains(r#""typ":"ID""#);
+                if typ == "JWT" || is_marked {
+                    let judged = judge(profile, typ, id);
+                    assert!(judged.is_err(), "{provider} {profile:?} {typ}");
+                }
+            }
+        }
+    }
+    // What marks another kind counts whatever else is there.
+    const GOOD: &str = r#""nonce":"n","scope":"read","client_id":"c","iat":1,"jti":"j","sub":"s""#;
+    let both = [TokenProfile::Lenient, TokenProfile::Strict];
+    for profile in both {
+        assert!(judge(profile, "at+jwt", GOOD).is_ok());
+        for (mark, name) in [
+            (r#""at_hash":"h""#, "at_hash"),
+            (r#""c_hash":"h""#, "c_hash"),
+            (r#""s_hash":"h""#, "s_hash"),
+            (r#""typ":"ID""#, "typ"),
+            (r#""typ":"id""#, "typ"),
+            (r#""typ":"Refresh""#, "typ"),
+            (r#""typ":"Offline""#, "typ"),
+            (r#""typ":"Logout""#, "typ"),
+        ] {
+            let error = judge(profile, "at+jwt", &format!("{GOOD},{mark}"))
+                .err()
+                .unwrap();
+            assert_eq!(
+                (error.kind(), error.claim_name()),
+                (Kind::TokenKind, Some(name))
+            );
+        }
+    }
+    for nothing in [
+        "",
+        r#","scope":"""#,
+        r#","scope":" ""#,
+        r#","scope":[]"#,
+        r#","scope":7"#,
+        r#","scp":[""]"#,
+        r#","typ":"JWT""#,
+        r#","typ":"bearer""#,
+    ] {
+        let error = judge(
+            TokenProfile::Lenient,
+            "JWT",
+            &format!(r#""nonce":"n"{nothing}"#),
+        );
+        assert_eq!(
+            error.err().unwrap().claim_name(),
+            Some("nonce"),
+            "{nothing}"
         );
     }
 }
