@@ -41,6 +41,7 @@ mod sessions;
 mod settings;
 mod several_issuers;
 mod short_tokens;
+mod sign_ins;
 mod support;
 mod tabs;
 mod tokens;
