@@ -113,7 +113,7 @@ impl LoginSettings {
                 .collect(),
             address,
             callback,
-            scope: variables.text(OPENID_SCOPE),
+            scope: variables.scope(OPENID_SCOPE)?,
             requested_audience,
             refresh_audience: variables.text(OPENID_REFRESH_AUDIENCE),
             resources: variables.list(OPENID_RESOURCE).unwrap_or_default(),

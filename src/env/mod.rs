@@ -33,6 +33,7 @@ mod redis;
 mod service;
 #[cfg(feature = "login")]
 mod sign_in;
+mod written;
 
 pub use self::api::ApiSettings;
 #[cfg(feature = "login")]

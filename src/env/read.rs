@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::env::names::ANOTHER_APPLICATIONS;
+use crate::env::written;
 use crate::error::ConfigError;
 use crate::jwt::Algorithm;
 use crate::provider::Discovery;
@@ -86,9 +87,12 @@ impl Variables {
         Ok(Self::new(pairs))
     }
 
-    /// Refuses unknown names with our prefix. Returns the names that belong to another application.
+    /// Refuses unknown names with our prefix, and values that are not written as values here. Returns the names that belong to another application.
     pub(super) fn check_names(&self) -> Result<Vec<String>, ConfigError> {
         let mut ignored = Vec::new();
+        for (name, value) in &self.0 {
+            written::check(name, value)?;
+        }
         for name in self.0.keys().filter(|name| name.starts_with(PREFIX)) {
             if VARIABLES.contains(&name.as_str()) {
                 continue;
@@ -207,14 +211,42 @@ impl Variables {
             return Ok(None);
         };
         let seconds = value.parse().map_err(|_| {
+            const NUMBER: &str = "write seconds as a plain number from 0 to 300";
+            let meant = humantime::parse_duration(value)
+                .ok()
+                .filter(|meant| meant.subsec_nanos() == 0);
             ConfigError::invalid(
                 name,
                 value,
                 "it is not a whole number of seconds",
-                "write seconds as a plain number from 0 to 300",
+                match meant {
+                    Some(meant) => format!("{NUMBER}, without a unit: {name}={}", meant.as_secs()),
+                    None => NUMBER.to_owned(),
+                },
             )
         })?;
         Ok(Some(Duration::from_secs(seconds)))
+    }
+
+    /// Scopes, separated by blanks.
+    #[cfg(any(feature = "login", feature = "outbound"))]
+    pub(super) fn scope(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
+        let Some(value) = self.0.get(name) else {
+            return Ok(None);
+        };
+        let words = value
+            .split(|character: char| character == ',' || character.is_whitespace())
+            .filter(|word| !word.is_empty());
+        let words = words.collect::<Vec<_>>().join(" ");
+        if value.contains(',') {
+            return Err(ConfigError::invalid(
+                name,
+                value,
+                "it has commas, which do not separate scopes",
+                format!("separate them by blanks: {name}={words}"),
+            ));
+        }
+        Ok(Some(words).filter(|words| !words.is_empty()))
     }
 
     pub(super) fn count(&self, name: &'static str) -> Result<Option<usize>, ConfigError> {
@@ -238,20 +270,9 @@ impl Variables {
         let Some(names) = self.list(name) else {
             return Ok(None);
         };
-        let known: Vec<_> = Algorithm::ALL.iter().map(|one| one.name()).collect();
         names
             .iter()
-            .map(|algorithm| {
-                Algorithm::from_name(algorithm).ok_or_else(|| {
-                    ConfigError::invalid(
-                        name,
-                        algorithm,
-                        "it is not a signature algorithm that can be accepted; none and HMAC algorithms \
-                         such as HS256 never are, because everybody could sign",
-                        format!("choose from {}", known.join(", ")),
-                    )
-                })
-            })
+            .map(|text| Algorithm::from_name(text).ok_or_else(|| not_an_algorithm(name, text)))
             .collect::<Result<_, _>>()
             .map(Some)
     }
@@ -285,6 +306,35 @@ impl Variables {
             )),
         }
     }
+}
+
+fn not_an_algorithm(name: &'static str, text: &str) -> ConfigError {
+    let (problem, remedy) = match text.to_ascii_uppercase().as_str() {
+        "HS256" | "HS384" | "HS512" => (
+            "with HMAC everyone who can verify a token can sign one, so it is never accepted",
+            "let the provider sign with RS256 (Auth0: the signing algorithm of the API, and for sign-in \
+             that of the application under Advanced Settings, OAuth), and remove it here"
+                .to_owned(),
+        ),
+        "NONE" => (
+            "tokens without a signature are never accepted",
+            "remove it".to_owned(),
+        ),
+        _ => {
+            let mut all = Algorithm::ALL.iter().map(|one| one.name());
+            let meant = all.find(|known| known.eq_ignore_ascii_case(text));
+            let all: Vec<_> = Algorithm::ALL.iter().map(|one| one.name()).collect();
+            let all = all.join(", ");
+            (
+                "it is not a signature algorithm that can be accepted",
+                match meant {
+                    Some(known) => format!("write {known}; choose from {all}"),
+                    None => format!("choose from {all}, separated by commas"),
+                },
+            )
+        }
+    };
+    ConfigError::invalid(name, text, problem, remedy)
 }
 
 fn closest(name: &str) -> Option<String> {

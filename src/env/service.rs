@@ -48,7 +48,7 @@ impl ServiceSettings {
                  provider",
             ));
         }
-        let scope = variables.text(OPENID_SCOPE).and_then(|scope| {
+        let scope = variables.scope(OPENID_SCOPE)?.and_then(|scope| {
             let words: Vec<_> = scope
                 .split_ascii_whitespace()
                 .filter(|word| !OF_PERSONS.contains(word))

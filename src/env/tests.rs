@@ -117,9 +117,49 @@ fn every_bad_value_names_its_variable_and_a_remedy() {
         ("OPENID_JWKS_URL_CACHE_TIME", "10 * 60 * 1000", "10m"),
         ("OPENID_JWKS_URL_CACHE_TIME", "500", "1m to 1day"),
         ("OPENID_JWKS_URL_CACHE_TIME", "-1", "milliseconds"),
-        ("OPENID_ALGORITHMS", "RS256,none", "everybody could sign"),
-        ("OPENID_ALGORITHMS", "HS256", "everybody could sign"),
-        ("OPENID_ALGORITHMS", "rs256", "choose from RS256"),
+        ("OPENID_ALGORITHMS", "RS256,none", "without a signature"),
+        (
+            "OPENID_ALGORITHMS",
+            "HS256",
+            "let the provider sign with RS256",
+        ),
+        (
+            "OPENID_ALGORITHMS",
+            "hs512",
+            "let the provider sign with RS256",
+        ),
+        ("OPENID_ALGORITHMS", "rs256", "write RS256"),
+        ("OPENID_ALGORITHMS", "RSA", "choose from RS256"),
+        ("OPENID_ALGORITHMS", "RS256 ES256", "separated by commas"),
+        (
+            "OPENID_AUDIENCE",
+            r#""https://api.example.com""#,
+            "write it without them: OPENID_AUDIENCE=https://api.example.com",
+        ),
+        (
+            "OPENID_AUDIENCE",
+            "'https://api.example.com'",
+            "write it without them",
+        ),
+        (
+            "OPENID_AUDIENCE",
+            "\u{201c}https://api.example.com\u{201d}",
+            "write it without them",
+        ),
+        (
+            "OPENID_AUDIENCE",
+            r#"["https://a.example", "https://b.example"]"#,
+            "OPENID_AUDIENCE=https://a.example, https://b.example",
+        ),
+        ("OPENID_ISSUER", r#""""#, "write it without them"),
+        (
+            "DOMAIN_SERVER",
+            r#""https://a.example""#,
+            "write it without",
+        ),
+        ("OPENID_CLOCK_TOLERANCE", "60s", "OPENID_CLOCK_TOLERANCE=60"),
+        ("OPENID_CLOCK_TOLERANCE", "2m", "OPENID_CLOCK_TOLERANCE=120"),
+        ("OPENID_CLOCK_TOLERANCE", "1500ms", "a plain number"),
         ("OPENID_TOKEN_PROFILE", "loose", "lenient or strict"),
         ("OPENID_CLOCK_TOLERANCE", "301", "0s to 5m"),
         ("OPENID_CLOCK_TOLERANCE", "-1", "seconds"),
@@ -225,6 +265,50 @@ mod login {
         );
     }
 
+    // D17
+    #[test]
+    fn a_secret_in_quotes_is_an_error_that_does_not_repeat_it() {
+        for (name, value) in [
+            ("OPENID_CLIENT_SECRET", "\"hunter2\""),
+            (
+                "OPENID_SESSION_SECRET",
+                "'hunter2 is a secret of more than 32 characters'",
+            ),
+            ("REDIS_URL", "\"redis://:hunter2@cache\""),
+        ] {
+            let error = with(&[(name, value)]).unwrap_err();
+            assert_eq!(error.setting(), name);
+            assert!(error.to_string().contains("without them"), "{error}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        }
+    }
+
+    // D17, SC-16
+    #[test]
+    fn the_cookie_name_and_further_audiences_are_read_and_shown() {
+        let settings = with(&[
+            ("OPENID_COOKIE_NAME", "shop"),
+            ("OPENID_ADDITIONAL_AUDIENCES", "2712@shop, other"),
+            ("OPENID_SCOPE", "openid   offline_access\tread"),
+        ])
+        .unwrap();
+        let shown = settings.to_string();
+        for line in [
+            "OPENID_COOKIE_NAME = shop\n",
+            "OPENID_ADDITIONAL_AUDIENCES = 2712@shop,other\n",
+            "OPENID_SCOPE = openid offline_access read\n",
+        ] {
+            assert!(shown.contains(line), "{shown}");
+        }
+        let shown = with(&[]).unwrap().to_string();
+        for line in [
+            "OPENID_COOKIE_NAME = (default)\n",
+            "OPENID_ADDITIONAL_AUDIENCES = (default)\n",
+        ] {
+            assert!(shown.contains(line), "{shown}");
+        }
+    }
+
     #[test]
     fn open_paths_are_read_and_shown() {
         let settings = with(&[("OPENID_OPEN_PATHS", "/healthz, /assets/")]).unwrap();
@@ -285,6 +369,40 @@ mod login {
                 "32",
             ),
             ("OPENID_SCOPE", "profile offline_access", "openid"),
+            (
+                "OPENID_SCOPE",
+                "openid,profile, offline_access",
+                "OPENID_SCOPE=openid profile offline_access",
+            ),
+            (
+                "OPENID_CALLBACK_URL",
+                "/oauth/openid",
+                "the start of a sign-in",
+            ),
+            ("OPENID_CALLBACK_URL", "/oauth/openid/logout", "signing out"),
+            (
+                "OPENID_CALLBACK_URL",
+                "/oauth/openid/callback?a=b",
+                "a query",
+            ),
+            (
+                "OPENID_CALLBACK_URL",
+                "/oauth/openid/callback#a",
+                "fragment",
+            ),
+            (
+                "OPENID_CALLBACK_URL",
+                "https://a.example/oauth/openid",
+                "the start",
+            ),
+            ("OPENID_CALLBACK_URL", "https://a.example/cb#x", "fragment"),
+            ("OPENID_CALLBACK_URL", "https://a.example/cb?x", "a query"),
+            ("OPENID_COOKIE_NAME", "__Host-shop", "without prefix"),
+            (
+                "OPENID_POST_LOGOUT_REDIRECT_URI",
+                "https://app.example.com/oauth/openid/callback",
+                "the address of a page",
+            ),
             ("OPENID_CALLBACK_URL", "callback", "plain path"),
             ("OPENID_CALLBACK_URL", "http://app.example/cb", "only https"),
             ("OPENID_CALLBACK_URL", "https://app.example/cb?a=b", "query"),

@@ -263,6 +263,11 @@ impl LoginError {
                 LoginErrorKind::UnusableToken | LoginErrorKind::TokenRefused,
             ) => error.remedy(),
             (Some(Cause::Verify(error)), LoginErrorKind::IdTokenRefused)
+                if error.kind() == VerifyErrorKind::Algorithm =>
+            {
+                error.remedy()
+            }
+            (Some(Cause::Verify(error)), LoginErrorKind::IdTokenRefused)
                 if error.kind() == VerifyErrorKind::WrongAudience =>
             {
                 "compare OPENID_CLIENT_ID with the client at the provider; if the ID token is for other \

@@ -69,8 +69,8 @@ kinds! {
         Algorithm {
             name: "algorithm", structural: true,
             message: "the token's algorithm is not accepted for this issuer and key",
-            remedy: "configure the provider to sign with an accepted algorithm, or add its algorithm to \
-                OPENID_ALGORITHMS",
+            remedy: "configure the provider to sign with an accepted algorithm such as RS256 (HMAC algorithms \
+                such as HS256 are never accepted), or add another asymmetric one to OPENID_ALGORITHMS",
         }
         /// `typ` or `cty` names another kind of token.
         TokenType {

@@ -452,7 +452,10 @@ async fn anonymous_visitors_pass_where_that_is_allowed_and_nowhere_else() {
     assert_eq!(browser.visit(&app, "/").await.body(), "nobody");
     browser.jar.insert(SESSION.into(), "junk".into());
     assert_eq!(browser.visit(&app, "/").await.body(), "nobody");
-    assert_eq!(browser.jar[SESSION], "junk", "perhaps another application's");
+    assert_eq!(
+        browser.jar[SESSION], "junk",
+        "perhaps another application's"
+    );
     browser.sign_in(&app).await;
     assert_eq!(browser.visit(&app, "/").await.body(), "user-1");
     let own = browser.jar[SESSION].clone();
