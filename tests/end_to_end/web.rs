@@ -473,3 +473,30 @@ fn errors_at_the_start_name_the_setting_and_the_remedy() {
         );
     }
 }
+
+#[test]
+#[ignore = "needs the example to be built; the full test run builds it"]
+fn a_half_sent_head_does_not_keep_it_from_stopping() {
+    use std::io::Write as _;
+    let web = Program::start(&mut example("web", &[]), "listening on ");
+    let address = web.address();
+    let halves = [
+        "GET / HTTP/1.1\r\nHost: a\r\nX-",
+        "PRI * HTTP/2.0\r\n\r\nSM",
+    ]
+    .map(|half| {
+        let mut connection = std::net::TcpStream::connect(&address["http://".len()..]).unwrap();
+        connection.write_all(half.as_bytes()).unwrap();
+        connection
+    });
+    std::thread::sleep(Duration::from_millis(200));
+    let asked = std::time::Instant::now();
+    let (status, log) = web.stop();
+    assert_eq!(status, Some(0), "{log}");
+    assert!(
+        asked.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        asked.elapsed()
+    );
+    drop(halves);
+}
