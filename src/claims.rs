@@ -49,6 +49,14 @@ impl Issuer {
                 "remove everything from the question mark on",
             ));
         }
+        if url.path().contains("/.well-known/") {
+            return Err(ConfigError::invalid(
+                ISSUER,
+                text,
+                "it is the address of metadata and not the issuer",
+                "write the text of `issuer` in that document; it is usually what comes before /.well-known/",
+            ));
+        }
         Ok(Self(text.into()))
     }
 

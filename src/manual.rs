@@ -44,8 +44,10 @@
 //! | callbacks whose codes are exchanged at once | 64 a process, each waits up to 10 seconds | | strangers can send callbacks; refreshes have a bound of their own |
 //! | a session that another has replaced | 10 seconds | | requests of other tabs are on their way with its cookie |
 //! | a return path | 2 KiB; a longer one gives way to its path without the query, then to `/` | | it has to fit into a cookie |
+//! | audiences of an ID token beside the client | accepted where `azp` is the client | [`add_additional_audience`](crate::login::LoginBuilder::add_additional_audience) | another audience could use the token as its own |
+//! | a name for the session's cookie | `session` | 1 to 32 characters, [`with_cookie_name`](crate::login::LoginBuilder::with_cookie_name) | two applications on one host need two |
 //! | open paths | none | [`with_open_paths`](crate::login::LoginBuilder::with_open_paths) | what is open is a decision |
-//! | sign-ins with the same end | 3 in 30 seconds | | more is a loop, and a page says so |
+//! | sign-ins with the same end | 3 in 30 seconds, counted from the last sign-out | | more is a loop, and a page says so |
 //! | cookies set by one answer | 3 500 bytes | | default nginx answers 502 beyond |
 //! | sessions in memory | 100 000 | [`MemoryStore::with_capacity`](crate::login::MemoryStore::with_capacity) | the session that was not used for longest is dropped |
 //!

@@ -71,7 +71,7 @@ const ROOMS: [(&str, &[&str]); 27] = [
             "testing",
         ],
     ),
-    ("axum", &["testing"]),
+    ("axum", &["login/browser/mount", "testing"]),
     ("axum_core", &["axum"]),
     (
         "base64",

@@ -169,6 +169,13 @@ kinds! {
                 (OPENID_CLIENT_ID, OPENID_CLIENT_SECRET, OPENID_SCOPE, OPENID_AUDIENCE); the log names \
                 the code",
         }
+        /// The layer is nested below a prefix, where requests for its own paths do not reach it.
+        Misplaced {
+            name: "misplaced", status: Status::INTERNAL_SERVER_ERROR, sign_in_again: false,
+            message: "the sign-in stands where its own paths do not reach it",
+            remedy: "add the layer by Router::layer to the outermost router, after the last nest, and not to a \
+                router that is nested below a prefix",
+        }
         /// The provider cannot be reached, or answers with an error.
         ProviderUnavailable {
             name: "provider_unavailable", status: Status::SERVICE_UNAVAILABLE, sign_in_again: true,

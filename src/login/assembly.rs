@@ -10,6 +10,7 @@ use crate::allowance::Allowance;
 use crate::claims::{Audience, Scope};
 use crate::error::ConfigError;
 use crate::login::browser::cookie::CookieNames;
+use crate::login::browser::mount::SentToStart;
 use crate::login::browser::open_paths::OpenPaths;
 use crate::login::browser::site::{OwnPath, Paths, Site, parse_target};
 use crate::login::service::Party;
@@ -210,6 +211,7 @@ impl LoginBuilder {
             site,
             cookies,
             open_paths,
+            sent_to_start: SentToStart::default(),
             allows_anonymous: self.anonymous,
         })
     }

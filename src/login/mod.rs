@@ -37,14 +37,17 @@
 //!     leads to a page whose sign-in link leads to the same place.
 //!
 //! The browser holds a random session id that does not change with the tokens, in a `__Host-`
-//! cookie. When something is wrong it gets a [`Page`], as HTML for people and
+//! cookie. Behind it stands a short code made with the secrets, by which the layer tells a cookie of its own from
+//! that of another application on the same host. When something is wrong it gets a [`Page`], as HTML for people and
 //! `application/problem+json` for programs; the [`LoginError`](crate::LoginError) stands in the
 //! response's extensions.
 //!
 //! # Deployment
 //! The site's address is configured, never read from `Host` or forwarded fields. Add the layer last,
-//! around the outermost router: with axum, a router that is merged into another brings its routes
-//! along but not its fallback, and the layer's own paths are routes of no router. Several replicas need one
+//! around the outermost router, by `Router::layer`: with axum, a router that is merged into another or nested
+//! in it brings its routes along but not its fallback, and the layer's own paths are routes of no router. With the
+//! feature `axum`, a layer within `nest` answers 500 and says where to put it; one that was added by
+//! `route_layer` says so in the log, once ten browsers were sent to a start path that none reached. Several replicas need one
 //! store, such as `RedisStore` of the feature `redis`, and one set of secrets; [`MemoryStore`] is for one
 //! replica. Answers, but those of open paths, carry `Vary: Cookie` and,
 //! unless the application says otherwise, `Cache-Control: no-store`.

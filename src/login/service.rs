@@ -14,6 +14,7 @@ use crate::error::LoginErrorKind as Kind;
 use crate::gate::answer::{Rejection, RejectionKind};
 use crate::gate::{Anonymous, Gate, Gated, ResponseFuture, Verdict};
 use crate::login::browser::cookie::{CookieNames, CookieValue, sent};
+use crate::login::browser::mount::{SentToStart, nested_below};
 use crate::login::browser::open_paths::OpenPaths;
 use crate::login::browser::page::{OnPage, PlainPages};
 use crate::login::browser::reply::{Reply, set_private};
@@ -52,6 +53,7 @@ pub(super) struct Party {
     pub(super) cookies: Arc<CookieNames>,
     /// What the layer lets through as if it were not there.
     pub(super) open_paths: OpenPaths,
+    pub(super) sent_to_start: SentToStart,
     /// Whether requests without a session pass.
     pub(super) allows_anonymous: bool,
 }
@@ -213,6 +215,12 @@ impl<P> LoginGate<P> {
                 .tell(head, Kind::CrossOrigin.into(), &ReturnPath::default());
             return Verdict::Answer(reply);
         }
+        if let Some(reply) = party.misplaced(head) {
+            return Verdict::Answer(reply);
+        }
+        if own == OwnPath::Start {
+            party.sent_to_start.has_come();
+        }
         // The request goes no further.
         let head = std::mem::replace(head, Request::new(()).into_parts().0);
         Verdict::Wait(Box::pin(async move {
@@ -259,6 +267,16 @@ impl Party {
         }
     }
 
+    /// The answer where a router around the layer has taken a prefix off the path: the layer's own paths then lie
+    /// where no request for them reaches it.
+    fn misplaced(&self, head: &Parts) -> Option<Reply> {
+        let prefix = nested_below(head)?;
+        let path = &self.site.paths.start;
+        tracing::error!(prefix, path, "the sign-in layer is nested below a prefix");
+        let error = Kind::Misplaced.into();
+        Some(self.site.tell(head, error, &ReturnPath::default()))
+    }
+
     /// Clears the session's cookie, if this application made it.
     fn clear_own_cookie(&self, head: &Parts) -> Option<HeaderValue> {
         let sealing = &self.sessions.opener.sealing;
@@ -267,6 +285,9 @@ impl Party {
 
     /// No session: on without a principal where that is allowed, else to the sign-in.
     fn anonymous(&self, head: &mut Parts, clear: Option<HeaderValue>, kind: Kind) -> Decided {
+        if let Some(reply) = self.misplaced(head) {
+            return Verdict::Answer(reply);
+        }
         let sign_in = is_navigation(head).then(|| self.site.sign_in_path(&here(head)));
         if self.allows_anonymous {
             head.extensions.insert(Anonymous);
@@ -277,7 +298,10 @@ impl Party {
             });
         }
         let reply = match sign_in {
-            Some(sign_in) => Reply::see_other(&sign_in),
+            Some(sign_in) => {
+                self.sent_to_start.add(&self.site.paths.start);
+                Reply::see_other(&sign_in)
+            }
             None => self.site.tell(head, kind.into(), &ReturnPath::default()),
         };
         Verdict::Answer(reply.with_cookies(clear))
@@ -343,6 +367,8 @@ impl<B: Default, P: OnPage<B> + Clone> Gate<B> for LoginGate<P> {
                 .get::<Rejection>()
                 .is_some_and(|rejection| rejection.kind() == RejectionKind::NoToken);
         if let Some(sign_in) = kept.sign_in.filter(|_| wants_sign_in) {
+            let party = &self.party;
+            party.sent_to_start.add(&party.site.paths.start);
             *response = self.answer(Reply::see_other(&sign_in).with_cookies(kept.clear));
             return;
         }

@@ -50,12 +50,21 @@ const DISCOVERY_TENANT: &str = "organizations";
 const DISCOVERY_SIZE: usize = 256 * 1024;
 const JWKS_SIZE: usize = 512 * 1024;
 
+/// Where the metadata is, below the issuer
+/// ([OpenID Connect Discovery §4](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig)).
+const METADATA_PATH: &str = "/.well-known/openid-configuration";
+
 impl ProviderBuilder {
     pub(super) fn new(issuer: &str) -> Self {
+        // The address of the metadata does not tell whether the issuer ends in a slash.
+        let (issuer, rule) = match issuer.strip_suffix(METADATA_PATH) {
+            Some(issuer) => (issuer, IssuerRule::MayEndInSlash),
+            None => (issuer, IssuerRule::Exact),
+        };
         Self {
             issuer: issuer.to_owned(),
             transport: Transport::Https,
-            rule: IssuerRule::Exact,
+            rule,
             discovery: Discovery::default(),
             tenants: None,
             jwks_url: None,

@@ -104,15 +104,18 @@ impl Readiness {
 }
 
 impl Provider {
-    /// The provider with this issuer, by OpenID Connect Discovery and with all defaults.
+    /// The provider with this issuer, by OpenID Connect Discovery and with all defaults. The URL of the metadata,
+    /// which ends in `/.well-known/openid-configuration`, does as well: the issuer is then what comes before,
+    /// or the same with a final slash if the metadata says so.
     ///
     /// # Errors
-    /// [`ConfigError`] if the issuer is not an https URL without query and fragment.
+    /// [`ConfigError`] if the issuer is not an https URL without query and fragment, or the URL of other
+    /// metadata.
     pub fn discover(issuer: &str) -> Result<Self, ConfigError> {
         Self::builder(issuer).build()
     }
 
-    /// A builder of the provider with this issuer.
+    /// A builder of the provider with this issuer, or with the URL of its metadata.
     pub fn builder(issuer: &str) -> ProviderBuilder {
         ProviderBuilder::new(issuer)
     }

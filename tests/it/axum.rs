@@ -7,8 +7,12 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use serde::Deserialize;
 use tower::ServiceExt;
-use tower_oidc::{BearerLayer, Claims, Principal, RequireLayer};
+use tower_oidc::{
+    BearerLayer, Claims, LoginError, LoginErrorKind, LoginLayer, Principal, RequireLayer,
+};
 
+use crate::browser::App;
+use crate::log::Log;
 use crate::support::Api;
 
 #[derive(Deserialize)]
@@ -150,4 +154,82 @@ async fn layers_go_around_routes_nests_and_fallbacks() {
         ask(&app, "/nowhere", None).await.0,
         StatusCode::UNAUTHORIZED
     );
+}
+
+async fn navigate(app: &Router, path: &str) -> Response<Body> {
+    let request = Request::get(path).header("accept", "text/html");
+    let request = request.body(Body::empty()).unwrap();
+    app.clone().oneshot(request).await.unwrap()
+}
+
+// LG-11
+#[tokio::test]
+async fn a_sign_in_below_a_prefix_is_an_error_at_the_first_request() {
+    let site = App::start().await;
+    let login: LoginLayer = site.layer.clone();
+    let pages = || {
+        Router::new()
+            .route("/page", get(|| async { "page" }))
+            .fallback(|| async { "lost" })
+    };
+    let within = pages().layer(login.clone());
+    for app in [
+        Router::new().nest("/app", within.clone()),
+        Router::new().nest_service("/app", within.clone()),
+        Router::new().nest("/a", Router::new().nest("/app", within)),
+    ] {
+        let log = Log::default();
+        let _guard = log.capture();
+        for path in ["/app/page", "/app/oauth/openid", "/a/app/page"] {
+            let answer = navigate(&app, path).await;
+            if answer.status() == StatusCode::NOT_FOUND {
+                continue;
+            }
+            assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR, "{path}");
+            let error = answer.extensions().get::<LoginError>().unwrap();
+            assert_eq!(error.kind(), LoginErrorKind::Misplaced);
+            assert!(error.remedy().contains("outermost router"));
+            let prefix = path.trim_end_matches("/page");
+            let prefix = prefix.trim_end_matches("/oauth/openid");
+            assert!(
+                log.text().contains(&format!("prefix=\"{prefix}\"")),
+                "{}",
+                log.text()
+            );
+        }
+        assert!(log.text().contains("nested below a prefix"));
+    }
+    // Around all of them it works.
+    let app = Router::new().nest("/app", pages()).layer(login);
+    let answer = navigate(&app, "/app/page").await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    let start = answer.headers()["location"].to_str().unwrap();
+    assert_eq!(start, "/oauth/openid?return_to=%2Fapp%2Fpage");
+    let answer = navigate(&app, start).await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn a_start_path_that_none_reaches_is_named_in_the_log() {
+    let login = App::start().await.layer;
+    let pages = || Router::new().route("/page", get(|| async { "page" }));
+    const SAID: &str = "none has come there";
+    let log = Log::default();
+    let _guard = log.capture();
+    let app = pages().layer(login);
+    for _ in 0..20 {
+        navigate(&app, "/page").await;
+        navigate(&app, "/oauth/openid").await;
+    }
+    assert!(!log.text().contains(SAID));
+    let app = pages().route_layer(App::start().await.layer);
+    for _ in 0..20 {
+        assert_eq!(
+            navigate(&app, "/page").await.status(),
+            StatusCode::SEE_OTHER
+        );
+        let answer = navigate(&app, "/oauth/openid").await;
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    }
+    assert_eq!(log.text().matches(SAID).count(), 1);
 }

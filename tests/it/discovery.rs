@@ -244,3 +244,24 @@ async fn providers_without_a_client_and_out_of_bounds_do_not_build() {
         assert!(error.to_string().contains("choose from"), "{error}");
     }
 }
+
+// DI-01
+#[tokio::test]
+async fn the_address_of_the_metadata_does_as_well_as_the_issuer() {
+    let idp = DevelopmentProvider::start().await.unwrap();
+    let url = format!("{}/.well-known/openid-configuration", idp.issuer());
+    let provider = at(&url);
+    provider.ready().await.unwrap();
+    assert_eq!(provider.issuer().as_str(), idp.issuer());
+    let provider = Provider::discover("https://id.example/a/.well-known/openid-configuration");
+    assert_eq!(provider.unwrap().issuer().as_str(), "https://id.example/a");
+    for other in [
+        "https://id.example/.well-known/oauth-authorization-server",
+        "https://id.example/.well-known/oauth-authorization-server/a",
+        "https://id.example/.well-known/openid-configuration/a",
+        "https://id.example/.well-known/jwks.json",
+    ] {
+        let error = Provider::discover(other).unwrap_err().to_string();
+        assert!(error.contains("what comes before /.well-known/"), "{error}");
+    }
+}

@@ -73,7 +73,7 @@ impl Page {
                 "Not available at the moment"
             }
             Kind::SignInLoop => "Signing in does not help",
-            Kind::UnusableToken | Kind::NoRefreshToken | Kind::Misconfigured => {
+            Kind::UnusableToken | Kind::NoRefreshToken | Kind::Misconfigured | Kind::Misplaced => {
                 "This service is not set up correctly"
             }
             _ => "Sign-in did not work",

@@ -207,6 +207,7 @@ fn tell_log(error: &LoginError) {
         | Kind::TokenRefused
         | Kind::NoRefreshToken
         | Kind::Misconfigured
+        | Kind::Misplaced
         | Kind::IdTokenRefused
         | Kind::UserInfoRefused => {
             tracing::warn!(kind, error = %error_chain, remedy, "a sign-in or session failed");

@@ -10,8 +10,7 @@ use crate::login::sessions::seal::SHORT_CODE;
 use crate::login::store::StoreKey;
 use crate::secret::{NoRandomness, random_bytes};
 
-/// The session id in the browser's cookie: 256 random bits, and nothing else. It does not change when tokens
-/// do.
+/// The session id in the browser's cookie: 256 random bits. It does not change when tokens do.
 ///
 /// `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]

@@ -246,7 +246,7 @@ const ISSUED: [Issued; 7] = [
 
 // CL-12
 #[test]
-fn a_nonce_is_tolerated_where_something_says_that_the_token_is_no_id_token() {
+fn a_nonce_is_tolerated_in_what_is_told_to_be_no_id_token() {
     let judge = |profile, typ: &str, claims: &str| {
         let header = format!(r#"{{"alg":"RS256","typ":"{typ}"}}"#);
         let header = JoseHeader::parse(&header).unwrap();
