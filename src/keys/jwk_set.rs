@@ -120,11 +120,12 @@ impl JwkSet {
                 continue;
             }
             named = true;
-            if let Some(key) = entry.fitting(algorithm) {
-                if chosen.is_some() {
-                    return Choice::Ambiguous;
-                }
-                chosen = Some(key);
+            match (entry.fitting(algorithm), chosen) {
+                (None, _) => {}
+                (Some(key), None) => chosen = Some(key),
+                // The same key, listed once for this algorithm and once for any.
+                (Some(key), Some(known)) if key.is_same_key(known) => {}
+                (Some(_), Some(_)) => return Choice::Ambiguous,
             }
         }
         match chosen {
@@ -135,15 +136,18 @@ impl JwkSet {
     }
 
     fn choose_unnamed(&self, algorithm: Algorithm, issuer: &TokenIssuer) -> Choice<'_> {
-        let mut candidates = self
-            .keys
-            .iter()
-            .filter(|entry| entry.serves(issuer))
-            .filter_map(|entry| entry.fitting(algorithm));
-        let chosen: Vec<_> = candidates.by_ref().take(MAX_CANDIDATES).collect();
-        if candidates.next().is_some() {
-            Choice::Ambiguous
-        } else if chosen.is_empty() {
+        let mut chosen: Vec<&PublicKey> = Vec::new();
+        let serving = self.keys.iter().filter(|entry| entry.serves(issuer));
+        for key in serving.filter_map(|entry| entry.fitting(algorithm)) {
+            if chosen.iter().any(|known| key.is_same_key(known)) {
+                continue;
+            }
+            if chosen.len() == MAX_CANDIDATES {
+                return Choice::Ambiguous;
+            }
+            chosen.push(key);
+        }
+        if chosen.is_empty() {
             Choice::Unknown
         } else {
             Choice::Candidates(chosen)
@@ -192,18 +196,18 @@ impl Entry {
 
     fn parse(entry: &Value) -> Result<Self, &'static str> {
         let members = entry.as_object().ok_or("an entry is not an object")?;
-        if let Some(usage) = members.get("use")
+        if let Some(usage) = stated(members, "use")
             && usage != "sig"
         {
             return Err("use is not sig");
         }
-        if let Some(operations) = members.get("key_ops") {
+        if let Some(operations) = stated(members, "key_ops") {
             let operations = operations.as_array().ok_or("key_ops is not an array")?;
             if !operations.iter().any(|operation| operation == "verify") {
                 return Err("key_ops does not allow verify");
             }
         }
-        let algorithm = match members.get("alg") {
+        let algorithm = match stated(members, "alg") {
             None => None,
             Some(name) => Some(
                 name.as_str()
@@ -216,15 +220,24 @@ impl Entry {
             return Err("alg does not fit the key");
         }
         Ok(Self {
-            kid: text(members, "kid")?,
-            issuer: text(members, "issuer")?,
+            kid: text(stated(members, "kid"))?,
+            // Only a key that does not mention an issuer is for all of them.
+            issuer: text(members.get("issuer"))?,
             keys,
         })
     }
 }
 
-fn text(members: &Map<String, Value>, name: &str) -> Result<Option<Box<str>>, &'static str> {
-    match members.get(name) {
+/// An optional member. Providers that have nothing to say write null or an empty text, which counts as
+/// absent.
+fn stated<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    members
+        .get(name)
+        .filter(|value| !value.is_null() && *value != "")
+}
+
+fn text(member: Option<&Value>) -> Result<Option<Box<str>>, &'static str> {
+    match member {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.as_str().into())),
         Some(_) => Err("kid or issuer is not a string"),
@@ -421,6 +434,47 @@ mod tests {
                 "{members}"
             );
         }
+    }
+
+    // KS-21
+    #[test]
+    fn a_member_that_is_null_or_empty_is_absent() {
+        for name in ["alg", "use", "kid", "key_ops"] {
+            for nothing in [json!(null), json!("")] {
+                let key = with(rsa(0xff), &json!({ name: nothing }));
+                let set = set(std::slice::from_ref(&key)).unwrap();
+                assert_eq!(chosen(&set, None, Algorithm::Rs256), "candidate", "{key}");
+                assert_eq!(chosen(&set, None, Algorithm::Ps384), "candidate", "{key}");
+                assert_eq!(chosen(&set, Some(""), Algorithm::Rs256), "unknown", "{key}");
+            }
+        }
+        for issuer in [json!(null), json!(""), json!(7)] {
+            let key = with(rsa(0xff), &json!({"kid": "k", "issuer": issuer}));
+            let served =
+                set(&[key]).is_ok_and(|set| chosen(&set, Some("k"), Algorithm::Rs256) == "one");
+            assert!(!served, "{issuer}: a key of one issuer does not serve all");
+        }
+    }
+
+    // KS-05
+    #[test]
+    fn the_same_key_listed_twice_is_one_key() {
+        let bare = with(rsa(0xff), &json!({"kid": "k"}));
+        let named = with(bare.clone(), &json!({"alg": "RS256", "use": "sig"}));
+        let other = with(rsa(0xfe), &json!({"kid": "k", "alg": "RS256"}));
+        for keys in [[bare.clone(), named.clone()], [named.clone(), bare.clone()]] {
+            let set = set(&keys).unwrap();
+            assert_eq!(chosen(&set, Some("k"), Algorithm::Rs256), "one");
+            assert_eq!(chosen(&set, None, Algorithm::Rs256), "candidate");
+        }
+        let three = set(&[bare, named.clone(), other]).unwrap();
+        assert_eq!(chosen(&three, Some("k"), Algorithm::Rs256), "ambiguous");
+        // The number of keys to try counts each key once, whatever its names are.
+        let many: Vec<_> = (0..20)
+            .map(|at| with(named.clone(), &json!({"kid": at.to_string()})))
+            .collect();
+        let many = set(&many).unwrap();
+        assert_eq!(chosen(&many, None, Algorithm::Rs256), "candidate");
     }
 
     // KS-05
