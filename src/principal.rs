@@ -35,6 +35,7 @@ pub(crate) struct Verified {
     pub(crate) expires_at: UnixTime,
     pub(crate) issued_at: Option<UnixTime>,
     pub(crate) client_id: Option<Box<str>>,
+    pub(crate) is_client: bool,
     pub(crate) text: DecodedText,
 }
 
@@ -132,17 +133,30 @@ impl Principal {
     }
 
     /// The client the token was issued to: `client_id`
-    /// ([RFC 9068 §2.2](https://www.rfc-editor.org/rfc/rfc9068#section-2.2)), else `azp`.
+    /// ([RFC 9068 §2.2](https://www.rfc-editor.org/rfc/rfc9068#section-2.2)), else `azp`, `cid` (Okta) or
+    /// `appid` (Entra ID v1).
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
         self.verified.client_id.as_deref()
     }
 
-    /// Whether the subject is the client itself, as with client credentials: a program and not a user
-    /// ([RFC 9068 §5](https://www.rfc-editor.org/rfc/rfc9068#section-5)).
+    /// Whether the token says that its subject is the client itself, as with client credentials: a program
+    /// and not a user ([RFC 9068 §5](https://www.rfc-editor.org/rfc/rfc9068#section-5)).
+    ///
+    /// That is so if `sub` is the client's id (RFC 9068, Okta, Cognito) or that id with `@clients` (Auth0);
+    /// if `gty` is `client-credentials` (Auth0); if `idtyp` is `app`, or `oid` equals `sub` and there is no
+    /// `scp` (Entra ID); if `preferred_username` is `service-account-` and the client's id (Keycloak); or if
+    /// the token names a client and no subject (Duende `IdentityServer`).
+    ///
+    /// # Security
+    /// `false` does not prove that the caller is a user. Some programs cannot be told from users by their
+    /// token: Keycloak's service accounts where `preferred_username` is not mapped, service users of Zitadel
+    /// and authentik, and programs that sign in with a user's password or refresh token. To keep programs
+    /// out, require something that only users get, such as a scope or role, with
+    /// [`RequireLayer`](crate::RequireLayer).
     #[must_use]
     pub fn is_client(&self) -> bool {
-        self.subject().is_some() && self.subject() == self.client_id()
+        self.verified.is_client
     }
 
     /// The claims as the provider wrote them: JSON text with every digit.

@@ -10,7 +10,7 @@ use base64_simd::{Out, URL_SAFE_NO_PAD};
 
 pub use self::algorithm::Algorithm;
 pub(crate) use self::algorithm::AlgorithmSet;
-pub(crate) use self::object::Json;
+pub(crate) use self::object::{Json, Presence};
 use self::object::{Members, ObjectError, Place, read_object};
 use crate::error::{VerifyError, VerifyErrorKind};
 
@@ -103,8 +103,9 @@ fn is_jwe_header(segment: &[u8]) -> bool {
     let mut text = Vec::new();
     segment.len() <= MAX_HEADER
         && append(&mut text, segment).is_some()
-        && std::str::from_utf8(&text)
-            .is_ok_and(|text| JoseHeader::parse(text).is_ok_and(|header| header.enc))
+        && std::str::from_utf8(&text).is_ok_and(|text| {
+            JoseHeader::parse(text).is_ok_and(|header| header.enc != Presence::Absent)
+        })
 }
 
 /// A token whose header and payload are decoded.
@@ -176,7 +177,7 @@ macro_rules! members {
         #[derive(Debug, Default)]
         pub(crate) struct $name<'a> {
             $(pub(crate) $value: Json<'a>,)+
-            $(pub(crate) $presence: bool,)+
+            $(pub(crate) $presence: Presence,)+
         }
 
         impl<'de> Members<'de> for $name<'de> {
@@ -217,10 +218,11 @@ impl<'a> JoseHeader<'a> {
 }
 
 members! {
-    /// The claims that are checked (RFC 7519 §4.1, RFC 9068 §2.2), not verified yet, and those whose
-    /// presence alone marks another kind of token.
+    /// The claims that are checked (RFC 7519 §4.1, RFC 9068 §2.2), not verified yet, those that name the
+    /// client, and those whose presence alone marks another kind of token.
     UnverifiedClaims {
-        values: iss, sub, aud, exp, nbf, iat, jti, client_id, azp, scope, scp, tid, typ;
+        values: iss, sub, aud, exp, nbf, iat, jti, client_id, azp, cid, appid, gty, idtyp, oid,
+            preferred_username, scope, scp, tid, typ;
         presence: cnf, nonce, at_hash, c_hash, s_hash, events, htm, htu, token_introspection
     }
 }
@@ -229,13 +231,52 @@ impl<'a> UnverifiedClaims<'a> {
     pub(crate) fn parse(text: &'a str) -> Result<Self, VerifyError> {
         let mut claims = Self::default();
         match read_object(text, &mut claims) {
-            Ok(()) => Ok(claims),
+            Ok(()) => {
+                claims.forget_nulls();
+                Ok(claims)
+            }
             Err(ObjectError::NotAnObject) => Err(VerifyErrorKind::NotAJwt.into()),
             // A name that is not known here is not repeated: the sender may have chosen it.
             Err(ObjectError::Duplicate(known)) => Err(VerifyError::claim(
                 VerifyErrorKind::InvalidClaim,
                 known.unwrap_or("a claim that stands twice"),
             )),
+        }
+    }
+
+    /// A claim that is null counts as absent. Only where a claim decides for whom, from whom and until
+    /// when a token is good is a null kept, and refused: `iss`, `sub`, `aud`, `exp`, `nbf`, `iat`, `cnf`.
+    fn forget_nulls(&mut self) {
+        for claim in [
+            &mut self.jti,
+            &mut self.client_id,
+            &mut self.azp,
+            &mut self.cid,
+            &mut self.appid,
+            &mut self.gty,
+            &mut self.idtyp,
+            &mut self.oid,
+            &mut self.preferred_username,
+            &mut self.scope,
+            &mut self.scp,
+            &mut self.tid,
+            &mut self.typ,
+        ] {
+            claim.without_null();
+        }
+        for mark in [
+            &mut self.nonce,
+            &mut self.at_hash,
+            &mut self.c_hash,
+            &mut self.s_hash,
+            &mut self.events,
+            &mut self.htm,
+            &mut self.htu,
+            &mut self.token_introspection,
+        ] {
+            if *mark == Presence::Null {
+                *mark = Presence::Absent;
+            }
         }
     }
 }

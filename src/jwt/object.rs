@@ -1,27 +1,36 @@
-//! JSON objects, read as far as registered members need it, in one pass and without recursion.
+//! JSON objects, read in one pass: registered members are kept, and all others are read to their end, so
+//! that a text that passes here can be read by every JSON reader.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// A JSON value as far as registered members need it: of nested values only arrays of strings.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) enum Json<'a> {
     #[default]
     Absent,
+    Null,
     Text(Cow<'a, str>),
     Unsigned(u64),
     Float(f64),
     /// An array of strings only.
     Texts(Vec<Cow<'a, str>>),
-    /// Anything else: null, a truth value, a negative whole number, an object, a mixed array.
+    /// Anything else: a truth value, a negative whole number, an object, a mixed array.
     Other,
 }
 
 impl Json<'_> {
-    pub(crate) fn is_present(&self) -> bool {
+    fn is_present(&self) -> bool {
         !matches!(self, Self::Absent)
+    }
+
+    /// Forgets a null.
+    pub(super) fn without_null(&mut self) {
+        if *self == Self::Null {
+            *self = Self::Absent;
+        }
     }
 
     pub(crate) fn text(&self) -> Option<&str> {
@@ -32,7 +41,16 @@ impl Json<'_> {
     }
 }
 
-/// Reads one value. The items of an array are read, what is nested deeper is skipped without recursion.
+/// Whether a member is there, where its value does not matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Presence {
+    #[default]
+    Absent,
+    Null,
+    Present,
+}
+
+/// Reads one value. The items of an array are kept, what is nested deeper is not.
 struct JsonSeed {
     in_array: bool,
 }
@@ -77,12 +95,12 @@ impl<'de> Visitor<'de> for JsonSeed {
     }
 
     fn visit_unit<E>(self) -> Result<Json<'de>, E> {
-        Ok(Json::Other)
+        Ok(Json::Null)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json<'de>, A::Error> {
         if self.in_array {
-            while items.next_element::<IgnoredAny>()?.is_some() {}
+            Unkept.visit_seq(items)?;
             return Ok(Json::Other);
         }
         let mut texts = Some(Vec::new());
@@ -95,9 +113,66 @@ impl<'de> Visitor<'de> for JsonSeed {
         Ok(texts.map_or(Json::Other, Json::Texts))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json<'de>, A::Error> {
-        while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Json<'de>, A::Error> {
+        Unkept.visit_map(members)?;
         Ok(Json::Other)
+    }
+}
+
+/// Reads one value to its end and keeps nothing of it. Unlike serde's `IgnoredAny` it refuses what a
+/// reader of the value would refuse later: half of a surrogate pair, a number that is too large, and
+/// nesting deeper than `serde_json` follows.
+struct Unkept;
+
+impl<'de> DeserializeSeed<'de> for Unkept {
+    type Value = Presence;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Presence, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Unkept {
+    type Value = Presence;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Presence, E> {
+        Ok(Presence::Present)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Presence, E> {
+        Ok(Presence::Present)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Presence, E> {
+        Ok(Presence::Present)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Presence, E> {
+        Ok(Presence::Present)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Presence, E> {
+        Ok(Presence::Present)
+    }
+
+    fn visit_unit<E>(self) -> Result<Presence, E> {
+        Ok(Presence::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Presence, A::Error> {
+        while items.next_element_seed(Self)?.is_some() {}
+        Ok(Presence::Present)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Presence, A::Error> {
+        while members.next_key_seed(Self)?.is_some() {
+            members.next_value_seed(Self)?;
+        }
+        Ok(Presence::Present)
     }
 }
 
@@ -113,7 +188,7 @@ pub(super) trait Members<'de> {
 pub(super) enum Place<'a, 'de> {
     Value(&'a mut Json<'de>),
     /// Only whether it is there.
-    Presence(&'a mut bool),
+    Presence(&'a mut Presence),
     Nothing,
 }
 
@@ -180,10 +255,11 @@ impl<'de, M: Members<'de>> Visitor<'de> for &mut ObjectVisitor<'_, 'de, M> {
                     }
                     continue;
                 }
-                Place::Presence(is_present) => *is_present = true,
-                Place::Nothing => {}
+                Place::Presence(presence) => *presence = map.next_value_seed(Unkept)?,
+                Place::Nothing => {
+                    map.next_value_seed(Unkept)?;
+                }
             }
-            map.next_value::<IgnoredAny>()?;
             self.others.push(name);
         }
         Ok(())

@@ -135,14 +135,75 @@ fn no_member_stands_twice() {
     }
 }
 
-// JS-16
+/// What no JSON reader reads: half of a surrogate pair, a number too large, nesting too deep.
+fn unreadable() -> Vec<String> {
+    let mut values: Vec<_> = [
+        r#""\ud800""#,
+        r#""\udc00x""#,
+        r#""\ud800\u0041""#,
+        r#"["a","\ud800"]"#,
+        r#"[["\ud800"]]"#,
+        r#"{"a":"\ud800"}"#,
+        r#"{"\ud800":"a"}"#,
+        "1e400",
+        "[1e400]",
+        r#"{"a":{"b":-1e400}}"#,
+    ]
+    .map(str::to_owned)
+    .into();
+    for depth in [127, 1_000, 100_000] {
+        values.push(format!("{}1{}", "[".repeat(depth), "]".repeat(depth)));
+        values.push(format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth)));
+    }
+    values
+}
+
+// JS-16, JS-17
 #[test]
-fn nesting_is_passed_over_without_recursion() {
-    for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
-        let deep = format!("{{\"x\":{}1{}}}", open.repeat(5_000), close.repeat(5_000));
-        assert!(UnverifiedClaims::parse(&deep).is_ok());
-        let deep = format!("{{\"aud\":{}1{}}}", open.repeat(5_000), close.repeat(5_000));
-        let _ = UnverifiedClaims::parse(&deep).map(|claims| assert_eq!(claims.aud, Json::Other));
+fn what_no_reader_reads_later_is_refused_now() {
+    for value in unreadable() {
+        for name in ["x", "scope", "aud", "events", "alg", "crit"] {
+            let text = format!(r#"{{"{name}":{value}}}"#);
+            let shown = &text[..text.len().min(40)];
+            assert!(serde_json::from_str::<serde_json::Value>(&text).is_err());
+            assert!(UnverifiedClaims::parse(&text).is_err(), "{shown}");
+            assert!(JoseHeader::parse(&text).is_err(), "{shown}");
+        }
+        let text = format!(r#"{{"\ud800":{value}}}"#);
+        assert!(UnverifiedClaims::parse(&text).is_err());
+    }
+    let deep = format!(r#"{{"x":{}1{}}}"#, "[".repeat(126), "]".repeat(126));
+    assert!(UnverifiedClaims::parse(&deep).is_ok());
+    let pair = r#"{"x":"\ud83d\ude00","y":1e300,"aud":[["a"]]}"#;
+    assert_eq!(UnverifiedClaims::parse(pair).unwrap().aud, Json::Other);
+}
+
+// CL-14
+#[test]
+fn a_null_is_kept_only_where_it_refuses() {
+    let names = |text: &str| format!(r#"{{{text}}}"#);
+    for name in ["iss", "sub", "aud", "exp", "nbf", "iat", "cnf"] {
+        let text = names(&format!(r#""{name}":null"#));
+        let claims = UnverifiedClaims::parse(&text).unwrap();
+        let shown = format!("{claims:?}");
+        assert!(shown.contains(&format!("{name}: Null")), "{shown}");
+    }
+    for name in [
+        "jti",
+        "client_id",
+        "azp",
+        "scope",
+        "scp",
+        "nonce",
+        "events",
+        "at_hash",
+        "htm",
+    ] {
+        let text = names(&format!(r#""{name}":null"#));
+        let claims = format!("{:?}", UnverifiedClaims::parse(&text).unwrap());
+        assert!(!claims.contains("Null"), "{claims}");
+        let twice = names(&format!(r#""{name}":null,"{name}":null"#));
+        assert!(UnverifiedClaims::parse(&twice).is_err(), "{twice}");
     }
 }
 
@@ -156,6 +217,30 @@ fn both_names_of_ed25519_name_one_algorithm() {
     ] {
         assert_eq!(Algorithm::from_name(name), None, "{name}");
     }
+}
+
+/// JSON values, most of them well-formed.
+fn any_json() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        "-?[0-9]{1,20}(\\.[0-9]{1,3})?(e-?[0-9]{1,3})?",
+        "\"([ -!#-\\[\\]-~]|\\\\u[0-9a-fd][0-9a-f]{3}|\\\\n){0,8}\"",
+    ];
+    leaf.prop_recursive(6, 40, 5, |inner| {
+        let items = proptest::collection::vec(inner, 0..5);
+        prop_oneof![
+            items
+                .clone()
+                .prop_map(|items| format!("[{}]", items.join(","))),
+            items.prop_map(|items| {
+                let members = items.iter().enumerate();
+                let members: Vec<_> = members
+                    .map(|(at, item)| format!("\"{at}\":{item}"))
+                    .collect();
+                format!("{{{}}}", members.join(","))
+            }),
+        ]
+    })
 }
 
 proptest! {
@@ -176,6 +261,14 @@ proptest! {
             let _ = UnverifiedClaims::parse(decoded.payload());
             prop_assert_eq!(decoded.payload(), payload);
         }
+    }
+
+    // JS-17
+    #[test]
+    fn claims_that_are_taken_can_be_read(value in any_json()) {
+        let text = format!("{{\"x\":{value}}}");
+        let is_readable = serde_json::from_str::<serde_json::Value>(&text).is_ok();
+        prop_assert_eq!(UnverifiedClaims::parse(&text).is_ok(), is_readable);
     }
 
     // JS-05

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::claims::Audience;
 use crate::clock::UnixTime;
 use crate::error::{VerifyError, VerifyErrorKind as Kind};
-use crate::jwt::{JoseHeader, Json, UnverifiedClaims};
+use crate::jwt::{JoseHeader, Json, Presence, UnverifiedClaims};
 
 /// The largest bound on a token's size, in bytes.
 pub(super) const LARGEST_TOKEN_LIMIT: usize = 1024 * 1024;
@@ -122,7 +122,7 @@ pub(crate) struct Times {
 /// Checks `crit`, `typ` and `cty`. The caller checks `alg`.
 pub(crate) fn screen_header(header: &JoseHeader, kind: TokenKind) -> Result<(), VerifyError> {
     // No extension is understood, so none can be critical (RFC 7515 §4.1.11).
-    if header.crit {
+    if header.crit != Presence::Absent {
         return Err(VerifyError::claim(Kind::CriticalHeader, "crit"));
     }
     match &header.cty {
@@ -171,8 +171,12 @@ impl Expectation {
         now: UnixTime,
     ) -> Result<Times, VerifyError> {
         self.refuse_other_kinds(claims, says_access_token)?;
-        if claims.cnf && !self.allow_sender_constrained {
-            return Err(VerifyError::claim(Kind::SenderConstrained, "cnf"));
+        match claims.cnf {
+            Presence::Null => return Err(VerifyError::claim(Kind::InvalidClaim, "cnf")),
+            Presence::Present if !self.allow_sender_constrained => {
+                return Err(VerifyError::claim(Kind::SenderConstrained, "cnf"));
+            }
+            Presence::Present | Presence::Absent => {}
         }
         self.screen_audience(&claims.aud)?;
         let times = self.screen_times(claims, now)?;
@@ -202,20 +206,24 @@ impl Expectation {
         claims: &UnverifiedClaims,
         says_access_token: bool,
     ) -> Result<(), VerifyError> {
+        let is_present = |mark| mark == Presence::Present;
         let may_have_nonce = self.may_have_nonce(claims, says_access_token);
         let marks = [
             ("typ", self.is_called_otherwise(claims)),
-            ("nonce", claims.nonce && !may_have_nonce),
-            ("at_hash", claims.at_hash),
-            ("c_hash", claims.c_hash),
-            ("s_hash", claims.s_hash),
-            ("events", claims.events),
-            ("htm", claims.htm),
-            ("htu", claims.htu),
-            ("token_introspection", claims.token_introspection),
+            ("nonce", is_present(claims.nonce) && !may_have_nonce),
+            ("at_hash", is_present(claims.at_hash)),
+            ("c_hash", is_present(claims.c_hash)),
+            ("s_hash", is_present(claims.s_hash)),
+            ("events", is_present(claims.events)),
+            ("htm", is_present(claims.htm)),
+            ("htu", is_present(claims.htu)),
+            (
+                "token_introspection",
+                is_present(claims.token_introspection),
+            ),
         ];
-        for (name, is_present) in marks {
-            if is_present && self.kind.foreign().contains(&name) {
+        for (name, is_there) in marks {
+            if is_there && self.kind.foreign().contains(&name) {
                 return Err(VerifyError::claim(Kind::TokenKind, name));
             }
         }

@@ -17,6 +17,7 @@ use crate::principal::{Principal, Verified};
 use crate::provider::Provider;
 use crate::renew::{Outcome, Reading, Refusal, Snapshot};
 use crate::token::is_b64token;
+use crate::verify::caller::{client_id, is_client};
 use crate::verify::expectation::{Expectation, says_access_token, screen_header};
 use crate::verify::scopes::ScopeRules;
 use crate::verify::trust::{Trusted, TrustedIssuers};
@@ -123,7 +124,8 @@ impl Judge {
                     other => other.text().map(boxed).into_iter().collect(),
                 },
                 subject: claims.sub.text().map(boxed),
-                client_id: claims.client_id.text().or(claims.azp.text()).map(boxed),
+                client_id: client_id(&claims).map(boxed),
+                is_client: is_client(&claims),
                 expires_at: times.expires_at,
                 issued_at: times.issued_at,
                 text: jws.into_text(),

@@ -16,6 +16,7 @@
 
 mod builder;
 mod cache;
+mod caller;
 pub(crate) mod expectation;
 #[cfg(feature = "login")]
 pub(crate) mod id_token;

@@ -54,13 +54,17 @@ impl ScopeRules {
     }
 }
 
-/// The scopes of the first scope claim there is: `scope` as delimited text
-/// ([RFC 9068 §2.2.3](https://www.rfc-editor.org/rfc/rfc9068#section-2.2.3)), or `scp` as text or array.
-/// A claim of another type grants nothing.
+/// The scopes of the first scope claim there is, `scope` or `scp`: delimited text
+/// ([RFC 9068 §2.2.3](https://www.rfc-editor.org/rfc/rfc9068#section-2.2.3)), or an array of text, as
+/// Duende IdentityServer, Spring and Okta write it. A claim of another type grants nothing.
 fn own_scopes(claims: &UnverifiedClaims) -> ScopeSet {
-    match (&claims.scope, &claims.scp) {
-        (Json::Text(text), _) | (Json::Absent, Json::Text(text)) => ScopeSet::from_delimited(text),
-        (Json::Absent, Json::Texts(words)) => ScopeSet::from_words(words.iter().map(AsRef::as_ref)),
+    let claim = match &claims.scope {
+        Json::Absent => &claims.scp,
+        scope => scope,
+    };
+    match claim {
+        Json::Text(text) => ScopeSet::from_delimited(text),
+        Json::Texts(words) => ScopeSet::from_words(words.iter().map(AsRef::as_ref)),
         _ => ScopeSet::default(),
     }
 }
@@ -94,7 +98,12 @@ mod tests {
             (r#"{"scp":"a b"}"#, "a b"),
             (r#"{"scp":["a","b"]}"#, "a b"),
             (r#"{"scp":["a",7]}"#, ""),
-            (r#"{"scope":["a","b"]}"#, ""),
+            (r#"{"scope":["a","b"]}"#, "a b"),
+            (r#"{"scope":["a","b c"],"scp":"d"}"#, "a"),
+            (r#"{"scope":["a",7],"scp":"d"}"#, ""),
+            (r#"{"scope":[]}"#, ""),
+            (r#"{"scope":null,"scp":"a"}"#, "a"),
+            (r#"{"scope":null}"#, ""),
             (r#"{"scope":7,"scp":"a"}"#, ""),
             (r#"{"scope":"a","scp":"b"}"#, "a"),
             (r#"{"scope":{"a":1}}"#, ""),

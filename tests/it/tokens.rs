@@ -401,6 +401,59 @@ async fn a_claim_that_breaks_one_rule_refuses_the_token() {
     }
 }
 
+// CL-14
+#[tokio::test]
+async fn a_null_refuses_where_it_could_loosen_a_check_and_is_absent_elsewhere() {
+    let api = Api::start().await;
+    let strict = judging_as(&api.provider, API)
+        .with_profile(TokenProfile::Strict)
+        .build()
+        .unwrap();
+    for name in ["iss", "sub", "aud", "exp", "nbf", "iat", "cnf"] {
+        let token = api.token().claim(name, json!(null)).build();
+        let error = api.verifier.verify(&token).await.unwrap_err();
+        assert_eq!(error.kind(), VerifyErrorKind::InvalidClaim, "{name}");
+        assert_eq!(error.claim_name(), Some(name));
+    }
+    for (name, in_strict) in [
+        ("jti", "missing_claim"),
+        ("client_id", "missing_claim"),
+        ("azp", "accepted"),
+        ("scope", "accepted"),
+        ("scp", "accepted"),
+        ("nonce", "accepted"),
+        ("at_hash", "accepted"),
+        ("c_hash", "accepted"),
+        ("events", "accepted"),
+        ("htm", "accepted"),
+        ("auth_time", "accepted"),
+    ] {
+        let token = api.token().claim(name, json!(null)).build();
+        assert_eq!(api.verdict(&token).await, "accepted", "{name}");
+        assert_eq!(verdict(&strict, &token).await, in_strict, "{name}");
+    }
+}
+
+// JS-17
+#[tokio::test]
+async fn claims_that_no_reader_reads_are_refused_with_the_token() {
+    let api = Api::start().await;
+    let claims = |value: &str| {
+        let all = api.token().claims_json();
+        let text = format!(r#"{{"x":{value},{}"#, &all[1..]);
+        api.token().claims_text(&text).build()
+    };
+    let deep = format!("{}1{}", "[".repeat(1_000), "]".repeat(1_000));
+    for value in [r#""\ud800""#, r#"{"a":["\udfff"]}"#, "1e400", &deep] {
+        assert_eq!(api.verdict(claims(value)).await, "not_a_jwt");
+    }
+    let deep = format!("{}1{}", "[".repeat(126), "]".repeat(126));
+    for value in [r#""\ud83d\ude00""#, "1e300", &deep] {
+        let principal = api.verifier.verify(&claims(value)).await.unwrap();
+        assert!(principal.claims::<Value>().unwrap()["x"] != json!(null));
+    }
+}
+
 // CL-02
 #[tokio::test]
 async fn the_leeway_counts_and_can_be_zero() {
@@ -506,7 +559,7 @@ async fn the_strict_profile_is_rfc_9068_to_the_letter() {
     }
 }
 
-// AT-08, AT-09
+// AT-08, AT-09, AT-10
 #[tokio::test]
 async fn a_principal_tells_how_a_user_signed_in_and_a_user_from_a_client() {
     #[derive(serde::Deserialize)]
@@ -539,6 +592,12 @@ async fn a_principal_tells_how_a_user_signed_in_and_a_user_from_a_client() {
 
     let program = api.token().subject("development").build();
     assert!(api.verifier.verify(&program).await.unwrap().is_client());
+    let okta = api
+        .token()
+        .without_claim("client_id")
+        .claim("cid", "user-1");
+    let okta = api.verifier.verify(&okta.build()).await.unwrap();
+    assert!(okta.is_client() && okta.client_id() == Some("user-1"));
     let nobody = api
         .token()
         .without_claim("sub")
