@@ -2,7 +2,9 @@
 //! `login` also `Session` and `Option<Session>`.
 //!
 //! A route without [`BearerLayer`](crate::BearerLayer) or `LoginLayer` around it answers 500 and names the
-//! layer. A forgotten layer is never taken for an anonymous caller.
+//! layer. A forgotten layer is never taken for an anonymous caller. Claims that do not fit the type that a
+//! handler asks for are a 500 too, because the type is at fault and not the caller; the log names the claim
+//! and the reason.
 
 use std::ops::Deref;
 
@@ -15,8 +17,9 @@ use serde::de::DeserializeOwned;
 #[cfg(feature = "login")]
 use crate::gate::Anonymous;
 use crate::gate::answer::{EmptyBody, Rejection, RejectionKind};
-use crate::gate::caller;
 use crate::gate::challenge::{ChallengeParameters, Challenges};
+use crate::gate::route::Route;
+use crate::gate::{caller, no_layer_verifies};
 #[cfg(feature = "login")]
 use crate::login::Session;
 use crate::principal::Principal;
@@ -68,7 +71,7 @@ impl IntoResponse for ExtractRejection {
     fn into_response(self) -> Response {
         let challenges = Challenges::new(ChallengeParameters::with_visible_realm(""));
         if let RejectionKind::MissingLayer(layer) = self.0.kind() {
-            let text = format!("{layer} is missing from the stack around this route\n");
+            let text = format!("{layer} is not around this route; the log says more\n");
             return self.0.into_response(&challenges, &|_: &_| {
                 Response::new(Body::from(text.clone()))
             });
@@ -77,18 +80,28 @@ impl IntoResponse for ExtractRejection {
     }
 }
 
-fn principal(parts: &Parts) -> Result<Option<Principal>, ExtractRejection> {
-    match caller(&parts.extensions) {
+fn principal(parts: &Parts, needed_by: &str) -> Result<Option<Principal>, ExtractRejection> {
+    let missing = || no_layer_verifies(&parts.headers);
+    match caller(&parts.extensions, missing) {
         Ok(principal) => Ok(principal.cloned()),
-        Err(rejection) => Err(ExtractRejection(rejection)),
+        Err(rejection) => Err(missing_layer(rejection, parts, needed_by)),
     }
+}
+
+fn missing_layer(rejection: Rejection, parts: &Parts, needed_by: &str) -> ExtractRejection {
+    rejection.tell_missing_layer(needed_by, &Route(parts));
+    ExtractRejection(rejection)
+}
+
+fn anonymous() -> ExtractRejection {
+    ExtractRejection(Rejection::new(RejectionKind::NoToken))
 }
 
 impl<S: Sync> FromRequestParts<S> for Principal {
     type Rejection = ExtractRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ExtractRejection> {
-        principal(parts)?.ok_or(ExtractRejection(Rejection::new(RejectionKind::NoToken)))
+        principal(parts, "the extractor Principal")?.ok_or_else(anonymous)
     }
 }
 
@@ -99,7 +112,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for Principal {
         parts: &mut Parts,
         _: &S,
     ) -> Result<Option<Self>, ExtractRejection> {
-        principal(parts)
+        principal(parts, "the extractor Option<Principal>")
     }
 }
 
@@ -113,7 +126,10 @@ fn session(parts: &Parts) -> Result<Option<Session>, ExtractRejection> {
         {
             Ok(None)
         }
-        None => Err(ExtractRejection(Rejection::missing_layer("LoginLayer"))),
+        None => {
+            let rejection = Rejection::new(RejectionKind::MissingLayer("LoginLayer"));
+            Err(missing_layer(rejection, parts, "the extractor Session"))
+        }
     }
 }
 
@@ -122,7 +138,7 @@ impl<S: Sync> FromRequestParts<S> for Session {
     type Rejection = ExtractRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ExtractRejection> {
-        session(parts)?.ok_or(ExtractRejection(Rejection::new(RejectionKind::NoToken)))
+        session(parts)?.ok_or_else(anonymous)
     }
 }
 
@@ -138,16 +154,25 @@ impl<S: Sync> OptionalFromRequestParts<S> for Session {
     }
 }
 
-/// 403 if the claims do not fit: the caller is verified, but the token lacks what this route needs.
+/// 500 if the claims do not fit: the caller is verified, and the type is the application's.
 impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Claims<T> {
     type Rejection = ExtractRejection;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ExtractRejection> {
-        let principal =
-            <Principal as FromRequestParts<S>>::from_request_parts(parts, state).await?;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ExtractRejection> {
+        let principal = principal(parts, "the extractor Claims")?.ok_or_else(anonymous)?;
         principal.claims().map(Self).map_err(|error| {
-            tracing::warn!(wanted = std::any::type_name::<T>(), %error, "refused a token");
-            ExtractRejection(Rejection::insufficient_scope(&[]))
+            let (wanted, route) = (std::any::type_name::<T>(), Route(parts));
+            if principal.is_misfit_due(wanted) {
+                tracing::error!(wanted, %error, %route, remedy = MISFIT_REMEDY, "{MISFIT}");
+            } else {
+                tracing::debug!(wanted, %error, %route, "{MISFIT}");
+            }
+            ExtractRejection(Rejection::new(RejectionKind::UnexpectedClaims))
         })
     }
 }
+
+const MISFIT: &str = "the claims of a verified token do not fit the type that a handler asks for";
+
+const MISFIT_REMEDY: &str = "make the type accept what the provider issues (an Option, or #[serde(default)], \
+    for a claim that not every token has), or require the claim with RequireLayer, which answers 403";

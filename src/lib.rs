@@ -135,10 +135,12 @@ mod clock;
 pub mod error;
 mod flight;
 mod jwt;
+mod log_pace;
 mod observe;
 mod retry_after;
 mod settings;
 
+mod claims_error;
 mod principal;
 #[cfg(any(feature = "login", feature = "outbound"))]
 mod secret;
@@ -181,6 +183,7 @@ pub mod tonic;
 pub use crate::axum::Claims;
 pub use crate::bearer::BearerLayer;
 pub use crate::claims::{Audience, Issuer, Scope, ScopeSet};
+pub use crate::claims_error::ClaimsError;
 pub use crate::clock::{Clock, SystemClock, UnixTime};
 pub use crate::error::{ConfigError, ProviderError, VerifyError, VerifyErrorKind};
 #[cfg(feature = "login")]
@@ -195,7 +198,7 @@ pub use crate::jwt::Algorithm;
 pub use crate::login::{KeyRing, LoginLayer, Session};
 #[cfg(feature = "outbound")]
 pub use crate::outbound::OutboundLayer;
-pub use crate::principal::{ClaimsError, Principal};
+pub use crate::principal::Principal;
 #[cfg(any(feature = "login", feature = "outbound"))]
 pub use crate::provider::{Client, SecretMethod};
 pub use crate::provider::{Discovery, Phase, Provider, ProviderBuilder, Readiness};

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use crate::claims::{Issuer, ScopeSet};
+use crate::claims_error::{ClaimsError, fit};
 use crate::clock::UnixTime;
 use crate::jwt::DecodedText;
+use crate::log_pace::LogPace;
 #[cfg(feature = "outbound")]
 use crate::token::source::TokenSource;
 
@@ -37,22 +39,13 @@ pub(crate) struct Verified {
     pub(crate) client_id: Option<Box<str>>,
     pub(crate) is_client: bool,
     pub(crate) text: DecodedText,
+    /// When the log was last told that claims do not fit a type of the application. The verifier's
+    /// principals share it.
+    pub(crate) misfits: Arc<LogPace<MISFITS>>,
 }
 
-/// The claims of a verified token do not fit the application's type.
-#[derive(Debug, thiserror::Error)]
-#[error("the verified claims do not fit the application's type, at column {column}")]
-#[non_exhaustive]
-pub struct ClaimsError {
-    column: usize,
-}
-
-/// Claims as a type.
-pub(crate) fn fit<T: DeserializeOwned>(json: &str) -> Result<T, ClaimsError> {
-    serde_json::from_str(json).map_err(|error| ClaimsError {
-        column: error.column(),
-    })
-}
+/// Types of an application whose misfits are told apart.
+pub(crate) const MISFITS: usize = 16;
 
 impl Principal {
     /// Called in `verify` only.
@@ -82,6 +75,15 @@ impl Principal {
     /// The approximate length of its text, in bytes.
     pub(crate) fn size(&self) -> usize {
         self.verified.text.len() + self.verified.scopes.len()
+    }
+
+    /// Whether a line in the log is due that claims do not fit this type.
+    #[cfg(feature = "axum")]
+    pub(crate) fn is_misfit_due(&self, type_name: &str) -> bool {
+        let sum = type_name.bytes().fold(0_usize, |sum, byte| {
+            sum.wrapping_mul(31) + usize::from(byte)
+        });
+        self.verified.misfits.is_due(sum % MISFITS)
     }
 
     /// The issuer of the token.
@@ -174,7 +176,8 @@ impl Principal {
     /// The claims as your own type. It may have registered claims too.
     ///
     /// # Errors
-    /// [`ClaimsError`] if they do not fit the type. It does not repeat their values.
+    /// [`ClaimsError`] with the claim and the reason if they do not fit the type. It does not repeat their
+    /// values.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
         fit(self.claims_json())
     }

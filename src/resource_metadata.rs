@@ -10,7 +10,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{
-    ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONTENT_TYPE,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE,
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -198,6 +199,13 @@ impl MetadataService {
             ACCESS_CONTROL_ALLOW_METHODS,
             HeaderValue::from_static(METHODS),
         );
+        if method == Method::OPTIONS {
+            headers.insert(
+                ACCESS_CONTROL_ALLOW_HEADERS,
+                HeaderValue::from_static(ALLOWED_HEADERS),
+            );
+            headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("3600"));
+        }
         if status == StatusCode::OK {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=3600"));
@@ -209,6 +217,11 @@ impl MetadataService {
 }
 
 const METHODS: &str = "GET, HEAD, OPTIONS";
+
+/// All that a page may send along, which changes nothing here. `*` does not include `Authorization`
+/// ([Fetch §3.3.4](https://fetch.spec.whatwg.org/#http-new-header-syntax)), and old browsers do not know it,
+/// so what clients of MCP send is named.
+const ALLOWED_HEADERS: &str = "*, Authorization, MCP-Protocol-Version";
 
 impl<B> Service<Request<B>> for MetadataService {
     type Response = Response<MetadataBody>;

@@ -1,54 +1,49 @@
 //! Tells operators why tokens are refused and what to do about it. Bad tokens cannot fill the log.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use http::request::Parts;
 
 use crate::clock::SharedClock;
 use crate::error::{Chain, VerifyError};
+use crate::gate::route::Route;
+use crate::log_pace::LogPace;
 use crate::verify::Verifier;
 
-pub(super) struct RefusalLog {
-    clock: Option<SharedClock>,
-    /// For each kind the second at which it was last logged, plus one. Zero: not yet.
-    told: [AtomicU64; KINDS],
-}
+pub(super) struct RefusalLog(LogPace<CAUSES>);
 
-/// At least the number of kinds of refusal.
-const KINDS: usize = 32;
+/// At least the number of kinds of refusal, and one more for credentials that are no token.
+const CAUSES: usize = 32;
 
-/// Between two lines of one kind, in seconds.
-const PAUSE: u64 = 10;
+const NO_CREDENTIALS: usize = CAUSES - 1;
 
 impl RefusalLog {
     pub(super) fn new(verifier: &Verifier) -> Self {
-        Self {
-            clock: verifier
-                .providers()
-                .next()
-                .map(|provider| provider.clock().clone()),
-            told: [const { AtomicU64::new(0) }; KINDS],
-        }
+        let clock = verifier
+            .providers()
+            .next()
+            .map_or_else(SharedClock::system, |provider| provider.clock().clone());
+        Self(LogPace::new(clock))
     }
 
-    pub(super) fn tell(&self, error: &VerifyError) {
-        let kind = error.kind().as_str();
-        if !self.is_due(error) {
-            tracing::debug!(kind, error = %Chain(error), remedy = error.remedy(), "refused a token");
+    pub(super) fn tell(&self, error: &VerifyError, head: &Parts) {
+        let (kind, remedy, route) = (error.kind().as_str(), error.remedy(), Route(head));
+        if !self.0.is_due(error.kind() as usize) {
+            tracing::debug!(kind, error = %Chain(error), remedy, %route, "refused a token");
         } else if error.kind().is_structural() || error.retry_after().is_some() {
-            tracing::warn!(kind, error = %Chain(error), remedy = error.remedy(), "refused a token");
+            tracing::warn!(kind, error = %Chain(error), remedy, %route, "refused a token");
         } else {
-            tracing::info!(kind, error = %Chain(error), remedy = error.remedy(), "refused a token");
+            tracing::info!(kind, error = %Chain(error), remedy, %route, "refused a token");
         }
     }
 
-    fn is_due(&self, error: &VerifyError) -> bool {
-        let (Some(clock), Some(told)) = (&self.clock, self.told.get(error.kind() as usize)) else {
-            return false;
-        };
-        let now = clock.monotonic().as_secs().saturating_add(1);
-        let last = told.load(Ordering::Relaxed);
-        (last == 0 || now.saturating_sub(last) >= PAUSE)
-            && told
-                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
+    /// The `Authorization` field is not one bearer token.
+    pub(super) fn tell_malformed(&self, head: &Parts) {
+        let route = Route(head);
+        let remedy =
+            "send one Authorization field: Bearer, one space and the token as it was issued";
+        if self.0.is_due(NO_CREDENTIALS) {
+            tracing::info!(remedy, %route, "refused credentials that are not one bearer token");
+        } else {
+            tracing::debug!(remedy, %route, "refused credentials that are not one bearer token");
+        }
     }
 }

@@ -97,11 +97,14 @@ impl Settings {
         let token = match credentials(&head.headers) {
             Ok(Some(token)) => token,
             Ok(None) => return self.without_token(head),
-            Err(_) => return Verdict::Answer(Rejection::new(RejectionKind::Malformed)),
+            Err(_) => {
+                self.log.tell_malformed(head);
+                return Verdict::Answer(Rejection::new(RejectionKind::Malformed));
+            }
         };
         match self.verifier.decide(token) {
             Decision::Accept(principal) => self.admit(principal, head),
-            Decision::Refuse(error) => self.refuse(error),
+            Decision::Refuse(error) => self.refuse(error, head),
             Decision::Wait(keys) => {
                 let (verifier, token) = (self.verifier.clone(), token.to_owned());
                 Verdict::Wait(Box::pin(async move {
@@ -114,7 +117,7 @@ impl Settings {
     fn judged(&self, judged: Judged, head: &mut Parts) -> Decided {
         match judged {
             Ok(principal) => self.admit(principal, head),
-            Err(error) => self.refuse(error),
+            Err(error) => self.refuse(error, head),
         }
     }
 
@@ -133,8 +136,8 @@ impl Settings {
         Verdict::Pass(())
     }
 
-    fn refuse(&self, error: VerifyError) -> Decided {
-        self.log.tell(&error);
+    fn refuse(&self, error: VerifyError, head: &Parts) -> Decided {
+        self.log.tell(&error, head);
         Verdict::Answer(error.into())
     }
 

@@ -18,7 +18,7 @@ macro_rules! kinds {
 
         impl $kinds {
             #[cfg(test)]
-            const ALL: &[Self] = &[$(Self::$kind),*];
+            pub(crate) const ALL: &[Self] = &[$(Self::$kind),*];
 
             fn facts(self) -> &'static $facts {
                 match self {

@@ -9,6 +9,8 @@ mod login;
 #[cfg(feature = "outbound")]
 mod outbound;
 mod provider;
+pub(crate) mod remedy;
+pub(crate) mod setup;
 #[cfg(feature = "login")]
 mod store;
 mod verify;

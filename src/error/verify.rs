@@ -1,16 +1,23 @@
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::ProviderError;
 use crate::error::kinds::kinds;
+use crate::error::remedy::{Cause, remedy};
+use crate::error::setup::{Found, Setup};
 
-/// Why a token was refused, for logs and metrics. It contains no part of the token.
+/// Why a token was refused, for logs and metrics. Of the token it contains at most `iss` or `aud`, if one
+/// of them is not what was expected: cut at 200 characters, and escaped where it is displayed.
 #[derive(Clone)]
 pub struct VerifyError {
     kind: VerifyErrorKind,
     claim: Option<&'static str>,
+    cause: Cause,
     retry_after: Option<Duration>,
     provider: Option<ProviderError>,
+    found: Option<Box<Found>>,
+    setup: Option<Arc<Setup>>,
 }
 
 struct Facts {
@@ -33,7 +40,8 @@ kinds! {
         TooLarge {
             name: "too_large", structural: true,
             message: "the token is longer than allowed",
-            remedy: "configure the provider to put less into the token, or raise the size limit",
+            remedy: "configure the provider to put less into the token, or raise the size limit \
+                (VerifierBuilder::with_max_token_size)",
         }
         /// The token is not a JWT but a reference that only its issuer can resolve.
         Opaque {
@@ -76,8 +84,7 @@ kinds! {
         TokenType {
             name: "token_type", structural: true,
             message: "the token's typ is not that of an access token",
-            remedy: "send an access token; typ must be at+jwt, or JWT or absent in the lenient profile \
-                (OPENID_TOKEN_PROFILE)",
+            remedy: "send an access token, whose typ is at+jwt or JWT or absent",
         }
         /// An ID token, logout token, DPoP proof or introspection answer was sent as an access token.
         TokenKind {
@@ -89,15 +96,13 @@ kinds! {
         MissingClaim {
             name: "missing_claim", structural: true,
             message: "a required claim is missing",
-            remedy: "configure the provider to issue the claim as the standard has it, or choose the \
-                lenient profile (OPENID_TOKEN_PROFILE)",
+            remedy: "configure the provider to issue the claim as the standard has it",
         }
         /// A claim has a value of the wrong type, or occurs twice.
         InvalidClaim {
             name: "invalid_claim", structural: true,
             message: "a claim is malformed",
-            remedy: "configure the provider to issue the claim as the standard has it, or choose the \
-                lenient profile (OPENID_TOKEN_PROFILE)",
+            remedy: "configure the provider to issue the claim as the standard has it",
         }
         /// The issuer is not a configured one.
         WrongIssuer {
@@ -110,9 +115,10 @@ kinds! {
         WrongAudience {
             name: "wrong_audience", structural: true,
             message: "the token is for another audience",
-            remedy: "the client must ask for a token for this API (Auth0: audience, Entra ID: a scope of \
-                this application, others: resource), or the accepted audience (OPENID_AUDIENCE) must be \
-                corrected to the exact text of the aud claim",
+            remedy: "the client must ask for a token for this API (Auth0: audience; Entra ID: a scope of \
+                this application; Keycloak: a mapper of the type Audience; Zitadel: the scope \
+                urn:zitadel:iam:org:project:id:<project id>:aud; others: resource), or the accepted \
+                audience (OPENID_AUDIENCE) must be corrected to the exact text of the aud claim",
         }
         /// The tenant is not on the allow-list.
         WrongTenant {
@@ -144,7 +150,8 @@ kinds! {
         SenderConstrained {
             name: "sender_constrained", structural: true,
             message: "the token is bound to a key, and the binding cannot be checked here",
-            remedy: "send a token without cnf, or allow bound tokens to be used as bearer tokens",
+            remedy: "configure the provider to issue this API tokens that are not bound, or allow bound \
+                tokens to be used as bearer tokens (VerifierBuilder::danger)",
         }
         /// The ID token does not answer the request: its `nonce`, `azp`, `at_hash`, `acr` or
         /// `auth_time` is wrong.
@@ -157,8 +164,9 @@ kinds! {
         UnknownKey {
             name: "unknown_key", structural: false,
             message: "the provider publishes no key that fits the token",
-            remedy: "the signing key is not in the provider's key set; if this persists, check that \
-                OPENID_ISSUER and OPENID_JWKS_URL belong to the provider that signed",
+            remedy: "the signing key is not in the provider's key set: the token comes from another \
+                provider that names this issuer, or its key was withdrawn; the client must fetch a fresh \
+                token",
         }
         /// Several keys have the same `kid` and algorithm, or too many could fit.
         AmbiguousKey {
@@ -195,8 +203,11 @@ impl VerifyError {
         Self {
             kind,
             claim: None,
+            cause: Cause::Usual,
             retry_after: None,
             provider: None,
+            found: None,
+            setup: None,
         }
     }
 
@@ -205,6 +216,27 @@ impl VerifyError {
             claim: Some(claim),
             ..Self::new(kind)
         }
+    }
+
+    /// The same for this cause.
+    #[must_use]
+    pub(crate) fn because(mut self, cause: Cause) -> Self {
+        self.cause = cause;
+        self
+    }
+
+    /// The same with what the token holds instead of what is expected.
+    #[must_use]
+    pub(crate) fn having(mut self, found: Found) -> Self {
+        self.found = Some(Box::new(found));
+        self
+    }
+
+    /// The same with the configuration that the token was judged by.
+    #[must_use]
+    pub(crate) fn judged_by(mut self, setup: &Arc<Setup>) -> Self {
+        self.setup = Some(Arc::clone(setup));
+        self
     }
 
     pub(crate) fn unavailable(provider: ProviderError, retry_after: Duration) -> Self {
@@ -227,10 +259,14 @@ impl VerifyError {
         self.claim
     }
 
-    /// What the operator of the service or of its client can do.
+    /// What the operator of the service or of its client can do, under the configuration that the token
+    /// was judged by.
     #[must_use]
     pub fn remedy(&self) -> &'static str {
-        self.kind.facts().remedy
+        let setup = self.setup.as_deref();
+        setup
+            .and_then(|setup| remedy(self.kind, self.claim, self.cause, setup))
+            .unwrap_or_else(|| self.kind.facts().remedy)
     }
 
     /// How long to wait before trying again. `None` unless the kind is [`VerifyErrorKind::Unavailable`].
@@ -254,9 +290,19 @@ impl fmt::Debug for VerifyError {
 impl fmt::Display for VerifyError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.kind.facts().message)?;
-        match self.claim {
-            Some(claim) => write!(formatter, ": {claim}"),
-            None => Ok(()),
+        let Some(claim) = self.claim else {
+            return Ok(());
+        };
+        write!(formatter, ": {claim}")?;
+        match (&self.found, self.setup.as_deref()) {
+            (Some(found), Some(setup)) => {
+                let configured = match claim {
+                    "aud" => &setup.audiences,
+                    _ => &setup.issuers,
+                };
+                found.explain(configured, formatter)
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -37,8 +37,11 @@ pub enum RejectionKind {
     InsufficientScope,
     /// 503 with `Retry-After`: the token cannot be judged, because the provider's keys are not available.
     Unavailable,
-    /// 500: the layer with this name is missing from the stack.
+    /// 500: the layer with this name is not around this one or this handler. It is missing, or stands in
+    /// the wrong order.
     MissingLayer(&'static str),
+    /// 500: the verified claims do not fit the type that the handler asks for.
+    UnexpectedClaims,
 }
 
 impl RejectionKind {
@@ -50,7 +53,7 @@ impl RejectionKind {
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::InsufficientScope => StatusCode::FORBIDDEN,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Self::MissingLayer(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::MissingLayer(_) | Self::UnexpectedClaims => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }
@@ -72,12 +75,17 @@ impl Rejection {
         Self::because(RejectionKind::InsufficientScope, None, scopes.to_vec())
     }
 
-    pub(crate) fn missing_layer(layer: &'static str) -> Self {
-        tracing::error!(
-            layer,
-            "a layer is missing from the stack; add it outside this one"
-        );
-        Self::new(RejectionKind::MissingLayer(layer))
+    /// Logs which layer is not around a route, and how to put it there.
+    pub(crate) fn tell_missing_layer(&self, needed_by: &str, route: &dyn fmt::Display) {
+        if let RejectionKind::MissingLayer(layer) = self.kind() {
+            tracing::error!(
+                layer,
+                needed_by,
+                %route,
+                remedy = order_of(layer),
+                "a layer is not around this route: it is missing, or it is inside of what needs it"
+            );
+        }
     }
 
     /// The kind of refusal.
@@ -126,7 +134,9 @@ impl Rejection {
             }
             RejectionKind::InvalidToken => challenges.invalid.clone(),
             RejectionKind::InsufficientScope => challenges.insufficient_scope(self.scopes()),
-            RejectionKind::Unavailable | RejectionKind::MissingLayer(_) => refusal_headers(None),
+            RejectionKind::Unavailable
+            | RejectionKind::MissingLayer(_)
+            | RejectionKind::UnexpectedClaims => refusal_headers(None),
         }
     }
 
@@ -176,6 +186,33 @@ fn keep_others(headers: &mut HeaderMap, own: HeaderMap) {
     }
 }
 
+macro_rules! order {
+    ($layer:literal) => {
+        concat!(
+            "put ",
+            $layer,
+            " outside of what needs a caller: with ServiceBuilder before it, as in .layer(",
+            $layer,
+            ").layer(RequireLayer).service(handler); with axum, where the layer that is added last is \
+             outermost, after it and after the routes, as in Router::new().route(path, \
+             get(handler).route_layer(RequireLayer)).layer(",
+            $layer,
+            ")"
+        )
+    };
+}
+
+/// How this layer is put around others.
+fn order_of(layer: &str) -> &'static str {
+    match layer {
+        "BearerLayer" => order!("BearerLayer"),
+        "LoginLayer" => order!("LoginLayer"),
+        _ => order!(
+            "the layer that verifies callers (BearerLayer for an API, LoginLayer for a site)"
+        ),
+    }
+}
+
 const FIXED: [HeaderName; 3] = [CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE];
 
 impl From<VerifyError> for Rejection {
@@ -212,7 +249,13 @@ impl fmt::Display for Rejection {
                 formatter.write_str("the token does not grant enough")
             }
             (RejectionKind::MissingLayer(layer), _) => {
-                write!(formatter, "{layer} is missing from the stack")
+                write!(
+                    formatter,
+                    "{layer} is not around this route: it is missing, or stands in the wrong order"
+                )
+            }
+            (RejectionKind::UnexpectedClaims, _) => {
+                formatter.write_str("the verified claims do not fit the handler's type")
             }
             (RejectionKind::InvalidToken, _) => {
                 formatter.write_str("the token is not meant for this route")

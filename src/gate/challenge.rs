@@ -13,6 +13,7 @@ use crate::settings::REALM;
 /// metadata is. All of it comes from the configuration, none from a request.
 #[derive(Debug, Clone)]
 pub(crate) struct ChallengeParameters {
+    scheme: &'static str,
     realm: String,
     scopes: Vec<Scope>,
     resource_metadata: Option<String>,
@@ -50,6 +51,7 @@ impl ChallengeParameters {
             ));
         }
         Ok(Self {
+            scheme: BEARER,
             realm: realm.to_owned(),
             scopes: Vec::new(),
             resource_metadata: None,
@@ -60,9 +62,20 @@ impl ChallengeParameters {
     pub(crate) fn with_visible_realm(text: &str) -> Self {
         let is_visible = |character: &char| matches!(character, ' '..='~');
         Self {
+            scheme: BEARER,
             realm: text.chars().filter(is_visible).collect(),
             scopes: Vec::new(),
             resource_metadata: None,
+        }
+    }
+
+    /// For requests with a session cookie, of which the site at this origin is the realm. Browsers do not
+    /// know the scheme, so none asks for a password.
+    #[cfg(feature = "login")]
+    pub(crate) fn of_cookies(origin: &str) -> Self {
+        Self {
+            scheme: "Cookie",
+            ..Self::with_visible_realm(origin)
         }
     }
 
@@ -82,7 +95,7 @@ impl ChallengeParameters {
     }
 
     fn challenge(&self, error: Option<(&str, &str)>, scopes: &[Scope]) -> HeaderValue {
-        let mut text = String::from("Bearer ");
+        let mut text = format!("{} ", self.scheme);
         parameter(&mut text, REALM, &self.realm);
         if let Some(url) = &self.resource_metadata {
             parameter(&mut text, "resource_metadata", url);
@@ -99,6 +112,16 @@ impl ChallengeParameters {
         HeaderValue::from_str(&text)
             .unwrap_or_else(|_| HeaderValue::from_static("Bearer realm=\"\""))
     }
+}
+
+const BEARER: &str = "Bearer";
+
+/// Whether no layer has put its own challenge in place of that of an inner requirement, which knows no
+/// realm.
+#[cfg(feature = "login")]
+pub(crate) fn lacks_realm(headers: &HeaderMap) -> bool {
+    let challenge = headers.get(WWW_AUTHENTICATE);
+    challenge.is_some_and(|challenge| challenge.as_bytes().starts_with(b"Bearer realm=\"\""))
 }
 
 fn parameter(text: &mut String, name: &str, value: &str) {

@@ -4,16 +4,17 @@
 pub(crate) mod answer;
 pub(crate) mod challenge;
 mod future;
+pub(crate) mod route;
 
 use std::task::{Context, Poll};
 
+use http::header::{AUTHORIZATION, COOKIE};
 use http::request::Parts;
-use http::{Request, Response};
+use http::{HeaderMap, HeaderName, Request, Response};
 use tower_service::Service;
 
 pub use self::future::ResponseFuture;
-#[cfg(any(feature = "axum", feature = "tonic"))]
-use crate::gate::answer::Rejection;
+use crate::gate::answer::{Rejection, RejectionKind};
 use crate::http_client::BoxFuture;
 #[cfg(any(feature = "axum", feature = "tonic"))]
 use crate::principal::Principal;
@@ -122,10 +123,27 @@ pub(crate) struct Anonymous;
 
 /// The caller established by an outer layer. `Ok(None)` only if that layer admits anonymous requests.
 #[cfg(any(feature = "axum", feature = "tonic"))]
-pub(crate) fn caller(extensions: &http::Extensions) -> Result<Option<&Principal>, Rejection> {
+pub(crate) fn caller(
+    extensions: &http::Extensions,
+    missing: impl FnOnce() -> Rejection,
+) -> Result<Option<&Principal>, Rejection> {
     match extensions.get::<Principal>() {
         Some(principal) => Ok(Some(principal)),
         None if extensions.get::<Anonymous>().is_some() => Ok(None),
-        None => Err(Rejection::missing_layer("BearerLayer")),
+        None => Err(missing()),
     }
+}
+
+/// No layer around the route verifies callers: that of an API if the request has a token, that of a site
+/// if it comes from a browser, either if that cannot be told.
+pub(crate) fn no_layer_verifies(headers: &HeaderMap) -> Rejection {
+    let has = |name: HeaderName| headers.contains_key(name);
+    let is_browser = has(COOKIE) || has(HeaderName::from_static("sec-fetch-mode"));
+    let layer = match (has(AUTHORIZATION), is_browser) {
+        _ if cfg!(not(feature = "login")) => "BearerLayer",
+        (true, _) => "BearerLayer",
+        (false, true) => "LoginLayer",
+        (false, false) => "BearerLayer or LoginLayer",
+    };
+    Rejection::new(RejectionKind::MissingLayer(layer))
 }

@@ -12,6 +12,7 @@ use tower_service::Service;
 
 use crate::error::LoginErrorKind as Kind;
 use crate::gate::answer::{Rejection, RejectionKind};
+use crate::gate::challenge::lacks_realm;
 use crate::gate::{Anonymous, Gate, Gated, ResponseFuture, Verdict};
 use crate::login::browser::cookie::{CookieNames, CookieValue, sent};
 use crate::login::browser::mount::{SentToStart, nested_below};
@@ -354,10 +355,16 @@ impl<B: Default, P: OnPage<B> + Clone> Gate<B> for LoginGate<P> {
     }
 
     fn answer(&self, reply: Reply) -> Response<B> {
-        reply.into_response(&self.pages)
+        reply.into_response(&self.pages, &self.party.site.challenges)
     }
 
     fn finish(&self, kept: Pending, response: &mut Response<B>) {
+        // An inner requirement knows what is missing. This layer knows whose session it is.
+        if lacks_realm(response.headers())
+            && let Some(rejection) = response.extensions().get::<Rejection>().cloned()
+        {
+            rejection.set_challenge(response, &self.party.site.challenges);
+        }
         if kept.is_open {
             return;
         }

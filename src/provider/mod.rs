@@ -55,6 +55,7 @@ struct Inner {
     issuer: Issuer,
     accepted_issuers: Vec<AcceptedIssuer>,
     rule: IssuerRule,
+    has_jwks_url: bool,
     keys: RemoteKeys,
     clock: SharedClock,
     #[cfg(any(feature = "login", feature = "outbound"))]
@@ -155,6 +156,11 @@ impl Provider {
         &self.0.clock
     }
 
+    /// Whether the keys come from a configured URL, so that verifying needs no metadata.
+    pub(crate) fn has_jwks_url(&self) -> bool {
+        self.0.has_jwks_url
+    }
+
     pub(crate) fn accepted_issuers(&self) -> &[AcceptedIssuer] {
         &self.0.accepted_issuers
     }
@@ -220,6 +226,7 @@ impl Provider {
             issuer: parts.issuer,
             accepted_issuers: parts.accepted_issuers,
             rule: parts.rule,
+            has_jwks_url: parts.jwks_url.is_some(),
             keys,
             #[cfg(any(feature = "login", feature = "outbound"))]
             client_side,

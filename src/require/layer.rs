@@ -3,10 +3,12 @@ use std::sync::Arc;
 
 use tower_layer::Layer;
 
+use crate::clock::SharedClock;
 use crate::error::ConfigError;
 use crate::gate::Gated;
 use crate::gate::answer::EmptyBody;
 use crate::gate::challenge::{ChallengeParameters, Challenges};
+use crate::log_pace::LogPace;
 use crate::require::policy::Policy;
 use crate::require::service::{Require, RequireGate, Settings};
 
@@ -26,6 +28,7 @@ impl RequireLayer {
                 scopes: policy.scopes(),
                 policy,
                 challenges: Challenges::new(ChallengeParameters::with_visible_realm("")),
+                log: LogPace::new(SharedClock::system()),
             }),
             on_refusal: EmptyBody,
         }

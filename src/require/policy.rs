@@ -3,8 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use crate::claims::{Audience, Scope};
 use crate::error::ConfigError;
+use crate::error::setup::Found;
 use crate::principal::Principal;
 use crate::settings::SCOPE;
 
@@ -25,13 +28,12 @@ enum Rule {
     Or(Box<(Self, Self)>),
 }
 
-/// Why a policy is not met.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unmet {
-    /// The token is for another audience of this service.
-    Audience,
-    /// The token does not grant enough.
-    Permission,
+/// What a caller does not meet. `Display` tells what the token holds instead: of its values only `aud`.
+pub(super) struct Unmet<'a> {
+    rule: &'a Rule,
+    principal: &'a Principal,
+    /// Whether the token is for another audience of this service. Else it does not grant enough.
+    is_audience: bool,
 }
 
 impl Policy {
@@ -95,7 +97,7 @@ impl Policy {
         Self(Rule::Or(Box::new((self.0, other.0))))
     }
 
-    pub(super) fn evaluate(&self, principal: &Principal) -> Result<(), Unmet> {
+    pub(super) fn evaluate<'a>(&'a self, principal: &'a Principal) -> Result<(), Unmet<'a>> {
         self.0.evaluate(principal)
     }
 
@@ -122,19 +124,13 @@ fn parse<'a>(scopes: impl IntoIterator<Item = &'a str>) -> Result<Vec<Scope>, Co
 }
 
 impl Rule {
-    fn evaluate(&self, principal: &Principal) -> Result<(), Unmet> {
+    fn evaluate<'a>(&'a self, principal: &'a Principal) -> Result<(), Unmet<'a>> {
         let granted = |scope: &Scope| principal.has_scope(scope.as_str());
         let is_met = match self {
             Self::Authenticated => true,
             Self::AllScopes(scopes) => scopes.iter().all(granted),
             Self::AnyScope(scopes) => scopes.iter().any(granted),
-            Self::Audience(audience) => {
-                return if principal.has_audience(audience.as_str()) {
-                    Ok(())
-                } else {
-                    Err(Unmet::Audience)
-                };
-            }
+            Self::Audience(audience) => principal.has_audience(audience.as_str()),
             Self::Claim { name, value } => has_claim(principal, name, value),
             Self::Check(check) => check(principal),
             Self::And(both) => {
@@ -142,17 +138,23 @@ impl Rule {
                 return both.1.evaluate(principal);
             }
             Self::Or(either) => {
-                return either
-                    .0
-                    .evaluate(principal)
-                    .or_else(|_| either.1.evaluate(principal));
+                return either.0.evaluate(principal).or_else(|_| {
+                    let unmet = either.1.evaluate(principal);
+                    unmet.map_err(|unmet| Unmet {
+                        rule: self,
+                        ..unmet
+                    })
+                });
             }
         };
         if is_met {
-            Ok(())
-        } else {
-            Err(Unmet::Permission)
+            return Ok(());
         }
+        Err(Unmet {
+            rule: self,
+            principal,
+            is_audience: matches!(self, Self::Audience(_)),
+        })
     }
 
     fn collect_scopes(&self, scopes: &mut Vec<Scope>) {
@@ -175,27 +177,118 @@ impl Rule {
 }
 
 fn has_claim(principal: &Principal, name: &str, value: &str) -> bool {
-    let Ok(serde_json::Value::Object(claims)) = principal.claims() else {
-        return false;
-    };
-    match claims.get(name) {
-        Some(serde_json::Value::String(text)) => text == value,
-        Some(serde_json::Value::Array(items)) => items.iter().any(|item| item == value),
+    match claim(principal, name) {
+        Some(Value::String(text)) => text == value,
+        Some(Value::Array(items)) => items.iter().any(|item| item == value),
         _ => false,
+    }
+}
+
+fn claim(principal: &Principal, name: &str) -> Option<Value> {
+    let claims: Result<Map<String, Value>, _> = principal.claims();
+    claims.ok()?.remove(name)
+}
+
+impl Unmet<'_> {
+    pub(super) fn is_audience(&self) -> bool {
+        self.is_audience
+    }
+}
+
+impl fmt::Display for Unmet<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let principal = self.principal;
+        match self.rule {
+            Rule::AllScopes(scopes) => {
+                formatter.write_str("the token lacks ")?;
+                let lacks = |scope: &&Scope| !principal.has_scope(scope.as_str());
+                write_scopes(scopes.iter().filter(lacks), formatter)
+            }
+            Rule::AnyScope(scopes) => {
+                formatter.write_str("the token has none of ")?;
+                write_scopes(scopes, formatter)
+            }
+            Rule::Audience(audience) => {
+                formatter.write_str("aud")?;
+                let found = Found::new(principal.audiences()).instead_of(audience.as_str());
+                found.explain(&[], formatter)
+            }
+            Rule::Claim { name, .. } => {
+                let held = match claim(principal, name) {
+                    None => "the token has no claim",
+                    Some(Value::Null) => "null is the value of the claim",
+                    Some(Value::Bool(_)) => "true or false and not text is the value of the claim",
+                    Some(Value::Number(_)) => "a number and not text is the value of the claim",
+                    Some(Value::String(_)) => "another text is the value of the claim",
+                    Some(Value::Array(_)) => "an array without that text is the value of the claim",
+                    Some(Value::Object(_)) => "an object and not text is the value of the claim",
+                };
+                write!(formatter, "{held} {name}")
+            }
+            Rule::Check(_) => formatter.write_str("the application's check says no"),
+            Rule::Or(either) => {
+                for (at, rule) in [&either.0, &either.1].into_iter().enumerate() {
+                    if at > 0 {
+                        formatter.write_str(", and ")?;
+                    }
+                    if let Err(unmet) = rule.evaluate(principal) {
+                        unmet.fmt(formatter)?;
+                    }
+                }
+                Ok(())
+            }
+            Rule::Authenticated | Rule::And(_) => formatter.write_str("the token does not suffice"),
+        }
+    }
+}
+
+fn write_scopes<'a>(
+    scopes: impl IntoIterator<Item = &'a Scope>,
+    formatter: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    for (at, scope) in scopes.into_iter().enumerate() {
+        if at > 0 {
+            formatter.write_str(", ")?;
+        }
+        formatter.write_str(scope.as_str())?;
+    }
+    Ok(())
+}
+
+/// What is required, as the log names it.
+impl fmt::Display for Policy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Authenticated => formatter.write_str("a verified caller"),
+            Self::AllScopes(scopes) => {
+                formatter.write_str(if scopes.len() == 1 {
+                    "scope "
+                } else {
+                    "scopes "
+                })?;
+                write_scopes(scopes, formatter)
+            }
+            Self::AnyScope(scopes) => {
+                formatter.write_str("one of the scopes ")?;
+                write_scopes(scopes, formatter)
+            }
+            Self::Audience(audience) => write!(formatter, "audience {audience}"),
+            Self::Claim { name, value } => write!(formatter, "claim {name} = {value:?}"),
+            Self::Check(_) => formatter.write_str("a check of the application"),
+            Self::And(both) => write!(formatter, "({} and {})", both.0, both.1),
+            Self::Or(either) => write!(formatter, "({} or {})", either.0, either.1),
+        }
     }
 }
 
 impl fmt::Debug for Rule {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Authenticated => formatter.write_str("authenticated"),
-            Self::AllScopes(scopes) => write!(formatter, "all of {scopes:?}"),
-            Self::AnyScope(scopes) => write!(formatter, "any of {scopes:?}"),
-            Self::Audience(audience) => write!(formatter, "audience {audience}"),
-            Self::Claim { name, value } => write!(formatter, "claim {name} = {value:?}"),
-            Self::Check(_) => formatter.write_str("a check"),
-            Self::And(both) => write!(formatter, "({:?} and {:?})", both.0, both.1),
-            Self::Or(either) => write!(formatter, "({:?} or {:?})", either.0, either.1),
-        }
+        fmt::Display::fmt(self, formatter)
     }
 }

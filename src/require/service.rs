@@ -8,7 +8,9 @@ use http::request::Parts;
 use crate::claims::Scope;
 use crate::gate::answer::{EmptyBody, OnRefusal, Rejection, RejectionKind};
 use crate::gate::challenge::Challenges;
-use crate::gate::{Anonymous, Gate, Gated, Verdict};
+use crate::gate::route::Route;
+use crate::gate::{Anonymous, Gate, Gated, Verdict, no_layer_verifies};
+use crate::log_pace::LogPace;
 use crate::principal::Principal;
 use crate::require::policy::{Policy, Unmet};
 
@@ -21,6 +23,40 @@ pub(super) struct Settings {
     pub(super) scopes: Vec<Scope>,
     /// Used only if no outer layer replaces them with its own.
     pub(super) challenges: Challenges,
+    pub(super) log: LogPace<CAUSES>,
+}
+
+/// What is logged, each at most once in ten seconds: what a caller lacks, and a missing layer.
+pub(super) const CAUSES: usize = 2;
+
+const UNMET: usize = 0;
+const MISSING_LAYER: usize = 1;
+
+impl Settings {
+    fn refuse(&self, unmet: &Unmet, head: &Parts) -> Rejection {
+        let (required, route) = (&self.policy, Route(head));
+        if self.log.is_due(UNMET) {
+            tracing::info!(%required, %unmet, %route, "refused a caller whose token does not suffice");
+        } else {
+            tracing::debug!(%required, %unmet, %route, "refused a caller whose token does not suffice");
+        }
+        if unmet.is_audience() {
+            Rejection::new(RejectionKind::InvalidToken)
+        } else {
+            Rejection::insufficient_scope(&self.scopes)
+        }
+    }
+
+    fn without_caller(&self, head: &Parts) -> Rejection {
+        if head.extensions.get::<Anonymous>().is_some() {
+            return Rejection::new(RejectionKind::NoToken);
+        }
+        let rejection = no_layer_verifies(&head.headers);
+        if self.log.is_due(MISSING_LAYER) {
+            rejection.tell_missing_layer("RequireLayer", &Route(head));
+        }
+        rejection
+    }
 }
 
 /// The decision of [`RequireLayer`](crate::RequireLayer).
@@ -54,18 +90,13 @@ impl<B, R: OnRefusal<B> + Clone> Gate<B> for RequireGate<R> {
     type Found = Infallible;
 
     fn check(&self, head: &mut Parts) -> Verdict<Rejection, (), Infallible> {
+        let settings = &self.settings;
         let Some(principal) = head.extensions.get::<Principal>() else {
-            return Verdict::Answer(match head.extensions.get::<Anonymous>() {
-                Some(_) => Rejection::new(RejectionKind::NoToken),
-                None => Rejection::missing_layer("BearerLayer"),
-            });
+            return Verdict::Answer(settings.without_caller(head));
         };
-        match self.settings.policy.evaluate(principal) {
+        match settings.policy.evaluate(principal) {
             Ok(()) => Verdict::Pass(()),
-            Err(Unmet::Audience) => Verdict::Answer(Rejection::new(RejectionKind::InvalidToken)),
-            Err(Unmet::Permission) => {
-                Verdict::Answer(Rejection::insufficient_scope(&self.settings.scopes))
-            }
+            Err(unmet) => Verdict::Answer(settings.refuse(&unmet, head)),
         }
     }
 

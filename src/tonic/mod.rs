@@ -79,10 +79,14 @@ use crate::principal::Principal;
 /// # Errors
 /// `UNAUTHENTICATED` if the call is anonymous and that is allowed; `INTERNAL` if no layer verifies callers.
 pub fn principal<T>(request: &Request<T>) -> Result<&Principal, Status> {
-    let rejection = match caller(request.extensions()) {
+    let missing = || Rejection::new(RejectionKind::MissingLayer("BearerLayer"));
+    let rejection = match caller(request.extensions(), missing) {
         Ok(Some(principal)) => return Ok(principal),
         Ok(None) => Rejection::new(RejectionKind::NoToken),
-        Err(rejection) => rejection,
+        Err(rejection) => {
+            rejection.tell_missing_layer("tonic::principal", &"a gRPC method");
+            rejection
+        }
     };
     Err(refusals::status(rejection.status()))
 }

@@ -1,10 +1,14 @@
 //! The choices for a verifier, their defaults and bounds.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::claims::Audience;
+use crate::clock::SharedClock;
 use crate::error::ConfigError;
+use crate::error::setup::{Brand, Setup};
 use crate::jwt::{Algorithm, AlgorithmSet};
+use crate::log_pace::LogPace;
 use crate::provider::{Provider, within};
 use crate::settings::{ALGORITHMS, CACHE_CAPACITY, LEEWAY, TOKEN_SIZE};
 use crate::verify::Verifier;
@@ -157,6 +161,11 @@ impl VerifierBuilder {
         self
     }
 
+    fn clock(&self) -> SharedClock {
+        let first = self.providers.first();
+        first.map_or_else(SharedClock::system, |provider| provider.clock().clone())
+    }
+
     /// The verifier.
     ///
     /// # Errors
@@ -184,6 +193,7 @@ impl VerifierBuilder {
                 format!("choose from 0 to {MOST_CACHED} tokens"),
             ));
         }
+        let clock = self.clock();
         let is_explicit = self.algorithms.is_some();
         let algorithms: AlgorithmSet = self
             .algorithms
@@ -196,15 +206,20 @@ impl VerifierBuilder {
                 "name at least one, or leave the setting out for the default",
             ));
         }
+        let issuers = TrustedIssuers::of(&self.providers)?;
+        let expectation = Expectation {
+            audiences,
+            kind: TokenKind::Access(self.profile),
+            leeway: within(LEEWAY, self.leeway, Duration::ZERO, LONGEST_LEEWAY)?,
+            max_age: self.max_age,
+            allow_sender_constrained: self.allow_sender_constrained,
+        };
+        let setup = setup(&issuers, &expectation, self.max_token_size);
         let judge = Judge {
-            issuers: TrustedIssuers::of(&self.providers)?,
-            expectation: Expectation {
-                audiences,
-                kind: TokenKind::Access(self.profile),
-                leeway: within(LEEWAY, self.leeway, Duration::ZERO, LONGEST_LEEWAY)?,
-                max_age: self.max_age,
-                allow_sender_constrained: self.allow_sender_constrained,
-            },
+            setup: Arc::new(setup),
+            misfits: Arc::new(LogPace::new(clock)),
+            issuers,
+            expectation,
             algorithms,
             narrowed_by_provider: !is_explicit,
             max_token_size: self.max_token_size,
@@ -212,5 +227,26 @@ impl VerifierBuilder {
         };
         let accepted = (self.cached > 0).then(|| AcceptedTokens::new(self.cached));
         Ok(Verifier::new(self.providers, judge, accepted))
+    }
+}
+
+/// What errors say about the configuration.
+pub(super) fn setup(
+    issuers: &TrustedIssuers,
+    expectation: &Expectation,
+    max_token_size: usize,
+) -> Setup {
+    let names = || issuers.iter().map(|trusted| trusted.named.issuer.as_str());
+    let audiences = expectation.audiences.iter();
+    Setup {
+        judged_as: expectation.kind.judged_as(),
+        issuers: names().map(Into::into).collect(),
+        audiences: audiences.map(|named| named.as_str().into()).collect(),
+        brand: Brand::of_all(names()),
+        has_jwks_url: issuers
+            .iter()
+            .any(|trusted| trusted.provider.has_jwks_url()),
+        leeway_can_grow: expectation.leeway < LONGEST_LEEWAY,
+        size_can_grow: max_token_size < LARGEST_TOKEN_LIMIT,
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use crate::claims::Audience;
 use crate::clock::UnixTime;
+use crate::error::remedy::Cause;
+use crate::error::setup::{Found, JudgedAs};
 use crate::error::{VerifyError, VerifyErrorKind as Kind};
 use crate::jwt::{JoseHeader, Json, Presence, UnverifiedClaims};
 
@@ -38,6 +40,19 @@ pub(crate) enum TokenKind {
 }
 
 impl TokenKind {
+    /// What errors call it.
+    pub(super) fn judged_as(self) -> JudgedAs {
+        match self {
+            Self::Access(profile) => JudgedAs::Access {
+                strict: profile == TokenProfile::Strict,
+            },
+            #[cfg(feature = "login")]
+            Self::Id => JudgedAs::Id,
+            #[cfg(feature = "login")]
+            Self::Logout => JudgedAs::Logout,
+        }
+    }
+
     /// Whether this `typ` is one of this kind.
     fn is_called(self, typ: &str) -> bool {
         match self {
@@ -137,10 +152,15 @@ pub(crate) fn screen_header(header: &JoseHeader, kind: TokenKind) -> Result<(), 
         _ => false,
     };
     if is_expected {
-        Ok(())
-    } else {
-        Err(VerifyError::claim(Kind::TokenType, "typ"))
+        return Ok(());
     }
+    let lenient = TokenKind::Access(TokenProfile::Lenient);
+    let cause = match &header.typ {
+        Json::Absent => Cause::AcceptedByLenient,
+        Json::Text(typ) if kind.needs_typ() && lenient.is_called(typ) => Cause::AcceptedByLenient,
+        _ => Cause::Usual,
+    };
+    Err(VerifyError::claim(Kind::TokenType, "typ").because(cause))
 }
 
 /// Whether the header says that this is an access token
@@ -265,10 +285,13 @@ impl Expectation {
             _ => return Err(VerifyError::claim(Kind::InvalidClaim, "aud")),
         };
         if is_ours {
-            Ok(())
-        } else {
-            Err(VerifyError::claim(Kind::WrongAudience, "aud"))
+            return Ok(());
         }
+        let found = match aud {
+            Json::Texts(named) => Found::new(named.iter().map(AsRef::as_ref)),
+            other => Found::new(other.text()),
+        };
+        Err(VerifyError::claim(Kind::WrongAudience, "aud").having(found))
     }
 
     fn screen_times(&self, claims: &UnverifiedClaims, now: UnixTime) -> Result<Times, VerifyError> {
@@ -294,7 +317,13 @@ impl Expectation {
         let issued_at = begins("iat", &claims.iat)?;
         let needs_iat = self.max_age.is_some() || self.requires("iat");
         match (issued_at, self.max_age) {
-            (None, _) if needs_iat => return Err(VerifyError::claim(Kind::MissingClaim, "iat")),
+            (None, _) if needs_iat => {
+                let cause = match self.requires("iat") {
+                    true => Cause::Usual,
+                    false => Cause::MaximumAge,
+                };
+                return Err(VerifyError::claim(Kind::MissingClaim, "iat").because(cause));
+            }
             (Some(issued_at), Some(max_age)) => {
                 let last = issued_at
                     .saturating_add(max_age)

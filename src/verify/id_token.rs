@@ -94,7 +94,8 @@ impl IdTokenVerifier {
             .claims()
             .map_err(|_| VerifyError::claim(Kind::InvalidClaim, "sub"))?;
         let token = IdToken { claims, members };
-        self.check(&token, now, expected)?;
+        self.check(&token, now, expected)
+            .map_err(|error| self.verifier.explain(error))?;
         Ok(token)
     }
 

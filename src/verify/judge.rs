@@ -5,6 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::clock::UnixTime;
+use crate::error::remedy::Cause;
+use crate::error::setup::{Found, Setup};
 use crate::error::{ProviderError, VerifyError, VerifyErrorKind as Kind};
 use crate::flight::Flight;
 use crate::jwt::{
@@ -13,7 +15,8 @@ use crate::jwt::{
 use crate::keys::jwk_set::{Choice, TokenIssuer};
 use crate::keys::public_key::PublicKey;
 use crate::keys::remote::KeySet;
-use crate::principal::{Principal, Verified};
+use crate::log_pace::LogPace;
+use crate::principal::{MISFITS, Principal, Verified};
 use crate::provider::Provider;
 use crate::renew::{Outcome, Reading, Refusal, Snapshot};
 use crate::token::is_b64token;
@@ -32,6 +35,10 @@ pub(super) struct Judge {
     pub(super) narrowed_by_provider: bool,
     pub(super) max_token_size: usize,
     pub(super) scopes: ScopeRules,
+    /// What errors say about the configuration.
+    pub(super) setup: Arc<Setup>,
+    /// Shared by its principals.
+    pub(super) misfits: Arc<LogPace<MISFITS>>,
 }
 
 /// The keys to judge by.
@@ -72,6 +79,11 @@ pub(crate) struct PendingKeys {
 impl Judge {
     /// The checks, in the order that [`verify`](crate::verify) lists.
     pub(super) fn judge(&self, token: &[u8], keys: Keys) -> Result<Judgement, VerifyError> {
+        self.check(token, keys)
+            .map_err(|error| error.judged_by(&self.setup))
+    }
+
+    fn check(&self, token: &[u8], keys: Keys) -> Result<Judgement, VerifyError> {
         // 1. Size and form.
         let jws = self.take_apart(token)?;
 
@@ -129,6 +141,7 @@ impl Judge {
                 expires_at: times.expires_at,
                 issued_at: times.issued_at,
                 text: jws.into_text(),
+                misfits: Arc::clone(&self.misfits),
             }),
             issuer: issuer.place,
             keys: keys.serial,
@@ -144,17 +157,21 @@ impl Judge {
         CompactJws::split(token)
             .and_then(|jws| jws.decode())
             .map_err(|kind| match kind {
-                Kind::TooLarge => kind.into(),
+                Kind::TooLarge => VerifyError::new(kind).because(Cause::HeaderTooLarge),
                 _ if is_b64token(token) => kind.into(),
                 _ => Kind::Malformed.into(),
             })
     }
 
     fn algorithm(&self, header: &JoseHeader) -> Result<Algorithm, VerifyError> {
-        let named = header.alg.text().and_then(Algorithm::from_name);
-        named
-            .filter(|algorithm| self.algorithms.contains(*algorithm))
-            .ok_or_else(|| VerifyError::claim(Kind::Algorithm, "alg"))
+        let name = header.alg.text().unwrap_or_default();
+        let cause = match Algorithm::from_name(name) {
+            Some(algorithm) if self.algorithms.contains(algorithm) => return Ok(algorithm),
+            Some(_) => Cause::AlgorithmNotListed,
+            None if matches!(name, "HS256" | "HS384" | "HS512") => Cause::SymmetricAlgorithm,
+            None => Cause::Usual,
+        };
+        Err(VerifyError::claim(Kind::Algorithm, "alg").because(cause))
     }
 
     fn check_signature(
@@ -167,11 +184,13 @@ impl Judge {
     ) -> Result<(), VerifyError> {
         let name = issuer.named.issuer.as_str();
         if !issuer.provider.is_called(name, keys) {
-            return Err(VerifyError::claim(Kind::WrongIssuer, "iss"));
+            let found = Found::new([name]).instead_of(keys.issuer.as_str());
+            return Err(VerifyError::claim(Kind::WrongIssuer, "iss").having(found));
         }
         let is_listed = keys.listed.is_none_or(|listed| listed.contains(algorithm));
         if self.narrowed_by_provider && !is_listed {
-            return Err(VerifyError::claim(Kind::Algorithm, "alg"));
+            let error = VerifyError::claim(Kind::Algorithm, "alg");
+            return Err(error.because(Cause::AlgorithmNotInMetadata));
         }
         let signature = jws.signature()?;
         let holder = TokenIssuer {
@@ -185,7 +204,10 @@ impl Judge {
             Choice::Candidates(keys) if keys.iter().any(|key| verifies(key)) => Ok(()),
             // The token names no key, so it may have been signed with a new one.
             Choice::Candidates(_) | Choice::Unknown => Err(Kind::UnknownKey.into()),
-            Choice::OtherAlgorithm => Err(VerifyError::claim(Kind::Algorithm, "alg")),
+            Choice::OtherAlgorithm => {
+                let error = VerifyError::claim(Kind::Algorithm, "alg");
+                Err(error.because(Cause::KeyOfOtherAlgorithm))
+            }
             Choice::Ambiguous => Err(Kind::AmbiguousKey.into()),
         }
     }

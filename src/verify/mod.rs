@@ -44,6 +44,8 @@ use crate::verify::expectation::{Expectation, LARGEST_TOKEN_LIMIT, TokenKind};
 use crate::verify::judge::{Genuine, Judge, Judgement, Keys};
 
 pub use self::builder::VerifierBuilder;
+#[cfg(feature = "login")]
+use self::builder::setup;
 pub use self::expectation::TokenProfile;
 pub(crate) use self::judge::PendingKeys;
 
@@ -169,7 +171,10 @@ impl Verifier {
         let decided = match judged {
             Ok(Judgement::Genuine(genuine)) => Ok(self.remember(token, genuine)),
             // Fetched keys are judged by as they are.
-            Ok(Judgement::Wait(_)) => Err(VerifyErrorKind::UnknownKey.into()),
+            Ok(Judgement::Wait(_)) => {
+                let error = VerifyError::new(VerifyErrorKind::UnknownKey);
+                Err(error.judged_by(&self.0.judge.setup))
+            }
             Err(error) => Err(error),
         };
         observe::token_judged(decided.as_ref().map(|_| ()));
@@ -204,6 +209,12 @@ impl Verifier {
         };
         // They come from the provider, and name every group of the user.
         inner.judge.max_token_size = LARGEST_TOKEN_LIMIT;
+        let judge = &mut inner.judge;
+        judge.setup = Arc::new(setup(
+            &judge.issuers,
+            &judge.expectation,
+            judge.max_token_size,
+        ));
         inner.accepted = None;
         Ok(Self(Arc::new(inner)))
     }
@@ -214,6 +225,12 @@ impl Verifier {
         let mut inner = Inner::clone(&self.0);
         inner.accepted = None;
         Self(Arc::new(inner))
+    }
+
+    /// The error of a further check, with what it needs to name a remedy.
+    #[cfg(feature = "login")]
+    pub(crate) fn explain(&self, error: VerifyError) -> VerifyError {
+        error.judged_by(&self.0.judge.setup)
     }
 
     /// How far clocks may differ.

@@ -1,5 +1,6 @@
 //! The issuers a verifier trusts, each with the provider whose keys count for it.
 
+use crate::error::setup::Found;
 use crate::error::{ConfigError, VerifyError, VerifyErrorKind as Kind};
 use crate::jwt::{Json, UnverifiedClaims};
 use crate::provider::{AcceptedIssuer, Provider};
@@ -78,7 +79,7 @@ impl TrustedIssuers {
         if is_other_tenant {
             VerifyError::claim(Kind::WrongTenant, "tid")
         } else {
-            VerifyError::claim(Kind::WrongIssuer, "iss")
+            VerifyError::claim(Kind::WrongIssuer, "iss").having(Found::new([iss]))
         }
     }
 }

@@ -8,8 +8,10 @@ use http_body_util::BodyExt;
 use serde::Deserialize;
 use tower::ServiceExt;
 use tower_oidc::{
-    BearerLayer, Claims, LoginError, LoginErrorKind, LoginLayer, Principal, RequireLayer,
+    BearerLayer, Claims, LoginError, LoginErrorKind, LoginLayer, Principal, Rejection,
+    RejectionKind, RequireLayer,
 };
+use tracing::Level;
 
 use crate::browser::App;
 use crate::log::Log;
@@ -115,27 +117,112 @@ async fn extractors_where_anonymous_requests_are_allowed() {
 }
 
 #[tokio::test]
-async fn claims_that_do_not_fit_are_a_403_without_their_values() {
+async fn claims_that_do_not_fit_are_a_500_that_only_the_log_explains() {
     let api = Api::start().await;
     let app = routes().layer(api.bearer());
-    for token in [
-        api.token().build(),
-        api.token().claim("org_id", 4711).build(),
+    for (token, reason) in [
+        (api.token().build(), "org_id is missing"),
+        (
+            api.token().claim("org_id", 4711).build(),
+            "org_id is a whole number, not a string",
+        ),
     ] {
-        let (status, body, _) = ask(&app, "/tenant", Some(&token)).await;
-        assert_eq!((status, body.as_str()), (StatusCode::FORBIDDEN, ""));
+        let log = Log::default();
+        let capturing = log.capture();
+        let (status, body, answer) = ask(&app, "/tenant", Some(&token)).await;
+        assert_eq!(
+            (status, body.as_str()),
+            (StatusCode::INTERNAL_SERVER_ERROR, "")
+        );
+        assert!(!answer.headers().contains_key("www-authenticate"));
+        assert_eq!(answer.headers()["cache-control"], "no-store");
+        let rejection = answer.extensions().get::<Rejection>().unwrap();
+        assert_eq!(rejection.kind(), RejectionKind::UnexpectedClaims);
+        // The second line within ten seconds is for debugging.
+        ask(&app, "/tenant", Some(&token)).await;
+        drop(capturing);
+        let errors = log.at(Level::ERROR);
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        for part in [reason, "Tenant", "GET /tenant", "RequireLayer"] {
+            assert!(errors[0].contains(part), "{part}: {errors:?}");
+        }
+        assert!(!log.text().contains("4711"));
+        api.clock.advance(std::time::Duration::from_secs(10));
     }
 }
 
 #[tokio::test]
 async fn a_missing_layer_is_a_500_that_names_it() {
     let app = routes();
-    for path in ["/me", "/who", "/tenant", "/messages"] {
+    for (path, needed_by) in [
+        ("/me", "the extractor Principal"),
+        ("/who", "the extractor Option<Principal>"),
+        ("/tenant", "the extractor Claims"),
+        ("/messages", "RequireLayer"),
+    ] {
+        let log = Log::default();
+        let capturing = log.capture();
         let (status, body, _) = ask(&app, path, Some("x")).await;
+        drop(capturing);
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{path}");
         if path != "/messages" {
             assert!(body.contains("BearerLayer"), "{path}: {body}");
         }
+        let errors = log.at(Level::ERROR);
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        let route = format!("GET {path}");
+        for part in [
+            "missing, or it is inside",
+            needed_by,
+            &route,
+            ".layer(BearerLayer).layer(RequireLayer).service(handler)",
+            "get(handler).route_layer(RequireLayer)).layer(BearerLayer)",
+        ] {
+            assert!(errors[0].contains(part), "{part}: {errors:?}");
+        }
+        assert!(!errors[0].contains("LoginLayer"), "{errors:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_layer_in_the_wrong_place_is_told_like_a_missing_one() {
+    let api = Api::start().await;
+    // The layer that is added last is outermost, so nobody has verified the caller yet.
+    let app = routes()
+        .layer(api.bearer())
+        .layer(RequireLayer::scope("read").unwrap());
+    let log = Log::default();
+    let capturing = log.capture();
+    let token = api.token().scope("read").build();
+    for _ in 0..3 {
+        assert_eq!(ask(&app, "/me", Some(&token)).await.0, 500);
+    }
+    drop(capturing);
+    let errors = log.at(Level::ERROR);
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].contains("or it is inside"), "{errors:?}");
+}
+
+#[tokio::test]
+async fn a_site_is_told_of_its_own_layer_and_the_unknown_of_both() {
+    for (fields, layer) in [
+        (&[("cookie", "a=b")][..], "LoginLayer"),
+        (&[("sec-fetch-mode", "navigate")], "LoginLayer"),
+        (
+            &[("cookie", "a=b"), ("authorization", "Bearer x")],
+            "BearerLayer",
+        ),
+        (&[], "BearerLayer or LoginLayer"),
+    ] {
+        let mut request = Request::get("/me");
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        let answer = routes().oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let rejection = answer.extensions().get::<Rejection>().unwrap();
+        assert_eq!(rejection.kind(), RejectionKind::MissingLayer(layer));
     }
 }
 

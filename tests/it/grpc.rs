@@ -507,7 +507,10 @@ async fn a_session_calls_as_a_token_does_and_login_is_refused_in_grpcs_words() {
     let refusal = service.clone().oneshot(call(&browser)).await.unwrap();
     assert_eq!(refusal.status(), StatusCode::OK);
     assert_eq!(refusal.headers()["grpc-status"], "16");
-    assert_eq!(refusal.headers()["www-authenticate"], "Cookie");
+    assert_eq!(
+        refusal.headers()["www-authenticate"],
+        r#"Cookie realm="https://app.example.com""#
+    );
     browser.sign_in(&app).await;
     let answer = service.clone().oneshot(call(&browser)).await.unwrap();
     assert_eq!(answer.body(), "user-1");

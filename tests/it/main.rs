@@ -30,6 +30,7 @@ mod provider_logout;
 mod readiness;
 mod redaction;
 mod refresh_rotation;
+mod refusal_log;
 mod relay;
 mod require;
 mod resource_metadata;

@@ -71,6 +71,34 @@ async fn methods_other_than_get_are_answered_without_a_body() {
     }
 }
 
+// PR-07
+#[tokio::test]
+async fn a_page_of_another_origin_may_send_any_header() {
+    let preflight = Request::builder()
+        .method(Method::OPTIONS)
+        .header("origin", "https://client.example")
+        .header("access-control-request-method", "GET")
+        .header(
+            "access-control-request-headers",
+            "authorization,mcp-protocol-version,x-mine",
+        )
+        .body(())
+        .unwrap();
+    let service = resource("https://a.example").service();
+    let answer = service.oneshot(preflight).await.unwrap();
+    let list = |name: &str| -> Vec<String> {
+        let values = answer.headers()[name].to_str().unwrap();
+        values.split(", ").map(str::to_lowercase).collect()
+    };
+    assert_eq!(list("access-control-allow-origin"), ["*"]);
+    assert!(list("access-control-allow-methods").contains(&"get".to_owned()));
+    let allowed = list("access-control-allow-headers");
+    for name in ["*", "authorization", "mcp-protocol-version"] {
+        assert!(allowed.contains(&name.to_owned()), "{allowed:?}");
+    }
+    assert_eq!(answer.headers()["access-control-max-age"], "3600");
+}
+
 // PR-02
 #[test]
 fn the_path_of_the_document_follows_the_identifier() {

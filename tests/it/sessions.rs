@@ -628,3 +628,51 @@ async fn a_random_secret_with_a_shared_store_is_refused_at_build() {
     assert_eq!(error.setting(), "session secret");
     assert!(error.to_string().contains("every replica"), "{error}");
 }
+
+// BT-08, BT-10, BT-25
+#[tokio::test]
+async fn a_route_for_cookies_alone_names_the_site_in_its_challenge() {
+    let realm = r#"Cookie realm="https://app.example.com""#;
+    let app = App::start().await;
+    let mut nobody = Browser::default();
+    let answer = nobody.fetch(&app, "/x").await;
+    assert_eq!(answer.headers()["www-authenticate"], realm);
+
+    // An inner requirement, and an open path.
+    let app = App::start_with(|login| login.allow_anonymous()).await;
+    let inner = RequireLayer::scope("admin")
+        .unwrap()
+        .layer(app.inner.clone());
+    let service = app.layer.layer(inner);
+    let ask = |browser: &Browser| service.clone().oneshot(browser.script(Method::GET, "/x"));
+    let answer = ask(&nobody).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(answer.headers()["www-authenticate"], realm);
+    let mut browser = Browser::default();
+    browser.sign_in(&app).await;
+    let answer = ask(&browser).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    let challenge = answer.headers()["www-authenticate"].to_str().unwrap();
+    assert!(challenge.starts_with(realm), "{challenge}");
+    assert!(
+        challenge.contains(r#"error="insufficient_scope""#),
+        "{challenge}"
+    );
+    assert!(challenge.contains(r#"scope="admin""#), "{challenge}");
+
+    // Where tokens count too, the challenge is that of tokens, on either side.
+    let bearer = || BearerLayer::new(app.verifier.clone()).allow_anonymous();
+    let required = RequireLayer::scope("admin")
+        .unwrap()
+        .layer(app.inner.clone());
+    let inside = app.layer.layer(bearer().layer(required.clone()));
+    let outside = bearer().layer(app.layer.layer(required));
+    for answer in [
+        inside.oneshot(nobody.script(Method::GET, "/x")).await,
+        outside.oneshot(nobody.script(Method::GET, "/x")).await,
+    ] {
+        let answer = answer.unwrap();
+        let challenge = &answer.headers()["www-authenticate"];
+        assert_eq!(challenge, r#"Bearer realm="https://api.example.com""#);
+    }
+}

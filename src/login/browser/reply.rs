@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use url::form_urlencoded;
 
 use crate::error::{Chain, LoginError, LoginErrorKind as Kind, ProviderError, ProviderErrorKind};
+use crate::gate::challenge::Challenges;
 use crate::login::browser::page::{OnPage, Page};
 use crate::login::browser::return_path::ReturnPath;
 use crate::login::browser::site::{Site, is_navigation, wants_html};
@@ -118,7 +119,11 @@ impl Reply {
     }
 
     /// The response. All that the standards fix is set last.
-    pub(crate) fn into_response<B: Default>(self, pages: &impl OnPage<B>) -> Response<B> {
+    pub(crate) fn into_response<B: Default>(
+        self,
+        pages: &impl OnPage<B>,
+        challenges: &Challenges,
+    ) -> Response<B> {
         let (status, mut response) = match &self.content {
             Content::Empty(status) => (*status, Response::new(B::default())),
             Content::Page(page) => (page.error().kind().status(), pages.response(page)),
@@ -129,9 +134,11 @@ impl Reply {
         set_private(headers);
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        if status == StatusCode::UNAUTHORIZED {
-            // RFC 9110 §11.6.1 wants a challenge; this one makes no browser ask for a password.
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Cookie"));
+        if status == StatusCode::UNAUTHORIZED
+            && let Some(challenge) = challenges.no_token.get(WWW_AUTHENTICATE)
+        {
+            // RFC 9110 §11.6.1 wants one.
+            headers.insert(WWW_AUTHENTICATE, challenge.clone());
         }
         if let Some(location) = self.location {
             headers.insert(LOCATION, location);

@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::claims::{Transport, parse_url};
 use crate::error::ConfigError;
+use crate::gate::challenge::{ChallengeParameters, Challenges};
 use crate::settings::{ADDRESS, PATH, TRUSTED_ORIGIN};
 
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub(crate) struct Site {
     pub(crate) is_secure: bool,
     pub(crate) paths: Paths,
     trusted_origins: Vec<String>,
+    /// For requests without a session.
+    pub(crate) challenges: Challenges,
 }
 
 /// The addresses that the layer answers itself.
@@ -122,6 +125,7 @@ impl Site {
             );
         }
         Ok(Self {
+            challenges: Challenges::new(ChallengeParameters::of_cookies(&origin)),
             origin,
             is_secure,
             paths,

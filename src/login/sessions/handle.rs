@@ -3,12 +3,13 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use crate::claims_error::{ClaimsError, fit};
 use crate::clock::UnixTime;
 use crate::error::LoginError;
 use crate::login::sessions::Sessions;
 use crate::login::sessions::opened::Opened;
 use crate::login::store::StoreKey;
-use crate::principal::{ClaimsError, Principal, fit};
+use crate::principal::Principal;
 use crate::token::live::LiveToken;
 
 /// A signed-in browser. It stands in the extensions of the request beside the

@@ -1,0 +1,431 @@
+//! What cures a refusal, chosen by the configuration that the token was judged by: a remedy that is in
+//! force already, or that the provider does not have, is never named.
+
+use crate::error::VerifyErrorKind as Kind;
+use crate::error::setup::{Brand, JudgedAs, Setup};
+
+/// The cause of a refusal, where its kind has several with a cure each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Cause {
+    #[default]
+    Usual,
+    /// The algorithm can be accepted, and is not on the list.
+    AlgorithmNotListed,
+    /// The algorithm is accepted by default, and the provider's metadata does not list it.
+    AlgorithmNotInMetadata,
+    /// The algorithm uses a secret that both sides know.
+    SymmetricAlgorithm,
+    /// The key that the token names is for another algorithm.
+    KeyOfOtherAlgorithm,
+    /// The header is longer than any that is read.
+    HeaderTooLarge,
+    /// The lenient profile accepts this `typ`.
+    AcceptedByLenient,
+    /// A maximum age is configured.
+    MaximumAge,
+}
+
+const CONFIGURE_CLAIM: &str = "configure the provider to issue the claim as the standard has it";
+const SEND_UNCHANGED: &str = "the client must send the token exactly as the provider issued it";
+
+/// The remedy of this kind under this configuration. `None`: that of the table.
+pub(super) fn remedy(
+    kind: Kind,
+    claim: Option<&str>,
+    cause: Cause,
+    setup: &Setup,
+) -> Option<&'static str> {
+    match setup.judged_as {
+        JudgedAs::Id | JudgedAs::Logout => of_the_providers_own(kind, cause, setup),
+        JudgedAs::Access { strict } => of_access_token(kind, claim, cause, setup, strict),
+    }
+    .or_else(|| of_any(kind, cause, setup))
+}
+
+fn of_access_token(
+    kind: Kind,
+    claim: Option<&str>,
+    cause: Cause,
+    setup: &Setup,
+    strict: bool,
+) -> Option<&'static str> {
+    let needed_in_any = matches!(claim, Some("iss" | "aud" | "exp"));
+    Some(match kind {
+        Kind::Opaque | Kind::Encrypted => return unreadable(setup.brand),
+        Kind::WrongAudience => return wrong_audience(setup.brand),
+        Kind::MissingClaim if claim == Some("aud") => return missing_audience(setup.brand),
+        Kind::MissingClaim if cause == Cause::MaximumAge => {
+            "configure the provider to issue iat, or do without a maximum age"
+        }
+        Kind::MissingClaim if strict && !needed_in_any => {
+            "configure the provider to issue the claim as RFC 9068 has it, or choose the lenient profile \
+             (OPENID_TOKEN_PROFILE=lenient)"
+        }
+        Kind::TokenType if strict && cause == Cause::AcceptedByLenient => {
+            "configure the provider to issue access tokens with typ at+jwt (RFC 9068), or choose the \
+             lenient profile (OPENID_TOKEN_PROFILE=lenient)"
+        }
+        Kind::TokenType if strict => "send an access token, whose typ is at+jwt",
+        Kind::WrongIssuer if setup.brand == Some(Brand::EntraId) => {
+            "tokens of Entra ID come from two issuers: https://sts.windows.net/<tenant id>/ for tokens of version 1 and \
+             https://login.microsoftonline.com/<tenant id>/v2.0 for those of version 2; set \
+             requestedAccessTokenVersion to 2 in the manifest of this API, and the issuer \
+             (OPENID_ISSUER) to that of your tenant"
+        }
+        Kind::WrongIssuer if setup.brand == Some(Brand::Keycloak) => {
+            "an issuer of Keycloak has the address that the client called, unless its hostname is \
+             configured; configure it, and set the issuer (OPENID_ISSUER) to the token's iss, character \
+             by character"
+        }
+        _ => return None,
+    })
+}
+
+/// For ID tokens and logout tokens, which the provider hands over itself.
+fn of_the_providers_own(kind: Kind, cause: Cause, setup: &Setup) -> Option<&'static str> {
+    Some(match (kind, setup.judged_as) {
+        (Kind::Opaque | Kind::Encrypted, _) => {
+            "configure the provider to sign the ID tokens and logout tokens of this client and not to \
+             encrypt them"
+        }
+        (Kind::TooLarge, _) => "configure the provider to put less into the token",
+        (Kind::TokenType | Kind::TokenKind, JudgedAs::Logout) => {
+            "configure the provider to call this address with logout tokens, whose typ is logout+jwt"
+        }
+        (Kind::TokenType | Kind::TokenKind, _) => {
+            "configure the provider to answer with an ID token as id_token, whose typ is JWT or absent"
+        }
+        (Kind::WrongAudience, _) => {
+            "the token is for another client: compare the client id (OPENID_CLIENT_ID) with the one that \
+             is registered at the provider"
+        }
+        (Kind::MissingClaim, JudgedAs::Logout) if cause == Cause::MaximumAge => CONFIGURE_CLAIM,
+        (Kind::NotYetValid | Kind::Expired | Kind::TooOld, _) if setup.leeway_can_grow => {
+            "the clocks differ: synchronise this machine's clock with the provider's, or raise the leeway \
+             (OPENID_CLOCK_TOLERANCE)"
+        }
+        (Kind::TooOld, _) => "synchronise this machine's clock with the provider's",
+        (Kind::MissingClaim, _) => CONFIGURE_CLAIM,
+        _ => return None,
+    })
+}
+
+fn of_any(kind: Kind, cause: Cause, setup: &Setup) -> Option<&'static str> {
+    Some(match (kind, cause) {
+        (Kind::Algorithm, Cause::AlgorithmNotListed) => {
+            "configure the provider to sign with an accepted algorithm, or add this one to the list \
+             (OPENID_ALGORITHMS)"
+        }
+        (Kind::Algorithm, Cause::AlgorithmNotInMetadata) => {
+            "the provider's metadata does not list this algorithm; configure the provider to sign with one \
+             that it lists, or name the accepted algorithms (OPENID_ALGORITHMS), which the metadata then \
+             does not narrow"
+        }
+        (Kind::Algorithm, Cause::SymmetricAlgorithm) => match setup.brand {
+            Some(Brand::Auth0) => {
+                "choose RS256 as the signing algorithm of the API (access tokens) or application (ID \
+                 tokens) in the dashboard of Auth0; HS256 cannot be accepted, because whoever can verify \
+                 such a token can make one"
+            }
+            _ => {
+                "configure the provider to sign with RS256, ES256 or another asymmetric algorithm; a \
+                 symmetric one cannot be accepted, because whoever can verify such a token can make one"
+            }
+        },
+        (Kind::Algorithm, Cause::KeyOfOtherAlgorithm) => {
+            "the provider publishes the key that the token names for another algorithm; configure it to \
+             sign with that one"
+        }
+        (Kind::Algorithm, _) => {
+            "configure the provider to sign with RS256, PS256, ES256, ES384 or EdDSA; the token's \
+             algorithm is not one that can be accepted"
+        }
+        (Kind::TooLarge, Cause::HeaderTooLarge) => {
+            "configure the provider to put less into the header of its tokens"
+        }
+        (Kind::TooLarge, _) if !setup.size_can_grow => {
+            "configure the provider to put less into the token"
+        }
+        (Kind::NotYetValid, _) if !setup.leeway_can_grow => {
+            "the clocks differ by more than five minutes: synchronise this machine's clock with the \
+             provider's"
+        }
+        (Kind::UnknownKey, _) if setup.has_jwks_url => {
+            "the keys at the configured address (OPENID_JWKS_URL) are not those that the token was signed \
+             with; set it to the jwks_uri of the provider's metadata, or leave it out"
+        }
+        (Kind::WrongIssuer, _) if setup.has_jwks_url => {
+            "set the issuer (OPENID_ISSUER) to the token's iss character by character, the final slash \
+             included; with a configured key set (OPENID_JWKS_URL) no metadata is read that could tell it"
+        }
+        (Kind::NotAJwt, _) => SEND_UNCHANGED,
+        _ => return None,
+    })
+}
+
+fn unreadable(brand: Option<Brand>) -> Option<&'static str> {
+    Some(match brand? {
+        Brand::Auth0 => {
+            "only the provider can read it, and a refresh brings the same kind again: the client must send \
+             the API identifier (OPENID_AUDIENCE) as audience when it asks for the token"
+        }
+        Brand::EntraId => {
+            "only the provider can read it, and a refresh brings the same kind again: the client must ask \
+             for a scope of this API, such as api://<application id>/.default, and not only for scopes of \
+             Microsoft Graph"
+        }
+        Brand::Google => {
+            "access tokens of Google are opaque, and no setting changes that: an API that verifies tokens \
+             itself needs a provider that issues access tokens as JWTs"
+        }
+        Brand::Okta => {
+            "only the provider can read it, and a refresh brings the same kind again: use a custom \
+             authorization server, such as https://<domain>/oauth2/default, as issuer (OPENID_ISSUER); the \
+             org authorization server issues tokens for Okta alone"
+        }
+        Brand::Zitadel => {
+            "only the provider can read it, and a refresh brings the same kind again: choose JWT as the \
+             access token type of the application in Zitadel"
+        }
+        Brand::Cognito | Brand::Keycloak => return None,
+    })
+}
+
+fn wrong_audience(brand: Option<Brand>) -> Option<&'static str> {
+    Some(match brand? {
+        Brand::Auth0 => {
+            "the client must send the API identifier as audience when it asks for the token, and the \
+             accepted audience (OPENID_AUDIENCE) must be that identifier, character by character"
+        }
+        Brand::EntraId => {
+            "the client must ask for a scope of this API, and the accepted audience (OPENID_AUDIENCE) must \
+             be the application id for tokens of version 2, or api://<application id> for version 1"
+        }
+        Brand::Keycloak => {
+            "add a mapper of the type Audience for this API to the client, or to a client scope that it \
+             has, and accept the same text (OPENID_AUDIENCE); without one the audience is account"
+        }
+        Brand::Cognito => {
+            "the accepted audience (OPENID_AUDIENCE) must be the aud that the pre token generation trigger \
+             adds, or the resource that the client asks for"
+        }
+        Brand::Google => {
+            "the accepted audience (OPENID_AUDIENCE) must be the client id or URL that the token was asked \
+             for, character by character"
+        }
+        Brand::Okta => {
+            "the accepted audience (OPENID_AUDIENCE) must be the audience of the authorization server that \
+             issues the token, such as api://default"
+        }
+        Brand::Zitadel => {
+            "the client must ask for the scope urn:zitadel:iam:org:project:id:<project id>:aud, and the \
+             accepted audience (OPENID_AUDIENCE) must be that project id"
+        }
+    })
+}
+
+fn missing_audience(brand: Option<Brand>) -> Option<&'static str> {
+    Some(match brand {
+        Some(Brand::Keycloak) => {
+            "add a mapper of the type Audience for this API to the client, or to a client scope that it \
+             has, and accept the same text (OPENID_AUDIENCE)"
+        }
+        Some(Brand::Cognito) => {
+            "access tokens of Cognito have no aud by themselves: add it by a pre token generation trigger \
+             (version 2 or 3), or have the client ask for this API as resource, and accept the same text \
+             (OPENID_AUDIENCE)"
+        }
+        _ => {
+            "configure the provider to name this API as aud of its access tokens (Keycloak: a mapper of \
+             the type Audience; Cognito: a pre token generation trigger); a token for no audience is \
+             never accepted"
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::VerifyError;
+    use crate::error::kinds::check_text;
+    use std::sync::Arc;
+
+    fn setup(judged_as: JudgedAs, brand: Option<Brand>) -> Setup {
+        Setup {
+            judged_as,
+            issuers: Box::default(),
+            audiences: Box::default(),
+            brand,
+            has_jwks_url: false,
+            leeway_can_grow: true,
+            size_can_grow: true,
+        }
+    }
+
+    const LENIENT: JudgedAs = JudgedAs::Access { strict: false };
+    const STRICT: JudgedAs = JudgedAs::Access { strict: true };
+
+    fn remedy_of(
+        kind: Kind,
+        claim: Option<&'static str>,
+        cause: Cause,
+        setup: Setup,
+    ) -> &'static str {
+        let error = match claim {
+            Some(claim) => VerifyError::claim(kind, claim),
+            None => VerifyError::new(kind),
+        };
+        let error = error.because(cause);
+        error.judged_by(&Arc::new(setup)).remedy()
+    }
+
+    const CAUSES: [Cause; 8] = [
+        Cause::Usual,
+        Cause::AlgorithmNotListed,
+        Cause::AlgorithmNotInMetadata,
+        Cause::SymmetricAlgorithm,
+        Cause::KeyOfOtherAlgorithm,
+        Cause::HeaderTooLarge,
+        Cause::AcceptedByLenient,
+        Cause::MaximumAge,
+    ];
+
+    /// Each remedy that a configuration can print, and whether it may name a cure.
+    #[test]
+    fn no_remedy_names_a_cure_that_is_in_force_or_cannot_be_set() {
+        let brands = [
+            None,
+            Some(Brand::Auth0),
+            Some(Brand::Cognito),
+            Some(Brand::EntraId),
+            Some(Brand::Google),
+            Some(Brand::Keycloak),
+            Some(Brand::Okta),
+            Some(Brand::Zitadel),
+        ];
+        for kind in Kind::ALL.iter().copied() {
+            for (judged_as, brand) in [LENIENT, STRICT, JudgedAs::Id, JudgedAs::Logout]
+                .into_iter()
+                .flat_map(|judged_as| brands.map(|brand| (judged_as, brand)))
+            {
+                for cause in CAUSES {
+                    for claim in [None, Some("aud"), Some("sub"), Some("iat")] {
+                        let text = remedy_of(kind, claim, cause, setup(judged_as, brand));
+                        check_text(text);
+                        let shown = format!("{kind:?} {judged_as:?} {claim:?}: {text}");
+                        let is_strict = judged_as == STRICT;
+                        assert!(is_strict || !text.contains("lenient profile ("), "{shown}");
+                        let is_access = matches!(judged_as, JudgedAs::Access { .. });
+                        assert!(
+                            is_access || !text.contains("send an access token"),
+                            "{shown}"
+                        );
+                        assert!(is_access || !text.contains("OPENID_AUDIENCE"), "{shown}");
+                        assert!(!text.contains("OPENID_JWKS_URL"), "not set: {shown}");
+                    }
+                }
+                let full = Setup {
+                    leeway_can_grow: false,
+                    size_can_grow: false,
+                    has_jwks_url: true,
+                    ..setup(judged_as, brand)
+                };
+                let text = remedy_of(kind, None, Cause::Usual, full);
+                assert!(!text.contains("raise"), "{kind:?} {judged_as:?}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_remedy_is_the_cure_of_its_cause() {
+        let access =
+            |kind, claim, cause, brand| remedy_of(kind, claim, cause, setup(LENIENT, brand));
+        let cases = [
+            (
+                access(
+                    Kind::WrongAudience,
+                    None,
+                    Cause::Usual,
+                    Some(Brand::Keycloak),
+                ),
+                "mapper",
+            ),
+            (
+                access(
+                    Kind::WrongAudience,
+                    None,
+                    Cause::Usual,
+                    Some(Brand::Zitadel),
+                ),
+                "urn:zitadel",
+            ),
+            (
+                access(Kind::WrongAudience, None, Cause::Usual, None),
+                "Keycloak",
+            ),
+            (
+                access(
+                    Kind::MissingClaim,
+                    Some("aud"),
+                    Cause::Usual,
+                    Some(Brand::Cognito),
+                ),
+                "trigger",
+            ),
+            (
+                access(Kind::Opaque, None, Cause::Usual, Some(Brand::Google)),
+                "no setting",
+            ),
+            (
+                access(Kind::Opaque, None, Cause::Usual, Some(Brand::Okta)),
+                "/oauth2/default",
+            ),
+            (access(Kind::Opaque, None, Cause::Usual, None), "/.default"),
+            (
+                access(Kind::WrongIssuer, None, Cause::Usual, Some(Brand::EntraId)),
+                "sts.windows.net",
+            ),
+            (
+                access(Kind::Algorithm, None, Cause::SymmetricAlgorithm, None),
+                "cannot be accepted",
+            ),
+            (
+                access(Kind::Algorithm, None, Cause::AlgorithmNotListed, None),
+                "OPENID_ALGORITHMS",
+            ),
+            (
+                access(Kind::MissingClaim, Some("iat"), Cause::MaximumAge, None),
+                "maximum age",
+            ),
+            (
+                remedy_of(
+                    Kind::MissingClaim,
+                    Some("jti"),
+                    Cause::Usual,
+                    setup(STRICT, None),
+                ),
+                "lenient",
+            ),
+            (
+                remedy_of(
+                    Kind::WrongAudience,
+                    None,
+                    Cause::Usual,
+                    setup(JudgedAs::Id, None),
+                ),
+                "OPENID_CLIENT_ID",
+            ),
+        ];
+        for (text, part) in cases {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        for kind in [
+            Cause::SymmetricAlgorithm,
+            Cause::KeyOfOtherAlgorithm,
+            Cause::Usual,
+        ] {
+            let text = access(Kind::Algorithm, None, kind, None);
+            assert!(!text.contains("OPENID_ALGORITHMS"), "{text}");
+        }
+    }
+}
