@@ -1,11 +1,15 @@
 //! Signing out: here, at the provider, and when the provider says so.
 
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::ACCEPT;
 use http::{HeaderValue, Method, Request, StatusCode};
 use tower::{Layer, ServiceExt};
-use tower_oidc::LoginErrorKind as Kind;
 use tower_oidc::login::LoginBuilder;
 use tower_oidc::testing::{Endpoint, Fault, TokenBuilder};
+use tower_oidc::{Algorithm, LoginErrorKind as Kind};
 
 use crate::browser::{App, Browser, SESSION, SITE, builder, failure, location, query};
 use crate::support::{Answer, seconds, until};
@@ -320,6 +324,63 @@ async fn a_logout_token_that_breaks_one_rule_is_refused() {
         let token = edit(app.idp.logout_token("development").subject("user-9"));
         assert_eq!(told(&app, token).await.status(), StatusCode::OK);
     }
+}
+
+// LO-06, AL-01
+#[tokio::test]
+async fn a_logout_token_is_held_to_the_same_algorithms_as_other_tokens() {
+    let app = App::verifying(
+        |verifier| verifier.with_algorithms([Algorithm::Rs256, Algorithm::Es256]),
+        |login| login,
+    )
+    .await;
+    let mut browser = Browser::default();
+    browser.sign_in(&app).await;
+    let token = || app.idp.logout_token("development").subject("user-1");
+    let rsa = app.idp.signing_key(Algorithm::Rs256);
+    let confused = Arc::new(rsa.for_algorithm(rsa.kid(), Algorithm::Ps256));
+    let hmac = {
+        let unsigned = token().header("alg", "HS256").build();
+        let (input, _) = unsigned.rsplit_once('.').unwrap();
+        let secret = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, b"development-secret");
+        let tag = aws_lc_rs::hmac::sign(&secret, input.as_bytes());
+        format!("{input}.{}", URL_SAFE_NO_PAD.encode(tag))
+    };
+    let listed_nowhere = app.idp.signing_key(Algorithm::EdDsa);
+    for (name, token) in [
+        ("the client's secret as HS256", hmac),
+        (
+            "PS256 by the key for RS256",
+            token().signed_by(confused).build(),
+        ),
+        ("not on the list", token().signed_by(listed_nowhere).build()),
+    ] {
+        let form = format!("logout_token={token}");
+        let answer = backchannel(&app, "application/x-www-form-urlencoded", form).await;
+        assert_eq!(failure(&answer), Some(Kind::LogoutTokenRefused), "{name}");
+        assert!(is_signed_in(&app, &browser).await, "{name}");
+    }
+    let other = app.idp.signing_key(Algorithm::Es256);
+    assert_eq!(
+        told(&app, token().signed_by(other)).await.status(),
+        StatusCode::OK
+    );
+    assert!(!is_signed_in(&app, &browser).await);
+}
+
+// CL-14
+#[tokio::test]
+async fn a_null_in_a_logout_token_is_absent_or_refuses() {
+    let (app, browser) = signed_in().await;
+    let token = || app.idp.logout_token("development").subject("user-1");
+    for name in ["iss", "sub", "aud", "exp", "iat", "cnf", "jti", "events"] {
+        let answer = told(&app, token().claim(name, ())).await;
+        assert_eq!(failure(&answer), Some(Kind::LogoutTokenRefused), "{name}");
+    }
+    assert!(is_signed_in(&app, &browser).await);
+    let token = token().claim("sid", ()).claim("nonce", ());
+    assert_eq!(told(&app, token).await.status(), StatusCode::OK);
+    assert!(!is_signed_in(&app, &browser).await);
 }
 
 // LO-05

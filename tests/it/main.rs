@@ -43,6 +43,7 @@ mod settings;
 mod several_issuers;
 mod short_tokens;
 mod sign_ins;
+mod sign_in_rules;
 mod support;
 mod tabs;
 mod tokens;

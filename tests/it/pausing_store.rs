@@ -1,5 +1,6 @@
 //! A store that stops once at a chosen step, until it is told to go on.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
@@ -14,6 +15,7 @@ pub(crate) struct PausingStore {
     pause_at: Mutex<Option<Step>>,
     reached: Notify,
     resumed: Notify,
+    swaps: AtomicU32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +35,13 @@ impl PausingStore {
             pause_at: Mutex::new(None),
             reached: Notify::new(),
             resumed: Notify::new(),
+            swaps: AtomicU32::new(0),
         }
+    }
+
+    /// How many writes to sessions were done.
+    pub(crate) fn swaps(&self) -> u32 {
+        self.swaps.load(Ordering::SeqCst)
     }
 
     /// The next that takes this step stops there.
@@ -86,7 +94,11 @@ impl SessionStore for PausingStore {
     }
 
     fn swap(&self, key: StoreKey, expected: Tag, next: StoredRecord) -> StoreFuture<'_, Swapped> {
-        self.inner.swap(key, expected, next)
+        Box::pin(async move {
+            let swapped = self.inner.swap(key, expected, next).await;
+            self.swaps.fetch_add(1, Ordering::SeqCst);
+            swapped
+        })
     }
 
     fn delete(&self, key: StoreKey) -> StoreFuture<'_, Option<StoredRecord>> {
