@@ -13,6 +13,8 @@ pub struct LoginError {
     kind: LoginErrorKind,
     retry_after: Option<Duration>,
     cause: Option<Cause>,
+    /// Whether the scope `offline_access` was asked for, so that to ask for it is no remedy.
+    asked_for_offline_access: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -203,6 +205,11 @@ kinds! {
     }
 }
 
+const ALLOW_OFFLINE_ACCESS: &str = "the scope offline_access was asked for, and the provider ignored it: \
+    allow refresh tokens for this client (Auth0: Allow Offline Access on the API; others: the grant type \
+    refresh_token of the client), or allow short sessions, which end with the access token \
+    (LoginBuilder::allow_short_session)";
+
 impl LoginErrorKind {
     /// The status of the answer.
     #[must_use]
@@ -222,7 +229,7 @@ impl LoginError {
         Self {
             retry_after: error.retry_after(),
             cause: Some(Cause::Verify(error)),
-            kind,
+            ..kind.into()
         }
     }
 
@@ -237,6 +244,14 @@ impl LoginError {
         Self {
             cause: Some(Cause::Store(error)),
             ..LoginErrorKind::StoreUnavailable.into()
+        }
+    }
+
+    /// The provider issued no refresh token to a sign-in that asked for these scopes.
+    pub(crate) fn no_refresh_token(scope: &str) -> Self {
+        Self {
+            asked_for_offline_access: scope.split(' ').any(|scope| scope == "offline_access"),
+            ..LoginErrorKind::NoRefreshToken.into()
         }
     }
 
@@ -264,6 +279,9 @@ impl LoginError {
     /// What the operator of the service, or its user, can do.
     #[must_use]
     pub fn remedy(&self) -> &'static str {
+        if self.asked_for_offline_access {
+            return ALLOW_OFFLINE_ACCESS;
+        }
         match (&self.cause, self.kind) {
             (
                 Some(Cause::Verify(error)),
@@ -305,6 +323,7 @@ impl From<LoginErrorKind> for LoginError {
             kind,
             retry_after: None,
             cause: None,
+            asked_for_offline_access: false,
         }
     }
 }
@@ -337,5 +356,14 @@ mod tests {
             check_text(kind.facts().message);
             check_text(kind.facts().remedy);
         }
+        check_text(ALLOW_OFFLINE_ACCESS);
+    }
+
+    #[test]
+    fn what_was_asked_for_already_is_no_remedy() {
+        let remedy = |scope| LoginError::no_refresh_token(scope).remedy();
+        assert!(remedy("openid offline_access").contains("ignored it"));
+        assert!(remedy("openid").contains("ask for offline_access"));
+        assert!(remedy("openid offline_access2").contains("ask for offline_access"));
     }
 }

@@ -53,7 +53,7 @@ fn of_access_token(
     Some(match kind {
         Kind::Opaque | Kind::Encrypted => return unreadable(setup.brand),
         Kind::WrongAudience => return wrong_audience(setup.brand),
-        Kind::MissingClaim if claim == Some("aud") => return missing_audience(setup.brand),
+        Kind::MissingClaim if claim == Some("aud") => missing_audience(setup.brand),
         Kind::MissingClaim if cause == Cause::MaximumAge => {
             "configure the provider to issue iat, or do without a maximum age"
         }
@@ -224,8 +224,8 @@ fn wrong_audience(brand: Option<Brand>) -> Option<&'static str> {
     })
 }
 
-fn missing_audience(brand: Option<Brand>) -> Option<&'static str> {
-    Some(match brand {
+fn missing_audience(brand: Option<Brand>) -> &'static str {
+    match brand {
         Some(Brand::Keycloak) => {
             "add a mapper of the type Audience for this API to the client, or to a client scope that it \
              has, and accept the same text (OPENID_AUDIENCE)"
@@ -240,7 +240,7 @@ fn missing_audience(brand: Option<Brand>) -> Option<&'static str> {
              the type Audience; Cognito: a pre token generation trigger); a token for no audience is \
              never accepted"
         }
-    })
+    }
 }
 
 #[cfg(test)]

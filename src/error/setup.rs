@@ -143,7 +143,7 @@ impl Found {
         if is_alike(|one, two| one.trim_end_matches('/') == two.trim_end_matches('/')) {
             formatter
                 .write_str(" (they differ only in the final slash, and are compared exactly)")?;
-        } else if is_alike(|one, two| one.eq_ignore_ascii_case(two)) {
+        } else if is_alike(str::eq_ignore_ascii_case) {
             formatter.write_str(" (they differ only in upper and lower case)")?;
         }
         Ok(())

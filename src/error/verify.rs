@@ -14,10 +14,16 @@ pub struct VerifyError {
     kind: VerifyErrorKind,
     claim: Option<&'static str>,
     cause: Cause,
-    retry_after: Option<Duration>,
-    provider: Option<ProviderError>,
+    away: Option<Box<Away>>,
     found: Option<Box<Found>>,
     setup: Option<Arc<Setup>>,
+}
+
+/// Why there are no keys, and when to ask again.
+#[derive(Clone)]
+struct Away {
+    provider: ProviderError,
+    retry_after: Duration,
 }
 
 struct Facts {
@@ -204,8 +210,7 @@ impl VerifyError {
             kind,
             claim: None,
             cause: Cause::Usual,
-            retry_after: None,
-            provider: None,
+            away: None,
             found: None,
             setup: None,
         }
@@ -240,9 +245,12 @@ impl VerifyError {
     }
 
     pub(crate) fn unavailable(provider: ProviderError, retry_after: Duration) -> Self {
+        let away = Away {
+            provider,
+            retry_after,
+        };
         Self {
-            retry_after: Some(retry_after),
-            provider: Some(provider),
+            away: Some(Box::new(away)),
             ..Self::new(VerifyErrorKind::Unavailable)
         }
     }
@@ -272,7 +280,20 @@ impl VerifyError {
     /// How long to wait before trying again. `None` unless the kind is [`VerifyErrorKind::Unavailable`].
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+        self.away.as_ref().map(|away| away.retry_after)
+    }
+
+    fn provider(&self) -> Option<&ProviderError> {
+        self.away.as_ref().map(|away| &away.provider)
+    }
+
+    /// What is wrong, without what the token holds: for answers.
+    #[cfg(feature = "login")]
+    pub(crate) fn summary(&self) -> Self {
+        Self {
+            found: None,
+            ..self.clone()
+        }
     }
 }
 
@@ -282,7 +303,7 @@ impl fmt::Debug for VerifyError {
             .debug_struct("VerifyError")
             .field("kind", &self.kind)
             .field("claim", &self.claim)
-            .field("provider", &self.provider)
+            .field("provider", &self.provider())
             .finish_non_exhaustive()
     }
 }
@@ -309,7 +330,7 @@ impl fmt::Display for VerifyError {
 
 impl std::error::Error for VerifyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.provider.as_ref().map(|error| error as _)
+        self.provider().map(|error| error as _)
     }
 }
 

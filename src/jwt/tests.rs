@@ -181,7 +181,7 @@ fn what_no_reader_reads_later_is_refused_now() {
 // CL-14
 #[test]
 fn a_null_is_kept_only_where_it_refuses() {
-    let names = |text: &str| format!(r#"{{{text}}}"#);
+    let names = |text: &str| format!("{{{text}}}");
     for name in ["iss", "sub", "aud", "exp", "nbf", "iat", "cnf"] {
         let text = names(&format!(r#""{name}":null"#));
         let claims = UnverifiedClaims::parse(&text).unwrap();

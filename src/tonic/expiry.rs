@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,20 +16,24 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::clock::{Clock, SharedClock, UnixTime};
-use crate::principal::Principal;
+use crate::gate::answer::{Rejection, RejectionKind};
+use crate::gate::caller;
+use crate::log_pace::LogPace;
 use crate::tonic::refusals::{kind, status};
 
 /// Ends the response stream of a gRPC call with `UNAUTHENTICATED` when the call's token expires. Without
 /// it a stream can outlive the token, because tokens are checked only when a call begins.
 ///
-/// It goes inside the layer that verifies the caller, such as [`BearerLayer`](crate::BearerLayer). The
-/// token of the call itself counts, even if the caller's session has a newer one. The client then calls
-/// again.
+/// It goes inside the layer that verifies the caller, such as [`BearerLayer`](crate::BearerLayer). If that
+/// layer is missing, no stream is ended, and the log says so. The token of the call itself counts, even if
+/// the caller's session has a newer one. The client then calls again.
 #[must_use]
 #[derive(Debug, Clone)]
 pub struct StreamExpiryLayer {
     clock: SharedClock,
     leeway: Duration,
+    /// How often the log tells of calls that no layer has verified.
+    unverified: Arc<LogPace>,
 }
 
 const LEEWAY: Duration = Duration::from_secs(60);
@@ -39,6 +44,7 @@ impl StreamExpiryLayer {
         Self {
             clock: SharedClock::system(),
             leeway: LEEWAY,
+            unverified: Arc::new(LogPace::new(SharedClock::system())),
         }
     }
 
@@ -92,14 +98,20 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let principal = request.extensions().get::<Principal>();
-        let end = principal
-            .filter(|_| kind(&request).is_some())
-            .map(|principal| End {
-                at: principal.expires_at().saturating_add(self.layer.leeway),
-                clock: self.layer.clock.clone(),
-                alarm: None,
-            });
+        let is_call = kind(&request).is_some();
+        let missing = || Rejection::new(RejectionKind::MissingLayer("BearerLayer"));
+        let principal = caller(request.extensions(), missing).unwrap_or_else(|rejection| {
+            if is_call && self.layer.unverified.is_due(0) {
+                rejection
+                    .tell_missing_layer("StreamExpiryLayer", &request.uri().path().escape_debug());
+            }
+            None
+        });
+        let end = principal.filter(|_| is_call).map(|principal| End {
+            at: principal.expires_at().saturating_add(self.layer.leeway),
+            clock: self.layer.clock.clone(),
+            alarm: None,
+        });
         ExpiryFuture {
             response: self.inner.call(request),
             end,

@@ -62,6 +62,7 @@ mod tests {
 
     // AT-09, AT-10
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn programs_are_told_by_the_claims_their_providers_write() {
         let cases = [
             (

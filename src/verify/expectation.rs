@@ -318,9 +318,10 @@ impl Expectation {
         let needs_iat = self.max_age.is_some() || self.requires("iat");
         match (issued_at, self.max_age) {
             (None, _) if needs_iat => {
-                let cause = match self.requires("iat") {
-                    true => Cause::Usual,
-                    false => Cause::MaximumAge,
+                let cause = if self.requires("iat") {
+                    Cause::Usual
+                } else {
+                    Cause::MaximumAge
                 };
                 return Err(VerifyError::claim(Kind::MissingClaim, "iat").because(cause));
             }

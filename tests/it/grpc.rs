@@ -17,13 +17,14 @@ use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tokio_stream::{Stream, StreamExt};
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Code, Response, Status, Streaming};
-use tower::{Layer, ServiceBuilder, ServiceExt};
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_oidc::outbound::{ClientCredentials, Outbound, Target};
 use tower_oidc::testing::{DevelopmentProvider, Endpoint as At, Fault};
 use tower_oidc::tonic::{GrpcLayer, StreamExpiryLayer, principal};
 use tower_oidc::{BearerLayer, Clock, OutboundLayer, Rejection, RequireLayer, UnixTime};
 
 use crate::browser::{App, Browser, client};
+use crate::log::Log;
 use crate::support::{API, judging, seconds, until};
 use greeter::greeter_client::GreeterClient;
 use greeter::greeter_server::{Greeter, GreeterServer};
@@ -543,4 +544,29 @@ async fn a_forgotten_layer_and_an_anonymous_caller_are_told_apart() {
         }));
     let answer = service.oneshot(Request::new(String::new())).await.unwrap();
     assert_eq!(answer.into_body(), "Unauthenticated");
+}
+
+// D26
+#[tokio::test]
+async fn calls_that_no_layer_verified_are_told_of() {
+    let inner = service_fn(|_: Request<String>| async {
+        Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
+    });
+    let service = StreamExpiryLayer::new().layer(inner);
+    let log = Log::default();
+    let capturing = log.capture();
+    for _ in 0..3 {
+        let call = Request::post("/greeter.Greeter/Greet")
+            .header(CONTENT_TYPE, "application/grpc")
+            .body(String::new())
+            .unwrap();
+        let answer = service.clone().oneshot(call).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+    }
+    drop(capturing);
+    let errors = log.at(tracing::Level::ERROR);
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    for part in ["StreamExpiryLayer", "BearerLayer", "/greeter.Greeter/Greet"] {
+        assert!(errors[0].contains(part), "{part}: {errors:?}");
+    }
 }

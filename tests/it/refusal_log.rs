@@ -1,14 +1,15 @@
 //! A refusal explains itself in the log, and only there.
 
 use http::header::AUTHORIZATION;
-use http::{HeaderValue, Request, StatusCode};
+use http::{HeaderValue, Method, Request, StatusCode};
 use serde_json::json;
 use tower::Layer;
 use tower::util::BoxCloneSyncService;
 use tower_oidc::testing::TokenBuilder;
-use tower_oidc::{BearerLayer, Policy, RequireLayer};
+use tower_oidc::{BearerLayer, LoginErrorKind, Policy, RequireLayer};
 use tracing::Level;
 
+use crate::browser::{App, Browser, failure};
 use crate::log::Log;
 use crate::support::{API, Api, bearing, judging, judging_as, offline, seconds, send};
 
@@ -383,4 +384,70 @@ async fn a_remedy_is_one_for_the_configuration_that_refused() {
     }
     let other_keys = offline(json!({"keys": []}).to_string());
     assert!(judging(&other_keys, API).verify("a.b.c").await.is_err());
+}
+
+// D26
+#[tokio::test]
+async fn a_request_that_does_not_prove_its_origin_is_told_of_beside_the_expected() {
+    let app = App::start().await;
+    let mut browser = Browser::default();
+    browser.sign_in(&app).await;
+    let log = Log::default();
+    let capturing = log.capture();
+    for _ in 0..3 {
+        let mut request = browser.script(Method::POST, "/orders?key=hunter2");
+        let headers = request.headers_mut();
+        headers.remove("sec-fetch-site");
+        headers.insert(
+            "origin",
+            HeaderValue::from_static("https://www.example.com"),
+        );
+        let answer = browser.send(&app.service(), request).await;
+        assert_eq!(failure(&answer), Some(LoginErrorKind::CrossOrigin));
+    }
+    drop(capturing);
+    let lines = log.at(Level::INFO);
+    let lines: Vec<_> = lines
+        .iter()
+        .filter(|line| line.contains("its origin"))
+        .collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    for part in [
+        "expected=https://app.example.com",
+        r#"origin="https://www.example.com""#,
+        "POST /orders",
+        "DOMAIN_SERVER",
+    ] {
+        assert!(lines[0].contains(part), "{part}: {lines:?}");
+    }
+    assert!(!log.text().contains("hunter2"));
+}
+
+// D26, BT-15
+#[tokio::test]
+async fn what_a_token_holds_is_in_the_log_and_not_on_the_page() {
+    let app = App::start().await;
+    app.idp
+        .edit_access_token(|token| token.claim("aud", "https://graph.example"));
+    let log = Log::default();
+    let capturing = log.capture();
+    let answer = Browser::default().try_sign_in(&app).await;
+    drop(capturing);
+    assert!(failure(&answer).is_some());
+    assert!(
+        answer.body().contains("another audience"),
+        "{}",
+        answer.body()
+    );
+    assert!(
+        !answer.body().contains("graph.example"),
+        "{}",
+        answer.body()
+    );
+    let expected = format!(r#"aud is "https://graph.example", expected "{API}""#);
+    let lines = log.at(Level::WARN);
+    assert!(
+        lines.iter().any(|line| line.contains(&expected)),
+        "{lines:?}"
+    );
 }

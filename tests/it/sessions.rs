@@ -639,7 +639,7 @@ async fn a_route_for_cookies_alone_names_the_site_in_its_challenge() {
     assert_eq!(answer.headers()["www-authenticate"], realm);
 
     // An inner requirement, and an open path.
-    let app = App::start_with(|login| login.allow_anonymous()).await;
+    let app = App::start_with(LoginBuilder::allow_anonymous).await;
     let inner = RequireLayer::scope("admin")
         .unwrap()
         .layer(app.inner.clone());

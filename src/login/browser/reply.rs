@@ -1,5 +1,6 @@
 //! An answer of ours, before it is a response.
 
+use std::fmt;
 use std::time::Duration;
 
 use http::header::{
@@ -12,6 +13,7 @@ use url::form_urlencoded;
 
 use crate::error::{Chain, LoginError, LoginErrorKind as Kind, ProviderError, ProviderErrorKind};
 use crate::gate::challenge::Challenges;
+use crate::gate::route::Route;
 use crate::login::browser::page::{OnPage, Page};
 use crate::login::browser::return_path::ReturnPath;
 use crate::login::browser::site::{Site, is_navigation, wants_html};
@@ -169,8 +171,38 @@ pub(crate) fn set_private(headers: &mut HeaderMap) {
 impl Site {
     /// An answer that says what went wrong, with a way to sign in and come back where that may help.
     pub(crate) fn tell(&self, parts: &Parts, error: LoginError, back_to: &ReturnPath) -> Reply {
-        tell_log(&error);
+        self.tell_log(parts, &error);
         self.page(parts, error, back_to)
+    }
+
+    /// Loud where a setting must change; what strangers can cause is told now and then, or at `debug`.
+    fn tell_log(&self, parts: &Parts, error: &LoginError) {
+        let (kind, remedy, route) = (error.kind().as_str(), error.remedy(), Route(parts));
+        let error_chain = Chain(error);
+        match error.kind() {
+            Kind::UnusableToken
+            | Kind::TokenRefused
+            | Kind::NoRefreshToken
+            | Kind::Misconfigured
+            | Kind::Misplaced
+            | Kind::IdTokenRefused
+            | Kind::UserInfoRefused => {
+                tracing::warn!(kind, error = %error_chain, remedy, "a sign-in or session failed");
+            }
+            Kind::ProviderUnavailable | Kind::StoreUnavailable => {
+                tracing::warn!(kind, error = %error_chain, "a sign-in or session has to wait");
+            }
+            // A wrong public address looks the same as an attack.
+            Kind::CrossOrigin if self.cross_origin.is_due(0) => {
+                let expected = &self.origin;
+                let (origin, site) = (Sent(parts, "origin"), Sent(parts, "sec-fetch-site"));
+                tracing::info!(
+                    kind, %expected, %origin, sec_fetch_site = %site, %route, remedy = PROVE_ORIGIN,
+                    "refused a request that may change something, because it does not prove its origin"
+                );
+            }
+            _ => tracing::debug!(kind, error = %error_chain, %route, "a browser was refused"),
+        }
     }
 
     /// The same, without a word in the log.
@@ -205,23 +237,23 @@ pub(crate) fn no_randomness(_: crate::secret::NoRandomness) -> LoginError {
     Kind::StoreUnavailable.into()
 }
 
-/// Loud where a setting must change; whatever a stranger can cause is quiet.
-fn tell_log(error: &LoginError) {
-    let (kind, remedy) = (error.kind().as_str(), error.remedy());
-    let error_chain = Chain(error);
-    match error.kind() {
-        Kind::UnusableToken
-        | Kind::TokenRefused
-        | Kind::NoRefreshToken
-        | Kind::Misconfigured
-        | Kind::Misplaced
-        | Kind::IdTokenRefused
-        | Kind::UserInfoRefused => {
-            tracing::warn!(kind, error = %error_chain, remedy, "a sign-in or session failed");
+const PROVE_ORIGIN: &str = "send it from a page of the expected origin; if browsers see the site at another one, \
+    set its address (DOMAIN_SERVER) to that";
+
+/// A header field that a browser sets, for the log: cut and escaped.
+struct Sent<'a>(&'a Parts, &'static str);
+
+const LONGEST_SENT: usize = 200;
+
+impl fmt::Display for Sent<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.headers.get(self.1) {
+            Some(value) => {
+                let value = value.as_bytes();
+                let shown = &value[..value.len().min(LONGEST_SENT)];
+                write!(formatter, "\"{}\"", shown.escape_ascii())
+            }
+            None => formatter.write_str("absent"),
         }
-        Kind::ProviderUnavailable | Kind::StoreUnavailable => {
-            tracing::warn!(kind, error = %error_chain, "a sign-in or session has to wait");
-        }
-        _ => tracing::debug!(kind, error = %error_chain, "a browser was refused"),
     }
 }

@@ -1,14 +1,18 @@
 //! This site as its visitors see it: its origin and its own addresses, all from the configuration and
 //! none from a request.
 
+use std::sync::Arc;
+
 use http::header::ORIGIN;
 use http::request::Parts;
 use http::{HeaderMap, Method};
 use url::Url;
 
 use crate::claims::{Transport, parse_url};
+use crate::clock::SharedClock;
 use crate::error::ConfigError;
 use crate::gate::challenge::{ChallengeParameters, Challenges};
+use crate::log_pace::LogPace;
 use crate::settings::{ADDRESS, PATH, TRUSTED_ORIGIN};
 
 #[derive(Debug, Clone)]
@@ -19,6 +23,8 @@ pub(crate) struct Site {
     trusted_origins: Vec<String>,
     /// For requests without a session.
     pub(crate) challenges: Challenges,
+    /// How often the log tells of requests that do not prove their origin.
+    pub(crate) cross_origin: Arc<LogPace>,
 }
 
 /// The addresses that the layer answers itself.
@@ -126,6 +132,7 @@ impl Site {
         }
         Ok(Self {
             challenges: Challenges::new(ChallengeParameters::of_cookies(&origin)),
+            cross_origin: Arc::new(LogPace::new(SharedClock::system())),
             origin,
             is_secure,
             paths,

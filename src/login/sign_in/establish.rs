@@ -45,7 +45,7 @@ impl SignIn {
             .await
             .map_err(|error| refused(&error))?;
         if answer.refresh_token.is_none() && self.offline == OfflineAccess::Required {
-            return Err(Kind::NoRefreshToken.into());
+            return Err(LoginError::no_refresh_token(&self.request.scope));
         }
         let userinfo = self.userinfo(answer, &id_token).await?;
         let exp = Some(principal.expires_at());
