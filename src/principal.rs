@@ -41,6 +41,10 @@ pub(crate) struct Verified {
     pub(crate) text: DecodedText,
     /// When the log was last told that claims do not fit a type of the application. The verifier's
     /// principals share it.
+    #[cfg_attr(
+        not(feature = "axum"),
+        allow(dead_code, reason = "only an extractor logs for the application")
+    )]
     pub(crate) misfits: Arc<LogPace<MISFITS>>,
 }
 

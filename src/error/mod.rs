@@ -27,16 +27,22 @@ pub use self::provider::{ProviderError, ProviderErrorKind};
 pub use self::store::{StoreError, StoreErrorKind};
 pub use self::verify::{VerifyError, VerifyErrorKind};
 
-/// An error and all its sources on one line, for the log.
+/// An error and all its sources on one line, for the log: with an `iss` or `aud` that is not the expected
+/// one, which are public identifiers.
 pub(crate) struct Chain<'a>(pub(crate) &'a (dyn std::error::Error + 'static));
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(formatter, ": {error}")?;
-            cause = error.source();
+        let mut next = Some(self.0);
+        while let Some(error) = next {
+            match error.downcast_ref::<VerifyError>() {
+                Some(error) => error.explain(formatter)?,
+                None => write!(formatter, "{error}")?,
+            }
+            next = error.source();
+            if next.is_some() {
+                formatter.write_str(": ")?;
+            }
         }
         Ok(())
     }

@@ -128,7 +128,7 @@ fn of_any(kind: Kind, cause: Cause, setup: &Setup) -> Option<&'static str> {
                  such a token can make one"
             }
             _ => {
-                "configure the provider to sign with RS256, ES256 or another asymmetric algorithm; a \
+                "configure the provider to sign with an accepted algorithm, all of which are asymmetric; a \
                  symmetric one cannot be accepted, because whoever can verify such a token can make one"
             }
         },
@@ -137,8 +137,8 @@ fn of_any(kind: Kind, cause: Cause, setup: &Setup) -> Option<&'static str> {
              sign with that one"
         }
         (Kind::Algorithm, _) => {
-            "configure the provider to sign with RS256, PS256, ES256, ES384 or EdDSA; the token's \
-             algorithm is not one that can be accepted"
+            "configure the provider to sign with an accepted algorithm; that of the token is none that can \
+             be added to the list"
         }
         (Kind::TooLarge, Cause::HeaderTooLarge) => {
             "configure the provider to put less into the header of its tokens"

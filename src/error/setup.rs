@@ -16,6 +16,10 @@ pub(crate) struct Setup {
 }
 
 /// What a token was judged as.
+#[cfg_attr(
+    not(feature = "login"),
+    allow(dead_code, reason = "only a sign-in has ID tokens and logout tokens")
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum JudgedAs {
     Access { strict: bool },

@@ -7,8 +7,8 @@ use crate::error::kinds::kinds;
 use crate::error::remedy::{Cause, remedy};
 use crate::error::setup::{Found, Setup};
 
-/// Why a token was refused, for logs and metrics. Of the token it contains at most `iss` or `aud`, if one
-/// of them is not what was expected: cut at 200 characters, and escaped where it is displayed.
+/// Why a token was refused, for logs and metrics. `Display` and `Debug` contain no part of the token. This
+/// crate's own log lines also tell an `iss` or `aud` that is not the expected one.
 #[derive(Clone)]
 pub struct VerifyError {
     kind: VerifyErrorKind,
@@ -287,13 +287,17 @@ impl VerifyError {
         self.away.as_ref().map(|away| &away.provider)
     }
 
-    /// What is wrong, without what the token holds: for answers.
-    #[cfg(feature = "login")]
-    pub(crate) fn summary(&self) -> Self {
-        Self {
-            found: None,
-            ..self.clone()
-        }
+    /// The error with what the token holds in place of what was expected, for the log alone.
+    pub(crate) fn explain(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{self}")?;
+        let (Some(found), Some(setup)) = (&self.found, self.setup.as_deref()) else {
+            return Ok(());
+        };
+        let configured = match self.claim {
+            Some("aud") => &setup.audiences,
+            _ => &setup.issuers,
+        };
+        found.explain(configured, formatter)
     }
 }
 
@@ -311,19 +315,9 @@ impl fmt::Debug for VerifyError {
 impl fmt::Display for VerifyError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.kind.facts().message)?;
-        let Some(claim) = self.claim else {
-            return Ok(());
-        };
-        write!(formatter, ": {claim}")?;
-        match (&self.found, self.setup.as_deref()) {
-            (Some(found), Some(setup)) => {
-                let configured = match claim {
-                    "aud" => &setup.audiences,
-                    _ => &setup.issuers,
-                };
-                found.explain(configured, formatter)
-            }
-            _ => Ok(()),
+        match self.claim {
+            Some(claim) => write!(formatter, ": {claim}"),
+            None => Ok(()),
         }
     }
 }

@@ -16,7 +16,7 @@ fn leaks(text: &str, secret: &str) -> bool {
         .any(|part| text.contains(std::str::from_utf8(part).unwrap()))
 }
 
-// BT-21
+// BT-21, D26
 #[tokio::test]
 async fn no_part_of_a_token_is_ever_shown() {
     let log = Log::default();
@@ -72,9 +72,16 @@ async fn no_part_of_a_token_is_ever_shown() {
     drop(guard);
     let log = log.text();
     assert!(log.contains("refused a token"), "the log was captured");
-    for secret in tokens.iter().map(String::as_str).chain([
+    // The log alone, and no text of an error or answer, tells a wrong audience and issuer (D26).
+    let public = [
         "sixteen-characters-of-audience",
         "https://sixteen-characters-of-issuer",
+    ];
+    for told in public {
+        assert!(!leaks(&shown, told), "{told} is shown:\n{shown}");
+        assert!(log.contains(told), "{told} is not in the log:\n{log}");
+    }
+    for secret in tokens.iter().map(String::as_str).chain([
         "sixteen-characters-of-kid",
         "sixteen-characters-of-alg",
         "sixteen-characters-of-nonce",

@@ -85,7 +85,7 @@ impl Page {
     pub fn text(&self) -> String {
         let mut text = capital(&self.error.to_string());
         if let Some(error) = self.error.verify_error() {
-            let _ = write!(text, ": {}", error.summary());
+            let _ = write!(text, ": {error}");
         }
         text.push('.');
         text
