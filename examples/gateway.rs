@@ -10,8 +10,10 @@
 //! UPSTREAM_URL=https://orders.internal cargo run --example gateway --all-features
 //! ```
 //!
-//! The cookies and `Authorization` of the client are not forwarded, and neither is any field in which services
-//! expect the name of a caller. Bodies stream both ways, and WebSockets are passed on.
+//! Of the header fields only those that browsers send are forwarded, without cookies. `UPSTREAM_HEADERS` names
+//! further ones that the application needs, such as `x-csrf-token`, separated by commas. Bodies stream both ways,
+//! and WebSockets are passed on. Any other upgrade, `TRACE`, `CONNECT` and every path that could leave that of
+//! `UPSTREAM_URL` are not.
 //!
 //! `HOST` and `PORT` (127.0.0.1:3080) choose the address to listen on, `DOMAIN_SERVER` the public address,
 //! `RUST_LOG` what is logged on stderr.
@@ -76,7 +78,11 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let relay = OutboundLayer::relay(&support::origin("UPSTREAM_URL", &upstream)?)
         .map_err(|error| format!("UPSTREAM_URL: {error}"))?;
     let public: Uri = std::env::var("DOMAIN_SERVER").unwrap_or(address).parse()?;
-    let proxy = Proxy::new(relay.layer(proxy::plain()?), &upstream, public);
+    let further = std::env::var("UPSTREAM_HEADERS").unwrap_or_default();
+    let proxy = Proxy::new(relay.layer(proxy::plain()?), &upstream, public)
+        .map_err(|error| format!("UPSTREAM_URL: {error}"))?
+        .with_further_fields(&further)
+        .map_err(|error| format!("UPSTREAM_HEADERS: {error}"))?;
     let behind = proxy::PATHS
         .into_iter()
         .fold(Router::new(), |router, path| {

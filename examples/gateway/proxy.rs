@@ -1,16 +1,15 @@
-//! A proxy of one upstream service. Bodies stream both ways, WebSockets are passed on, and no header field in
-//! which a client could claim an identity is.
+//! A proxy of one upstream service. Bodies stream both ways, WebSockets are passed on, and so are the header
+//! fields that browsers send. `passage.rs` says what passes.
 #![allow(dead_code, reason = "no program uses all of it")]
+
+pub(crate) mod passage;
 
 use std::error::Error;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
-    RETRY_AFTER, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
-};
+use http::header::{ALLOW, HeaderMap, HeaderValue, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
 use http::{Request, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -18,6 +17,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use passage::{Base, FurtherFields};
 use tower::{Service, ServiceExt};
 use tower_oidc::Principal;
 use tower_oidc::error::OutboundError;
@@ -50,22 +50,29 @@ pub(crate) fn plain() -> Result<Plain, Box<dyn Error + Send + Sync>> {
 #[derive(Clone)]
 pub(crate) struct Proxy<C> {
     client: C,
-    /// Without a final slash.
-    upstream: String,
+    upstream: Base,
     /// The public address of this site, for the `X-Forwarded-*` fields.
     public: Uri,
+    further: FurtherFields,
 }
 
 impl<C> Proxy<C>
 where
     C: Service<Request<Body>, Response = http::Response<Incoming>, Error: Into<BoxError>> + Clone,
 {
-    pub(crate) fn new(client: C, upstream: &str, public: Uri) -> Self {
-        Self {
+    pub(crate) fn new(client: C, upstream: &str, public: Uri) -> Result<Self, BoxError> {
+        Ok(Self {
             client,
-            upstream: upstream.trim_end_matches('/').to_owned(),
+            upstream: Base::new(upstream)?,
             public,
-        }
+            further: FurtherFields::default(),
+        })
+    }
+
+    /// Passes these fields on too, whose names are separated by commas.
+    pub(crate) fn with_further_fields(mut self, names: &str) -> Result<Self, BoxError> {
+        self.further = FurtherFields::parse(names)?;
+        Ok(self)
     }
 
     /// Forwards the request with the token of this caller, and returns the answer.
@@ -74,22 +81,24 @@ where
         caller: Option<Principal>,
         mut request: Request<Body>,
     ) -> Response {
-        let Some(uri) = self.target(request.uri()) else {
+        if !passage::allows_method(request.method()) {
+            let allowed = (ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+            return (StatusCode::METHOD_NOT_ALLOWED, [allowed]).into_response();
+        }
+        let Some(uri) = self.upstream.target(PREFIX, request.uri()) else {
             return StatusCode::BAD_REQUEST.into_response();
         };
-        let upgrade = request.headers().get(UPGRADE).cloned();
-        let browser = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
+        let on_upgrade = hyper::upgrade::on(&mut request);
         let (head, body) = request.into_parts();
+        let handshake = passage::web_socket(&head);
+        let browser = handshake.is_some().then_some(on_upgrade);
         let mut onward = Request::new(body);
         *onward.method_mut() = head.method;
         *onward.uri_mut() = uri;
         *onward.version_mut() = Version::HTTP_11;
-        *onward.headers_mut() = self.onward(head.headers);
-        if let Some(protocol) = upgrade {
-            onward.headers_mut().insert(UPGRADE, protocol);
-            let hop = HeaderValue::from_static("upgrade");
-            onward.headers_mut().insert(CONNECTION, hop);
-        }
+        *onward.headers_mut() = self.further.onward(head.headers);
+        self.tell_public_address(onward.headers_mut());
+        onward.headers_mut().extend(handshake.unwrap_or_default());
         // The outbound layer takes the token from the principal. No other extension is forwarded.
         if let Some(caller) = caller {
             onward.extensions_mut().insert(caller);
@@ -100,121 +109,38 @@ where
         }
     }
 
-    /// `None` if the path would lead out of that of the upstream service.
-    fn target(&self, uri: &Uri) -> Option<Uri> {
-        let leads_up = |segment: &str| {
-            let segment = segment.to_ascii_lowercase().replace("%2e", ".");
-            matches!(segment.as_str(), "." | "..")
-        };
-        if uri.path().split(['/', '\\']).any(leads_up) {
-            return None;
-        }
-        let path = uri.path_and_query()?.as_str().strip_prefix(PREFIX)?;
-        format!("{}{path}", self.upstream).parse().ok()
-    }
-
-    fn onward(&self, mut headers: HeaderMap) -> HeaderMap {
-        remove_hops(&mut headers);
-        let foreign: Vec<_> = headers
-            .keys()
-            .filter(|name| says_who_it_is(name.as_str()))
-            .cloned()
-            .collect();
-        for name in foreign.iter().chain(&[COOKIE, HOST, EXPECT]) {
-            headers.remove(name);
-        }
-        let told = [
-            (
-                "x-forwarded-host",
-                self.public.authority().map(ToString::to_string),
-            ),
-            (
-                "x-forwarded-proto",
-                self.public.scheme_str().map(str::to_owned),
-            ),
+    fn tell_public_address(&self, headers: &mut HeaderMap) {
+        let host = self.public.authority().map(ToString::to_string);
+        let scheme = self.public.scheme_str().map(str::to_owned);
+        for (name, value) in [
+            ("x-forwarded-host", host),
+            ("x-forwarded-proto", scheme),
             ("x-forwarded-prefix", Some(PREFIX.to_owned())),
-        ];
-        for (name, value) in told {
+        ] {
             if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
                 headers.insert(name, value);
             }
         }
-        headers
     }
-}
-
-/// Fields that are meant for the next hop only
-/// ([RFC 9110 §7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)).
-fn remove_hops(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        // The length of the body belongs to the message, not to the hop.
-        .filter(|name| name != CONTENT_LENGTH)
-        .collect();
-    let hops = [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
-    for name in named.iter().chain(&hops) {
-        headers.remove(name);
-    }
-    for name in [
-        "keep-alive",
-        "proxy-connection",
-        "proxy-authenticate",
-        "proxy-authorization",
-    ] {
-        headers.remove(name);
-    }
-}
-
-/// Whether some services trust this field to name the caller or its address. Some read an underscore as a
-/// hyphen.
-fn says_who_it_is(name: &str) -> bool {
-    const BEGINNINGS: [&str; 19] = [
-        "authorization",
-        "forwarded",
-        "x-forwarded",
-        "x-real-ip",
-        "x-original",
-        "x-auth-",
-        "x-authenticated",
-        "remote-",
-        "x-remote-",
-        "x-user",
-        "x-email",
-        "x-group",
-        "x-role",
-        "x-client-cert",
-        "x-ssl-client",
-        "ssl-client",
-        "x-webauth",
-        "x-amzn-oidc",
-        "cf-access",
-    ];
-    const OF_CLOUDS: [&str; 4] = ["x-goog-", "x-ms-client-principal", "x-ms-token", "x-token-"];
-    let name = name.replace('_', "-");
-    let mut beginnings = BEGINNINGS.iter().chain(&OF_CLOUDS);
-    beginnings.any(|beginning| name.starts_with(beginning))
 }
 
 fn back(mut response: http::Response<Incoming>, browser: Option<OnUpgrade>) -> Response {
     let is_switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    let protocol = response.headers().get(UPGRADE).cloned();
-    if let (true, Some(browser)) = (is_switching, browser) {
+    if is_switching {
+        let browser = browser.filter(|_| passage::is_web_socket(response.headers().get(UPGRADE)));
+        let Some(browser) = browser else {
+            tracing::warn!("the upstream service switched to a protocol that it was not asked for");
+            return StatusCode::BAD_GATEWAY.into_response();
+        };
         let upstream = hyper::upgrade::on(&mut response);
         tokio::spawn(connect(browser, upstream));
     }
     let mut response = response.map(Body::new);
     let headers = response.headers_mut();
-    remove_hops(headers);
-    // The cookies of this origin belong to the gateway. One is its session.
-    headers.remove(SET_COOKIE);
-    headers.remove("clear-site-data");
-    if let (true, Some(protocol)) = (is_switching, protocol) {
-        headers.insert(UPGRADE, protocol);
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    passage::remove_hops(headers);
+    passage::remove_fields_of_the_origin(headers);
+    if is_switching {
+        passage::set_web_socket(headers);
     }
     response
 }

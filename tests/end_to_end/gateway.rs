@@ -112,7 +112,11 @@ impl Site {
         let upstream = format!("http://{}/base/", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, service).await });
         let mut environment = settings(&issuer, &origin);
-        environment.extend([("PORT", &*port), ("UPSTREAM_URL", &upstream)]);
+        environment.extend([
+            ("PORT", &*port),
+            ("UPSTREAM_URL", &upstream),
+            ("UPSTREAM_HEADERS", "x-kept"),
+        ]);
         let gateway = Program::start(&mut example("gateway", &environment), "listening on ");
         let jar = Arc::new(Jar::default());
         let browser = reqwest::Client::builder()
@@ -187,6 +191,7 @@ async fn the_token_goes_along_and_what_the_client_says_of_itself_does_not() {
         "proxy-authorization",
         "x-amzn-oidc-data",
         "x-hop",
+        "x-of-no-browser",
     ];
     let mut request = site
         .browser

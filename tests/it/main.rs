@@ -13,6 +13,7 @@ mod doubt;
 mod drain;
 mod exchange;
 mod faulty_store;
+mod gateway;
 mod grpc;
 mod issuer_down;
 mod key_rotation;
