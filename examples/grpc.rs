@@ -37,8 +37,8 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Channel, Server};
 use tower::Layer;
 use tower_oidc::env::ServiceSettings;
+use tower_oidc::grpc::{GrpcLayer, StreamExpiryLayer};
 use tower_oidc::outbound::{ClientCredentials, Target};
-use tower_oidc::tonic::{GrpcLayer, StreamExpiryLayer};
 use tower_oidc::{BearerLayer, Client, ConfigError, OutboundLayer, Verifier};
 
 #[tokio::main]

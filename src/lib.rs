@@ -106,7 +106,7 @@
 //!
 //! # Where to read on
 //!
-//! [`bearer`], [`mod@login`], [`require`] and [`outbound`] for the rules of the four rooms, [`mod@tonic`] for
+//! [`bearer`], [`mod@login`], [`require`] and [`outbound`] for the rules of the four rooms, [`grpc`] for
 //! gRPC, [`Provider`] for where keys come from,
 //! [`Verifier`] for what is checked, [`mod@env`] for settings from the environment,
 //! [`testing`] for testing your own service, [`manual`] for the reason of every
@@ -117,7 +117,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `reqwest` (default) | a ready HTTP client for the calls to the provider, and [`mod@env`] |
-//! | `axum` | extractors for handlers |
+//! | `axum` | extractors for handlers: [`Principal`], `Option<Principal>` and [`Claims`]; with `login` also `Session` and `Option<Session>` |
 //! | `login` | browser sign-in with transparent refresh-token rotation |
 //! | `outbound` | tokens for calls that leave: relay, client credentials, exchange |
 //! | `tonic` | refusals in gRPC's words, the caller of a call, streams that end with their token |
@@ -169,18 +169,19 @@ pub mod require;
 mod resource_metadata;
 
 // Roof: adapters.
+// Private, and the module for tonic has another name, so that `use tower_oidc::*` hides no crate.
 #[cfg(feature = "axum")]
-pub mod axum;
+mod axum;
 #[cfg(feature = "reqwest")]
 pub mod env;
+#[cfg(feature = "tonic")]
+pub mod grpc;
 pub mod manual;
 #[cfg(feature = "testing")]
 pub mod testing;
-#[cfg(feature = "tonic")]
-pub mod tonic;
 
 #[cfg(feature = "axum")]
-pub use crate::axum::Claims;
+pub use crate::axum::{Claims, ExtractRejection};
 pub use crate::bearer::BearerLayer;
 pub use crate::claims::{Audience, Issuer, Scope, ScopeSet};
 pub use crate::claims_error::ClaimsError;

@@ -39,7 +39,7 @@ const ORDER: [&str; 31] = [
     "danger",
     // Roof: adapters.
     "axum",
-    "tonic",
+    "grpc",
     "env",
     "manual",
     "testing",
@@ -111,7 +111,7 @@ const ROOMS: [(&str, &[&str]); 27] = [
         "percent_encoding",
         &["login/browser/return_path", "provider/client/credentials"],
     ),
-    ("pin_project", &["gate/future", "outbound/future", "tonic"]),
+    ("pin_project", &["gate/future", "outbound/future", "grpc"]),
     ("quick_cache", &["verify/cache"]),
     ("redis", &["login/store/redis"]),
     ("reqwest", &["http_client"]),
@@ -130,11 +130,11 @@ const ROOMS: [(&str, &[&str]); 27] = [
             "login/service",
             "login/store/redis",
             "outbound/granter",
-            "tonic/expiry",
+            "grpc/expiry",
             "testing",
         ],
     ),
-    ("tonic", &["tonic"]),
+    ("tonic", &["grpc"]),
     (
         "url",
         &[

@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
-use tower_oidc::tonic::principal;
+use tower_oidc::grpc::principal;
 
 use super::greeter::greeter_server::{Greeter, GreeterServer};
 use super::greeter::{Greeting, Name, Times};

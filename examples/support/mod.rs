@@ -12,7 +12,6 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tower_oidc::{Principal, Provider};
 
 /// The exit code of a program. An error is printed on stderr, each cause on a line.
@@ -97,18 +96,38 @@ pub(crate) fn start_log() {
         .init();
 }
 
-/// Waits for SIGTERM or Ctrl-C.
+/// Waits for Ctrl-C, or for the request to end by which the platform stops services.
 pub(crate) async fn asked_to_stop() {
-    let terminate = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => terminate.recv().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
     tokio::select! {
-        _ = terminate => {}
+        () = terminated() => {}
         _ = tokio::signal::ctrl_c() => {}
     }
+}
+
+#[cfg(unix)]
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => drop(terminate.recv().await),
+        Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(windows)]
+async fn terminated() {
+    use tokio::signal::windows::{ctrl_close, ctrl_shutdown};
+    let (Ok(mut close), Ok(mut shutdown)) = (ctrl_close(), ctrl_shutdown()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = close.recv() => {}
+        _ = shutdown.recv() => {}
+    }
+}
+
+#[cfg(not(any(unix, windows)))]
+async fn terminated() {
+    std::future::pending().await
 }
 
 /// The longest that background work may take to end.

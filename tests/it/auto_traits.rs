@@ -1,10 +1,10 @@
 //! Which types are `Send` and `Sync`, so that they stay so.
 
 use tower_oidc::bearer::Bearer;
+use tower_oidc::grpc::{GrpcLayer, StreamExpiryLayer};
 use tower_oidc::login::{LiveToken, Login};
 use tower_oidc::outbound::{ClientCredentials, Destination, OnBehalfOf, Outbound, TokenExchange};
 use tower_oidc::require::Require;
-use tower_oidc::tonic::{GrpcLayer, StreamExpiryLayer};
 use tower_oidc::{
     BearerLayer, Client, ConfigError, HttpClient, KeyRing, LoginError, LoginLayer, OutboundError,
     OutboundLayer, Policy, Principal, ProtectedResource, Provider, ProviderBuilder, ProviderError,

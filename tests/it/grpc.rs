@@ -18,9 +18,9 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Code, Response, Status, Streaming};
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
+use tower_oidc::grpc::{GrpcLayer, StreamExpiryLayer, principal};
 use tower_oidc::outbound::{ClientCredentials, Outbound, Target};
 use tower_oidc::testing::{DevelopmentProvider, Endpoint as At, Fault};
-use tower_oidc::tonic::{GrpcLayer, StreamExpiryLayer, principal};
 use tower_oidc::{BearerLayer, Clock, OutboundLayer, Rejection, RequireLayer, UnixTime};
 
 use crate::browser::{App, Browser, client};

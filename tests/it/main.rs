@@ -14,6 +14,7 @@ mod drain;
 mod exchange;
 mod faulty_store;
 mod gateway;
+mod glob;
 mod grpc;
 mod issuer_down;
 mod key_rotation;

@@ -18,8 +18,8 @@ use tower_service::Service;
 use crate::clock::{Clock, SharedClock, UnixTime};
 use crate::gate::answer::{Rejection, RejectionKind};
 use crate::gate::caller;
+use crate::grpc::refusals::{kind, status};
 use crate::log_pace::LogPace;
-use crate::tonic::refusals::{kind, status};
 
 /// Ends the response stream of a gRPC call with `UNAUTHENTICATED` when the call's token expires. Without
 /// it a stream can outlive the token, because tokens are checked only when a call begins.

@@ -17,7 +17,7 @@ use tower_service::Service;
 use crate::error::LoginError;
 use crate::gate::answer::Rejection;
 
-/// Translates refusals of inner layers to gRPC statuses. See the [module](crate::tonic) for the rule.
+/// Translates refusals of inner layers to gRPC statuses. See the [module](crate::grpc) for the rule.
 #[must_use]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GrpcLayer {

@@ -18,7 +18,7 @@
 //!
 //! ```
 //! use tower::{Service, ServiceBuilder, ServiceExt};
-//! use tower_oidc::tonic::GrpcLayer;
+//! use tower_oidc::grpc::GrpcLayer;
 //! use tower_oidc::{BearerLayer, Provider};
 //! # use http::{Request, Response, StatusCode};
 //! # #[tokio::main(flavor = "current_thread")]
@@ -67,7 +67,7 @@ use crate::principal::Principal;
 ///
 /// ```
 /// use tonic::{Request, Response, Status};
-/// use tower_oidc::tonic::principal;
+/// use tower_oidc::grpc::principal;
 ///
 /// # struct Name;
 /// async fn greet(request: Request<Name>) -> Result<Response<String>, Status> {
