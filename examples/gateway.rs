@@ -67,6 +67,7 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         embedded: _embedded,
     } = Site::at(&listener).await?;
     let login = login.build()?;
+    site::ask_store_once(&login).await;
     let upstream = match std::env::var("UPSTREAM_URL") {
         Ok(url) if !url.is_empty() => url,
         _ => {
@@ -95,6 +96,7 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         .layer(Extension(login.clone()))
         .merge(pages::open(&login))
         .layer(login.clone());
+    site::print_public_address(&login, &listener)?;
     println!("listening on http://{}", listener.local_addr()?);
     let serving = axum::serve(listener, site).with_graceful_shutdown(support::asked_to_stop());
     // Sessions that are being refreshed are stored before the process ends. What is relayed are their tokens.

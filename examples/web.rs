@@ -50,6 +50,7 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         embedded: _embedded,
     } = Site::at(&listener).await?;
     let login = login.build()?;
+    site::ask_store_once(&login).await;
     // Browsers send a cookie and API clients a token; handlers take either. The layers stand around the whole
     // router, because the paths of the sign-in are no routes.
     let site = Router::new()
@@ -60,6 +61,7 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         .merge(pages::open(&login))
         .layer(login.clone())
         .layer(BearerLayer::new(verifier).allow_anonymous());
+    site::print_public_address(&login, &listener)?;
     println!("listening on http://{}", listener.local_addr()?);
     let serving = axum::serve(listener, site).with_graceful_shutdown(support::asked_to_stop());
     // Sessions that are being refreshed are stored before the process ends.

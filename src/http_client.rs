@@ -281,7 +281,7 @@ fn check_head(url: &Url, status: StatusCode, headers: &HeaderMap) -> Result<(), 
     if status != StatusCode::OK {
         return Err(ProviderError::new(
             ProviderErrorKind::Status,
-            format!("GET {url} answered {status}"),
+            format!("GET {url} answered {status}{}", hint(url, status)),
         ));
     }
     if headers
@@ -304,6 +304,20 @@ fn check_head(url: &Url, status: StatusCode, headers: &HeaderMap) -> Result<(), 
         ));
     }
     Ok(())
+}
+
+/// What to look at where there is no document.
+fn hint(url: &Url, status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::NOT_FOUND | StatusCode::GONE if url.path().contains("/.well-known/") => {
+            "; compare the issuer (OPENID_ISSUER) with the one that the provider shows: it may have a path, such \
+             as /realms/<realm> (Keycloak), /oauth2/default (Okta) or /<tenant>/v2.0 (Entra ID)"
+        }
+        StatusCode::NOT_FOUND | StatusCode::GONE => {
+            "; compare the address of the key set (OPENID_JWKS_URL) with the jwks_uri of the provider's metadata"
+        }
+        _ => "",
+    }
 }
 
 /// Whether a media type is `application/json`, or based on JSON such as `application/jwk-set+json`.

@@ -5,7 +5,7 @@ pub(crate) mod api;
 pub(crate) mod embedded;
 
 use std::error::Error;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -45,17 +45,32 @@ pub(crate) async fn ask_once(provider: &Provider) -> Result<(), Box<dyn Error + 
 
 /// Listens on `HOST` and `PORT`, by default 127.0.0.1:3080.
 pub(crate) async fn listen() -> Result<TcpListener, Box<dyn Error + Send + Sync>> {
-    let host = std::env::var("HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
-    let port = std::env::var("PORT").unwrap_or_else(|_| "3080".to_owned());
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let host = set("HOST").unwrap_or_else(|| "127.0.0.1".to_owned());
+    let port = set("PORT").unwrap_or_else(|| "3080".to_owned());
     let port: u16 = port
         .parse()
         .map_err(|_| format!("PORT = {port:?} is not a port; write a number from 0 to 65535"))?;
     TcpListener::bind((host.as_str(), port))
         .await
-        .map_err(|error| {
-            format!("HOST:PORT = {host}:{port} cannot be listened on: {error}; choose another PORT")
-                .into()
-        })
+        .map_err(|error| cannot_listen(&host, port, &error).into())
+}
+
+fn cannot_listen(host: &str, port: u16, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!(
+                "PORT = {port} is in use on {host}: end the other program, or choose another PORT"
+            )
+        }
+        io::ErrorKind::PermissionDenied => format!(
+            "PORT = {port} cannot be listened on: {error}; choose a PORT from 1024, or run with the privilege"
+        ),
+        _ => format!(
+            "HOST = {host:?} cannot be listened on: {error}; write an address of this machine: 127.0.0.1 to be \
+             reached from this machine alone, 0.0.0.0 or :: from everywhere"
+        ),
+    }
 }
 
 /// The verified claims, with the scopes in `scope` whatever their name at the provider.

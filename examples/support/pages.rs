@@ -14,6 +14,7 @@ use super::site::Button;
 pub(crate) fn open(login: &LoginLayer) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
+        .route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }))
         .route("/readyz", get(ready).with_state(login.clone()))
         .route(
             "/app.css",
@@ -49,7 +50,7 @@ async fn ready(State(login): State<LoginLayer>) -> impl IntoResponse {
 pub(crate) fn page(body: &str, button: &Button) -> impl IntoResponse + use<> {
     let page = format!(
         "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>tower-oidc</title>\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>tower-oidc</title>\
          <link rel=\"stylesheet\" href=\"/app.css\"></head><body><main>{body}</main></body></html>"
     );
     let image = button.image.as_deref().unwrap_or_default();

@@ -71,8 +71,27 @@ impl Site {
     }
 }
 
+/// Prints the address to open, if it is another than the one that the program listens on: the cookies of a sign-in
+/// are of the one, and not of the other.
+pub(crate) fn print_public_address(
+    login: &LoginLayer,
+    listener: &TcpListener,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let public = support::origin("DOMAIN_SERVER", &login.redirect_uri())?;
+    if public != format!("http://{}", listener.local_addr()?) {
+        println!("open {public}");
+    }
+    Ok(())
+}
+
+/// Asks the session store once, so that one that does not answer is logged at the start. That is no error:
+/// requests are answered 503 until it does.
+pub(crate) async fn ask_store_once(login: &LoginLayer) {
+    drop(login.readiness().await);
+}
+
 /// The probes, and the files of the pages.
-const OPEN_PATHS: [&str; 4] = ["/healthz", "/readyz", "/app.css", "/app.js"];
+const OPEN_PATHS: [&str; 5] = ["/healthz", "/readyz", "/favicon.ico", "/app.css", "/app.js"];
 
 /// In addition to those of the environment.
 fn with_open_paths(login: LoginBuilder) -> LoginBuilder {

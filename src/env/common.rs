@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::claims::{Issuer, Transport, is_loopback};
 use crate::env::bounds::Bounds;
+use crate::env::defaults::default_of;
 use crate::env::read::Variables;
 use crate::error::ConfigError;
 use crate::jwt::Algorithm;
@@ -158,13 +159,17 @@ pub(super) fn in_environment(error: ConfigError) -> ConfigError {
     }
 }
 
-/// Writes one line of the effective settings.
+/// Writes one line of the effective settings. Without a value: the default, and that it is one.
 pub(super) fn line(
     formatter: &mut fmt::Formatter<'_>,
     name: &str,
     value: Option<&str>,
 ) -> fmt::Result {
-    writeln!(formatter, "{name} = {}", value.unwrap_or("(default)"))
+    match value.ok_or_else(|| default_of(name)) {
+        Ok(value) => writeln!(formatter, "{name} = {value}"),
+        Err(Some(default)) => writeln!(formatter, "{name} = {default} (default)"),
+        Err(None) => writeln!(formatter, "{name} = (default)"),
+    }
 }
 
 impl fmt::Display for CommonSettings {

@@ -9,7 +9,7 @@ use crate::env::lifetimes::SessionLimits;
 use crate::env::read::{Variables, readable};
 #[cfg(feature = "redis")]
 use crate::env::redis::RedisSettings;
-use crate::env::sign_in::SignInChoices;
+use crate::env::sign_in::{DEFAULT_PATH, SignInChoices};
 use crate::error::ConfigError;
 use crate::login::{KeyRing, LoginBuilder, LoginLayer};
 use crate::provider::{Client, Provider};
@@ -49,7 +49,6 @@ pub struct LoginSettings {
     pub(super) replica_variable: Option<&'static str>,
 }
 
-const PATH: &str = "/oauth/openid";
 const BUTTON_LABEL: &str = "Continue with OpenID";
 
 /// Variables that platforms set which run several replicas.
@@ -293,7 +292,7 @@ fn address_and_callback(variables: &Variables) -> Result<(Option<String>, String
     let text = |url: &Url| url.origin().ascii_serialization();
     let callback = variables.text(OPENID_CALLBACK_URL).unwrap_or_else(|| {
         let start = variables.text(OPENID_PATH);
-        format!("{}/callback", start.as_deref().unwrap_or(PATH))
+        format!("{}/callback", start.as_deref().unwrap_or(DEFAULT_PATH))
     });
     if !callback.contains("://") {
         return Ok((configured.as_ref().map(text), callback));
@@ -337,6 +336,11 @@ impl fmt::Display for LoginSettings {
         let resources = self.resources.join(",");
         let open_paths = self.open_paths.join(",");
         let additional_audiences = self.additional_audiences.join(",");
+        let home = self
+            .address
+            .as_ref()
+            .map(|address| format!("{}/", address.trim_end_matches('/')));
+        let after_sign_out = self.post_logout_redirect.as_ref().or(home.as_ref());
         for (name, value) in [
             (OPENID_CLIENT_ID, Some(self.client.id())),
             (OPENID_CLIENT_SECRET, Some(self.client.secret_for_people())),
@@ -357,7 +361,7 @@ impl fmt::Display for LoginSettings {
             (OPENID_REFRESH_AUDIENCE, self.refresh_audience.as_deref()),
             (
                 OPENID_POST_LOGOUT_REDIRECT_URI,
-                self.post_logout_redirect.as_deref(),
+                after_sign_out.map(String::as_str),
             ),
             (
                 OPENID_OPEN_PATHS,
@@ -373,11 +377,38 @@ impl fmt::Display for LoginSettings {
             line(formatter, name, value.as_deref())?;
         }
         #[cfg(feature = "redis")]
-        if let Some(redis) = &self.redis {
-            for (name, value) in redis.shown() {
-                line(formatter, name, value.as_deref())?;
+        match &self.redis {
+            Some(redis) => {
+                for (name, value) in redis.shown() {
+                    line(formatter, name, value.as_deref())?;
+                }
             }
+            None => line(formatter, crate::settings::REDIS_URL, None)?,
         }
-        Ok(())
+        self.show_what_to_register(formatter, after_sign_out)
+    }
+}
+
+impl LoginSettings {
+    /// The addresses that the provider must know. Nothing without the address of the site.
+    fn show_what_to_register(
+        &self,
+        formatter: &mut fmt::Formatter<'_>,
+        after_sign_out: Option<&String>,
+    ) -> fmt::Result {
+        let Some(address) = &self.address else {
+            return Ok(());
+        };
+        let address = address.trim_end_matches('/');
+        writeln!(formatter, "to register at the provider:")?;
+        writeln!(formatter, "  callback URL: {address}{}", self.callback)?;
+        if let Some(url) = after_sign_out.filter(|_| self.choices.signs_out_at_provider()) {
+            writeln!(formatter, "  post logout redirect URI: {url}")?;
+        }
+        writeln!(
+            formatter,
+            "  back-channel logout URI, if it has this: {address}{}/backchannel-logout",
+            self.choices.path()
+        )
     }
 }

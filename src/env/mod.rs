@@ -21,6 +21,7 @@ mod bounds;
 #[cfg(any(feature = "login", feature = "outbound"))]
 mod client;
 mod common;
+mod defaults;
 #[cfg(feature = "login")]
 mod lifetimes;
 #[cfg(feature = "login")]

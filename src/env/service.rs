@@ -121,7 +121,7 @@ impl fmt::Display for ServiceSettings {
                 OPENID_RESOURCE,
                 Some(&*resources).filter(|text| !text.is_empty()),
             ),
-            (OPENID_SCOPE, self.scope.as_deref()),
+            (OPENID_SCOPE, Some(self.scope.as_deref().unwrap_or("none"))),
         ] {
             line(formatter, name, value)?;
         }

@@ -30,6 +30,8 @@ pub(super) struct SignInChoices {
     revokes_offline_access: bool,
 }
 
+pub(super) const DEFAULT_PATH: &str = "/oauth/openid";
+
 /// A choice that has no value.
 type Choose = fn(LoginBuilder) -> LoginBuilder;
 
@@ -103,6 +105,15 @@ impl SignInChoices {
         builder
     }
 
+    /// The path that signs in.
+    pub(super) fn path(&self) -> &str {
+        self.path.as_deref().unwrap_or(DEFAULT_PATH)
+    }
+
+    pub(super) fn signs_out_at_provider(&self) -> bool {
+        self.signs_out_at_provider
+    }
+
     /// Names and values as they may be shown.
     pub(super) fn shown(&self) -> [(&'static str, Option<String>); 12] {
         let list = |items: Vec<String>| (!items.is_empty()).then(|| items.join(","));
@@ -112,7 +123,7 @@ impl SignInChoices {
         let passed = self.passed.iter().map(|one| one.name().to_owned());
         let truth = |is_on: bool| Some(is_on.to_string());
         [
-            (OPENID_PATH, self.path.clone()),
+            (OPENID_PATH, Some(self.path().to_owned())),
             (OPENID_AUTHORIZATION_PARAMETERS, names(&self.parameters)),
             (OPENID_PASSED_PARAMETERS, list(passed.collect())),
             (

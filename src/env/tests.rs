@@ -302,11 +302,61 @@ mod login {
         }
         let shown = with(&[]).unwrap().to_string();
         for line in [
-            "OPENID_COOKIE_NAME = (default)\n",
-            "OPENID_ADDITIONAL_AUDIENCES = (default)\n",
+            "OPENID_COOKIE_NAME = session (default)\n",
+            "OPENID_ADDITIONAL_AUDIENCES = none (default)\n",
         ] {
             assert!(shown.contains(line), "{shown}");
         }
+    }
+
+    // D17
+    #[test]
+    fn effective_values_and_what_to_register_are_shown() {
+        let settings = with(&[("OPENID_USE_END_SESSION_ENDPOINT", "true")])
+            .unwrap()
+            .with_default_address("http://127.0.0.1:3080");
+        let shown = settings.to_string();
+        assert!(!shown.contains("= (default)"), "{shown}");
+        for line in [
+            "DOMAIN_SERVER = http://127.0.0.1:3080\n",
+            "OPENID_JWKS_URL = the jwks_uri of the metadata (default)\n",
+            "OPENID_CALLBACK_URL = /oauth/openid/callback\n",
+            "OPENID_POST_LOGOUT_REDIRECT_URI = http://127.0.0.1:3080/\n",
+        ] {
+            assert!(shown.contains(line), "{line}: {shown}");
+        }
+        // The same as the defaults of the builders, and the addresses that the layer answers.
+        let provider = crate::provider::Provider::builder("https://id.example");
+        let verifier = crate::verify::Verifier::builder(settings.provider(), "a");
+        let built = format!("{provider:?} {verifier:?}");
+        for default in ["key_lifetime: 600s", "leeway: 60s"] {
+            assert!(built.contains(default), "{built}");
+        }
+        for line in [
+            "OPENID_JWKS_URL_CACHE_TIME = 10m (default)\n",
+            "OPENID_CLOCK_TOLERANCE = 1m (default)\n",
+        ] {
+            assert!(shown.contains(line), "{line}: {shown}");
+        }
+        let names: Vec<_> = crate::jwt::Algorithm::DEFAULT
+            .iter()
+            .map(|one| one.name())
+            .collect();
+        let algorithms = format!("OPENID_ALGORITHMS = {}, as far as", names.join(","));
+        assert!(shown.contains(&algorithms), "{shown}");
+        let login = settings.builder().unwrap().build().unwrap();
+        for line in [
+            format!("  callback URL: {}\n", login.redirect_uri()),
+            "  post logout redirect URI: http://127.0.0.1:3080/\n".to_owned(),
+            format!(
+                "http://127.0.0.1:3080{}/backchannel-logout\n",
+                login.sign_in_path()
+            ),
+        ] {
+            assert!(shown.contains(&line), "{line}: {shown}");
+        }
+        // Without the address of the site nothing can be registered.
+        assert!(!with(&[]).unwrap().to_string().contains("to register"));
     }
 
     #[test]
@@ -318,7 +368,10 @@ mod login {
             "{shown}"
         );
         let shown = with(&[]).unwrap().to_string();
-        assert!(shown.contains("OPENID_OPEN_PATHS = (default)\n"), "{shown}");
+        assert!(
+            shown.contains("OPENID_OPEN_PATHS = none (default)\n"),
+            "{shown}"
+        );
     }
 
     #[test]
@@ -514,7 +567,7 @@ mod login {
         assert!(
             settings
                 .to_string()
-                .contains("OPENID_REQUEST_AUDIENCE = (default)")
+                .contains("OPENID_REQUEST_AUDIENCE = none (default)")
         );
     }
 
@@ -574,7 +627,7 @@ mod login {
         let shown = with(cases[3].0).unwrap().to_string();
         for line in [
             "REDIS_URL = (redacted)\n",
-            "REDIS_SENTINELS = (default)\n",
+            "REDIS_SENTINELS = none (default)\n",
             "REDIS_KEY_PREFIX = shop\n",
             "REDIS_NEAR_CACHE_AGE = off\n",
         ] {
@@ -659,11 +712,11 @@ mod login {
         }
         let shown = with(&[]).unwrap().to_string();
         for line in [
-            "OPENID_SESSION_IDLE_LIMIT = (default)\n",
-            "OPENID_SESSION_ABSOLUTE_LIMIT = (default)\n",
+            "OPENID_SESSION_IDLE_LIMIT = 8h, or the life of the refresh token where the provider tells (default)\n",
+            "OPENID_SESSION_ABSOLUTE_LIMIT = 24h (default)\n",
             "OPENID_SESSION_IDLE_FROM_USE = false\n",
-            "OPENID_SESSIONS_PER_SUBJECT = (default)\n",
-            "OPENID_ROTATION_GRACE = (default)\n",
+            "OPENID_SESSIONS_PER_SUBJECT = no limit (default)\n",
+            "OPENID_ROTATION_GRACE = 0s (default)\n",
         ] {
             assert!(shown.contains(line), "{shown}");
         }
@@ -771,7 +824,7 @@ mod service {
         }
         assert!(!format!("{settings:?} {:?}", settings.tokens()).contains("a-client-secret"));
         let shown = service(&[("OPENID_SCOPE", "openid")]).unwrap().to_string();
-        assert!(shown.contains("OPENID_SCOPE = (default)\n"), "{shown}");
+        assert!(shown.contains("OPENID_SCOPE = none\n"), "{shown}");
     }
 
     // D17

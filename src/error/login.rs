@@ -28,6 +28,10 @@ struct Facts {
     name: &'static str,
     status: Status,
     sign_in_again: bool,
+    /// What a visitor of the site is told, in a visitor's words.
+    told: &'static str,
+    /// What a visitor can do.
+    advice: &'static str,
     message: &'static str,
     remedy: &'static str,
 }
@@ -38,6 +42,8 @@ kinds! {
         /// The request has no session.
         NotSignedIn {
             name: "not_signed_in", status: Status::UNAUTHORIZED, sign_in_again: true,
+            told: "you are not signed in",
+            advice: "sign in",
             message: "the request has no session",
             remedy: "sign in",
         }
@@ -45,12 +51,16 @@ kinds! {
         /// refresh token.
         SessionEnded {
             name: "session_ended", status: Status::UNAUTHORIZED, sign_in_again: true,
+            told: "your session has ended",
+            advice: "sign in",
             message: "the session has ended",
             remedy: "sign in",
         }
         /// The request would change something and does not prove that it comes from this site.
         CrossOrigin {
             name: "cross_origin", status: Status::FORBIDDEN, sign_in_again: false,
+            told: "the request did not come from a page of this site, and was not carried out",
+            advice: "open the page again, and repeat there what you did",
             message: "the request does not prove that it comes from this site",
             remedy: "send it from a page of this origin; browsers then add Origin or Sec-Fetch-Site \
                 themselves",
@@ -58,24 +68,32 @@ kinds! {
         /// The request is not a top-level navigation, and only those are sent to the provider.
         NotANavigation {
             name: "not_a_navigation", status: Status::UNAUTHORIZED, sign_in_again: true,
+            told: "you are not signed in",
+            advice: "sign in",
             message: "only a top-level navigation can sign in",
             remedy: "sign in",
         }
         /// This path does not accept the method.
         MethodNotAllowed {
             name: "method_not_allowed", status: Status::METHOD_NOT_ALLOWED, sign_in_again: false,
+            told: "this address cannot be used in this way",
+            advice: "go back, and follow a link of this site",
             message: "this path does not accept the method",
             remedy: "use a method that the Allow header names",
         }
         /// The callback lacks a parameter, or has one twice.
         MalformedCallback {
             name: "malformed_callback", status: Status::BAD_REQUEST, sign_in_again: true,
+            told: "the answer of the sign-in service is not complete",
+            advice: "start the sign-in again",
             message: "the callback lacks a parameter or has one twice",
             remedy: "start the sign-in again",
         }
         /// This browser has not started a sign-in with this state.
         UnknownAttempt {
             name: "unknown_attempt", status: Status::BAD_REQUEST, sign_in_again: true,
+            told: "this browser has no such sign-in under way",
+            advice: "allow cookies for this site, and start the sign-in again in this browser; if that does not help, tell the operator of this site the code below",
             message: "this browser has not started a sign-in with this state",
             remedy: "start the sign-in again, in one browser; if this persists, the browser drops the \
                 cookie: allow cookies, and open the site at its configured address (DOMAIN_SERVER)",
@@ -83,18 +101,24 @@ kinds! {
         /// The sign-in took longer than ten minutes.
         AttemptExpired {
             name: "attempt_expired", status: Status::BAD_REQUEST, sign_in_again: true,
+            told: "the sign-in took longer than ten minutes",
+            advice: "start the sign-in again",
             message: "the sign-in took longer than ten minutes",
             remedy: "start the sign-in again",
         }
         /// The callback of this sign-in was used before.
         AttemptReplayed {
             name: "attempt_replayed", status: Status::BAD_REQUEST, sign_in_again: true,
+            told: "this sign-in was completed before",
+            advice: "start the sign-in again",
             message: "the callback of this sign-in was used before",
             remedy: "start the sign-in again",
         }
         /// The callback comes from another provider than the one that was asked, or does not name it.
         IssuerMismatch {
             name: "issuer_mismatch", status: Status::BAD_REQUEST, sign_in_again: true,
+            told: "the answer does not come from the sign-in service that was asked",
+            advice: "start the sign-in again; if that does not help, tell the operator of this site the code below",
             message: "the callback does not come from the provider that was asked",
             remedy: "start the sign-in again; if this persists, compare the iss parameter of the callback \
                 with the configured issuer (OPENID_ISSUER)",
@@ -102,12 +126,16 @@ kinds! {
         /// The user or the provider declined the sign-in.
         Denied {
             name: "denied", status: Status::FORBIDDEN, sign_in_again: true,
+            told: "the sign-in was declined",
+            advice: "sign in with an account that may use this site",
             message: "the sign-in was declined",
             remedy: "sign in with an account that may use this service",
         }
         /// The provider refused the authorization request.
         RequestRefused {
             name: "request_refused", status: Status::INTERNAL_SERVER_ERROR, sign_in_again: false,
+            told: "the sign-in service refused the request of this site",
+            advice: "tell the operator of this site the code below",
             message: "the provider refused the request to sign in",
             remedy: "compare client id, callback URL, scope and audience with what the provider has \
                 registered (OPENID_CLIENT_ID, OPENID_CALLBACK_URL, OPENID_SCOPE, OPENID_AUDIENCE)",
@@ -115,6 +143,8 @@ kinds! {
         /// The provider rejected the authorization code.
         CodeRejected {
             name: "code_rejected", status: Status::BAD_REQUEST, sign_in_again: true,
+            told: "the sign-in service did not complete the sign-in",
+            advice: "start the sign-in again; if that does not help, tell the operator of this site the code below",
             message: "the provider rejected the authorization code",
             remedy: "start the sign-in again; if this persists, compare the callback URL with the registered \
                 one (OPENID_CALLBACK_URL, DOMAIN_SERVER)",
@@ -122,6 +152,8 @@ kinds! {
         /// The ID token was refused.
         IdTokenRefused {
             name: "id_token_refused", status: Status::BAD_GATEWAY, sign_in_again: true,
+            told: "this site cannot accept the answer of the sign-in service",
+            advice: "start the sign-in again; if that does not help, tell the operator of this site the code below",
             message: "the ID token was refused",
             remedy: "start the sign-in again; if this persists, compare issuer, client id and clocks \
                 (OPENID_ISSUER, OPENID_CLIENT_ID, OPENID_CLOCK_TOLERANCE)",
@@ -129,6 +161,8 @@ kinds! {
         /// The claims of UserInfo are about another subject, or could not be fetched.
         UserInfoRefused {
             name: "user_info_refused", status: Status::BAD_GATEWAY, sign_in_again: true,
+            told: "this site cannot accept what the sign-in service says about you",
+            advice: "start the sign-in again; if that does not help, tell the operator of this site the code below",
             message: "the claims of UserInfo cannot be used",
             remedy: "start the sign-in again, or turn UserInfo off",
         }
@@ -136,6 +170,8 @@ kinds! {
         /// same.
         UnusableToken {
             name: "unusable_token", status: Status::INTERNAL_SERVER_ERROR, sign_in_again: false,
+            told: "this site cannot use the answers of the sign-in service",
+            advice: "tell the operator of this site the code below",
             message: "the access token can never be verified here",
             remedy: "make the provider issue a JWT for this service: name it in the request (Auth0: set \
                 OPENID_AUDIENCE to the API identifier; Entra ID: ask for a scope api://<application \
@@ -144,6 +180,8 @@ kinds! {
         /// A new access token was refused.
         TokenRefused {
             name: "token_refused", status: Status::BAD_GATEWAY, sign_in_again: true,
+            told: "this site cannot accept the answer of the sign-in service",
+            advice: "start the sign-in again; if that does not help, tell the operator of this site the code below",
             message: "a new access token was refused",
             remedy: "compare issuer, algorithms and clocks with the provider's (OPENID_ISSUER, \
                 OPENID_ALGORITHMS, OPENID_CLOCK_TOLERANCE)",
@@ -151,6 +189,8 @@ kinds! {
         /// The provider issued no refresh token, and one is required.
         NoRefreshToken {
             name: "no_refresh_token", status: Status::INTERNAL_SERVER_ERROR, sign_in_again: false,
+            told: "the sign-in service does not allow this site to keep you signed in",
+            advice: "tell the operator of this site the code below",
             message: "the provider issued no refresh token",
             remedy: "ask for offline_access in the scope (OPENID_SCOPE) and allow it at the provider \
                 (Auth0: Allow Offline Access on the API), or allow short sessions, which end with the \
@@ -159,6 +199,8 @@ kinds! {
         /// Several sign-ins in a row ended in the same way.
         SignInLoop {
             name: "sign_in_loop", status: Status::INTERNAL_SERVER_ERROR, sign_in_again: false,
+            told: "you have signed in several times, and this site still does not let you in",
+            advice: "allow cookies for this site; if that does not help, tell the operator of this site the code below",
             message: "signing in ends the same way again and again",
             remedy: "the sign-in works, but the application refuses the signed-in user: its log says what \
                 it demands; if the browser drops cookies, allow them",
@@ -166,6 +208,8 @@ kinds! {
         /// A setting here or at the provider must change.
         Misconfigured {
             name: "misconfigured", status: Status::INTERNAL_SERVER_ERROR, sign_in_again: false,
+            told: "the sign-in service does not accept this site",
+            advice: "tell the operator of this site the code below",
             message: "the provider refused the configuration of this service",
             remedy: "compare client id, secret, scope and audience with what the provider has registered \
                 (OPENID_CLIENT_ID, OPENID_CLIENT_SECRET, OPENID_SCOPE, OPENID_AUDIENCE); the log names \
@@ -174,6 +218,8 @@ kinds! {
         /// The layer is nested below a prefix, where requests for its own paths do not reach it.
         Misplaced {
             name: "misplaced", status: Status::INTERNAL_SERVER_ERROR, sign_in_again: false,
+            told: "signing in does not work on this site at the moment",
+            advice: "tell the operator of this site the code below",
             message: "the sign-in stands where its own paths do not reach it",
             remedy: "add the layer by Router::layer to the outermost router, after the last nest, and not to a \
                 router that is nested below a prefix",
@@ -181,24 +227,32 @@ kinds! {
         /// The provider cannot be reached, or answers with an error.
         ProviderUnavailable {
             name: "provider_unavailable", status: Status::SERVICE_UNAVAILABLE, sign_in_again: true,
+            told: "the sign-in service cannot be reached at the moment",
+            advice: "try again in a moment",
             message: "the provider is not available",
             remedy: "try again in a moment; no restart is needed",
         }
         /// The session store cannot be reached.
         StoreUnavailable {
             name: "store_unavailable", status: Status::SERVICE_UNAVAILABLE, sign_in_again: true,
+            told: "this site cannot look up sessions at the moment",
+            advice: "try again in a moment",
             message: "the session store is not available",
             remedy: "try again in a moment; no restart is needed",
         }
         /// Too many sign-ins are being finished.
         TooManySignIns {
             name: "too_many_sign_ins", status: Status::SERVICE_UNAVAILABLE, sign_in_again: true,
+            told: "many visitors are signing in at the moment",
+            advice: "load this address again in a moment",
             message: "too many sign-ins are being finished at the moment",
             remedy: "load this address again in a moment",
         }
         /// A logout token was refused.
         LogoutTokenRefused {
             name: "logout_token_refused", status: Status::BAD_REQUEST, sign_in_again: false,
+            told: "the logout token was refused",
+            advice: "send each logout token once, with this client as its audience",
             message: "the logout token was refused",
             remedy: "send each logout token once, with this client as its audience",
         }
@@ -276,7 +330,17 @@ impl LoginError {
         }
     }
 
-    /// What the operator of the service, or its user, can do.
+    /// What happened, in words for a visitor of the site. They name no setting.
+    pub(crate) fn told(&self) -> &'static str {
+        self.kind.facts().told
+    }
+
+    /// What a visitor of the site can do about it.
+    pub(crate) fn advice(&self) -> &'static str {
+        self.kind.facts().advice
+    }
+
+    /// What the operator of the service can do, with the names of settings.
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         if self.asked_for_offline_access {
@@ -355,6 +419,8 @@ mod tests {
         for kind in LoginErrorKind::ALL {
             check_text(kind.facts().message);
             check_text(kind.facts().remedy);
+            check_text(kind.facts().told);
+            check_text(kind.facts().advice);
         }
         check_text(ALLOW_OFFLINE_ACCESS);
     }

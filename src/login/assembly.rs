@@ -197,6 +197,7 @@ impl LoginBuilder {
                 sessions_per_subject: self.sessions_per_subject,
                 codes: Semaphore::new(MOST_GRANTS),
                 warnings: Allowance::full(provider.clock().monotonic()),
+                lost_cookies: Allowance::full(provider.clock().monotonic()),
             },
             sign_out: SignOut {
                 sessions: Arc::clone(&sessions),

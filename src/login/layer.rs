@@ -101,13 +101,19 @@ impl<P> LoginLayer<P> {
     /// ```no_run
     /// # fn router() -> axum::Router { axum::Router::new() }
     /// use std::time::Duration;
-    /// use tokio::signal::unix::{SignalKind, signal};
     /// use tower_oidc::LoginLayer;
     ///
+    /// #[cfg(unix)]
     /// async fn asked_to_stop() {
+    ///     use tokio::signal::unix::{SignalKind, signal};
     ///     if let Ok(mut terminate) = signal(SignalKind::terminate()) {
     ///         terminate.recv().await;
     ///     }
+    /// }
+    ///
+    /// #[cfg(not(unix))]
+    /// async fn asked_to_stop() {
+    ///     let _ = tokio::signal::ctrl_c().await;
     /// }
     ///
     /// async fn serve(login: LoginLayer) -> std::io::Result<()> {

@@ -8,6 +8,7 @@ mod endpoints;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tracing::Instrument as _;
@@ -212,12 +213,15 @@ impl Provider {
         let (limits, lifetime) = (parts.jwks_limits, parts.lifetime);
         let issuer = parts.issuer.clone();
         let clock = parts.clock.clone();
+        let has_keys = Arc::new(AtomicBool::new(false));
         let keys = RemoteKeys::new(parts.clock.clone(), parts.pace, move || {
             let (client, location, clock) = (client.clone(), location.clone(), clock.clone());
+            let has_keys = Arc::clone(&has_keys);
             let span = tracing::info_span!("fetch_keys", %issuer);
             let fetching = async move {
                 let fetched = fetch_keys(&client, &location, limits, lifetime, &clock).await;
-                log_fetch(&fetched);
+                log_fetch(&fetched, has_keys.load(Ordering::Relaxed));
+                has_keys.fetch_or(fetched.is_ok(), Ordering::Relaxed);
                 fetched
             };
             Box::pin(fetching.instrument(span))
@@ -291,7 +295,8 @@ async fn fetch_keys(
     }
 }
 
-fn log_fetch(fetched: &Result<Fetched<KeySet>, ProviderError>) {
+/// `has_keys`: whether an earlier fetch has succeeded.
+fn log_fetch(fetched: &Result<Fetched<KeySet>, ProviderError>, has_keys: bool) {
     observe::keys_fetched(fetched.as_ref().map(|_| ()));
     match fetched {
         Ok(fetched) => tracing::info!(
@@ -300,10 +305,16 @@ fn log_fetch(fetched: &Result<Fetched<KeySet>, ProviderError>) {
             fresh_for = ?fetched.fresh_for,
             "fetched the provider's keys"
         ),
-        Err(error) => tracing::warn!(
+        Err(error) if has_keys => tracing::warn!(
             kind = error.kind().as_str(),
             error = %Chain(error),
             "fetching the provider's keys failed; the cached keys stay in use until their limit"
+        ),
+        Err(error) => tracing::warn!(
+            kind = error.kind().as_str(),
+            error = %Chain(error),
+            "fetching the provider's keys failed, and none are cached: no token can be verified until a later \
+             attempt succeeds"
         ),
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .route("/userinfo", get(sign_in::userinfo))
         .route("/revoke", post(token_endpoint::revoke))
         .route("/end-session", get(sign_in::end_session))
+        .route("/favicon.ico", get(sign_in::favicon))
         .fallback(any(elsewhere))
         .with_state(state)
 }

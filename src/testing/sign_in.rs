@@ -151,6 +151,7 @@ fn sign_in_page(query: &Parameters) -> Html<String> {
     };
     Html(format!(
         "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <title>Development provider</title><style>{STYLE}</style></head><body><main>\
          <h1>Development provider</h1><p>Choose a user. This provider asks for no password, so \
          it must not be reachable by strangers.</p>\
@@ -161,10 +162,19 @@ fn sign_in_page(query: &Parameters) -> Html<String> {
     ))
 }
 
-const STYLE: &str = "body{margin:0;min-height:100vh;display:grid;place-items:center;\
-    background:#20262f;color:#e8ebf0;font:1rem/1.6 system-ui,sans-serif}\
-    main{max-width:30rem;margin:1rem}button{display:block;width:100%;margin:.5rem 0;padding:.7rem;\
-    border:0;border-radius:.4rem;background:#f2b84b;font:inherit;cursor:pointer}";
+const STYLE: &str = ":root{color-scheme:light dark}\
+    body{margin:0;min-height:100vh;display:grid;place-items:center;background:#f6efe1;color:#20262f;\
+    font:1rem/1.6 system-ui,sans-serif}\
+    main{box-sizing:border-box;width:min(30rem,100%);padding:1.5rem;overflow-wrap:break-word}\
+    h1{margin:0 0 .5rem;font-size:1.6rem;line-height:1.25}\
+    button{display:block;width:100%;margin:.6rem 0;padding:.8rem;border:0;border-radius:.4rem;\
+    background:#f2b84b;color:#20262f;font:inherit;cursor:pointer}\
+    @media(prefers-color-scheme:dark){body{background:#20262f;color:#e8ebf0}}";
+
+/// Browsers ask for an icon of their own accord.
+pub(super) async fn favicon() -> StatusCode {
+    StatusCode::NO_CONTENT
+}
 
 pub(super) async fn userinfo(Shared(state): Served, headers: HeaderMap) -> Response {
     let document = || {

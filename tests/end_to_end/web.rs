@@ -459,6 +459,14 @@ fn errors_at_the_start_name_the_setting_and_the_remedy() {
             "https://tenant.us.auth0.com",
         ),
         ("OPENID_AUDIENC", "x", "did you mean OPENID_AUDIENCE?"),
+        // An address of no machine, and a name of none.
+        ("HOST", "203.0.113.1", "write an address of this machine"),
+        (
+            "HOST",
+            "no-such-host.invalid",
+            "write an address of this machine",
+        ),
+        ("PORT", "80000", "a number from 0 to 65535"),
     ];
     for (name, value, part) in cases {
         let mut settings = guide("https://tenant.us.auth0.com", "0");

@@ -260,6 +260,17 @@ pub(crate) fn with(url: &str, name: &str, value: Option<&str>) -> String {
     format!("{path}?{}", query.finish())
 }
 
+/// What the log says of a failure: its cause and the remedy. The page says less.
+pub(crate) fn told_operators(answer: &Answer) -> String {
+    let error = answer.extensions().get::<LoginError>().unwrap();
+    assert!(!answer.body().contains("OPENID_"), "{}", answer.body());
+    let mut text = error.to_string();
+    if let Some(error) = error.verify_error() {
+        text.push_str(&format!(": {error}"));
+    }
+    format!("{text}. {}", error.remedy())
+}
+
 pub(crate) fn failure(answer: &Answer) -> Option<LoginErrorKind> {
     answer
         .extensions()

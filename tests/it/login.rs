@@ -7,7 +7,9 @@ use tower_oidc::login::{KeyRing, PassedParameter};
 use tower_oidc::testing::{Endpoint, Fault};
 use tower_oidc::{Client, LoginErrorKind as Kind, LoginLayer};
 
-use crate::browser::{App, Browser, SESSION, SITE, at_provider, failure, location, query, with};
+use crate::browser::{
+    App, Browser, SESSION, SITE, at_provider, failure, location, query, told_operators, with,
+};
 use crate::support::{API, seconds};
 
 #[tokio::test]
@@ -757,7 +759,7 @@ async fn without_a_refresh_token_the_choice_is_typed() {
     let answer = Browser::default().try_sign_in(&app).await;
     assert_eq!(failure(&answer), Some(Kind::NoRefreshToken));
     for cause in ["offline_access was asked for", "Allow Offline Access"] {
-        assert!(answer.body().contains(cause), "{}", answer.body());
+        assert!(told_operators(&answer).contains(cause), "{cause}");
     }
     let app = App::start_with(tower_oidc::login::LoginBuilder::allow_short_session).await;
     without(&app);

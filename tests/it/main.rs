@@ -27,6 +27,7 @@ mod moved_endpoint;
 mod offline;
 mod open_paths;
 mod outbound;
+mod pages;
 mod pausing_store;
 mod provider_logout;
 mod readiness;

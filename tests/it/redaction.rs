@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
+use http::StatusCode;
 use tower_oidc::testing::{Endpoint, Fault};
 
 use crate::browser::{App, Browser, SECRET};
 use crate::log::Log;
-use crate::support::{Api, bearing, seconds};
+use crate::support::{Api, bearing, seconds, until};
 
 /// Whether the text holds sixteen characters in a row of the secret.
 fn leaks(text: &str, secret: &str) -> bool {
@@ -138,6 +139,43 @@ async fn provider_trouble_is_told_with_its_cause() {
     api.status(api.token().build()).await;
     drop(guard);
     assert!(log.text().contains("418"), "{}", log.text());
+}
+
+#[tokio::test]
+async fn a_provider_that_has_no_metadata_there_is_told_with_a_hint() {
+    let log = Log::default();
+    let _guard = log.capture();
+    let api = Api::start().await;
+    let failed = |log: &Log| {
+        let lines = log.at(tracing::Level::WARN).into_iter();
+        lines
+            .filter(|line| line.contains("fetching the provider's keys failed"))
+            .collect::<Vec<_>>()
+    };
+    for (endpoint, status, hint) in [
+        (Endpoint::Discovery, 404, "OPENID_ISSUER"),
+        (Endpoint::Jwks, 410, "OPENID_JWKS_URL"),
+    ] {
+        api.idp.set_fault(endpoint, Fault::Status(status));
+        api.status(api.token().build()).await;
+        api.clock.advance(seconds(61));
+        api.idp.set_fault(endpoint, None);
+        let lines = failed(&log);
+        let last = lines.last().unwrap();
+        assert!(last.contains(hint), "{last}");
+        // Nothing is in use where nothing was fetched.
+        assert!(last.contains("none are cached"), "{last}");
+    }
+    assert_eq!(api.status(api.token().build()).await, StatusCode::OK);
+    api.clock.advance(seconds(601));
+    api.idp.set_fault(Endpoint::Jwks, Fault::Status(500));
+    assert_eq!(api.status(api.token().build()).await, StatusCode::OK);
+    until(|| {
+        failed(&log)
+            .last()
+            .is_some_and(|line| line.contains("the cached keys stay in use"))
+    })
+    .await;
 }
 
 // F81

@@ -9,7 +9,7 @@ use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{HeaderValue, Response};
 use serde_json::json;
 
-use crate::error::{LoginError, LoginErrorKind as Kind};
+use crate::error::{Chain, LoginError, LoginErrorKind as Kind};
 
 /// Something a browser or program is told.
 #[derive(Debug, Clone)]
@@ -17,6 +17,7 @@ pub struct Page {
     error: LoginError,
     is_html: bool,
     sign_in: Option<String>,
+    for_operators: bool,
 }
 
 /// Chooses what is read when a sign-in fails or a session is over.
@@ -28,8 +29,9 @@ pub trait OnPage<B> {
     fn response(&self, page: &Page) -> Response<B>;
 }
 
-/// Plain words: a page without scripts for browsers, `application/problem+json` (RFC 9457) for
-/// programs.
+/// Plain words and the code of the error: a page without scripts for browsers, `application/problem+json`
+/// (RFC 9457) for programs. The cause and the settings are in the log. Where the address of the site is a loopback
+/// address, they are on the page too.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct PlainPages;
@@ -40,10 +42,17 @@ impl Page {
             sign_in: sign_in.filter(|_| error.kind().can_sign_in_again()),
             error,
             is_html,
+            for_operators: false,
         }
     }
 
-    /// What is told.
+    /// Shows what operators read in the log too.
+    pub(crate) fn for_operators(mut self, shows: bool) -> Self {
+        self.for_operators = shows;
+        self
+    }
+
+    /// The error, with its cause and a remedy for operators. Do not show these to visitors.
     #[must_use]
     pub fn error(&self) -> &LoginError {
         &self.error
@@ -80,27 +89,32 @@ impl Page {
         }
     }
 
-    /// What happened, in a sentence or two: the kind of token that came, where one did.
+    /// What happened, in words for a visitor. They name no setting.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut text = capital(&self.error.to_string());
-        if let Some(error) = self.error.verify_error() {
-            let _ = write!(text, ": {error}");
-        }
-        text.push('.');
-        text
+        format!("{}.", capital(self.error.told()))
     }
 
-    /// What can be done about it.
+    /// What a visitor can do about it.
     #[must_use]
     pub fn remedy(&self) -> String {
-        format!("{}.", capital(self.error.remedy()))
+        format!("{}.", capital(self.error.advice()))
+    }
+
+    /// The cause, and what an operator can do about it, with the names of settings. `None` unless the configured
+    /// address of the site is a loopback address, where every visitor is its developer.
+    #[must_use]
+    pub fn operator_text(&self) -> Option<String> {
+        self.for_operators.then(|| {
+            let cause = capital(&Chain(&self.error).to_string());
+            format!("{cause}. {}.", capital(self.error.remedy()))
+        })
     }
 
     fn html(&self) -> String {
         let mut page = format!(
             "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-             <meta name=\"viewport\" content=\"width=device-width\"><title>{}</title>\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{}</title>\
              <style>{STYLE}</style></head><body><main><h1>{}</h1><p>{}</p><p>{}</p>",
             escape(self.title()),
             escape(self.title()),
@@ -112,10 +126,20 @@ impl Page {
         }
         let _ = write!(
             page,
-            "<p><small>{} · {}</small></p></main></body></html>",
+            "<p><small>Code: {} ({})</small></p>",
+            self.error.kind().as_str(),
             self.error.kind().status().as_u16(),
-            self.error.kind().as_str()
         );
+        if let Some(text) = self.operator_text() {
+            let _ = write!(
+                page,
+                "<hr><p><strong>For the developer of this site</strong></p><p>{}</p><p><small>Shown \
+                 because the address of this site is on this machine. Other sites write it to their log \
+                 only.</small></p>",
+                escape(&text)
+            );
+        }
+        page.push_str("</main></body></html>");
         page
     }
 
@@ -127,6 +151,9 @@ impl Page {
             "remedy": self.remedy(),
             "kind": self.error.kind().as_str(),
         });
+        if let Some(text) = self.operator_text() {
+            problem["operator"] = json!(text);
+        }
         if self.error.kind() == Kind::LogoutTokenRefused {
             // OpenID Connect Back-Channel Logout §2.8.
             problem["error"] = json!("invalid_request");
@@ -138,12 +165,16 @@ impl Page {
     }
 }
 
-const STYLE: &str = "body{margin:0;min-height:100vh;display:grid;place-items:center;\
-    background:#f4f5f7;color:#1c2430;font:1rem/1.6 system-ui,sans-serif}\
-    main{max-width:34rem;margin:1rem;padding:2rem;background:#fff;border-radius:.75rem;\
-    box-shadow:0 1px 3px #0002}h1{margin:0 0 .5rem;font-size:1.4rem}\
+const STYLE: &str = ":root{color-scheme:light dark}\
+    body{margin:0;min-height:100vh;display:grid;place-items:center;\
+    background:#eef1f6;color:#1c2430;font:1rem/1.6 system-ui,sans-serif}\
+    main{box-sizing:border-box;width:min(36rem,calc(100vw - 2rem));margin:1rem;padding:min(2rem,6vw);\
+    background:#fff;border-radius:.75rem;box-shadow:0 1px 3px #0002;overflow-wrap:break-word}\
+    h1{margin:0 0 .5rem;font-size:1.4rem;line-height:1.25}\
     a{display:inline-block;padding:.6rem 1.2rem;border-radius:.4rem;background:#1f5fd0;color:#fff;\
-    text-decoration:none}small{color:#5b6675}";
+    text-decoration:none}small{color:#5b6675}hr{border:0;border-top:1px solid #8884;margin:1.5rem 0}\
+    @media(prefers-color-scheme:dark){body{background:#14181f;color:#e8ebf0}main{background:#20262f}\
+    a{background:#2f6fe0}small{color:#a3adba}}";
 
 /// Nothing may be loaded, run, framed or sent anywhere; the one style is known by its hash.
 fn policy() -> HeaderValue {
@@ -203,4 +234,62 @@ fn escape(text: &str) -> String {
         }
     }
     escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{ProviderError, ProviderErrorKind};
+
+    /// A name such as `OPENID_ISSUER`.
+    fn names_a_setting(text: &str) -> bool {
+        text.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_'))
+            .any(|word| word.contains('_') && word.chars().any(|each| each.is_ascii_uppercase()))
+    }
+
+    #[test]
+    fn visitors_read_plain_words_and_a_code_and_operators_the_setting() {
+        let cause = ProviderErrorKind::IssuerMismatch;
+        let told = "set the issuer (OPENID_ISSUER) as the provider names it";
+        let caused = |kind| LoginError::provider(kind, ProviderError::new(cause, told));
+        for &kind in Kind::ALL {
+            for (error, is_html) in [
+                (kind.into(), true),
+                (kind.into(), false),
+                (caused(kind), true),
+                (caused(kind), false),
+            ] {
+                let code = kind.as_str();
+                let page = Page::new(error, is_html, Some("/login".to_owned()));
+                let shown = |page: &Page| {
+                    let response: Response<String> = PlainPages.response(page);
+                    response.into_body()
+                };
+                let visitors = shown(&page);
+                assert!(!names_a_setting(&visitors), "{visitors}");
+                assert!(visitors.contains(code), "{visitors}");
+                assert!(!names_a_setting(&format!(
+                    "{}{}{}",
+                    page.title(),
+                    page.text(),
+                    page.remedy()
+                )));
+                assert_eq!(page.operator_text(), None);
+
+                let page = page.for_operators(true);
+                let (operators, text) = (shown(&page), page.operator_text().unwrap());
+                assert!(text.contains(&capital(page.error().remedy())), "{text}");
+                assert!(operators.contains(code), "{operators}");
+                let has_cause = std::error::Error::source(page.error()).is_some();
+                assert_eq!(
+                    operators.contains("OPENID_ISSUER"),
+                    text.contains("OPENID_ISSUER")
+                );
+                assert!(
+                    !has_cause || operators.contains("OPENID_ISSUER"),
+                    "{operators}"
+                );
+            }
+        }
+    }
 }

@@ -201,7 +201,9 @@ impl Site {
                     "refused a request that may change something, because it does not prove its origin"
                 );
             }
-            _ => tracing::debug!(kind, error = %error_chain, %route, "a browser was refused"),
+            _ => {
+                tracing::debug!(kind, error = %error_chain, remedy, %route, "a browser was refused")
+            }
         }
     }
 
@@ -209,7 +211,8 @@ impl Site {
     pub(crate) fn page(&self, parts: &Parts, error: LoginError, back_to: &ReturnPath) -> Reply {
         let is_html = is_navigation(parts) || wants_html(&parts.headers);
         let sign_in = self.sign_in_path(back_to);
-        Reply::page(Page::new(error, is_html, Some(sign_in)))
+        let page = Page::new(error, is_html, Some(sign_in));
+        Reply::page(page.for_operators(self.is_loopback))
     }
 
     /// The local address that signs in and comes back here.

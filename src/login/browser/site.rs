@@ -3,22 +3,27 @@
 
 use std::sync::Arc;
 
-use http::header::ORIGIN;
+use http::header::{HOST, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 use url::Url;
 
-use crate::claims::{Transport, parse_url};
+use crate::claims::{Transport, is_loopback, parse_url};
 use crate::clock::SharedClock;
 use crate::error::ConfigError;
 use crate::gate::challenge::{ChallengeParameters, Challenges};
 use crate::log_pace::LogPace;
 use crate::settings::{ADDRESS, PATH, TRUSTED_ORIGIN};
 
+/// The longest text of a stranger that is logged, in characters.
+const LONGEST_SHOWN: usize = 200;
+
 #[derive(Debug, Clone)]
 pub(crate) struct Site {
     pub(crate) origin: String,
     pub(crate) is_secure: bool,
+    /// Whether the configured address is on this machine, so that every visitor is the developer.
+    pub(crate) is_loopback: bool,
     pub(crate) paths: Paths,
     trusted_origins: Vec<String>,
     /// For requests without a session.
@@ -120,9 +125,9 @@ impl Site {
         paths: Paths,
         trusted_origins: &[String],
     ) -> Result<Self, ConfigError> {
-        let origin = parse_origin(ADDRESS, address)?;
+        let url = parse_origin(ADDRESS, address)?;
         paths.check()?;
-        let is_secure = origin.starts_with("https:");
+        let is_secure = url.scheme() == "https";
         if !is_secure {
             tracing::warn!(
                 address,
@@ -130,15 +135,18 @@ impl Site {
                  __Host- and Secure, for development only"
             );
         }
+        let origin = url.origin().ascii_serialization();
         Ok(Self {
             challenges: Challenges::new(ChallengeParameters::of_cookies(&origin)),
             cross_origin: Arc::new(LogPace::new(SharedClock::system())),
             origin,
             is_secure,
+            is_loopback: is_loopback(&url),
             paths,
             trusted_origins: trusted_origins
                 .iter()
-                .map(|origin| parse_origin(TRUSTED_ORIGIN, origin))
+                .map(|text| parse_origin(TRUSTED_ORIGIN, text))
+                .map(|url| url.map(|url| url.origin().ascii_serialization()))
                 .collect::<Result<_, _>>()?,
         })
     }
@@ -147,6 +155,17 @@ impl Site {
     /// ([RFC 9700 §4.1.3](https://www.rfc-editor.org/rfc/rfc9700#section-4.1.3)).
     pub(crate) fn redirect_uri(&self) -> String {
         format!("{}{}", self.origin, self.paths.callback)
+    }
+
+    /// The host that a request was sent to, if it is another than that of the configured address. It is a
+    /// stranger's text, and cut off.
+    pub(crate) fn other_host(&self, parts: &Parts) -> Option<String> {
+        let asked = match parts.uri.authority() {
+            Some(authority) => authority.as_str(),
+            None => parts.headers.get(HOST)?.to_str().ok()?,
+        };
+        let (_, own) = self.origin.split_once("://")?;
+        (!asked.eq_ignore_ascii_case(own)).then(|| asked.chars().take(LONGEST_SHOWN).collect())
     }
 
     /// Whether a request proves that it comes from a page of this origin or of a trusted one. A cookie proves
@@ -170,8 +189,8 @@ impl Site {
     }
 }
 
-/// An origin, as browsers write it in the field `Origin`.
-fn parse_origin(setting: &'static str, text: &str) -> Result<String, ConfigError> {
+/// An address that is an origin alone.
+fn parse_origin(setting: &'static str, text: &str) -> Result<Url, ConfigError> {
     let url = parse_url(setting, text, Transport::HttpsOrLoopback)?;
     if url.path() != "/" || url.query().is_some() {
         return Err(ConfigError::invalid(
@@ -181,7 +200,7 @@ fn parse_origin(setting: &'static str, text: &str) -> Result<String, ConfigError
             "write the origin alone, such as https://app.example.com",
         ));
     }
-    Ok(url.origin().ascii_serialization())
+    Ok(url)
 }
 
 fn check_path(path: &str) -> Result<(), ConfigError> {
@@ -410,6 +429,31 @@ mod tests {
         assert!(may_change_state(&parts("POST", &[])));
         assert!(may_change_state(&parts("GET", &[("upgrade", "websocket")])));
         assert!(!may_change_state(&parts("GET", &[])));
+    }
+
+    #[test]
+    fn another_host_than_the_configured_one_is_told() {
+        let site = |address| Site::new(address, Paths::below("/login")).unwrap();
+        let long = "a".repeat(300);
+        for (address, host, other) in [
+            ("http://localhost:3080", "localhost:3080", None),
+            ("http://localhost:3080", "LOCALHOST:3080", None),
+            (
+                "http://localhost:3080",
+                "127.0.0.1:3080",
+                Some("127.0.0.1:3080"),
+            ),
+            ("http://127.0.0.1:3080", "127.0.0.1", Some("127.0.0.1")),
+            ("https://app.example.com", "app.example.com", None),
+            ("https://app.example.com:443", "app.example.com", None),
+            ("https://app.example.com", &long, Some(&long[..200])),
+        ] {
+            let told = site(address).other_host(&parts("GET", &[("host", host)]));
+            assert_eq!(told.as_deref(), other, "{address} {host}");
+        }
+        let absolute = Request::get("http://127.0.0.1:3080/a").body(()).unwrap();
+        let told = site("http://localhost:3080").other_host(&absolute.into_parts().0);
+        assert_eq!(told.as_deref(), Some("127.0.0.1:3080"));
     }
 
     // SC-02

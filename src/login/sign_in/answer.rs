@@ -49,7 +49,43 @@ impl SignIn {
                 );
                 self.start_again()
             }
-            _ => self.site.tell(parts, error, &ReturnPath::default()),
+            _ => {
+                self.tell_of_lost_cookie(parts, &error);
+                self.site.page(parts, error, &ReturnPath::default())
+            }
+        }
+    }
+
+    /// Logs an answer that no sign-in waits for now and then, because a browser that drops the cookie and a site
+    /// that is opened under two names look the same as a forged answer.
+    fn tell_of_lost_cookie(&self, parts: &Parts, error: &LoginError) {
+        let (kind, remedy) = (error.kind().as_str(), error.remedy());
+        let (asked, configured) = (self.site.other_host(parts), self.site.origin.as_str());
+        if self.lost_cookies.take(self.provider.clock().monotonic()) {
+            tracing::warn!(kind, %error, ?asked, configured, remedy, "a sign-in failed");
+        } else {
+            tracing::debug!(kind, %error, ?asked, configured, remedy, "a sign-in failed");
+        }
+    }
+
+    /// Logs now and then that a sign-in begins at another address of this machine than the configured one, such
+    /// as 127.0.0.1 for localhost. The callback leads to the configured one, where its cookie is missing. Behind a
+    /// proxy the host of a request need not be the public one, so that this is told on loopback addresses only.
+    pub(crate) fn tell_of_other_host(&self, parts: &Parts) {
+        if !self.site.is_loopback {
+            return;
+        }
+        let Some(asked) = self.site.other_host(parts) else {
+            return;
+        };
+        if self.lost_cookies.take(self.provider.clock().monotonic()) {
+            tracing::warn!(
+                ?asked,
+                configured = self.site.origin,
+                "a sign-in begins at another address than the configured one, and the browser will come back \
+                 without its cookie: open the site at the configured address, or set the address \
+                 (DOMAIN_SERVER) to the one that is used"
+            );
         }
     }
 

@@ -122,15 +122,18 @@ impl SignIn {
     /// A page that says what went wrong. Strangers can send callbacks, so that what these can cause is logged now
     /// and then. It is a warning, because a wrong setting or a provider that is away look the same.
     pub(crate) fn tell(&self, parts: &Parts, error: LoginError, back_to: &ReturnPath) -> Reply {
-        let can_be_caused = error.kind() == Kind::CodeRejected || error.retry_after().is_some();
-        if !can_be_caused {
+        let can_be_caused = matches!(
+            error.kind(),
+            Kind::CodeRejected | Kind::IssuerMismatch | Kind::RequestRefused
+        );
+        if !can_be_caused && error.retry_after().is_none() {
             return self.site.tell(parts, error, back_to);
         }
         let (kind, cause) = (error.kind().as_str(), Chain(&error));
         if self.warnings.take(self.provider.clock().monotonic()) {
             tracing::warn!(kind, error = %cause, remedy = error.remedy(), "a sign-in failed");
         } else {
-            tracing::debug!(kind, error = %cause, "a sign-in failed");
+            tracing::debug!(kind, error = %cause, remedy = error.remedy(), "a sign-in failed");
         }
         self.site.page(parts, error, back_to)
     }

@@ -41,4 +41,6 @@ pub(crate) struct SignIn {
     pub(crate) codes: Semaphore,
     /// Bounds what is logged about callbacks, which strangers can send.
     pub(crate) warnings: Allowance,
+    /// Bounds what is logged about browsers that lose the cookie of a sign-in, likewise.
+    pub(crate) lost_cookies: Allowance,
 }

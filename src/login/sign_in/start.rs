@@ -52,6 +52,7 @@ impl SignIn {
             );
             return Err(Kind::SignInLoop.into());
         }
+        self.tell_of_other_host(parts);
         let metadata = self.provider.metadata().await.map_err(|refusal| {
             provider_failed(refusal.error).with_retry_after(refusal.retry_after)
         })?;

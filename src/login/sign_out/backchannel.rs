@@ -38,7 +38,7 @@ impl SignOut {
             }
             Err(error) => {
                 tracing::info!(error = %Chain(&error), "a back-channel logout was refused");
-                Reply::page(Page::new(error, false, None))
+                Reply::page(Page::new(error, false, None).for_operators(self.site.is_loopback))
             }
         }
     }

@@ -105,10 +105,6 @@ impl SignOut {
         }
         let metadata = self.provider.metadata().await.ok()?;
         let mut url = metadata.value.endpoints.end_session.clone()?;
-        let signing_out = SigningOut {
-            state: Secret::new(random_text().ok()?),
-            return_path: return_path.cloned().unwrap_or_default().as_str().to_owned(),
-        };
         let mut query = url.query_pairs_mut();
         if tokens.id_token.expose().len() <= LONGEST_HINT {
             query.append_pair("id_token_hint", tokens.id_token.expose());
@@ -118,20 +114,24 @@ impl SignOut {
         query
             .append_pair("client_id", self.client.id())
             .append_pair("post_logout_redirect_uri", self.settings.back_to.as_str())
-            .append_pair("state", signing_out.state.expose())
             .extend_pairs(&self.settings.parameters);
-        drop(query);
-        let reply = Reply::see_other(url.as_str());
-        let name = &self.cookies.sign_out;
-        // Without a path to return to, coming back means nothing.
-        match return_path {
-            Some(_) => {
+        // Where coming back here means nothing, a state would only stay in the address.
+        let cookie = match return_path.filter(|_| self.settings.path_back.is_some()) {
+            Some(return_path) => {
+                let signing_out = SigningOut {
+                    state: Secret::new(random_text().ok()?),
+                    return_path: return_path.as_str().to_owned(),
+                };
+                query.append_pair("state", signing_out.state.expose());
+                let name = &self.cookies.sign_out;
                 let sealing = &self.sessions.opener.sealing;
                 let sealed = seal_cookie(sealing, Purpose::SignOut, name, &signing_out).ok()?;
-                Some(reply.with_cookie(self.cookies.set(name, &sealed, LIFETIME)))
+                Some(self.cookies.set(name, &sealed, LIFETIME))
             }
-            None => Some(reply),
-        }
+            None => None,
+        };
+        drop(query);
+        Some(Reply::see_other(url.as_str()).with_cookies(cookie))
     }
 
     /// Where a browser goes that comes back from the provider's sign-out with the state it took along. `None`

@@ -1,6 +1,7 @@
 //! Redis commands: time limit, retries, errors.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use redis::{Cmd, FromRedisValue, RedisError, RedisResult, ScriptInvocation};
 
@@ -59,7 +60,7 @@ impl RedisStore {
             }
         };
         let answered = tokio::time::timeout(PATIENCE, answered).await;
-        answered.map_or_else(
+        let answered = answered.map_or_else(
             |_| {
                 if let Some(used) = &used {
                     self.server.give_up(used);
@@ -70,7 +71,26 @@ impl RedisStore {
                 ))
             },
             |answer| answer.map_err(failed),
-        )
+        );
+        self.tell_of_outages(answered.as_ref().err());
+        answered
+    }
+
+    /// Logs the beginning and the end of an outage.
+    fn tell_of_outages(&self, error: Option<&StoreError>) {
+        if self.is_away.load(Ordering::Relaxed) == error.is_some() {
+            return;
+        }
+        let was_away = self.is_away.swap(error.is_some(), Ordering::Relaxed);
+        match error {
+            Some(error) if !was_away => tracing::warn!(
+                %error,
+                "the session store in Redis does not answer: requests that need it are answered 503 until it \
+                 does; if it never did, compare its address (REDIS_URL)"
+            ),
+            None if was_away => tracing::info!("the session store in Redis answers again"),
+            _ => {}
+        }
     }
 
     pub(super) async fn run<T: FromRedisValue>(

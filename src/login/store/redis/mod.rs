@@ -13,6 +13,7 @@ mod wire;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use redis::{RedisError, Script, ScriptInvocation};
 use tokio::runtime::Handle;
@@ -33,9 +34,10 @@ use self::wire::{damaged, expiry, key_from, loaded, time, written};
 /// Sessions in a Redis or Valkey server, or a cluster of them, version 7 or later: for any number
 /// of replicas.
 ///
-/// Nothing is connected to until the first session is asked for. A server that is away is an error
-/// of each operation, within two seconds; it heals without a restart. The server sees hashes of
-/// handles and sealed tokens, nothing else.
+/// Nothing is connected to until the first session is asked for, or
+/// [`LoginLayer::readiness`](crate::login::LoginLayer::readiness) at the start of the service. A server that is
+/// away is an error of each operation, within two seconds, and is logged once; it heals without a restart. The
+/// server sees hashes of handles and sealed tokens, nothing else.
 ///
 /// Replicas tell each other of changes through Redis (`PUBLISH` on the channel `<prefix>:changes`), so that a
 /// sign-out or a refresh on one is seen by the others at once; where that word is lost, within the age of
@@ -46,6 +48,8 @@ pub struct RedisStore {
     changes: Arc<Changes>,
     listener: OnceCell<Listener>,
     scripts: Scripts,
+    /// Whether the last command failed, so that an outage is logged once and not for each request.
+    is_away: AtomicBool,
 }
 
 struct Scripts {
@@ -127,6 +131,7 @@ impl RedisStore {
                 ended: Script::new(include_str!("ended.lua")),
                 forget: Script::new(include_str!("forget.lua")),
             },
+            is_away: AtomicBool::new(false),
         }
     }
 

@@ -1,0 +1,59 @@
+//! What visitors read, and what operators do.
+
+use http::{Method, StatusCode};
+use tower::Layer;
+use tower_oidc::{KeyRing, LoginErrorKind as Kind, LoginLayer};
+
+use crate::browser::{App, Browser, SECRET, SITE, client, failure};
+use crate::log::Log;
+
+// D26
+#[tokio::test]
+async fn a_site_on_this_machine_tells_its_developer_what_others_read_in_the_log() {
+    let app = App::start().await;
+    let on = |address: &str| {
+        let keys = KeyRing::new([SECRET]).unwrap();
+        LoginLayer::builder(app.verifier.clone(), client(), address, keys)
+            .build()
+            .unwrap()
+            .layer(app.inner.clone())
+    };
+    let log = Log::default();
+    let guard = log.capture();
+    let lost = "/oauth/openid/callback?code=a&state=b";
+    let mut browser = Browser::default();
+    for (address, is_shown) in [(SITE, false), ("http://localhost:3080", true)] {
+        let service = on(address);
+        for request in [browser.navigation(lost), browser.script(Method::GET, lost)] {
+            let answer = browser.send(&service, request).await;
+            assert_eq!(failure(&answer), Some(Kind::UnknownAttempt));
+            let body = answer.body();
+            assert!(body.contains("unknown_attempt"), "{body}");
+            assert_eq!(body.contains("DOMAIN_SERVER"), is_shown, "{body}");
+        }
+    }
+    let warnings = log.at(tracing::Level::WARN);
+    let told = warnings
+        .iter()
+        .filter(|line| line.contains("DOMAIN_SERVER"));
+    assert_eq!(told.count(), 4, "two for each layer: {warnings:?}");
+
+    // 127.0.0.1 is not localhost: the callback would come without its cookie.
+    let log = Log::default();
+    drop(guard);
+    let _guard = log.capture();
+    let service = on("http://localhost:3080");
+    for host in ["localhost:3080", "127.0.0.1:3080"] {
+        let mut request = browser.navigation("/oauth/openid");
+        request.headers_mut().insert("host", host.parse().unwrap());
+        let answer = browser.send(&service, request).await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        let warnings = log.at(tracing::Level::WARN);
+        let told = warnings.iter().any(|line| {
+            ["127.0.0.1:3080", "http://localhost:3080", "DOMAIN_SERVER"]
+                .iter()
+                .all(|part| line.contains(part))
+        });
+        assert_eq!(told, host == "127.0.0.1:3080", "{warnings:?}");
+    }
+}
