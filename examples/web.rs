@@ -124,7 +124,7 @@ fn signed_in(session: &Session, login: &LoginLayer) -> String {
         let _ = write!(
             page,
             "<dt>{term}</dt><dd id=\"{id}\">{}</dd>",
-            escape(&value)
+            pages::in_pieces(&value)
         );
     }
     let _ = write!(

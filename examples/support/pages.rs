@@ -91,6 +91,14 @@ fn origin(url: &str) -> Option<&str> {
     Some(&url[..end]).filter(|origin| is_plain(origin))
 }
 
+/// Text for HTML that browsers break behind its punctuation, and not within words.
+pub(crate) fn in_pieces(text: &str) -> String {
+    text.split_inclusive(['/', '.', '@', '|', ':'])
+        .map(escape)
+        .collect::<Vec<_>>()
+        .join("<wbr>")
+}
+
 pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")

@@ -2,10 +2,12 @@
 
 use http::{Method, StatusCode};
 use tower::Layer;
+use tower_oidc::testing::DevelopmentProvider;
 use tower_oidc::{KeyRing, LoginErrorKind as Kind, LoginLayer};
 
-use crate::browser::{App, Browser, SECRET, SITE, client, failure};
+use crate::browser::{App, Browser, SECRET, SITE, builder, client, failure, location};
 use crate::log::Log;
+use crate::support::{API, echo, judging};
 
 // D26
 #[tokio::test]
@@ -56,4 +58,30 @@ async fn a_site_on_this_machine_tells_its_developer_what_others_read_in_the_log(
         });
         assert_eq!(told, host == "127.0.0.1:3080", "{warnings:?}");
     }
+}
+
+#[tokio::test]
+async fn the_page_of_the_development_provider_fits_phones_and_dark_screens() {
+    let idp = DevelopmentProvider::builder().with_sign_in_page();
+    let idp = idp.start().await.unwrap();
+    let site = builder(&judging(&idp.provider().unwrap(), API))
+        .build()
+        .unwrap();
+    let (inner, _) = echo();
+    let start = Browser::default().navigation("/oauth/openid");
+    let answer = Browser::default().send(&site.layer(inner), start).await;
+    let page = reqwest::get(location(&answer)).await.unwrap();
+    let text = page.text().await.unwrap();
+    for part in [
+        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">",
+        "color-scheme:light dark",
+        "prefers-color-scheme:dark",
+        "I am user-1",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    let icon = format!("{}/favicon.ico", idp.issuer());
+    let icon = reqwest::get(icon).await.unwrap();
+    assert_eq!(icon.status().as_u16(), 204);
+    assert_eq!(idp.hits().other, 0);
 }
