@@ -44,7 +44,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Extension, Router};
 use http::{Request, Uri};
-use pages::escape;
+use pages::in_pieces;
 use proxy::{Plain, Proxy};
 use site::{Button, Site};
 use tower::Layer;
@@ -59,7 +59,6 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     support::start_log();
     let listener = support::listen().await?;
-    let address = format!("http://{}", listener.local_addr()?);
     let Site {
         login,
         verifier,
@@ -78,7 +77,7 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     };
     let relay = OutboundLayer::relay(&support::origin("UPSTREAM_URL", &upstream)?)
         .map_err(|error| format!("UPSTREAM_URL: {error}"))?;
-    let public: Uri = std::env::var("DOMAIN_SERVER").unwrap_or(address).parse()?;
+    let public: Uri = support::origin("DOMAIN_SERVER", &login.redirect_uri())?.parse()?;
     let further = std::env::var("UPSTREAM_HEADERS").unwrap_or_default();
     let proxy = Proxy::new(relay.layer(proxy::plain()?), &upstream, public)
         .map_err(|error| format!("UPSTREAM_URL: {error}"))?
@@ -122,7 +121,7 @@ async fn home(
             "<h1>Hello, {}</h1><p>What lies under <a href=\"/upstream/\"><code>/upstream/</code></a> \
              comes from the service behind, which is called with your access token. The token \
              itself never reaches your browser.</p>{}",
-            escape(session.subject()),
+            in_pieces(session.subject()),
             pages::sign_out_button(&login)
         ),
         None => pages::signed_out(&button, &login),
