@@ -66,7 +66,6 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         embedded: _embedded,
     } = Site::at(&listener).await?;
     let login = login.build()?;
-    site::ask_store_once(&login).await;
     let upstream = match std::env::var("UPSTREAM_URL") {
         Ok(url) if !url.is_empty() => url,
         _ => {

@@ -50,7 +50,6 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         embedded: _embedded,
     } = Site::at(&listener).await?;
     let login = login.build()?;
-    site::ask_store_once(&login).await;
     // Browsers send a cookie and API clients a token; handlers take either. The layers stand around the whole
     // router, because the paths of the sign-in are no routes.
     let site = Router::new()

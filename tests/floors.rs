@@ -519,3 +519,36 @@ fn the_names_of_settings_come_from_one_file() {
         }
     }
 }
+
+#[test]
+fn what_one_platform_has_stands_behind_a_cfg() {
+    fn walk(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    for folder in ["src", "examples"] {
+        walk(&root.join(folder), &mut files);
+    }
+    for path in files {
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            for platform in ["unix", "windows"] {
+                if line.contains(&format!("::{platform}::")) {
+                    let before = &lines[at.saturating_sub(3)..at];
+                    let cfg = format!("#[cfg({platform})]");
+                    let is_behind = before.iter().any(|line| line.contains(&cfg));
+                    assert!(is_behind, "{}:{}: {line}", path.display(), at + 1);
+                }
+            }
+        }
+    }
+}

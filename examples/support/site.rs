@@ -84,12 +84,6 @@ pub(crate) fn print_public_address(
     Ok(())
 }
 
-/// Asks the session store once, so that one that does not answer is logged at the start. That is no error:
-/// requests are answered 503 until it does.
-pub(crate) async fn ask_store_once(login: &LoginLayer) {
-    drop(login.readiness().await);
-}
-
 /// The probes, and the files of the pages.
 const OPEN_PATHS: [&str; 5] = ["/healthz", "/readyz", "/favicon.ico", "/app.css", "/app.js"];
 

@@ -150,12 +150,14 @@ impl LoginSettings {
     }
 
     /// A builder of the layer, for settings that the environment does not have, such as anonymous
-    /// visitors. With `REDIS_URL` the sessions are stored there.
+    /// visitors. With `REDIS_URL` the sessions are stored there, and the server is asked once in the background,
+    /// so that one that does not answer is logged at the start.
     ///
     /// # Errors
     /// [`ConfigError`] with the variable and the remedy.
     pub fn builder(&self) -> Result<LoginBuilder, ConfigError> {
         let builder = self.stored()?;
+        builder.ask_store_once();
         if let Some(variable) = self.replica_variable
             && !builder.is_shared()
         {

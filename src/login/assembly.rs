@@ -74,6 +74,23 @@ const OURS_AT_SIGN_OUT: [&str; 5] = [
 ];
 
 impl LoginBuilder {
+    /// Asks a store outside of this process once and behind, so that one that does not answer is logged at the
+    /// start and not at the first visitor.
+    #[cfg(feature = "reqwest")]
+    pub(crate) fn ask_store_once(&self) {
+        let shared = self.store.as_ref().filter(|store| store.is_shared());
+        if let (Some(store), Ok(runtime)) = (shared, tokio::runtime::Handle::try_current()) {
+            let store = Arc::clone(store);
+            runtime.spawn(async move {
+                drop(
+                    store
+                        .load(crate::login::store::StoreKey::of(&["start"]))
+                        .await,
+                )
+            });
+        }
+    }
+
     /// The site, its cookies, and where a sign-out at the provider comes back to.
     fn site(&self) -> Result<(Site, CookieNames, Url), ConfigError> {
         let mut paths = Paths::below(&self.start);

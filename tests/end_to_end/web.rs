@@ -508,3 +508,37 @@ fn a_half_sent_head_does_not_keep_it_from_stopping() {
     );
     drop(halves);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the example to be built; the full test run builds it"]
+async fn a_redis_that_is_away_at_the_start_is_told_at_once() {
+    let idp = DevelopmentProvider::builder().start().await.unwrap();
+    let closed = free_port();
+    let store = format!("redis://:hunter2@127.0.0.1:{closed}");
+    let mut settings = guide(idp.issuer(), "0");
+    settings.push(("REDIS_URL", &store));
+    let web = Program::start(&mut example("web", &settings), "listening on ");
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let (status, log) = web.stop();
+    assert_eq!(status, Some(0), "{log}");
+    let told = log
+        .lines()
+        .filter(|line| line.contains("does not answer") && line.contains("REDIS_URL"));
+    assert_eq!(told.count(), 1, "{log}");
+    assert!(!log.contains("hunter2"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the example to be built; the full test run builds it"]
+async fn the_address_to_open_and_what_to_register_are_printed() {
+    let idp = DevelopmentProvider::builder().start().await.unwrap();
+    let mut settings = guide(idp.issuer(), "0");
+    settings.push(("DOMAIN_SERVER", "http://localhost:3999"));
+    for line in [
+        "callback URL: http://localhost:3999/oauth/openid/callback",
+        "open http://localhost:3999",
+        "OPENID_CLOCK_TOLERANCE = 1m (default)",
+    ] {
+        drop(Program::start(&mut example("web", &settings), line));
+    }
+}

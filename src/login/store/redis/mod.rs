@@ -34,10 +34,10 @@ use self::wire::{damaged, expiry, key_from, loaded, time, written};
 /// Sessions in a Redis or Valkey server, or a cluster of them, version 7 or later: for any number
 /// of replicas.
 ///
-/// Nothing is connected to until the first session is asked for, or
-/// [`LoginLayer::readiness`](crate::login::LoginLayer::readiness) at the start of the service. A server that is
-/// away is an error of each operation, within two seconds, and is logged once; it heals without a restart. The
-/// server sees hashes of handles and sealed tokens, nothing else.
+/// Nothing is connected to until the first session or
+/// [`LoginLayer::readiness`](crate::login::LoginLayer::readiness) asks. A server that is away is an error of each
+/// operation, within two seconds, and is logged once; it heals without a restart. The server sees hashes of
+/// handles and sealed tokens, nothing else.
 ///
 /// Replicas tell each other of changes through Redis (`PUBLISH` on the channel `<prefix>:changes`), so that a
 /// sign-out or a refresh on one is seen by the others at once; where that word is lost, within the age of
