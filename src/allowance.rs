@@ -25,19 +25,28 @@ impl Allowance {
 
     /// Takes one attempt. `false` if none is left. `now` is monotonic time.
     pub(crate) fn take(&self, now: Duration) -> bool {
+        self.take_or_wait(now).is_ok()
+    }
+
+    /// Takes one attempt.
+    ///
+    /// # Errors
+    /// If none is left, with the time until there is one.
+    pub(crate) fn take_or_wait(&self, now: Duration) -> Result<(), Duration> {
         let mut level = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while level.left < BURST && now >= level.counted_at.saturating_add(REFILL) {
             level.left += 1;
             level.counted_at = level.counted_at.saturating_add(REFILL);
         }
         if level.left == 0 {
-            return false;
+            let next = level.counted_at.saturating_add(REFILL);
+            return Err(next.saturating_sub(now));
         }
         if level.left == BURST {
             level.counted_at = now;
         }
         level.left -= 1;
-        true
+        Ok(())
     }
 }
 
@@ -55,6 +64,9 @@ mod tests {
             .map(|tenth| tenth / 10)
             .collect();
         assert_eq!(granted, [0, 0, 30, 60, 90]);
+        let last = Duration::from_secs(start + 119);
+        let wait = allowance.take_or_wait(last);
+        assert_eq!(wait, Err(Duration::from_secs(1)), "the next is at 120");
         // After a long pause it is full again: the burst and no more.
         let later = Duration::from_secs(90_000);
         assert_eq!((0..10).filter(|_| allowance.take(later)).count(), 2);

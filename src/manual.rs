@@ -11,7 +11,7 @@
 //! | renewal ahead of that | 60 seconds, give or take 5 %, never in the first half | | requests do not wait for it, and many processes do not ask at once |
 //! | keys used past their lifetime | 1 hour | 0 to 24 hours | an outage of the provider is not ours |
 //! | attempts after a failure | 1 second apart, doubling to 60 | | counted by attempt, so that an outage brings no flood |
-//! | attempts for an unknown `kid` | 2 at once, then 1 in 30 seconds | | enough for a rotation, too little for an attack by random names |
+//! | attempts for an unknown `kid` | 2 at once, then 1 in 30 seconds, counted apart for bearer tokens, logout tokens and tokens from the token endpoint | | enough for a rotation, too little for an attack by random names |
 //! | keys tried without `kid` | 8 | | signatures cost time |
 //! | keys in a set | 100 | | the same |
 //! | a whole call to the provider | 5 seconds, 2 of them to connect | up to 1 minute | a request that waits for keys waits no longer |
@@ -83,7 +83,9 @@
 //!
 //! # When the provider changes its keys
 //!
-//! A token with an unknown `kid` waits for one fetch of the key set and is then judged. A key that
+//! A token with an unknown `kid` waits for one fetch of the key set and is then judged. Where too many
+//! such tokens came to fetch it now, a token that may be newer than the keys at hand gets 503 with
+//! `Retry-After`, because it may be good. A key that
 //! left the set stops working with the next renewal: after the lifetime at the latest, which is the
 //! time a withdrawn key can still be misused.
 //!

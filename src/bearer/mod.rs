@@ -11,7 +11,8 @@
 //! 3. Malformed credentials or two fields: 400 `invalid_request`. No token is judged.
 //! 4. A token that the [`Verifier`](crate::Verifier) refuses: 401 `invalid_token`. A bad token never
 //!    passes, even where anonymous requests do.
-//! 5. No keys to judge by: 503 with `Retry-After`, because that is not the token's fault.
+//! 5. No keys to judge by: 503 with `Retry-After`, because that is not the token's fault. The same
+//!    where the token's key may be new, and too many tokens with unknown keys came to look for it now.
 //! 6. A principal that was already in the request is removed or replaced, never trusted.
 //!
 //! A refused request does not reach the inner service, and its body is not read. The

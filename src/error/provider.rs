@@ -44,6 +44,8 @@ kinds! {
         NoUsableKeys { name: "no_usable_keys", is_configuration: false }
         /// The call was made outside a tokio runtime.
         NoRuntime { name: "no_runtime", is_configuration: false }
+        /// The call was not made, because tokens with unknown keys have caused too many of its kind.
+        Suppressed { name: "suppressed", is_configuration: false }
         /// This process is stopping, and makes no grant any more.
         Stopping { name: "stopping", is_configuration: false }
         /// The provider does not offer what is needed, such as an endpoint or PKCE with S256.

@@ -2,10 +2,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::ProviderError;
 use crate::error::kinds::kinds;
 use crate::error::remedy::{Cause, remedy};
 use crate::error::setup::{Found, Setup};
+use crate::error::{ProviderError, ProviderErrorKind};
 
 /// Why a token was refused, for logs and metrics. `Display` and `Debug` contain no part of the token. This
 /// crate's own log lines also tell an `iss` or `aud` that is not the expected one.
@@ -186,7 +186,8 @@ kinds! {
             message: "the signature is wrong",
             remedy: "the client must send the token exactly as the provider issued it",
         }
-        /// The provider's keys are not available, so it is unknown whether the token is good.
+        /// The provider's keys are not available, or its key could not be looked for yet, so it is
+        /// unknown whether the token is good.
         Unavailable {
             name: "unavailable", structural: false,
             message: "the provider's keys are not available",
@@ -194,6 +195,9 @@ kinds! {
         }
     }
 }
+
+const SUPPRESSED: &str = "the caller can try again after the pause; if this persists, find the client \
+    that sends tokens with unknown key names";
 
 impl VerifyErrorKind {
     /// Whether every token of this kind would be refused until the configuration here or at the provider
@@ -271,6 +275,10 @@ impl VerifyError {
     /// was judged by.
     #[must_use]
     pub fn remedy(&self) -> &'static str {
+        let provider = self.provider().map(ProviderError::kind);
+        if provider == Some(ProviderErrorKind::Suppressed) {
+            return SUPPRESSED;
+        }
         let setup = self.setup.as_deref();
         setup
             .and_then(|setup| remedy(self.kind, self.claim, self.cause, setup))
@@ -345,6 +353,7 @@ mod tests {
         for kind in VerifyErrorKind::ALL {
             check_text(kind.facts().message);
             check_text(kind.facts().remedy);
+            check_text(SUPPRESSED);
         }
     }
 }

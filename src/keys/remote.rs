@@ -1,6 +1,7 @@
 //! A key set that is fetched from a URL and kept fresh by [`Renew`], with a bound on the fetches that
 //! unknown `kid`s can cause.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, Digest, SHA256};
@@ -9,13 +10,12 @@ use url::Url;
 use crate::allowance::Allowance;
 use crate::claims::Issuer;
 use crate::clock::SharedClock;
-use crate::error::ProviderError;
-use crate::flight::Flight;
+use crate::error::{ProviderError, ProviderErrorKind};
 use crate::http_client::{BoxFuture, HttpClient, Limits};
 use crate::jwt::AlgorithmSet;
 use crate::keys::jwk_set::JwkSet;
 use crate::observe;
-use crate::renew::{Fetched, Outcome, Pace, Reading, Refusal, Renew, State};
+use crate::renew::{Fetched, Fetching, Pace, Reading, Refusal, Renew, Snapshot, State};
 
 /// The keys of one provider, with what its metadata says about them.
 pub(crate) struct KeySet {
@@ -63,9 +63,39 @@ impl KeyLifetime {
     }
 }
 
+/// Who brings a token. Each has a bound of its own on the fetches that unknown `kid`s cause, so that
+/// strangers cannot use up what sign-ins and refreshes need. Each fetch serves all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bringer {
+    /// Anyone, as a bearer token.
+    Client,
+    /// Anyone, as a logout token.
+    #[cfg(feature = "login")]
+    LogoutRequest,
+    /// The provider, in an answer of its token endpoint.
+    #[cfg(feature = "login")]
+    TokenEndpoint,
+}
+
+/// Where to look for a key that is not in the set.
+pub(crate) enum NewKey {
+    /// In this set, which came a moment ago.
+    There(Arc<Snapshot<KeySet>>),
+    /// In the set that is being fetched.
+    Fetching(Fetching<KeySet>),
+    /// The bound on such fetches is reached.
+    Suppressed {
+        /// The monotonic time at which the last fetch began.
+        asked_at: Duration,
+        /// When the next fetch is allowed.
+        refusal: Refusal,
+    },
+}
+
 pub(crate) struct RemoteKeys {
     renew: Renew<KeySet>,
-    unknown_kids: Allowance,
+    /// One for each [`Bringer`].
+    unknown_kids: [Allowance; 3],
     clock: SharedClock,
 }
 
@@ -76,7 +106,7 @@ impl RemoteKeys {
     {
         Self {
             renew: Renew::comparing(clock.clone(), pace, KeySet::is_same, fetch),
-            unknown_kids: Allowance::full(clock.monotonic()),
+            unknown_kids: std::array::from_fn(|_| Allowance::full(clock.monotonic())),
             clock,
         }
     }
@@ -92,13 +122,45 @@ impl RemoteKeys {
         self.renew.serves(serial, now)
     }
 
-    /// Fetches the keys again, because one that is not among them may be new. `None` if the bound on such
-    /// fetches is reached.
-    pub(crate) fn look_for_new_key(&self) -> Result<Option<Flight<Outcome<KeySet>>>, Refusal> {
+    /// Fetches the keys again, because one that is not in the set with this serial may be new.
+    pub(crate) fn look_for_new_key(
+        &self,
+        serial: u64,
+        bringer: Bringer,
+    ) -> Result<NewKey, Refusal> {
         let now = self.clock.monotonic();
-        let flight = self.renew.force(|| self.unknown_kids.take(now))?;
-        observe::unknown_kid(flight.is_some());
-        Ok(flight)
+        let mut there = None;
+        let mut wait = Duration::ZERO;
+        // Called under the lock of `renew`, while no fetch can land.
+        let may_start = || {
+            there.clone_from(&*self.renew.current());
+            let is_known = there.as_ref().is_some_and(|there| there.serial == serial);
+            is_known
+                && match self.unknown_kids[bringer as usize].take_or_wait(now) {
+                    Ok(()) => true,
+                    Err(until_next) => {
+                        wait = until_next;
+                        false
+                    }
+                }
+        };
+        if let Some(fetching) = self.renew.force(may_start)? {
+            observe::unknown_kid(true);
+            return Ok(NewKey::Fetching(fetching));
+        }
+        match there {
+            Some(there) if there.serial != serial => Ok(NewKey::There(there)),
+            there => {
+                observe::unknown_kid(false);
+                Ok(NewKey::Suppressed {
+                    asked_at: there.map_or(Duration::ZERO, |there| there.asked_at),
+                    refusal: Refusal {
+                        error: suppressed(),
+                        retry_after: wait,
+                    },
+                })
+            }
+        }
     }
 
     /// The issuer as the provider's metadata has it, once that was fetched.
@@ -129,6 +191,14 @@ impl RemoteKeys {
     }
 }
 
+fn suppressed() -> ProviderError {
+    ProviderError::new(
+        ProviderErrorKind::Suppressed,
+        "the token names an unknown key, and too many such tokens came in a short time to ask for new \
+         keys again",
+    )
+}
+
 /// Fetches a key set, and how long it is fresh.
 pub(crate) async fn fetch_jwk_set(
     client: &HttpClient,
@@ -148,6 +218,74 @@ pub(crate) async fn fetch_jwk_set(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Mutex;
+
+    /// A set with the key of this name.
+    fn key_set(kid: &str) -> KeySet {
+        // RFC 8037 appendix A.2.
+        let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+        let text =
+            format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","x":"{x}","kid":"{kid}"}}]}}"#);
+        let issuer = Issuer::new("https://id.example").unwrap();
+        KeySet::new(JwkSet::parse(text.as_bytes()).unwrap(), issuer, None)
+    }
+
+    const PACE: Pace = Pace {
+        what: "test",
+        ahead: Duration::ZERO,
+        stale: Duration::ZERO,
+        first_back_off: Duration::from_secs(1),
+        longest_back_off: Duration::from_secs(60),
+    };
+
+    // KS-03, KS-09
+    #[tokio::test]
+    async fn a_set_that_landed_a_moment_ago_is_not_fetched_again() {
+        let published = Arc::new(Mutex::new("old"));
+        let provider = Arc::clone(&published);
+        let keys = RemoteKeys::new(SharedClock::system(), PACE, move || {
+            let value = key_set(*provider.lock().unwrap());
+            let fresh_for = Duration::from_secs(600);
+            let ahead = None;
+            Box::pin(async move {
+                Ok(Fetched {
+                    value,
+                    fresh_for,
+                    ahead,
+                })
+            })
+        });
+        keys.ready().await.unwrap();
+        let judged = keys.renew.get().await.unwrap().serial;
+        *published.lock().unwrap() = "new";
+        let another = keys.look_for_new_key(judged, Bringer::Client);
+        let Ok(NewKey::Fetching(fetching)) = another else {
+            panic!("a first fetch");
+        };
+        assert!(fetching.is_new);
+        fetching.flight.landed().await.unwrap();
+        // Whoever read the former set before that has only to look.
+        for _ in 0..5 {
+            match keys.look_for_new_key(judged, Bringer::Client) {
+                Ok(NewKey::There(there)) => assert_eq!(there.serial, judged + 1),
+                _ => panic!("the new set is there"),
+            }
+        }
+        // Nothing of that was counted: one fetch is left.
+        let judged = judged + 1;
+        let Ok(NewKey::Fetching(last)) = keys.look_for_new_key(judged, Bringer::Client) else {
+            panic!("a second fetch");
+        };
+        last.flight.landed().await.unwrap();
+        match keys.look_for_new_key(judged, Bringer::Client) {
+            Ok(NewKey::Suppressed { refusal, .. }) => {
+                assert_eq!(refusal.error.kind(), ProviderErrorKind::Suppressed);
+                assert!(refusal.retry_after <= Duration::from_secs(30));
+                assert!(refusal.retry_after > Duration::from_secs(20));
+            }
+            _ => panic!("the bound is reached"),
+        }
+    }
 
     // KS-12
     #[test]

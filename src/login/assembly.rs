@@ -167,8 +167,7 @@ impl LoginBuilder {
             .collect::<Result<_, _>>()?;
         let id_tokens = IdTokenVerifier::new(&self.verifier, self.client.id(), others)?;
         let logout_tokens = LogoutTokenVerifier::new(&self.verifier, self.client.id())?;
-        // Sessions keep what was verified themselves.
-        let verifier = self.verifier.forgetful();
+        let verifier = self.verifier.for_sessions();
         let sessions = SessionParts {
             provider: provider.clone(),
             client: self.client.clone(),

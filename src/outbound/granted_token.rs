@@ -6,9 +6,8 @@ use std::time::Duration;
 use crate::allowance::Allowance;
 use crate::clock::SharedClock;
 use crate::error::{OutboundError, OutboundErrorKind, ProviderError};
-use crate::flight::Flight;
 use crate::http_client::BoxFuture;
-use crate::renew::{Fetched, Outcome, Pace, Reading, Renew};
+use crate::renew::{Fetched, Fetching, Pace, Reading, Renew};
 use crate::token::live::LiveToken;
 use crate::token::source::TokenSupply;
 
@@ -50,11 +49,25 @@ impl GrantedToken {
                 Some(snapshot) => TokenSupply::Ready(snapshot.value.clone()),
                 None => TokenSupply::Refused(OutboundErrorKind::Unavailable.into()),
             },
-            Reading::Wait(flight) => {
+            Reading::Wait(fetching) => {
                 let (renew, clock) = (self.renew.clone(), self.clock.clone());
                 TokenSupply::Wait(Box::pin(async move {
-                    let landed = landed(&renew, flight).await;
+                    let landed = landed(&renew, fetching).await;
                     landed.or_else(|error| instead(error, &renew, &clock))
+                }))
+            }
+            // Called outside of a runtime, and perhaps polled within one.
+            Reading::Refused(refusal) if refusal.is_for_want_of_a_runtime() => {
+                let (renew, clock) = (self.renew.clone(), self.clock.clone());
+                TokenSupply::Wait(Box::pin(async move {
+                    match renew.get().await {
+                        Ok(snapshot) => Ok(snapshot.value.clone()),
+                        Err(refusal) => {
+                            let after = Some(refusal.retry_after);
+                            let error = OutboundError::provider(refusal.error, after);
+                            instead(error, &renew, &clock)
+                        }
+                    }
                 }))
             }
             Reading::Refused(refusal) => {
@@ -80,10 +93,10 @@ impl GrantedToken {
         let may_start =
             || current().is_none_or(|token| token.is_refused()) && self.forced.take(now);
         match self.renew.force(may_start) {
-            Ok(Some(flight)) => {
+            Ok(Some(fetching)) => {
                 let renew = self.renew.clone();
                 TokenSupply::Wait(Box::pin(async move {
-                    match landed(&renew, flight).await {
+                    match landed(&renew, fetching).await {
                         Err(error) if error.kind() == OutboundErrorKind::Unavailable => Ok(refused),
                         landed => landed,
                     }
@@ -114,9 +127,9 @@ fn instead(
 
 async fn landed(
     renew: &Renew<LiveToken>,
-    flight: Flight<Outcome<LiveToken>>,
+    fetching: Fetching<LiveToken>,
 ) -> Result<LiveToken, OutboundError> {
-    match flight.landed().await {
+    match fetching.flight.landed().await {
         Ok(snapshot) => Ok(snapshot.value.clone()),
         Err(error) => {
             let refusal = renew.refusal(error);

@@ -33,6 +33,8 @@ pub(crate) struct Snapshot<T> {
     pub(crate) value: T,
     /// Counts up with each value that differs from the one before.
     pub(crate) serial: u64,
+    /// The monotonic time at which its fetch began.
+    pub(crate) asked_at: Duration,
     times: Times,
 }
 
@@ -48,9 +50,16 @@ pub(crate) struct Fetched<T> {
 pub(crate) enum Reading<T> {
     Ready(Guard<Option<Arc<Snapshot<T>>>>),
     /// It is being fetched.
-    Wait(Flight<Outcome<T>>),
+    Wait(Fetching<T>),
     /// The last attempt failed, and the next is not due yet.
     Refused(Refusal),
+}
+
+/// A fetch under way.
+pub(crate) struct Fetching<T> {
+    pub(crate) flight: Flight<Outcome<T>>,
+    /// Whether it began with this call, so that its value is no older than the call.
+    pub(crate) is_new: bool,
 }
 
 /// The result of one fetch.
@@ -61,6 +70,23 @@ pub(crate) type Outcome<T> = Result<Arc<Snapshot<T>>, ProviderError>;
 pub(crate) struct Refusal {
     pub(crate) error: ProviderError,
     pub(crate) retry_after: Duration,
+}
+
+impl Refusal {
+    pub(crate) fn for_want_of_a_runtime() -> Self {
+        Self {
+            error: ProviderError::new(
+                ProviderErrorKind::NoRuntime,
+                "the provider can only be asked from within a tokio runtime",
+            ),
+            retry_after: Duration::ZERO,
+        }
+    }
+
+    /// Whether a call from within a runtime could still bring the value.
+    pub(crate) fn is_for_want_of_a_runtime(&self) -> bool {
+        self.error.kind() == ProviderErrorKind::NoRuntime
+    }
 }
 
 /// The state of a value, for readiness and logs.
@@ -168,7 +194,7 @@ impl<T: Send + Sync + 'static> Renew<T> {
                 Reading::Ready(snapshot)
             }
             Step::Fetch => match self.join_or_start(now, || true) {
-                Ok(Some(flight)) => Reading::Wait(flight),
+                Ok(Some(fetching)) => Reading::Wait(fetching),
                 Ok(None) => Reading::Refused(self.refusal(lost())),
                 Err(refusal) => Reading::Refused(refusal),
             },
@@ -176,35 +202,36 @@ impl<T: Send + Sync + 'static> Renew<T> {
     }
 
     /// The value, whatever its age. Starts nothing.
-    #[cfg(feature = "outbound")]
     pub(crate) fn current(&self) -> Guard<Option<Arc<Snapshot<T>>>> {
         self.0.snapshot.load()
     }
 
     /// The value, waited for.
     pub(crate) async fn get(&self) -> Result<Arc<Snapshot<T>>, Refusal> {
-        let flight = match self.read() {
+        let fetching = match self.read() {
             Reading::Ready(snapshot) => {
                 return match &*snapshot {
                     Some(snapshot) => Ok(Arc::clone(snapshot)),
                     None => Err(self.refusal(lost())),
                 };
             }
-            Reading::Wait(flight) => flight,
+            Reading::Wait(fetching) => fetching,
             Reading::Refused(refusal) => return Err(refusal),
         };
-        flight.landed().await.map_err(|error| self.refusal(error))
+        let landed = fetching.flight.landed().await;
+        landed.map_err(|error| self.refusal(error))
     }
 
     /// Joins the fetch under way, or starts one even though the value is fresh. `None` where
     /// `may_start` forbids a new one.
     ///
     /// `may_start` is called only if a new fetch would start, and under the lock, so that each attempt
-    /// is counted once.
+    /// is counted once. No fetch can land while it runs: what [`current`](Self::current) returns there is
+    /// the newest value.
     pub(crate) fn force(
         &self,
         may_start: impl FnOnce() -> bool,
-    ) -> Result<Option<Flight<Outcome<T>>>, Refusal> {
+    ) -> Result<Option<Fetching<T>>, Refusal> {
         self.join_or_start(self.0.clock.monotonic(), may_start)
     }
 
@@ -242,10 +269,13 @@ impl<T: Send + Sync + 'static> Renew<T> {
         &self,
         now: Duration,
         may_start: impl FnOnce() -> bool,
-    ) -> Result<Option<Flight<Outcome<T>>>, Refusal> {
+    ) -> Result<Option<Fetching<T>>, Refusal> {
         let mut attempts = self.0.attempts();
         if let Some(flight) = &attempts.in_flight {
-            return Ok(Some(flight.clone()));
+            return Ok(Some(Fetching {
+                flight: flight.clone(),
+                is_new: false,
+            }));
         }
         if let (Some(error), true) = (&attempts.last_error, now < attempts.not_before) {
             return Err(Refusal {
@@ -254,13 +284,7 @@ impl<T: Send + Sync + 'static> Renew<T> {
             });
         }
         let Ok(runtime) = Handle::try_current() else {
-            return Err(Refusal {
-                error: ProviderError::new(
-                    ProviderErrorKind::NoRuntime,
-                    "the provider can only be asked from within a tokio runtime",
-                ),
-                retry_after: Duration::ZERO,
-            });
+            return Err(Refusal::for_want_of_a_runtime());
         };
         if !may_start() {
             return Ok(None);
@@ -273,10 +297,14 @@ impl<T: Send + Sync + 'static> Renew<T> {
         // The flight takes this lock when it lands, which may be within `launch`.
         drop(attempts);
         guard.launch(&runtime, async move {
+            let asked_at = shared.clock.monotonic();
             let fetched = (shared.fetch)().await?;
-            Ok(Arc::new(shared.snapshot_of(fetched)))
+            Ok(Arc::new(shared.snapshot_of(fetched, asked_at)))
         });
-        Ok(Some(flight))
+        Ok(Some(Fetching {
+            flight,
+            is_new: true,
+        }))
     }
 }
 
@@ -286,7 +314,7 @@ impl<T> Shared<T> {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn snapshot_of(&self, fetched: Fetched<T>) -> Snapshot<T> {
+    fn snapshot_of(&self, fetched: Fetched<T>, asked_at: Duration) -> Snapshot<T> {
         let now = self.clock.monotonic();
         // There is one fetch at a time, so that no other value lands between this look and its own
         // landing.
@@ -297,6 +325,7 @@ impl<T> Shared<T> {
         Snapshot {
             value: fetched.value,
             serial,
+            asked_at,
             times: self
                 .pace
                 .times(now, fetched.fresh_for, fetched.ahead, jitter()),

@@ -96,8 +96,8 @@ async fn a_serial_lasts_as_long_as_the_value_stays_the_same() {
         }
     });
     let renewed = async || {
-        let flight = renew.force(|| true).unwrap().unwrap();
-        flight.landed().await.unwrap().serial
+        let fetching = renew.force(|| true).unwrap().unwrap();
+        fetching.flight.landed().await.unwrap().serial
     };
     assert!(!serves(&renew, 0), "nothing is there, and a flight starts");
     assert_eq!(renew.get().await.unwrap().serial, 1);

@@ -8,6 +8,7 @@ use crate::clock::SharedClock;
 use crate::error::ConfigError;
 use crate::error::setup::{Brand, Setup};
 use crate::jwt::{Algorithm, AlgorithmSet};
+use crate::keys::remote::Bringer;
 use crate::log_pace::LogPace;
 use crate::provider::{Provider, within};
 use crate::settings::{ALGORITHMS, CACHE_CAPACITY, LEEWAY, TOKEN_SIZE};
@@ -224,6 +225,7 @@ impl VerifierBuilder {
             narrowed_by_provider: !is_explicit,
             max_token_size: self.max_token_size,
             scopes: ScopeRules::new(self.scope_claims, &self.implied_scopes)?,
+            bringer: Bringer::Client,
         };
         let accepted = (self.cached > 0).then(|| AcceptedTokens::new(self.cached));
         Ok(Verifier::new(self.providers, judge, accepted))

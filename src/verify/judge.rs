@@ -3,22 +3,24 @@
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
 
 use crate::clock::UnixTime;
 use crate::error::remedy::Cause;
 use crate::error::setup::{Found, Setup};
-use crate::error::{ProviderError, VerifyError, VerifyErrorKind as Kind};
-use crate::flight::Flight;
+use crate::error::{VerifyError, VerifyErrorKind as Kind};
 use crate::jwt::{
     Algorithm, AlgorithmSet, CompactJws, DecodedJws, JoseHeader, Json, UnverifiedClaims,
 };
 use crate::keys::jwk_set::{Choice, TokenIssuer};
 use crate::keys::public_key::PublicKey;
-use crate::keys::remote::KeySet;
+use crate::keys::remote::{Bringer, KeySet, NewKey};
 use crate::log_pace::LogPace;
 use crate::principal::{MISFITS, Principal, Verified};
 use crate::provider::Provider;
-use crate::renew::{Outcome, Reading, Refusal, Snapshot};
+use crate::renew::{Fetching, Reading, Refusal, Snapshot};
 use crate::token::is_b64token;
 use crate::verify::caller::{client_id, is_client};
 use crate::verify::expectation::{Expectation, says_access_token, screen_header};
@@ -39,6 +41,7 @@ pub(super) struct Judge {
     pub(super) setup: Arc<Setup>,
     /// Shared by its principals.
     pub(super) misfits: Arc<LogPace<MISFITS>>,
+    pub(super) bringer: Bringer,
 }
 
 /// The keys to judge by.
@@ -46,8 +49,13 @@ pub(super) struct Judge {
 pub(super) enum Keys<'a> {
     /// Those at hand. A key that is not among them may be fetched.
     AtHand,
-    /// These, which were just fetched, and no others.
-    Fetched(&'a Snapshot<KeySet>),
+    /// These, which were just fetched.
+    Fetched {
+        keys: &'a Snapshot<KeySet>,
+        /// Whether they were asked for after the token came. Its key is then certainly published, if it
+        /// ever was.
+        since_token: bool,
+    },
 }
 
 /// The judgement of a token that is not refused.
@@ -70,10 +78,23 @@ pub(super) struct Genuine {
     pub(super) window: Range<UnixTime>,
 }
 
-/// Keys that are being fetched, and from which provider.
-pub(crate) struct PendingKeys {
-    flight: Flight<Outcome<KeySet>>,
-    provider: Provider,
+/// Keys that are being fetched.
+pub(crate) struct PendingKeys(Pending);
+
+enum Pending {
+    Fetch {
+        fetching: Fetching<KeySet>,
+        provider: Provider,
+        since_token: bool,
+    },
+    /// There was no runtime to fetch them on. The caller may wait on one.
+    Runtime,
+}
+
+/// Keys that were waited for.
+pub(super) struct Awaited {
+    keys: Arc<Snapshot<KeySet>>,
+    since_token: bool,
 }
 
 impl Judge {
@@ -101,28 +122,29 @@ impl Judge {
         let times = self.expectation.screen(&claims, says_access_token, now)?;
 
         // 4. The keys of that issuer.
-        let may_fetch = matches!(keys, Keys::AtHand);
         let at_hand;
-        let keys = match keys {
-            Keys::Fetched(keys) => keys,
+        let (keys, standing) = match keys {
+            Keys::Fetched { keys, since_token } if since_token => (keys, Standing::SinceToken),
+            Keys::Fetched { keys, .. } => (keys, Standing::Fetched),
             Keys::AtHand => match issuer.provider.keys().read() {
                 Reading::Ready(snapshot) => {
                     at_hand = snapshot;
-                    (*at_hand).as_deref().ok_or(Kind::Unavailable)?
+                    let keys = (*at_hand).as_deref().ok_or(Kind::Unavailable)?;
+                    (keys, Standing::AtHand)
                 }
-                Reading::Wait(flight) => return Ok(wait(&issuer.provider, flight)),
-                Reading::Refused(refusal) => return Err(refusal.into()),
+                Reading::Wait(fetching) => {
+                    let is_new = fetching.is_new;
+                    return Ok(wait(&issuer.provider, fetching, is_new));
+                }
+                Reading::Refused(refusal) => return unread(refusal),
             },
         };
 
         // 5. The signature.
         match self.check_signature(&jws, algorithm, kid.as_deref(), issuer, &keys.value) {
             Ok(()) => {}
-            Err(error) if may_fetch && error.kind() == Kind::UnknownKey => {
-                return match issuer.provider.keys().look_for_new_key()? {
-                    Some(flight) => Ok(wait(&issuer.provider, flight)),
-                    None => Err(error),
-                };
+            Err(error) if error.kind() == Kind::UnknownKey => {
+                return self.look_further(token, issuer, keys, standing, times.issued_at);
             }
             Err(error) => return Err(error),
         }
@@ -172,6 +194,78 @@ impl Judge {
             None => Cause::Usual,
         };
         Err(VerifyError::claim(Kind::Algorithm, "alg").because(cause))
+    }
+
+    /// Where the key may be that is not in this set. The token passed every check that needs no key.
+    #[cold]
+    fn look_further(
+        &self,
+        token: &[u8],
+        issuer: &Trusted,
+        keys: &Snapshot<KeySet>,
+        standing: Standing,
+        issued_at: Option<UnixTime>,
+    ) -> Result<Judgement, VerifyError> {
+        let is_settled = match standing {
+            Standing::AtHand => false,
+            // The fetch was under way when the token came. It may have been signed after the answer.
+            Standing::Fetched => !self.may_be_newer(issued_at, keys.asked_at, issuer),
+            Standing::SinceToken => true,
+        };
+        if is_settled {
+            return Err(Kind::UnknownKey.into());
+        }
+        let provider = &issuer.provider;
+        match provider.keys().look_for_new_key(keys.serial, self.bringer) {
+            Ok(NewKey::There(keys)) => {
+                let (keys, since_token) = (&*keys, false);
+                self.judge(token, Keys::Fetched { keys, since_token })
+            }
+            Ok(NewKey::Fetching(fetching)) => {
+                // One fetch at a time: this one began after the one that was waited for.
+                let since_token = fetching.is_new || standing == Standing::Fetched;
+                Ok(wait(provider, fetching, since_token))
+            }
+            // The bound, not the provider, kept us from looking (KS-09).
+            Ok(NewKey::Suppressed { asked_at, refusal }) => {
+                if self.is_repeated_when_refused_for_now()
+                    || self.may_be_newer(issued_at, asked_at, issuer)
+                {
+                    Err(refusal.into())
+                } else {
+                    Err(Kind::UnknownKey.into())
+                }
+            }
+            Err(refusal) => unread(refusal),
+        }
+    }
+
+    /// Whether a token that was issued then may have been signed after keys were asked for. A token
+    /// without that time may.
+    fn may_be_newer(
+        &self,
+        issued_at: Option<UnixTime>,
+        asked_at: Duration,
+        issuer: &Trusted,
+    ) -> bool {
+        let clock = issuer.provider.clock();
+        // Times in tokens are whole seconds, rounded down.
+        let age = clock.monotonic().saturating_sub(asked_at);
+        let age = age.saturating_add(Duration::from_secs(1));
+        let asked_at = clock.now().saturating_sub(age);
+        let limit = asked_at.saturating_sub(self.expectation.leeway);
+        issued_at.is_none_or(|issued_at| issued_at > limit)
+    }
+
+    /// Whether the provider sends the token again after an answer that says "not now".
+    fn is_repeated_when_refused_for_now(&self) -> bool {
+        match self.bringer {
+            Bringer::Client => false,
+            #[cfg(feature = "login")]
+            Bringer::LogoutRequest => true,
+            #[cfg(feature = "login")]
+            Bringer::TokenEndpoint => false,
+        }
     }
 
     fn check_signature(
@@ -225,18 +319,56 @@ fn boxed(text: &str) -> Box<str> {
     text.into()
 }
 
-fn wait(provider: &Provider, flight: Flight<Outcome<KeySet>>) -> Judgement {
-    Judgement::Wait(PendingKeys {
-        flight,
+/// How the keys that a token is judged by stand to the token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    AtHand,
+    /// Waited for, and perhaps asked for before the token came.
+    Fetched,
+    /// Asked for after the token came.
+    SinceToken,
+}
+
+fn wait(provider: &Provider, fetching: Fetching<KeySet>, since_token: bool) -> Judgement {
+    Judgement::Wait(PendingKeys(Pending::Fetch {
+        fetching,
         provider: provider.clone(),
-    })
+        since_token,
+    }))
+}
+
+fn unread(refusal: Refusal) -> Result<Judgement, VerifyError> {
+    if refusal.is_for_want_of_a_runtime() {
+        Ok(Judgement::Wait(PendingKeys(Pending::Runtime)))
+    } else {
+        Err(refusal.into())
+    }
 }
 
 impl PendingKeys {
-    /// The keys, once they are fetched.
-    pub(super) async fn fetched(self) -> Result<Arc<Snapshot<KeySet>>, VerifyError> {
-        let fetched = self.flight.landed().await;
-        fetched.map_err(|error: ProviderError| self.provider.keys().refusal(error).into())
+    /// The keys, once they are fetched. `None` where the token must be judged once more to fetch them.
+    pub(super) async fn awaited(self) -> Result<Option<Awaited>, VerifyError> {
+        match self.0 {
+            Pending::Fetch {
+                fetching,
+                provider,
+                since_token,
+            } => match fetching.flight.landed().await {
+                Ok(keys) => Ok(Some(Awaited { keys, since_token })),
+                Err(error) => Err(provider.keys().refusal(error).into()),
+            },
+            Pending::Runtime if Handle::try_current().is_ok() => Ok(None),
+            Pending::Runtime => Err(Refusal::for_want_of_a_runtime().into()),
+        }
+    }
+}
+
+impl Awaited {
+    pub(super) fn as_keys(&self) -> Keys<'_> {
+        Keys::Fetched {
+            keys: &self.keys,
+            since_token: self.since_token,
+        }
     }
 }
 

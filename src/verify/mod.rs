@@ -34,7 +34,9 @@ use std::time::Duration;
 use crate::claims::Audience;
 #[cfg(feature = "login")]
 use crate::error::ConfigError;
-use crate::error::{VerifyError, VerifyErrorKind};
+use crate::error::VerifyError;
+#[cfg(feature = "login")]
+use crate::keys::remote::Bringer;
 use crate::observe;
 use crate::principal::Principal;
 use crate::provider::Provider;
@@ -164,21 +166,28 @@ impl Verifier {
         token: &[u8],
         keys: PendingKeys,
     ) -> Result<Principal, VerifyError> {
-        let judged = match keys.fetched().await {
-            Ok(keys) => self.0.judge.judge(token, Keys::Fetched(&keys)),
-            Err(error) => Err(error),
-        };
-        let decided = match judged {
-            Ok(Judgement::Genuine(genuine)) => Ok(self.remember(token, genuine)),
-            // Fetched keys are judged by as they are.
-            Ok(Judgement::Wait(_)) => {
-                let error = VerifyError::new(VerifyErrorKind::UnknownKey);
-                Err(error.judged_by(&self.0.judge.setup))
-            }
-            Err(error) => Err(error),
-        };
+        let judged = self.judge_after(token, keys).await;
+        let decided = judged.map(|genuine| self.remember(token, genuine));
         observe::token_judged(decided.as_ref().map(|_| ()));
         decided
+    }
+
+    /// Waits for one fetch, and for a second one if the first was under way when the token came.
+    async fn judge_after(
+        &self,
+        token: &[u8],
+        mut keys: PendingKeys,
+    ) -> Result<Genuine, VerifyError> {
+        loop {
+            let judged = match keys.awaited().await? {
+                Some(awaited) => self.0.judge.judge(token, awaited.as_keys())?,
+                None => self.0.judge.judge(token, Keys::AtHand)?,
+            };
+            match judged {
+                Judgement::Genuine(genuine) => return Ok(genuine),
+                Judgement::Wait(next) => keys = next,
+            }
+        }
     }
 
     /// Remembers an accepted token with the serial of the keys.
@@ -199,6 +208,10 @@ impl Verifier {
         max_age: Option<Duration>,
     ) -> Result<Self, ConfigError> {
         let mut inner = Inner::clone(&self.0);
+        inner.judge.bringer = match kind {
+            TokenKind::Logout => Bringer::LogoutRequest,
+            _ => Bringer::TokenEndpoint,
+        };
         inner.judge.expectation = Expectation {
             audiences: vec![Audience::new(audience)?],
             kind,
@@ -219,11 +232,13 @@ impl Verifier {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// The same without a cache, for tokens that are seldom seen twice.
+    /// The same for the tokens of sessions, which came from the token endpoint: without a cache, because
+    /// sessions keep what was verified themselves.
     #[cfg(feature = "login")]
-    pub(crate) fn forgetful(&self) -> Self {
+    pub(crate) fn for_sessions(&self) -> Self {
         let mut inner = Inner::clone(&self.0);
         inner.accepted = None;
+        inner.judge.bringer = Bringer::TokenEndpoint;
         Self(Arc::new(inner))
     }
 

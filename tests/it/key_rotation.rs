@@ -1,13 +1,25 @@
 //! `docs/rules.md` §5: which key is used, and what a change of keys costs.
 
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use http::StatusCode;
+use http_body_util::Full;
 use serde_json::{Value, json};
-use tower_oidc::testing::{Endpoint, Fault, SigningKey};
-use tower_oidc::{Algorithm, Phase, VerifyErrorKind};
+use tokio::sync::Semaphore;
+use tower::{ServiceExt, service_fn};
+use tower_oidc::testing::{Endpoint, Fault, OfflineProvider, SigningKey, TokenBuilder};
+use tower_oidc::{
+    Algorithm, Clock, HttpClient, Phase, Provider, Verifier, VerifyError, VerifyErrorKind,
+};
 
+use crate::browser::{App, Browser};
 use crate::support::{API, Api, judging, seconds, until};
+
+/// What tokens with unknown keys get: the second, where the bound on fetches kept us from looking.
+const REFUSALS: [StatusCode; 2] = [StatusCode::UNAUTHORIZED, StatusCode::SERVICE_UNAVAILABLE];
 
 // KS-03, ID-10
 #[tokio::test]
@@ -46,7 +58,7 @@ async fn ten_thousand_random_kids_cause_at_most_four_fetches_in_a_minute() {
     for tenth in 0..600 {
         for n in 0..17 {
             let answer = api.status(&flood[(tenth * 17 + n) % flood.len()]).await;
-            assert_eq!(answer, StatusCode::UNAUTHORIZED);
+            assert!(REFUSALS.contains(&answer), "{answer}");
         }
         assert_eq!(api.status(&good).await, StatusCode::OK);
         api.clock.advance(seconds(1) / 10);
@@ -299,7 +311,7 @@ async fn a_flood_of_random_names_does_not_keep_a_new_key_out() {
     assert_eq!(api.status(api.token().build()).await, StatusCode::OK);
     let flood = |n: u32| api.token().header("kid", format!("random-{n}")).build();
     for n in 0..30 {
-        assert_eq!(api.status(flood(n)).await, StatusCode::UNAUTHORIZED);
+        assert!(REFUSALS.contains(&api.status(flood(n)).await));
     }
     // The burst is spent when the provider changes its keys.
     api.idp.rotate_keys();
@@ -311,4 +323,205 @@ async fn a_flood_of_random_names_does_not_keep_a_new_key_out() {
         api.clock.advance(seconds(1));
         api.status(flood(waited)).await;
     }
+}
+
+fn unknown(api: &Api) -> TokenBuilder {
+    api.token().header("kid", "unknown")
+}
+
+// KS-09
+#[tokio::test]
+async fn with_the_bound_spent_a_token_that_may_be_newer_than_the_keys_waits() {
+    let api = Api::start().await;
+    assert_eq!(api.status(api.token().build()).await, StatusCode::OK);
+    for _ in 0..2 {
+        assert_eq!(api.verdict(unknown(&api).build()).await, "unknown_key");
+    }
+    let fetched_at = api.clock.now().as_seconds();
+    // The leeway is a minute.
+    api.clock.advance(seconds(5));
+    let issued = |iat: i64| unknown(&api).claim("iat", iat);
+    let cases = [
+        ("now", unknown(&api), "unavailable"),
+        (
+            "no one knows when",
+            unknown(&api).without_claim("iat"),
+            "unavailable",
+        ),
+        ("within the leeway", issued(fetched_at - 59), "unavailable"),
+        (
+            "before the keys were asked for",
+            issued(fetched_at - 62),
+            "unknown_key",
+        ),
+        (
+            "of another audience",
+            unknown(&api).claim("aud", "other"),
+            "wrong_audience",
+        ),
+        ("expired", unknown(&api).expired(), "expired"),
+    ];
+    for (name, token, expected) in cases {
+        assert_eq!(api.verdict(token.build()).await, expected, "{name}");
+    }
+    let answer = api.with_token(unknown(&api).build()).await;
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let pause: u64 = answer.headers()["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((20..=31).contains(&pause), "{pause}");
+    assert!(!answer.headers().contains_key("www-authenticate"));
+    assert_eq!(api.idp.hits().jwks, 3);
+
+    // A rotation within that time: a good token waits, and is never called bad.
+    api.idp.rotate_keys();
+    let new = api.token().build();
+    assert_eq!(api.status(&new).await, StatusCode::SERVICE_UNAVAILABLE);
+    api.clock.advance(seconds(pause));
+    assert_eq!(api.status(&new).await, StatusCode::OK);
+}
+
+// KS-09, LO-14
+#[tokio::test]
+async fn strangers_cannot_use_up_what_sign_ins_need() {
+    let app = App::start().await;
+    Browser::default().sign_in(&app).await;
+    let junk = |token: TokenBuilder| token.header("kid", "unknown").build();
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        let token = junk(app.idp.token(API));
+        answers.push(crate::support::verdict(&app.verifier, &token).await);
+    }
+    assert_eq!(answers, ["unknown_key", "unknown_key", "unavailable"]);
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        let token = junk(app.idp.logout_token("development"));
+        let form = format!("logout_token={token}");
+        let request = http::Request::post("/oauth/openid/backchannel-logout")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(form)
+            .unwrap();
+        let answer = app.service().oneshot(request).await.unwrap();
+        answers.push((
+            answer.status().as_u16(),
+            answer.headers().contains_key("retry-after"),
+        ));
+    }
+    assert_eq!(answers, [(400, false), (400, false), (503, true)]);
+
+    // The provider changes its keys, and browsers sign in all the same. What is fetched for them serves all.
+    app.idp.rotate_keys();
+    let token = app.idp.token(API).build();
+    assert_eq!(
+        crate::support::verdict(&app.verifier, &token).await,
+        "unavailable"
+    );
+    let mut browser = Browser::default();
+    browser.sign_in(&app).await;
+    assert_eq!(browser.fetch(&app, "/").await.status(), StatusCode::OK);
+    assert_eq!(
+        crate::support::verdict(&app.verifier, &token).await,
+        "accepted"
+    );
+    let logout = app
+        .idp
+        .logout_token("development")
+        .header("kid", "unknown")
+        .claim("iat", 1);
+    let request = http::Request::post("/oauth/openid/backchannel-logout")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!("logout_token={}", logout.build()))
+        .unwrap();
+    let answer = app.service().oneshot(request).await.unwrap();
+    assert_eq!(
+        answer.status(),
+        StatusCode::BAD_REQUEST,
+        "too old, whoever signed it"
+    );
+}
+
+/// A provider that answers with the keys of the moment at which it is asked, once the test lets it.
+#[derive(Clone)]
+struct SlowProvider {
+    jwks: Arc<Mutex<String>>,
+    asked: Arc<AtomicU32>,
+    may_answer: Arc<Semaphore>,
+}
+
+impl SlowProvider {
+    fn publishing(keys: &[&SigningKey]) -> Self {
+        let provider = Self {
+            jwks: Arc::default(),
+            asked: Arc::default(),
+            may_answer: Arc::new(Semaphore::new(0)),
+        };
+        provider.publish(keys);
+        provider
+    }
+
+    fn publish(&self, keys: &[&SigningKey]) {
+        let keys: Vec<_> = keys.iter().map(|key| key.public_jwk()).collect();
+        *self.jwks.lock().unwrap() = format!(r#"{{"keys":[{}]}}"#, keys.join(","));
+    }
+
+    fn verifier(&self) -> Verifier {
+        let slow = self.clone();
+        let service = service_fn(move |_: http::Request<Bytes>| {
+            let keys = slow.jwks.lock().unwrap().clone();
+            slow.asked.fetch_add(1, Ordering::SeqCst);
+            let may_answer = Arc::clone(&slow.may_answer);
+            async move {
+                may_answer.acquire().await.unwrap().forget();
+                let answer = http::Response::builder().header("content-type", "application/json");
+                Ok::<_, Infallible>(answer.body(Full::new(Bytes::from(keys))).unwrap())
+            }
+        });
+        let provider = Provider::builder("https://id.example")
+            .with_jwks_url("https://id.example/jwks")
+            .with_http_client(HttpClient::new(service))
+            .build()
+            .unwrap();
+        judging(&provider, API)
+    }
+
+    async fn is_asked(&self, times: u32) {
+        until(|| self.asked.load(Ordering::SeqCst) == times).await;
+    }
+}
+
+// KS-03, KS-09
+#[tokio::test]
+async fn keys_that_were_asked_for_before_a_token_came_do_not_refuse_it() {
+    let key = |kid: &str| Arc::new(SigningKey::generate(kid, Algorithm::Rs256));
+    let (old, new) = (key("old"), key("new"));
+    let idp = OfflineProvider::builder("https://id.example")
+        .with_keys([old.clone()])
+        .build();
+    let slow = SlowProvider::publishing(&[&old]);
+    let verifier = slow.verifier();
+    slow.may_answer.add_permits(1);
+    assert!(verifier.verify(&idp.token(API).build()).await.is_ok());
+
+    let judge = |token: TokenBuilder| {
+        let (verifier, token) = (verifier.clone(), token.build());
+        tokio::spawn(async move { verifier.verify(&token).await })
+    };
+    let junk = judge(idp.token(API).header("kid", "unknown"));
+    slow.is_asked(2).await;
+    // The answer is on its way, and knows nothing of what happens now.
+    slow.publish(&[&old, &new]);
+    let good = judge(idp.token(API).signed_by(new.clone()));
+    let elder = judge(idp.token(API).header("kid", "elder").claim("iat", 1));
+    tokio::task::yield_now().await;
+    slow.may_answer.add_permits(2);
+    let kind = |judged: Result<_, VerifyError>| judged.err().map(|error| error.kind());
+    assert_eq!(kind(junk.await.unwrap()), Some(VerifyErrorKind::UnknownKey));
+    assert_eq!(
+        kind(elder.await.unwrap()),
+        Some(VerifyErrorKind::UnknownKey)
+    );
+    assert_eq!(kind(good.await.unwrap()), None);
+    slow.is_asked(3).await;
 }

@@ -38,7 +38,7 @@ impl ClientSide {
     pub(super) async fn newer_metadata(&self) -> Option<Arc<Snapshot<Metadata>>> {
         let now = self.clock.monotonic();
         match self.metadata.force(|| self.moved_endpoints.take(now)) {
-            Ok(Some(flight)) => flight.landed().await.ok(),
+            Ok(Some(fetching)) => fetching.flight.landed().await.ok(),
             Ok(None) | Err(_) => self.metadata().await.ok(),
         }
     }
