@@ -41,7 +41,10 @@ where
         found: BoxFuture<G::Found>,
         // Taken once, when it is found out.
         held: Option<(G, S, Request<ReqBody>)>,
+        is_ready: bool,
     },
+    /// The request waited, and the inner service must be ready for it.
+    Readying(Option<(G, G::Kept, S, Request<ReqBody>)>),
     #[cfg(feature = "login")]
     Answering {
         gate: G,
@@ -87,6 +90,7 @@ where
             state: State::Waiting {
                 found,
                 held: Some((gate, inner, request)),
+                is_ready: true,
             },
         }
     }
@@ -102,6 +106,7 @@ where
             State::Forward { .. } => "ResponseFuture(forward)",
             State::Answered(_) => "ResponseFuture(answered)",
             State::Waiting { .. } => "ResponseFuture(waiting)",
+            State::Readying(_) => "ResponseFuture(readying)",
             #[cfg(feature = "login")]
             State::Answering { .. } => "ResponseFuture(answering)",
         })
@@ -110,7 +115,7 @@ where
 
 impl<S, G, ReqBody, ResBody> Future for ResponseFuture<S, G, ReqBody, ResBody>
 where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
     G: Gate<ResBody>,
 {
     type Output = Result<Response<ResBody>, S::Error>;
@@ -133,8 +138,21 @@ where
                         None => Poll::Pending,
                     };
                 }
-                StateProjection::Waiting { found, held } => {
-                    let found = ready!(found.as_mut().poll(context));
+                StateProjection::Waiting {
+                    found,
+                    held,
+                    is_ready,
+                } => {
+                    let Poll::Ready(found) = found.as_mut().poll(context) else {
+                        if std::mem::take(is_ready)
+                            && let Some((_, inner, _)) = held
+                        {
+                            // What is ready may hold a permit, and others need it meanwhile.
+                            let unready = inner.clone();
+                            *inner = unready;
+                        }
+                        return Poll::Pending;
+                    };
                     let Some((gate, mut inner, request)) = held.take() else {
                         return Poll::Pending;
                     };
@@ -142,15 +160,30 @@ where
                     let verdict = gate.check_found(found, &mut head);
                     let request = Request::from_parts(head, body);
                     match verdict {
-                        Verdict::Pass(kept) => State::Forward {
+                        Verdict::Pass(kept) if *is_ready => State::Forward {
                             response: inner.call(request),
                             held: Some((gate, kept)),
                         },
+                        Verdict::Pass(kept) => State::Readying(Some((gate, kept, inner, request))),
                         Verdict::Answer(answer) => State::Answered(Some(gate.answer(answer))),
                         Verdict::Wait(found) => State::Waiting {
                             found,
                             held: Some((gate, inner, request)),
+                            is_ready: *is_ready,
                         },
+                    }
+                }
+                StateProjection::Readying(held) => {
+                    let Some((_, _, inner, _)) = held else {
+                        return Poll::Pending;
+                    };
+                    ready!(inner.poll_ready(context))?;
+                    let Some((gate, kept, mut inner, request)) = held.take() else {
+                        return Poll::Pending;
+                    };
+                    State::Forward {
+                        response: inner.call(request),
+                        held: Some((gate, kept)),
                     }
                 }
                 #[cfg(feature = "login")]

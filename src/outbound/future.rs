@@ -42,7 +42,10 @@ where
         token: TokenFuture,
         // Taken once, when the token is there.
         held: Option<(S, Request<B>, Settings, R)>,
+        is_ready: bool,
     },
+    /// The request waited for its token, and the service must be ready for it.
+    Holding(Option<(S, Request<B>, LiveToken, Settings, R)>),
     Sent {
         #[pin]
         response: S::Future,
@@ -110,6 +113,7 @@ where
             state: State::Waiting {
                 token,
                 held: Some((inner, request, settings, repeat)),
+                is_ready: true,
             },
         }
     }
@@ -189,7 +193,7 @@ fn refuses_token(status: StatusCode, headers: &HeaderMap) -> bool {
 
 impl<S, R, B, C> Future for OutboundFuture<S, R, B, C>
 where
-    S: Service<Request<B>, Response = Response<C>>,
+    S: Service<Request<B>, Response = Response<C>> + Clone,
     S::Error: Into<BoxError>,
     R: Repeat<B>,
 {
@@ -209,19 +213,42 @@ where
                 StateProjection::Bare(response) => {
                     return response.poll(context).map_err(Into::into);
                 }
-                StateProjection::Waiting { token, held } => {
-                    let token = ready!(token.as_mut().poll(context));
+                StateProjection::Waiting {
+                    token,
+                    held,
+                    is_ready,
+                } => {
+                    let Poll::Ready(token) = token.as_mut().poll(context) else {
+                        if std::mem::take(is_ready)
+                            && let Some((inner, ..)) = held
+                        {
+                            // What is ready may hold a permit, and others need it meanwhile.
+                            let unready = inner.clone();
+                            *inner = unready;
+                        }
+                        return Poll::Pending;
+                    };
                     let Some((inner, request, settings, repeat)) = held.take() else {
                         return Poll::Pending;
                     };
                     match token {
                         Ok(token) => {
                             observe::left("waited");
-                            let copy = Repeatable::of(&request, &repeat);
-                            State::sent(inner, request, token, copy, &settings)
+                            State::Holding(Some((inner, request, token, settings, repeat)))
                         }
                         Err(error) => State::failed(error.at(request.uri().host())),
                     }
+                }
+                StateProjection::Holding(held) => {
+                    let Some((inner, ..)) = held else {
+                        return Poll::Pending;
+                    };
+                    ready!(inner.poll_ready(context)).map_err(Into::into)?;
+                    let Some((inner, request, token, settings, repeat)) = held.take() else {
+                        return Poll::Pending;
+                    };
+                    let copy = Repeatable::of(&request, &repeat);
+                    State::sent(inner, request, token, copy, &settings)
                 }
                 StateProjection::Sent {
                     response,
@@ -301,6 +328,7 @@ where
             State::Failed(_) => "OutboundFuture(failed)",
             State::Bare(_) => "OutboundFuture(bare)",
             State::Waiting { .. } => "OutboundFuture(waiting)",
+            State::Holding(_) => "OutboundFuture(holding)",
             State::Sent { .. } => "OutboundFuture(sent)",
             State::Renewing { .. } => "OutboundFuture(renewing)",
             State::Readying(_) => "OutboundFuture(readying)",

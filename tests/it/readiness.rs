@@ -2,23 +2,38 @@
 //! another readiness than the inner service's. Polled by hand, without a clock.
 
 use std::convert::Infallible;
+use std::future::Future;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use http::{Request, Response, StatusCode};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::{Layer, Service, ServiceExt};
+use tower_oidc::outbound::{ClientCredentials, Target};
 use tower_oidc::testing::{Endpoint, Fault};
-use tower_oidc::{BearerLayer, RequireLayer};
+use tower_oidc::{BearerLayer, OutboundLayer, RequireLayer, VerifyErrorKind};
 use tower_test::mock;
 
+use crate::browser::client;
 use crate::support::{Api, bearing, seconds};
+use crate::upstream::{ORDERS, development, get};
 
 /// Panics if it is called without having been polled ready, which a clone of it would be.
 #[derive(Debug, Default)]
 struct Picky {
     ready: bool,
     called: Arc<AtomicBool>,
+}
+
+impl Picky {
+    fn ready() -> Self {
+        Self {
+            ready: true,
+            ..Self::default()
+        }
+    }
 }
 
 impl Clone for Picky {
@@ -65,6 +80,142 @@ async fn the_service_that_was_polled_ready_is_called_on_every_path() {
             .unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
     }
+}
+
+/// Takes the only permit when it is polled ready, and gives it back when it is called or dropped, as a
+/// `ConcurrencyLimit` does. Its clones have none.
+struct Limited<B> {
+    permits: Arc<Semaphore>,
+    permit: Option<OwnedSemaphorePermit>,
+    body: PhantomData<fn(B)>,
+}
+
+impl<B> Limited<B> {
+    fn new() -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(1)),
+            permit: None,
+            body: PhantomData,
+        }
+    }
+
+    fn ready() -> Self {
+        let limited = Self::new();
+        let permit = Arc::clone(&limited.permits).try_acquire_owned().ok();
+        Self { permit, ..limited }
+    }
+}
+
+impl<B> Clone for Limited<B> {
+    fn clone(&self) -> Self {
+        Self {
+            permits: Arc::clone(&self.permits),
+            permit: None,
+            body: PhantomData,
+        }
+    }
+}
+
+impl<B> Service<Request<B>> for Limited<B> {
+    type Response = Response<String>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Response<String>, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        if self.permit.is_none() {
+            self.permit = Arc::clone(&self.permits).try_acquire_owned().ok();
+        }
+        if self.permit.is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn call(&mut self, _: Request<B>) -> Self::Future {
+        assert!(self.permit.take().is_some(), "called without a permit");
+        std::future::ready(Ok(Response::new(String::new())))
+    }
+}
+
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    let limited = tokio::time::timeout(seconds(10), future).await;
+    limited.expect("it waits for a permit that a waiting request holds")
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_keys_holds_no_permit_of_the_inner_service() {
+    let api = Api::start().await;
+    let good = api.token().build();
+    assert_eq!(api.status(&good).await, StatusCode::OK);
+    api.idp.set_fault(Endpoint::Jwks, Fault::Slow(seconds(1)));
+    api.idp.rotate_keys();
+    let new = api.token().build();
+    let mut service = api.bearer().layer(Limited::new());
+    let waiting = soon(service.ready()).await.unwrap().call(bearing(&new));
+    let mut waiting = std::pin::pin!(waiting);
+    assert!(
+        futures_util::poll!(&mut waiting).is_pending(),
+        "it waits for the keys"
+    );
+    // By the same service, and by a clone.
+    let mut clone = service.clone();
+    for service in [&mut service, &mut clone] {
+        let answer = soon(soon(service.ready()).await.unwrap().call(bearing(&good))).await;
+        assert_eq!(answer.unwrap().status(), StatusCode::OK);
+    }
+    // The waiting one takes a permit once it knows its key.
+    assert_eq!(soon(waiting).await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_its_token_holds_no_permit_of_the_client() {
+    let (idp, _clock) = development().await;
+    idp.set_fault(Endpoint::Token, Fault::Slow(seconds(1)));
+    let tokens = ClientCredentials::new(&idp.provider().unwrap(), client(), Target::unspecified());
+    let mut service = OutboundLayer::new(ORDERS, tokens)
+        .unwrap()
+        .layer(Limited::new());
+    let waiting = soon(service.ready()).await.unwrap().call(get(ORDERS));
+    let mut waiting = std::pin::pin!(waiting);
+    assert!(
+        futures_util::poll!(&mut waiting).is_pending(),
+        "it waits for its token"
+    );
+    let elsewhere = get("https://elsewhere.example/");
+    let answer = soon(soon(service.ready()).await.unwrap().call(elsewhere)).await;
+    assert_eq!(answer.unwrap().status(), StatusCode::OK);
+    assert_eq!(soon(waiting).await.unwrap().status(), StatusCode::OK);
+}
+
+/// A service can be called outside of a runtime, as long as its future is polled within one.
+#[test]
+fn a_call_from_outside_of_a_runtime_is_answered_within_one() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (api, idp) = runtime.block_on(async { (Api::start().await, development().await.0) });
+    let token = api.token().build();
+    let bare = futures_util::FutureExt::now_or_never(api.verifier.verify(&token));
+    let error = bare.unwrap().unwrap_err();
+    assert_eq!(
+        error.kind(),
+        VerifyErrorKind::Unavailable,
+        "there is no runtime at all"
+    );
+
+    let call = api.bearer().layer(Picky::ready()).call(bearing(&token));
+    assert_eq!(runtime.block_on(call).unwrap().status(), StatusCode::OK);
+    let unknown = api.token().header("kid", "unknown").build();
+    let call = api.bearer().layer(Picky::ready()).call(bearing(&unknown));
+    assert_eq!(
+        runtime.block_on(call).unwrap().status(),
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(api.idp.hits().jwks, 2);
+
+    let tokens = ClientCredentials::new(&idp.provider().unwrap(), client(), Target::unspecified());
+    let layer = OutboundLayer::new(ORDERS, tokens).unwrap();
+    let call = layer.layer(Limited::ready()).call(get(ORDERS));
+    assert_eq!(runtime.block_on(call).unwrap().status(), StatusCode::OK);
 }
 
 #[tokio::test]
