@@ -32,6 +32,9 @@ pub(super) struct Granter {
 /// Grants under way at once. Others wait.
 const MOST_GRANTS: u32 = 64;
 
+/// How long a grant waits for others to end.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
 /// Before the next attempt, where a setting or the user must change something first.
 const LONG_PAUSE: Duration = Duration::from_secs(60);
 
@@ -77,8 +80,15 @@ impl Granter {
         until: Option<UnixTime>,
         check: impl Fn(&TokenAnswer) -> Result<(), ProviderError> + Send,
     ) -> Result<Fetched<LiveToken>, ProviderError> {
-        // The semaphore is never closed.
-        let _permit = self.permits.acquire().await;
+        let waited = tokio::time::timeout(LONGEST_WAIT, self.permits.acquire());
+        let Ok(Ok(_permit)) = waited.await else {
+            observe::granted(ProviderErrorKind::TimedOut.as_str());
+            return Err(ProviderError::new(
+                ProviderErrorKind::TimedOut,
+                "no token was asked for: too many grants are under way, because the token endpoint \
+                 answers slowly or not at all",
+            ));
+        };
         if self.is_draining.load(Ordering::SeqCst) {
             return Err(ProviderError::new(
                 ProviderErrorKind::Stopping,

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use tower::Layer;
 use tower_oidc::error::{OutboundError, OutboundErrorKind as Kind};
 use tower_oidc::outbound::{ClientCredentials, OnBehalfOf, Target, TokenExchange, TokenSource};
-use tower_oidc::testing::{DevelopmentProvider, Endpoint, Fault, ManualClock, TokenBuilder};
+use tower_oidc::testing::{
+    DevelopmentProvider, Endpoint, Fault, ManualClock, OfflineProvider, TokenBuilder,
+};
 use tower_oidc::{BearerLayer, OutboundLayer, Principal};
 
 use crate::browser::client;
@@ -330,4 +332,30 @@ async fn demands_that_are_not_claims_are_not_passed_on() {
             "Bearer error=\"interaction_required\""
         );
     }
+}
+
+// RT-04
+#[tokio::test(start_paused = true)]
+async fn callers_do_not_queue_without_end_behind_a_token_endpoint_that_hangs() {
+    let idp = OfflineProvider::new("https://id.example");
+    let provider = idp.provider().unwrap();
+    let layer = BearerLayer::new(judging(&provider, API)).allow_relay();
+    let tokens = TokenExchange::new(&provider, client(), Target::unspecified());
+    let service = Upstream::new().behind(&self::layer(tokens));
+    idp.set_fault(Endpoint::Token, Fault::Stall);
+    let asked_at = tokio::time::Instant::now();
+    let mut calls = Vec::new();
+    for n in 0..200 {
+        let token = idp.token(API).subject(&format!("user-{n}")).build();
+        let caller = principal(&layer, &token).await;
+        let service = service.clone();
+        calls.push(tokio::spawn(
+            async move { kind(&service, from(&caller)).await },
+        ));
+    }
+    for call in calls {
+        assert_eq!(call.await.unwrap(), Kind::Unavailable);
+    }
+    // Ten seconds for a place, and ten for an answer.
+    assert!(asked_at.elapsed() < seconds(25), "{:?}", asked_at.elapsed());
 }
