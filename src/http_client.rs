@@ -15,6 +15,8 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_service::Service;
 use url::Url;
 
+#[cfg(feature = "reqwest")]
+use crate::claims::is_loopback;
 use crate::clock::SharedClock;
 use crate::error::{ProviderError, ProviderErrorKind};
 use crate::retry_after::retry_after;
@@ -48,8 +50,10 @@ impl NotConnected {
 
 /// The HTTP client for all calls to the provider.
 ///
-/// The client of the `reqwest` feature verifies certificates, uses `HTTPS_PROXY` and `NO_PROXY`, connects
-/// within 2 seconds and follows no redirects. Any other tower service can be used instead.
+/// The client of the `reqwest` feature verifies certificates, uses `HTTPS_PROXY` and `NO_PROXY` (never for
+/// loopback addresses), connects within 2 seconds and follows no redirects. A request that the provider
+/// certainly did not look at (`REFUSED_STREAM` of HTTP/2) is sent once more. Any other tower service can be
+/// used instead.
 ///
 /// # Security
 /// A client must verify certificates and must not follow redirects: with keys from another place, an
@@ -90,30 +94,48 @@ impl HttpClient {
     /// [`ProviderError`] if the platform's certificates or the proxy settings cannot be read.
     #[cfg(feature = "reqwest")]
     pub fn reqwest() -> Result<Self, ProviderError> {
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(IDLE)
-            .user_agent(concat!("tower-oidc/", env!("CARGO_PKG_VERSION")))
-            .no_gzip()
-            .no_brotli()
-            .no_deflate()
-            .no_zstd()
-            .build()
-            .map_err(|error| {
+        Self::from_reqwest(|builder| builder)
+    }
+
+    #[cfg(feature = "reqwest")]
+    fn from_reqwest(
+        choose: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<Self, ProviderError> {
+        let build = |builder: reqwest::ClientBuilder| {
+            let client = choose(builder)
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(CONNECT_TIMEOUT)
+                .pool_idle_timeout(IDLE)
+                .user_agent(concat!("tower-oidc/", env!("CARGO_PKG_VERSION")))
+                .retry(once_more_if_not_processed())
+                .no_gzip()
+                .no_brotli()
+                .no_deflate()
+                .no_zstd()
+                .build();
+            client.map_err(|error| {
                 ProviderError::caused(
                     ProviderErrorKind::Unreachable,
                     "the HTTP client cannot be built",
                     error.into(),
                 )
-            })?;
+            })
+        };
+        let client = build(reqwest::Client::builder())?;
+        // A proxy would look for the provider on its own machine.
+        let direct = build(reqwest::Client::builder().no_proxy())?;
         Ok(Self {
             exchange: Arc::new(move |request| {
-                let client = client.clone();
+                let (client, direct) = (client.clone(), direct.clone());
                 Box::pin(async move {
                     let request = reqwest::Request::try_from(request.map(reqwest::Body::from))?;
+                    let client = if is_loopback(request.url()) {
+                        direct
+                    } else {
+                        client
+                    };
                     let response = client.execute(request).await.map_err(|error| {
-                        if error.is_connect() {
+                        if error.is_connect() || was_not_processed(&error) {
                             BoxError::from(NotConnected::new(error))
                         } else {
                             error.into()
@@ -127,11 +149,12 @@ impl HttpClient {
         })
     }
 
-    /// Fetches a JSON document: status 200, a JSON media type, at most `limits.size` bytes within
+    /// Fetches a JSON document: status 200, this media type, at most `limits.size` bytes within
     /// `limits.time`. An error contains the pause that the answer asks for.
     pub(crate) fn get_json(
         &self,
         url: &Url,
+        media_type: MediaType,
         limits: Limits,
         clock: &SharedClock,
     ) -> BoxFuture<Result<Document, ProviderError>> {
@@ -139,7 +162,7 @@ impl HttpClient {
         let (url, clock) = (url.clone(), clock.clone());
         Box::pin(async move {
             let answer = answer.await?;
-            check_head(&url, answer.status(), answer.headers()).map_err(|error| {
+            check_head(&url, media_type, answer.status(), answer.headers()).map_err(|error| {
                 let pause = retry_after(answer.headers(), clock.now()).unwrap_or_default();
                 error.with_pause(pause.min(LONGEST_DOCUMENT_PAUSE))
             })?;
@@ -200,6 +223,43 @@ impl fmt::Debug for HttpClient {
     }
 }
 
+/// Sends a request again that the provider did not process, once: a provider that refuses it twice has too
+/// much to do.
+#[cfg(feature = "reqwest")]
+fn once_more_if_not_processed() -> reqwest::retry::Builder {
+    reqwest::retry::for_host(AnyHost)
+        .no_budget()
+        .max_retries_per_request(1)
+        .classify_fn(|sent| match sent.error() {
+            Some(error) if was_not_processed(error) => sent.retryable(),
+            _ => sent.success(),
+        })
+}
+
+#[cfg(feature = "reqwest")]
+struct AnyHost;
+
+#[cfg(feature = "reqwest")]
+impl PartialEq<&str> for AnyHost {
+    fn eq(&self, _: &&str) -> bool {
+        true
+    }
+}
+
+/// Whether the provider says that it did not process the request
+/// ([RFC 9113 §8.7](https://www.rfc-editor.org/rfc/rfc9113#section-8.7)).
+#[cfg(feature = "reqwest")]
+fn was_not_processed(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    let reset = causes.find_map(|cause| cause.downcast_ref::<h2::Error>());
+    reset.is_some_and(|error| {
+        let reason = error.reason();
+        error.is_remote()
+            && (error.is_reset() && reason == Some(h2::Reason::REFUSED_STREAM)
+                || error.is_go_away() && reason == Some(h2::Reason::NO_ERROR))
+    })
+}
+
 #[cfg(feature = "reqwest")]
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -218,6 +278,14 @@ const LONGEST_DOCUMENT_PAUSE: Duration = Duration::from_secs(60);
 pub(crate) struct Limits {
     pub(crate) time: Duration,
     pub(crate) size: usize,
+}
+
+/// The media type that a document must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MediaType {
+    Json,
+    /// The body decides.
+    Any,
 }
 
 /// A request to the provider: a GET, or a POST of a form.
@@ -269,7 +337,12 @@ pub(crate) struct Document {
     pub(crate) max_age: Option<Duration>,
 }
 
-fn check_head(url: &Url, status: StatusCode, headers: &HeaderMap) -> Result<(), ProviderError> {
+fn check_head(
+    url: &Url,
+    media_type: MediaType,
+    status: StatusCode,
+    headers: &HeaderMap,
+) -> Result<(), ProviderError> {
     if status.is_redirection() {
         return Err(ProviderError::new(
             ProviderErrorKind::Status,
@@ -297,7 +370,7 @@ fn check_head(url: &Url, status: StatusCode, headers: &HeaderMap) -> Result<(), 
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .is_some_and(is_json);
-    if !is_json {
+    if media_type == MediaType::Json && !is_json {
         return Err(ProviderError::new(
             ProviderErrorKind::InvalidAnswer,
             format!("GET {url} answered with a media type that is not JSON"),
@@ -371,6 +444,8 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "reqwest")]
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     // KS-12
     #[test]
@@ -393,6 +468,61 @@ mod tests {
                 expected.map(Duration::from_secs),
                 "{value}"
             );
+        }
+    }
+
+    /// A provider on HTTP/2 that refuses this many requests before it answers, and the requests it saw.
+    #[cfg(feature = "reqwest")]
+    async fn refusing(times: u32) -> (Url, Arc<AtomicU32>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let seen = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&seen);
+        tokio::spawn(async move {
+            loop {
+                let (socket, _) = listener.accept().await.unwrap();
+                let counted = Arc::clone(&counted);
+                tokio::spawn(async move {
+                    let mut connection = h2::server::handshake(socket).await.unwrap();
+                    while let Some(Ok((_, mut respond))) = connection.accept().await {
+                        if counted.fetch_add(1, Ordering::SeqCst) < times {
+                            respond.send_reset(h2::Reason::REFUSED_STREAM);
+                        } else {
+                            respond.send_response(Response::new(()), true).unwrap();
+                        }
+                    }
+                });
+            }
+        });
+        (url.parse().unwrap(), seen)
+    }
+
+    // RT-08
+    #[cfg(feature = "reqwest")]
+    #[tokio::test]
+    async fn a_request_that_was_not_processed_is_sent_once_more_and_is_unspent_after_that() {
+        let client =
+            HttpClient::from_reqwest(reqwest::ClientBuilder::http2_prior_knowledge).unwrap();
+        let limits = Limits {
+            time: Duration::from_secs(5),
+            size: 1024,
+        };
+        for (refusals, expected) in [(0, Ok(1)), (1, Ok(2)), (2, Err(2)), (9, Err(2))] {
+            let (url, seen) = refusing(refusals).await;
+            let call = Call {
+                authorization: None,
+                form: Some("grant_type=refresh_token".to_owned()),
+            };
+            let answer = client.send(&url, call, limits).await;
+            let sent = seen.load(Ordering::SeqCst);
+            let outcome = match answer {
+                Ok(_) => Ok(sent),
+                Err(error) => {
+                    assert_eq!(error.kind(), ProviderErrorKind::Unreachable);
+                    Err(sent)
+                }
+            };
+            assert_eq!(outcome, expected, "{refusals} refusals");
         }
     }
 

@@ -135,6 +135,7 @@ mod clock;
 pub mod error;
 mod flight;
 mod jwt;
+mod lenient_json;
 mod log_pace;
 mod observe;
 mod retry_after;

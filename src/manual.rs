@@ -7,7 +7,9 @@
 //! | token profile | lenient | | what Auth0, Entra ID, Okta and Keycloak issue; strict is RFC 9068 to the letter |
 //! | accepted tokens remembered | 10 000, for 5 minutes at the most | 0 to 10 000 000 | a signature costs two hundred times what all the rest does; the clock is asked each time, other keys end it, and a flood of bad tokens fills nothing |
 //! | token size | 16 KiB | 256 bytes to 1 MiB | more than any header limit of common servers; refused unread |
-//! | lifetime of keys | 10 minutes, or the provider's `max-age` | 1 minute to 24 hours | a withdrawn key stops working soon, and the provider is hardly asked |
+//! | lifetime of keys | 10 minutes, or the provider's `max-age` up to 24 hours (`with_longest_key_lifetime`) | 1 minute to 24 hours | a withdrawn key stops working soon, and the provider is hardly asked |
+//! | fetches of keys, unknown `kid`s apart | one in a minute | | a provider that forbids caching is not asked for every token |
+//! | keys kept of a set | the first 100 that can be used | | more than any provider publishes |
 //! | renewal ahead of that | 60 seconds, give or take 5 %, never in the first half | | requests do not wait for it, and many processes do not ask at once |
 //! | keys used past their lifetime | 1 hour | 0 to 24 hours | an outage of the provider is not ours |
 //! | attempts after a failure | 1 second apart, doubling to 60 | | counted by attempt, so that an outage brings no flood |
@@ -16,6 +18,7 @@
 //! | keys in a set | 100 | | the same |
 //! | a whole call to the provider | 5 seconds, 2 of them to connect | up to 1 minute | a request that waits for keys waits no longer |
 //! | an idle connection to the provider kept | 3 seconds | | shorter than common servers keep it: whether a token arrived on a connection that was just being closed cannot be known |
+//! | time until the next place of the metadata is asked too (`Discovery::Either`) | half a second | | a place that does not answer delays the start little |
 //! | size of metadata and key set | 256 KiB and 512 KiB | | far more than any provider sends |
 //! | looking for an endpoint that is gone (404, 410, 301, 308) | 2 fetches of the metadata at once, then 1 in 30 seconds | | a moved endpoint is found without a restart, and one that is gone for good causes no flood |
 //! | redirects by the provider | refused | | keys come from the configured place |

@@ -27,6 +27,7 @@ pub(crate) const ISSUER: &str = "issuer";
 pub(crate) const JWKS_URL: &str = "jwks url";
 pub(crate) const KEY_LIFETIME: &str = "key lifetime";
 pub(crate) const LEEWAY: &str = "leeway";
+pub(crate) const MAX_KEY_LIFETIME: &str = "longest key lifetime";
 pub(crate) const NEAR_CACHE_AGE: &str = "near cache age";
 pub(crate) const OPEN_PATH: &str = "open path";
 pub(crate) const PATH: &str = "path";
@@ -81,6 +82,7 @@ variables! {
     OPENID_JWKS_URL
     OPENID_JWKS_STALE_LIMIT
     OPENID_JWKS_URL_CACHE_TIME
+    OPENID_JWKS_URL_MAX_CACHE_TIME
     OPENID_OPEN_PATHS
     OPENID_PASSED_PARAMETERS
     OPENID_PATH
@@ -143,6 +145,7 @@ pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
         JWKS_URL => OPENID_JWKS_URL,
         KEY_LIFETIME => OPENID_JWKS_URL_CACHE_TIME,
         LEEWAY => OPENID_CLOCK_TOLERANCE,
+        MAX_KEY_LIFETIME => OPENID_JWKS_URL_MAX_CACHE_TIME,
         NEAR_CACHE_AGE => REDIS_NEAR_CACHE_AGE,
         OPEN_PATH => OPENID_OPEN_PATHS,
         PATH => OPENID_CALLBACK_URL,

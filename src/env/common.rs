@@ -12,8 +12,8 @@ use crate::jwt::Algorithm;
 use crate::provider::{Provider, ProviderBuilder};
 use crate::settings::{
     DEBUG_OPENID_REQUESTS, OPENID_ALGORITHMS, OPENID_AUDIENCE, OPENID_CLOCK_TOLERANCE,
-    OPENID_ISSUER, OPENID_JWKS_URL, OPENID_JWKS_URL_CACHE_TIME, OPENID_REUSE_TOKENS,
-    OPENID_TOKEN_CACHE, OPENID_TOKEN_PROFILE, OPENID_USE_PKCE, variable_of,
+    OPENID_ISSUER, OPENID_JWKS_URL, OPENID_JWKS_URL_CACHE_TIME, OPENID_JWKS_URL_MAX_CACHE_TIME,
+    OPENID_REUSE_TOKENS, OPENID_TOKEN_CACHE, OPENID_TOKEN_PROFILE, OPENID_USE_PKCE, variable_of,
 };
 use crate::verify::{TokenProfile, Verifier};
 
@@ -23,6 +23,7 @@ pub(super) struct CommonSettings {
     audiences: Vec<String>,
     jwks_url: Option<String>,
     key_lifetime: Option<Duration>,
+    longest_key_lifetime: Option<Duration>,
     algorithms: Option<Vec<Algorithm>>,
     profile: TokenProfile,
     leeway: Option<Duration>,
@@ -50,6 +51,7 @@ impl CommonSettings {
         let transport = transport(&issuer)?;
         let jwks_url = variables.text(OPENID_JWKS_URL);
         let key_lifetime = variables.duration(OPENID_JWKS_URL_CACHE_TIME)?;
+        let longest_key_lifetime = variables.duration(OPENID_JWKS_URL_MAX_CACHE_TIME)?;
         let mut builder: ProviderBuilder = Provider::builder(&issuer)
             .set_transport(transport)
             .allow_final_slash();
@@ -58,6 +60,9 @@ impl CommonSettings {
         }
         if let Some(lifetime) = key_lifetime {
             builder = builder.with_key_lifetime(lifetime);
+        }
+        if let Some(longest) = longest_key_lifetime {
+            builder = builder.with_longest_key_lifetime(longest);
         }
         let bounds = Bounds::read(variables)?;
         let provider = bounds.apply_to_provider(builder).build();
@@ -93,6 +98,7 @@ impl CommonSettings {
             audiences,
             jwks_url,
             key_lifetime,
+            longest_key_lifetime,
             algorithms,
             profile,
             leeway,
@@ -185,6 +191,10 @@ impl fmt::Display for CommonSettings {
             (OPENID_AUDIENCE, Some(self.audiences.join(","))),
             (OPENID_JWKS_URL, self.jwks_url.clone()),
             (OPENID_JWKS_URL_CACHE_TIME, self.key_lifetime.map(time)),
+            (
+                OPENID_JWKS_URL_MAX_CACHE_TIME,
+                self.longest_key_lifetime.map(time),
+            ),
             (OPENID_ALGORITHMS, algorithms),
             (OPENID_TOKEN_PROFILE, Some(profile)),
             (OPENID_CLOCK_TOLERANCE, self.leeway.map(time)),

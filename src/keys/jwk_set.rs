@@ -4,14 +4,16 @@ use aws_lc_rs::digest::{Digest, SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::error::{ProviderError, ProviderErrorKind};
 use crate::jwt::Algorithm;
 use crate::keys::public_key::PublicKey;
+use crate::lenient_json;
 
-/// A set with more entries is refused.
-pub(crate) const MAX_KEYS: usize = 100;
+/// Of more usable keys the first are kept.
+const MAX_KEYS: usize = 100;
 
 /// Keys tried for a token without a `kid`.
 const MAX_CANDIDATES: usize = 8;
@@ -50,31 +52,30 @@ impl JwkSet {
     /// Reads a set. Unusable entries are skipped (RFC 7517 §5).
     ///
     /// # Errors
-    /// If it is not a set, has more than 100 entries, or has no usable one.
-    pub(crate) fn parse(text: &[u8]) -> Result<Self, ProviderError> {
+    /// If it is not a set, or has no usable entry.
+    pub(crate) fn parse(document: &[u8]) -> Result<Self, ProviderError> {
         let invalid = |message: &str| {
             ProviderError::new(ProviderErrorKind::InvalidAnswer, message.to_owned())
         };
-        let document: Value =
-            serde_json::from_slice(text).map_err(|_| invalid("the key set is not JSON"))?;
-        let entries = document
+        let text = lenient_json::text(document);
+        let members = lenient_json::members(&text)
+            .ok_or_else(|| invalid("the key set is not a JSON object"))?;
+        let entries = members
             .get("keys")
-            .and_then(Value::as_array)
+            .and_then(|keys| lenient_json::items(keys.get()))
             .ok_or_else(|| invalid("the key set has no array named keys"))?;
-        if entries.len() > MAX_KEYS {
-            return Err(ProviderError::new(
-                ProviderErrorKind::TooLarge,
-                format!(
-                    "the key set has {} entries, more than {MAX_KEYS}",
-                    entries.len()
-                ),
-            ));
-        }
-        let mut keys: Vec<Entry> = Vec::with_capacity(entries.len());
-        for entry in entries {
-            match Entry::parse(entry) {
+        let mut keys: Vec<Entry> = Vec::new();
+        for entry in &entries {
+            match known_members(entry).and_then(|members| Entry::parse(&members)) {
                 // The same key published twice is one key.
                 Ok(entry) if keys.iter().any(|known| known.repeats(&entry)) => {}
+                Ok(_) if keys.len() == MAX_KEYS => {
+                    tracing::warn!(
+                        kept = MAX_KEYS,
+                        "the key set has more usable keys than are kept; the rest is ignored"
+                    );
+                    break;
+                }
                 Ok(entry) => keys.push(entry),
                 Err(reason) => tracing::debug!(reason, "skipped an entry of the key set"),
             }
@@ -90,7 +91,7 @@ impl JwkSet {
         }
         Ok(Self {
             keys,
-            digest: digest(&SHA256, text),
+            digest: digest(&SHA256, document),
         })
     }
 
@@ -194,8 +195,7 @@ impl Entry {
                 .all(|(one, two)| one.algorithm() == two.algorithm() && one.is_same_key(two))
     }
 
-    fn parse(entry: &Value) -> Result<Self, &'static str> {
-        let members = entry.as_object().ok_or("an entry is not an object")?;
+    fn parse(members: &Map<String, Value>) -> Result<Self, &'static str> {
         if let Some(usage) = stated(members, "use")
             && usage != "sig"
         {
@@ -226,6 +226,23 @@ impl Entry {
             keys,
         })
     }
+}
+
+/// The members that this crate uses. Any other may be whatever it likes.
+fn known_members(entry: &RawValue) -> Result<Map<String, Value>, &'static str> {
+    const KNOWN: [&str; 5] = ["alg", "issuer", "key_ops", "kid", "use"];
+    let members = lenient_json::members(entry.get()).ok_or("an entry is not an object")?;
+    let mut known = Map::new();
+    for (name, value) in members {
+        if KNOWN.contains(&&*name) || PUBLIC_MEMBERS.contains(&&*name) {
+            let value = serde_json::from_str(value.get());
+            known.insert(
+                name,
+                value.map_err(|_| "a member of the key cannot be read")?,
+            );
+        }
+    }
+    Ok(known)
 }
 
 /// An optional member. Providers that have nothing to say write null or an empty text, which counts as
@@ -544,8 +561,60 @@ mod tests {
         ] {
             assert!(JwkSet::parse(text.as_bytes()).is_err(), "{text}");
         }
-        let many: Vec<_> = (0..=MAX_KEYS).map(|_| rsa(0xff)).collect();
-        assert_eq!(set(&many).unwrap_err().kind(), ProviderErrorKind::TooLarge);
+    }
+
+    // KS-17
+    #[test]
+    fn of_many_keys_a_hundred_usable_ones_are_kept() {
+        let named = |n: usize| with(ed25519(), &json!({"kid": format!("k{n}")}));
+        let unusable = |n: usize| with(rsa(0xff), &json!({"kid": format!("k{n}"), "use": "enc"}));
+        let entries: Vec<_> = (0..300)
+            .map(unusable)
+            .chain((0..=MAX_KEYS).map(named))
+            .collect();
+        let many = set(&entries).unwrap();
+        assert_eq!(many.len(), MAX_KEYS);
+        assert_eq!(chosen(&many, Some("k0"), Algorithm::EdDsa), "one");
+        assert_eq!(chosen(&many, Some("k99"), Algorithm::EdDsa), "one");
+        assert_eq!(chosen(&many, Some("k100"), Algorithm::EdDsa), "unknown");
+        // Repeated ones do not count.
+        let repeated: Vec<_> = (0..200).map(|_| named(0)).chain([named(1)]).collect();
+        assert_eq!(set(&repeated).unwrap().len(), 2);
+    }
+
+    // KS-01
+    #[test]
+    fn an_entry_that_no_program_can_hold_spoils_nothing() {
+        let good = with(rsa(0xff), &json!({"kid": "good"})).to_string();
+        let rest = &rsa(0xfe).to_string()[1..];
+        let deep = format!("{}{}", "[".repeat(1_000), "]".repeat(1_000));
+        for odd in ["\"\\ud800\"", "1e400", &deep] {
+            // What decides about the use of a key must be read.
+            for (name, usable) in [
+                ("kid", 1),
+                ("use", 1),
+                ("key_ops", 1),
+                ("x5c", 2),
+                ("note", 2),
+            ] {
+                let odd = format!("{{\"{name}\":{odd},{rest}");
+                for keys in [format!("{odd},{good}"), format!("{good},{odd}")] {
+                    let document = format!("{{\"note\":\"\\udfff\",\"keys\":[{keys}]}}");
+                    let set = JwkSet::parse(document.as_bytes()).unwrap();
+                    let found = chosen(&set, Some("good"), Algorithm::Rs256);
+                    assert_eq!((found, set.len()), ("one", usable), "{name}");
+                }
+            }
+        }
+        let latin = [
+            br#"{"keys":[{"note":"caf"#,
+            &b"\xe9\"},"[..],
+            good.as_bytes(),
+            b"]}",
+        ]
+        .concat();
+        let set = JwkSet::parse(&latin).unwrap();
+        assert_eq!(chosen(&set, Some("good"), Algorithm::Rs256), "one");
     }
 
     // DI-08

@@ -11,7 +11,7 @@ use crate::allowance::Allowance;
 use crate::claims::Issuer;
 use crate::clock::SharedClock;
 use crate::error::{ProviderError, ProviderErrorKind};
-use crate::http_client::{BoxFuture, HttpClient, Limits};
+use crate::http_client::{BoxFuture, HttpClient, Limits, MediaType};
 use crate::jwt::AlgorithmSet;
 use crate::keys::jwk_set::JwkSet;
 use crate::observe;
@@ -207,7 +207,8 @@ pub(crate) async fn fetch_jwk_set(
     lifetime: KeyLifetime,
     clock: &SharedClock,
 ) -> Result<Fetched<JwkSet>, ProviderError> {
-    let document = client.get_json(url, limits, clock).await?;
+    // The body decides: some providers serve their keys as application/octet-stream or text/plain.
+    let document = client.get_json(url, MediaType::Any, limits, clock).await?;
     Ok(Fetched {
         value: JwkSet::parse(&document.body)?,
         fresh_for: lifetime.fresh_for(document.max_age),
@@ -233,6 +234,7 @@ mod tests {
     const PACE: Pace = Pace {
         what: "test",
         ahead: Duration::ZERO,
+        soonest: Duration::ZERO,
         stale: Duration::ZERO,
         first_back_off: Duration::from_secs(1),
         longest_back_off: Duration::from_secs(60),

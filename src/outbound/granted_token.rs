@@ -14,6 +14,7 @@ use crate::token::source::TokenSupply;
 const PACE: Pace = Pace {
     what: "outbound",
     ahead: Duration::ZERO,
+    soonest: Duration::ZERO,
     stale: Duration::ZERO,
     first_back_off: Duration::from_secs(1),
     longest_back_off: Duration::from_secs(60),

@@ -15,7 +15,8 @@ use crate::provider::discovery::{Discovery, IssuerRule, Search};
 use crate::provider::{AcceptedIssuer, Provider, ProviderParts};
 use crate::renew::Pace;
 use crate::settings::{
-    CALL_TIMEOUT, HTTP_CLIENT, ISSUER, JWKS_URL, KEY_LIFETIME, STALE_LIMIT, TENANTS,
+    CALL_TIMEOUT, HTTP_CLIENT, ISSUER, JWKS_URL, KEY_LIFETIME, MAX_KEY_LIFETIME, STALE_LIMIT,
+    TENANTS,
 };
 
 /// Builds a [`Provider`]: where its metadata and keys are, and how long they are cached.
@@ -29,6 +30,7 @@ pub struct ProviderBuilder {
     tenants: Option<BTreeSet<String>>,
     jwks_url: Option<String>,
     key_lifetime: Duration,
+    longest_key_lifetime: Duration,
     stale_limit: Duration,
     call_timeout: Duration,
     client: Option<HttpClient>,
@@ -69,6 +71,7 @@ impl ProviderBuilder {
             tenants: None,
             jwks_url: None,
             key_lifetime: Duration::from_secs(600),
+            longest_key_lifetime: LONGEST_KEY_LIFETIME,
             stale_limit: Duration::from_secs(3600),
             call_timeout: Duration::from_secs(5),
             client: None,
@@ -102,6 +105,14 @@ impl ProviderBuilder {
     /// from 1 minute to 24 hours.
     pub fn with_key_lifetime(mut self, lifetime: Duration) -> Self {
         self.key_lifetime = lifetime;
+        self
+    }
+
+    /// How long keys are fresh at most, whatever the provider's `Cache-Control` says: the time for which a
+    /// withdrawn key can still be misused. 24 hours by default; from 1 minute to 24 hours. It bounds
+    /// [`with_key_lifetime`](Self::with_key_lifetime) too.
+    pub fn with_longest_key_lifetime(mut self, longest: Duration) -> Self {
+        self.longest_key_lifetime = longest;
         self
     }
 
@@ -155,15 +166,19 @@ impl ProviderBuilder {
     /// [`ConfigError`] with the setting that cannot be used.
     pub fn build(self) -> Result<Provider, ConfigError> {
         let issuer = Issuer::parse(&self.issuer, self.transport)?;
-        let lifetime = KeyLifetime {
-            default: within(
-                KEY_LIFETIME,
-                self.key_lifetime,
+        let bounded = |setting, lifetime| {
+            within(
+                setting,
+                lifetime,
                 SHORTEST_KEY_LIFETIME,
                 LONGEST_KEY_LIFETIME,
-            )?,
+            )
+        };
+        let longest = bounded(MAX_KEY_LIFETIME, self.longest_key_lifetime)?;
+        let lifetime = KeyLifetime {
+            default: bounded(KEY_LIFETIME, self.key_lifetime)?.min(longest),
             shortest: SHORTEST_KEY_LIFETIME,
-            longest: LONGEST_KEY_LIFETIME,
+            longest,
         };
         let stale = within(STALE_LIMIT, self.stale_limit, Duration::ZERO, LONGEST_STALE)?;
         let time = within(
@@ -186,6 +201,7 @@ impl ProviderBuilder {
         let pace = Pace {
             what: "keys",
             ahead: Duration::from_secs(60),
+            soonest: SHORTEST_KEY_LIFETIME,
             stale,
             first_back_off: Duration::from_secs(1),
             longest_back_off: Duration::from_secs(60),

@@ -1,5 +1,9 @@
 //! Finds, fetches and checks a provider's metadata.
 
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
@@ -7,9 +11,10 @@ use url::Url;
 use crate::claims::{Issuer, Transport, parse_url};
 use crate::clock::SharedClock;
 use crate::error::{ProviderError, ProviderErrorKind};
-use crate::http_client::{HttpClient, Limits};
+use crate::http_client::{BoxFuture, Document, HttpClient, Limits, MediaType};
 use crate::jwt::{Algorithm, AlgorithmSet};
 use crate::keys::jwk_set::TENANT_PLACEHOLDER;
+use crate::lenient_json;
 use crate::provider::endpoints::{Endpoints, EndpointsDocument};
 
 /// Where the metadata document is.
@@ -102,47 +107,57 @@ pub(crate) struct Search {
 }
 
 impl Search {
-    /// Fetches and checks the document. A missing or unreadable document leads to the next URL; a
-    /// document of another issuer ends the search.
+    /// Fetches and checks the document. A missing or unreadable document leads to the next URL, and so
+    /// does an answer that takes long, while it is still waited for. The first document that can be used
+    /// counts; one of another issuer ends the search.
     pub(crate) async fn run(
         &self,
         client: &HttpClient,
         limits: Limits,
         clock: &SharedClock,
     ) -> Result<Metadata, ProviderError> {
-        let mut last = None;
-        for url in &self.urls {
-            let error = match client.get_json(url, limits, clock).await {
-                Ok(document) => match self.read(url, &document.body) {
-                    Ok(metadata) => return Ok(metadata),
-                    Err(error) => error,
-                },
-                Err(error) => error,
-            };
-            let may_be_elsewhere = matches!(
-                error.kind(),
-                ProviderErrorKind::Status | ProviderErrorKind::InvalidAnswer
-            );
-            if !may_be_elsewhere {
-                return Err(error);
+        let head_start = HEAD_START.min(limits.time / 4);
+        let mut time = limits.time;
+        let mut others = self.urls.iter().peekable();
+        let mut asked: Vec<Asked> = Vec::new();
+        let mut last = ProviderError::new(
+            ProviderErrorKind::InvalidAnswer,
+            "there is no URL to fetch the metadata from",
+        );
+        loop {
+            if let Some(url) = others.next() {
+                let limits = Limits { time, ..limits };
+                let answer = client.get_json(url, MediaType::Json, limits, clock);
+                asked.push((url, answer));
+                // All of them end within the limit.
+                time = time.saturating_sub(head_start);
+            } else if asked.is_empty() {
+                return Err(last);
             }
-            last = Some(error);
+            let answer = first_of(&mut asked);
+            let (url, answer) = if others.peek().is_some() {
+                match tokio::time::timeout(head_start, answer).await {
+                    Ok(answer) => answer,
+                    Err(_) => continue,
+                }
+            } else {
+                answer.await
+            };
+            last = match answer.and_then(|document| self.read(url, &document.body)) {
+                Ok(metadata) => return Ok(metadata),
+                Err(error) if may_be_elsewhere(&error) => error,
+                Err(error) => return Err(error),
+            };
         }
-        Err(last.unwrap_or_else(|| {
-            ProviderError::new(
-                ProviderErrorKind::InvalidAnswer,
-                "there is no URL to fetch the metadata from",
-            )
-        }))
     }
 
     fn read(&self, url: &Url, document: &[u8]) -> Result<Metadata, ProviderError> {
-        let document: MetadataDocument = serde_json::from_slice(document).map_err(|error| {
-            ProviderError::caused(
-                ProviderErrorKind::InvalidAnswer,
-                format!("{url} is not a metadata document with issuer and jwks_uri"),
-                error.into(),
-            )
+        let unlike = || format!("{url} is not a metadata document with issuer and jwks_uri");
+        let text = lenient_json::text(document);
+        let members = lenient_json::object(&text)
+            .ok_or_else(|| ProviderError::new(ProviderErrorKind::InvalidAnswer, unlike()))?;
+        let document = MetadataDocument::deserialize(Value::Object(members)).map_err(|error| {
+            ProviderError::caused(ProviderErrorKind::InvalidAnswer, unlike(), error.into())
         })?;
         let issuer = self.accept_issuer(url, &document.issuer)?;
         let jwks_uri =
@@ -196,6 +211,33 @@ impl Search {
             ),
         ))
     }
+}
+
+/// How long one URL is asked alone before the next is asked too.
+const HEAD_START: Duration = Duration::from_millis(500);
+
+/// A URL, and its answer on the way.
+type Asked<'a> = (&'a Url, BoxFuture<Result<Document, ProviderError>>);
+
+/// The first answer that comes of at least one, which is then no longer among them.
+async fn first_of<'a>(asked: &mut Vec<Asked<'a>>) -> (&'a Url, Result<Document, ProviderError>) {
+    poll_fn(|context| {
+        for at in 0..asked.len() {
+            if let Poll::Ready(answer) = asked[at].1.as_mut().poll(context) {
+                let (url, _) = asked.remove(at);
+                return Poll::Ready((url, answer));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+fn may_be_elsewhere(error: &ProviderError) -> bool {
+    matches!(
+        error.kind(),
+        ProviderErrorKind::Status | ProviderErrorKind::InvalidAnswer | ProviderErrorKind::TimedOut
+    )
 }
 
 /// The known algorithms of a list; `None` if the metadata has no list.
@@ -327,6 +369,18 @@ mod tests {
             )
             .is_ok()
         );
+    }
+
+    // DI-06
+    #[test]
+    fn a_member_that_cannot_be_read_spoils_no_other() {
+        let own = "https://id.example";
+        for odd in ["\"\\ud800\"", "1e400"] {
+            let document = document(own).replacen('{', &format!("{{\"op_policy_uri\":{odd},"), 1);
+            assert!(read(own, IssuerRule::Exact, &document).is_ok(), "{odd}");
+            let issuer = format!("{{\"issuer\":{odd},\"jwks_uri\":\"https://id.example/jwks\"}}");
+            assert!(read(own, IssuerRule::Exact, &issuer).is_err(), "{odd}");
+        }
     }
 
     // AL-01

@@ -308,6 +308,11 @@ impl<T: Send + Sync + 'static> Renew<T> {
     }
 }
 
+/// Whether there is a runtime for a fetch.
+pub(crate) fn can_fetch_here() -> bool {
+    Handle::try_current().is_ok()
+}
+
 impl<T> Shared<T> {
     fn attempts(&self) -> MutexGuard<'_, Attempts<T>> {
         // No change made under this lock can be left half done.

@@ -10,6 +10,8 @@ pub(crate) struct Pace {
     pub(crate) what: &'static str,
     /// How long before the end of freshness a renewal starts.
     pub(crate) ahead: Duration,
+    /// The shortest time between two renewals, unless the value ends before.
+    pub(crate) soonest: Duration,
     /// How long a value is served after its freshness ended.
     pub(crate) stale: Duration,
     pub(crate) first_back_off: Duration,
@@ -56,7 +58,9 @@ impl Pace {
         let ahead = ahead.mul_f64(1.0 + jitter).min(fresh_for / 2);
         Times {
             fetched_at: now,
-            renew_at: fresh_until.saturating_sub(ahead),
+            renew_at: fresh_until
+                .saturating_sub(ahead)
+                .max(now.saturating_add(self.soonest).min(fresh_until)),
             fresh_until,
             usable_until: fresh_until.saturating_add(self.stale),
         }
@@ -88,6 +92,7 @@ mod tests {
     const PACE: Pace = Pace {
         what: "test",
         ahead: Duration::from_secs(60),
+        soonest: Duration::ZERO,
         stale: Duration::from_secs(3600),
         first_back_off: Duration::from_secs(1),
         longest_back_off: Duration::from_secs(60),
@@ -133,5 +138,18 @@ mod tests {
     fn a_short_lifetime_is_not_renewed_in_its_first_half() {
         let times = PACE.times(seconds(0), seconds(60), None, 0.05);
         assert_eq!(times.renew_at, seconds(30));
+    }
+
+    // KS-12
+    #[test]
+    fn renewals_are_not_closer_than_the_pace_allows() {
+        let pace = Pace {
+            soonest: seconds(60),
+            ..PACE
+        };
+        for (fresh_for, expected) in [(30, 30), (60, 60), (90, 60), (119, 60), (600, 540)] {
+            let times = pace.times(seconds(0), seconds(fresh_for), None, 0.0);
+            assert_eq!(times.renew_at, seconds(expected), "{fresh_for}");
+        }
     }
 }

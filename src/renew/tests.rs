@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 const PACE: Pace = Pace {
     what: "test",
     ahead: Duration::from_secs(60),
+    soonest: Duration::ZERO,
     stale: Duration::from_secs(3600),
     first_back_off: Duration::from_secs(1),
     longest_back_off: Duration::from_secs(60),

@@ -1,8 +1,15 @@
 //! `docs/rules.md` §6: where the metadata is found, and what of it is accepted.
 
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
 use serde_json::json;
-use tower_oidc::testing::{DevelopmentProvider, Endpoint, Fault};
-use tower_oidc::{Discovery, Provider};
+use tower::service_fn;
+use tower_oidc::testing::{DevelopmentProvider, Endpoint, Fault, SigningKey};
+use tower_oidc::{Algorithm, Discovery, HttpClient, Provider};
 
 use crate::support::{API, Api, judging, seconds, until, verdict};
 
@@ -111,6 +118,95 @@ async fn metadata_can_lie_at_other_places() {
         "issuer_mismatch"
     );
     assert_eq!(idp.hits().discovery - before, 1);
+}
+
+/// A provider whose answers take this long, and then are 404; the last of its places answers at once.
+fn slow(delay: Duration) -> (Provider, Arc<Mutex<Vec<String>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    let service = service_fn(move |request: http::Request<Bytes>| {
+        let path = request.uri().path().to_owned();
+        seen.lock().unwrap().push(path.clone());
+        async move {
+            let (status, body) = if path.starts_with("/a/.well-known") {
+                (
+                    200,
+                    json!({"issuer": "https://id.example/a", "jwks_uri": "https://id.example/jwks"}),
+                )
+            } else if path == "/jwks" {
+                let key = SigningKey::generate("k", Algorithm::Es256).public_jwk();
+                let key: serde_json::Value = serde_json::from_str(&key).unwrap();
+                (200, json!({"keys": [key]}))
+            } else {
+                tokio::time::sleep(delay).await;
+                (404, json!(null))
+            };
+            let answer = http::Response::builder()
+                .status(status)
+                .header("content-type", "application/json");
+            let body = Full::new(Bytes::from(body.to_string()));
+            Ok::<_, Infallible>(answer.body(body).unwrap())
+        }
+    });
+    let provider = Provider::builder("https://id.example/a")
+        .with_discovery(Discovery::Either)
+        .with_http_client(HttpClient::new(service))
+        .build()
+        .unwrap();
+    (provider, asked)
+}
+
+// DI-05
+#[tokio::test(start_paused = true)]
+async fn places_that_answer_slowly_or_not_at_all_delay_the_search_little() {
+    // The limit of a call is five seconds.
+    for delay in [Duration::ZERO, seconds(4), seconds(60)] {
+        let (provider, asked) = slow(delay);
+        let began = tokio::time::Instant::now();
+        provider.ready().await.unwrap();
+        assert!(
+            began.elapsed() <= seconds(2),
+            "{delay:?}: {:?}",
+            began.elapsed()
+        );
+        assert_eq!(
+            *asked.lock().unwrap(),
+            [
+                "/.well-known/oauth-authorization-server/a",
+                "/.well-known/openid-configuration/a",
+                "/a/.well-known/openid-configuration",
+                "/jwks",
+            ]
+        );
+    }
+}
+
+/// Runs another test in a process in which these variables name a proxy that nobody listens at.
+// KS-16
+#[test]
+fn a_provider_on_loopback_is_not_asked_through_a_proxy() {
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    for name in [
+        "HTTP_PROXY",
+        "http_proxy",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+    ] {
+        child.env(name, "http://127.0.0.1:1");
+    }
+    let output = child
+        .env_remove("NO_PROXY")
+        .env_remove("no_proxy")
+        .args(["--exact", "discovery::no_doubled_slash_is_requested"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}"
+    );
 }
 
 // DI-04

@@ -34,7 +34,7 @@ fn faults(elsewhere: &str) -> Vec<(Fault, &'static str)> {
         (Fault::document("text/html", "<html>"), "invalid_answer"),
         (
             Fault::document("text/html", "{\"keys\":[]}"),
-            "invalid_answer",
+            "no_usable_keys",
         ),
         (Fault::json("<html>"), "invalid_answer"),
         (Fault::json("{}"), "invalid_answer"),

@@ -12,7 +12,8 @@ use tokio::sync::Semaphore;
 use tower::{ServiceExt, service_fn};
 use tower_oidc::testing::{Endpoint, Fault, OfflineProvider, SigningKey, TokenBuilder};
 use tower_oidc::{
-    Algorithm, Clock, HttpClient, Phase, Provider, Verifier, VerifyError, VerifyErrorKind,
+    Algorithm, Clock, HttpClient, Phase, Provider, ProviderBuilder, Verifier, VerifyError,
+    VerifyErrorKind,
 };
 
 use crate::browser::{App, Browser};
@@ -197,8 +198,10 @@ async fn keys_are_renewed_behind_requests_and_a_withdrawn_key_stops() {
 async fn the_provider_may_say_how_long_keys_live_within_bounds() {
     for (cache_control, fresh, due) in [
         ("max-age=300", 230, 300),
-        ("max-age=1", 25, 60),
-        ("no-store", 25, 60),
+        ("max-age=1", 59, 60),
+        ("max-age=0", 59, 60),
+        ("no-store", 59, 60),
+        ("max-age=90", 59, 60),
         ("max-age=99999999", 86_000, 86_400),
         ("nonsense", 530, 600),
     ] {
@@ -217,6 +220,56 @@ async fn the_provider_may_say_how_long_keys_live_within_bounds() {
         api.clock.advance(seconds(due - fresh));
         assert_eq!(api.status(token()).await, StatusCode::OK);
         until(|| api.idp.hits().jwks == 2).await;
+    }
+}
+
+// KS-12, KS-13
+#[tokio::test]
+async fn the_lifetime_that_a_provider_says_can_be_capped() {
+    for (cache_control, longest, fresh, due) in [
+        ("max-age=86400", 300, 230, 300),
+        ("max-age=86400", 60, 59, 60),
+        ("max-age=120", 300, 59, 120),
+        // Nor is the default longer.
+        ("public", 300, 230, 300),
+    ] {
+        let capped = |builder: ProviderBuilder| builder.with_longest_key_lifetime(seconds(longest));
+        let api = Api::start_with(capped, |verifier| verifier).await;
+        let fault = Fault::CacheControl(cache_control.to_owned());
+        api.idp.set_fault(Endpoint::Jwks, fault);
+        for (passes, hits) in [(0, 1), (fresh, 1), (due - fresh, 2)] {
+            api.clock.advance(seconds(passes));
+            assert_eq!(api.status(api.token().build()).await, StatusCode::OK);
+            until(|| api.idp.hits().jwks == hits).await;
+        }
+    }
+}
+
+// KS-17
+#[tokio::test]
+async fn the_body_of_a_key_set_decides_and_not_its_media_type() {
+    let api = Api::start().await;
+    let key = api.idp.signing_key(Algorithm::Rs256).public_jwk();
+    let keys = format!(r#"{{"keys":[{key}]}}"#);
+    for (media_type, body, expected) in [
+        ("application/octet-stream", &*keys, "accepted"),
+        ("text/plain; charset=utf-8", &keys, "accepted"),
+        ("text/html", &keys, "accepted"),
+        ("", &keys, "accepted"),
+        ("text/plain", "<html>", "unavailable"),
+        ("application/json", "<html>", "unavailable"),
+    ] {
+        let fresh = Api::start().await;
+        let fault = Fault::document(media_type, body);
+        fresh.idp.set_fault(Endpoint::Jwks, fault);
+        let token = fresh
+            .token()
+            .signed_by(api.idp.signing_key(Algorithm::Rs256));
+        assert_eq!(
+            fresh.verdict(token.build()).await,
+            expected,
+            "{media_type} {body}"
+        );
     }
 }
 

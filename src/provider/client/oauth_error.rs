@@ -2,8 +2,16 @@
 
 use serde_json::{Map, Value};
 
+use crate::lenient_json;
+
 /// The JSON object in a body.
 pub(super) type Document = Map<String, Value>;
+
+/// Reads it. A member that cannot be read is left out, because a rotated refresh token is not lost
+/// because of another member.
+pub(super) fn document(body: &[u8]) -> Option<Document> {
+    lenient_json::object(&lenient_json::text(body))
+}
 
 /// The JSON of an error ([RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)): an object
 /// whose `error` is a text.
@@ -25,8 +33,7 @@ impl OAuthError {
 
 /// The code in a body that is an error with a code that a standard defines.
 pub(super) fn known_error(body: &[u8]) -> Option<&'static str> {
-    let document: Document = serde_json::from_slice(body).ok()?;
-    match OAuthError::read(&document)? {
+    match OAuthError::read(&document(body)?)? {
         OAuthError::Known(code) => Some(code),
         OAuthError::Other => None,
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::clock::UnixTime;
 use crate::error::{ProviderError, ProviderErrorKind};
-use crate::provider::client::oauth_error::{Document, OAuthError};
+use crate::provider::client::oauth_error::{self, Document, OAuthError};
 use crate::provider::client::token_endpoint::failure::classify;
 use crate::provider::client::token_endpoint::{GrantFailure, TokenAnswer};
 use crate::retry_after::retry_after;
@@ -17,7 +17,7 @@ use crate::secret::Secret;
 /// The body decides what an answer says, not its media type: a rotated refresh token is not lost because
 /// of a header field.
 pub(super) fn read(answer: &Response<Bytes>, now: UnixTime) -> Result<TokenAnswer, GrantFailure> {
-    let document: Option<Document> = serde_json::from_slice(answer.body()).ok();
+    let document = oauth_error::document(answer.body());
     let document = document.as_ref();
     let oauth_error = document.and_then(OAuthError::read);
     if answer.status().is_success() {

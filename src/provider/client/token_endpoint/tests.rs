@@ -227,6 +227,18 @@ fn what_is_nearly_an_error_or_nearly_tokens_is_neither() {
             "tokens",
         ),
         (
+            "tokens beside what no program can hold",
+            200,
+            r#"{"access_token":"a","token_type":"bearer","expires_in":1e400,"note":"\ud800"}"#,
+            "tokens",
+        ),
+        (
+            "an error beside what no program can hold",
+            400,
+            r#"{"error":"invalid_grant","error_description":"\udfff"}"#,
+            "rejected",
+        ),
+        (
             "tokens that are none beside an error",
             200,
             r#"{"error":"invalid_grant","access_token":null}"#,
