@@ -35,6 +35,14 @@ impl<const CAUSES: usize> LogPace<CAUSES> {
                 .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
     }
+
+    /// The same for a cause that is a text. Few texts share one place.
+    pub(crate) fn is_due_for(&self, cause: &str) -> bool {
+        let sum = cause.bytes().fold(0_usize, |sum, byte| {
+            sum.wrapping_mul(31).wrapping_add(usize::from(byte))
+        });
+        self.is_due(sum % CAUSES)
+    }
 }
 
 impl<const CAUSES: usize> fmt::Debug for LogPace<CAUSES> {

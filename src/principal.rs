@@ -84,10 +84,7 @@ impl Principal {
     /// Whether a line in the log is due that claims do not fit this type.
     #[cfg(feature = "axum")]
     pub(crate) fn is_misfit_due(&self, type_name: &str) -> bool {
-        let sum = type_name.bytes().fold(0_usize, |sum, byte| {
-            sum.wrapping_mul(31) + usize::from(byte)
-        });
-        self.verified.misfits.is_due(sum % MISFITS)
+        self.verified.misfits.is_due_for(type_name)
     }
 
     /// The issuer of the token.

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// The modules from the ground up; each may use those before it.
-const ORDER: [&str; 32] = [
+const ORDER: [&str; 33] = [
     // Ground: words.
     "settings",
     "error",
@@ -21,6 +21,7 @@ const ORDER: [&str; 32] = [
     "flight",
     "slots",
     "allowance",
+    "log_pace",
     "lenient_json",
     "principal",
     // First floor: sources.

@@ -79,15 +79,21 @@ impl<B, R: OnRefusal<B> + Clone> Gate<B> for BearerGate<R> {
     }
 
     fn answer(&self, rejection: Rejection) -> Response<B> {
-        rejection.into_response(&self.settings.challenges, &self.on_refusal)
+        rejection
+            .with_final_challenge()
+            .into_response(&self.settings.challenges, &self.on_refusal)
     }
 
     fn finish(&self, (): (), response: &mut Response<B>) {
-        // An inner requirement knows which scope is missing. This layer knows the realm and the resource.
+        // An inner requirement knows which scope is missing. This layer knows the realm and the resource,
+        // unless an inner layer of its kind guards a resource of its own.
         if response.status().is_client_error()
-            && let Some(rejection) = response.extensions().get::<Rejection>().cloned()
+            && let Some(rejection) = response.extensions().get::<Rejection>()
+            && rejection.lacks_challenge()
         {
+            let rejection = rejection.clone().with_final_challenge();
             rejection.set_challenge(response, &self.settings.challenges);
+            response.extensions_mut().insert(rejection);
         }
     }
 }

@@ -1,19 +1,32 @@
 //! The table from refusals to answers.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::claims::Scope;
+use crate::clock::SharedClock;
 use crate::error::{VerifyError, VerifyErrorKind};
 use crate::gate::challenge::{Challenges, refusal_headers};
+use crate::log_pace::LogPace;
 
 /// Why a request was refused. It is in the extensions of the response, so that outer layers can count
 /// and log it. The client learns only the status and a standard code.
 #[derive(Clone)]
-pub struct Rejection(Arc<Refused>);
+pub struct Rejection(Arc<Refused>, Challenge);
+
+/// Whether the challenge is that of a layer that knows the realm and the resource.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Challenge {
+    Provisional,
+    Final,
+}
+
+/// When the log was last told of a missing layer, by this process.
+static MISSING_LAYERS: LazyLock<LogPace<64>> =
+    LazyLock::new(|| LogPace::new(SharedClock::system()));
 
 #[derive(Clone)]
 struct Refused {
@@ -64,20 +77,24 @@ impl Rejection {
     }
 
     fn because(kind: RejectionKind, error: Option<VerifyError>, scopes: Vec<Scope>) -> Self {
-        Self(Arc::new(Refused {
+        let refused = Refused {
             kind,
             error,
             scopes,
-        }))
+        };
+        Self(Arc::new(refused), Challenge::Provisional)
     }
 
     pub(crate) fn insufficient_scope(scopes: &[Scope]) -> Self {
         Self::because(RejectionKind::InsufficientScope, None, scopes.to_vec())
     }
 
-    /// Logs which layer is not around a route, and how to put it there.
+    /// Logs which layer is not around a route, and how to put it there: at most once in ten seconds for each
+    /// route and what needs the layer there.
     pub(crate) fn tell_missing_layer(&self, needed_by: &str, route: &dyn fmt::Display) {
-        if let RejectionKind::MissingLayer(layer) = self.kind() {
+        if let RejectionKind::MissingLayer(layer) = self.kind()
+            && MISSING_LAYERS.is_due_for(&format!("{needed_by} {route}"))
+        {
             tracing::error!(
                 layer,
                 needed_by,
@@ -121,6 +138,17 @@ impl Rejection {
                 scopes.push(scope);
             }
         }
+    }
+
+    /// The same with a challenge that no outer layer replaces.
+    #[must_use]
+    pub(crate) fn with_final_challenge(self) -> Self {
+        Self(self.0, Challenge::Final)
+    }
+
+    /// Whether an outer layer may replace the challenge.
+    pub(crate) fn lacks_challenge(&self) -> bool {
+        self.1 == Challenge::Provisional
     }
 
     /// Its header fields: a challenge for every 401 and for every other status with a code of RFC 6750.

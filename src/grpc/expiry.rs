@@ -3,7 +3,6 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -19,7 +18,6 @@ use crate::clock::{Clock, SharedClock, UnixTime};
 use crate::gate::answer::{Rejection, RejectionKind};
 use crate::gate::caller;
 use crate::grpc::refusals::{kind, status};
-use crate::log_pace::LogPace;
 
 /// Ends the response stream of a gRPC call with `UNAUTHENTICATED` when the call's token expires. Without
 /// it a stream can outlive the token, because tokens are checked only when a call begins.
@@ -32,8 +30,6 @@ use crate::log_pace::LogPace;
 pub struct StreamExpiryLayer {
     clock: SharedClock,
     leeway: Duration,
-    /// How often the log tells of calls that no layer has verified.
-    unverified: Arc<LogPace>,
 }
 
 const LEEWAY: Duration = Duration::from_secs(60);
@@ -44,7 +40,6 @@ impl StreamExpiryLayer {
         Self {
             clock: SharedClock::system(),
             leeway: LEEWAY,
-            unverified: Arc::new(LogPace::new(SharedClock::system())),
         }
     }
 
@@ -101,7 +96,7 @@ where
         let is_call = kind(&request).is_some();
         let missing = || Rejection::new(RejectionKind::MissingLayer("BearerLayer"));
         let principal = caller(request.extensions(), missing).unwrap_or_else(|rejection| {
-            if is_call && self.layer.unverified.is_due(0) {
+            if is_call {
                 rejection
                     .tell_missing_layer("StreamExpiryLayer", &request.uri().path().escape_debug());
             }

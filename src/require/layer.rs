@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use tower_layer::Layer;
 
+use crate::claims::Scope;
 use crate::clock::SharedClock;
 use crate::error::ConfigError;
 use crate::gate::Gated;
@@ -49,6 +50,31 @@ impl RequireLayer {
 }
 
 impl<R> RequireLayer<R> {
+    /// Names this scope too where this layer refuses, without requiring it. Default: a refusal names the
+    /// scopes of the layer's own policy.
+    ///
+    /// For a scope that an inner `RequireLayer` requires: an outer layer refuses before the inner one is
+    /// asked, and a client that is told all scopes at once needs one new token and not two
+    /// ([RFC 6750 §3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1)). Where the inner layer refuses,
+    /// the scopes of both are named in any case.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] if it is not a scope.
+    pub fn add_named_scope(mut self, scope: &str) -> Result<Self, ConfigError> {
+        let scope = Scope::new(scope)?;
+        let mut scopes = self.settings.scopes.clone();
+        if !scopes.contains(&scope) {
+            scopes.push(scope);
+        }
+        self.settings = Arc::new(Settings {
+            policy: self.settings.policy.clone(),
+            scopes,
+            challenges: self.settings.challenges.clone(),
+            log: LogPace::new(SharedClock::system()),
+        });
+        Ok(self)
+    }
+
     /// Makes the body of refusals with a closure `Fn(&Rejection) -> Response<B>`. Status and challenge
     /// stay those of the standards. Default: an empty body.
     pub fn on_refusal<F>(self, on_refusal: F) -> RequireLayer<F> {

@@ -20,22 +20,17 @@ pub type Require<S, R = EmptyBody> = Gated<S, RequireGate<R>>;
 /// What every service of one layer shares.
 pub(super) struct Settings {
     pub(super) policy: Policy,
+    /// Those that a refusal names.
     pub(super) scopes: Vec<Scope>,
     /// Used only if no outer layer replaces them with its own.
     pub(super) challenges: Challenges,
-    pub(super) log: LogPace<CAUSES>,
+    pub(super) log: LogPace,
 }
-
-/// What is logged, each at most once in ten seconds: what a caller lacks, and a missing layer.
-pub(super) const CAUSES: usize = 2;
-
-const UNMET: usize = 0;
-const MISSING_LAYER: usize = 1;
 
 impl Settings {
     fn refuse(&self, unmet: &Unmet, head: &Parts) -> Rejection {
         let (required, route) = (&self.policy, Route(head));
-        if self.log.is_due(UNMET) {
+        if self.log.is_due(0) {
             tracing::info!(%required, %unmet, %route, "refused a caller whose token does not suffice");
         } else {
             tracing::debug!(%required, %unmet, %route, "refused a caller whose token does not suffice");
@@ -52,9 +47,7 @@ impl Settings {
             return Rejection::new(RejectionKind::NoToken);
         }
         let rejection = no_layer_verifies(&head.headers);
-        if self.log.is_due(MISSING_LAYER) {
-            rejection.tell_missing_layer("RequireLayer", &Route(head));
-        }
+        rejection.tell_missing_layer("RequireLayer", &Route(head));
         rejection
     }
 }
@@ -115,6 +108,7 @@ impl<B, R: OnRefusal<B> + Clone> Gate<B> for RequireGate<R> {
         }
         if let Some(mut rejection) = response.extensions().get::<Rejection>().cloned()
             && rejection.kind() == RejectionKind::InsufficientScope
+            && rejection.lacks_challenge()
         {
             rejection.also_needs(&self.settings.scopes);
             rejection.set_challenge(response, &self.settings.challenges);

@@ -5,8 +5,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
-
 use crate::clock::UnixTime;
 use crate::error::remedy::Cause;
 use crate::error::setup::{Found, Setup};
@@ -20,7 +18,7 @@ use crate::keys::remote::{Bringer, KeySet, NewKey};
 use crate::log_pace::LogPace;
 use crate::principal::{MISFITS, Principal, Verified};
 use crate::provider::Provider;
-use crate::renew::{Fetching, Reading, Refusal, Snapshot};
+use crate::renew::{Fetching, Reading, Refusal, Snapshot, can_fetch_here};
 use crate::token::is_b64token;
 use crate::verify::caller::{client_id, is_client};
 use crate::verify::expectation::{Expectation, says_access_token, screen_header};
@@ -357,7 +355,7 @@ impl PendingKeys {
                 Ok(keys) => Ok(Some(Awaited { keys, since_token })),
                 Err(error) => Err(provider.keys().refusal(error).into()),
             },
-            Pending::Runtime if Handle::try_current().is_ok() => Ok(None),
+            Pending::Runtime if can_fetch_here() => Ok(None),
             Pending::Runtime => Err(Refusal::for_want_of_a_runtime().into()),
         }
     }

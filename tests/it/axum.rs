@@ -92,6 +92,36 @@ async fn one_principal_for_every_route() {
     }
 }
 
+// BT-21
+#[tokio::test]
+async fn callers_cannot_fill_the_log_by_what_does_not_fit_or_is_missing() {
+    let api = Api::start().await;
+    let app = routes().layer(api.bearer());
+    // Without the layer that verifies.
+    let forgotten = routes();
+    let log = Log::default();
+    let _capturing = log.capture();
+    let told = |about: &str| {
+        let loud = [tracing::Level::ERROR, tracing::Level::WARN];
+        let lines = loud.into_iter().flat_map(|level| log.at(level));
+        lines.filter(|line| line.contains(about)).count()
+    };
+    for lines in 1..=2 {
+        for n in 0..20 {
+            let token = api.token().subject(&format!("user-{n}")).build();
+            let (status, ..) = ask(&app, "/tenant", Some(&token)).await;
+            assert!(!status.is_success(), "{status}");
+        }
+        assert_eq!(told("Tenant"), lines, "{}", log.text());
+        api.clock.advance(seconds(10));
+    }
+    for _ in 0..20 {
+        let (status, ..) = ask(&forgotten, "/messages", None).await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    }
+    assert_eq!(told("BearerLayer"), 1, "{}", log.text());
+}
+
 #[tokio::test]
 async fn extractors_where_anonymous_requests_are_allowed() {
     let api = Api::start().await;

@@ -138,6 +138,32 @@ async fn requirements_add_up_and_all_scopes_are_named() {
             assert_eq!(parameter(&answer, "realm").unwrap(), API);
         }
     }
+    // An outer layer that is told of the inner one's scope names both.
+    let outer = scope("a").add_named_scope("b").unwrap();
+    for (granted, status, needed) in [
+        ("a b", 200, None),
+        ("a", 403, Some("a b")),
+        ("b", 403, Some("a b")),
+        ("", 403, Some("a b")),
+    ] {
+        let both = BoxCloneSyncService::new(outer.layer(inner.clone()));
+        let token = api.token().scope(granted).build();
+        let answer = send(&api.bearer(), both, bearing(&token)).await;
+        let named = needed.map(|_| parameter(&answer, "scope").unwrap());
+        assert_eq!(
+            (answer.status().as_u16(), named.as_deref()),
+            (status, needed),
+            "{granted}"
+        );
+    }
+    // It does not require it.
+    let alone = BoxCloneSyncService::new(outer.layer(api.inner.clone()));
+    let token = api.token().scope("a").build();
+    assert_eq!(
+        send(&api.bearer(), alone, bearing(&token)).await.status(),
+        200
+    );
+    assert!(scope("a").add_named_scope("b c").is_err());
     let both = RequireLayer::new(Policy::all_scopes(["b", "a"]).unwrap());
     let answer = api.requiring(both, api.token().build()).await;
     assert_eq!(parameter(&answer, "scope").unwrap(), "b a");

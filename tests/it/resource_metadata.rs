@@ -3,10 +3,11 @@
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use tower::ServiceExt;
+use tower::util::BoxCloneSyncService;
+use tower::{Layer, ServiceExt};
 use tower_oidc::{ProtectedResource, Provider, RequireLayer};
 
-use crate::support::{API, Api, parameter, send};
+use crate::support::{API, Api, bearing, parameter, send};
 
 fn resource(identifier: &str) -> ProtectedResource {
     let verifier = Provider::discover("https://id.example")
@@ -175,6 +176,67 @@ async fn challenges_lead_to_the_document() {
     let document: Value = serde_json::from_str(&resource.metadata()).unwrap();
     assert_eq!(document["authorization_servers"], json!([api.idp.issuer()]));
     assert!(resource.add_scope("offline_access").is_err());
+}
+
+// PR-04
+#[tokio::test]
+async fn an_outer_layer_leaves_the_challenge_of_an_inner_resource_alone() {
+    let api = Api::start().await;
+    let (outer, inner) = ("https://api.example.com", "https://api.example.com/inner");
+    let layer = |resource: &str| {
+        let resource = ProtectedResource::new(resource, &api.verifier).unwrap();
+        api.bearer()
+            .with_realm(resource.metadata_path().as_str())
+            .unwrap()
+            .with_resource(&resource)
+    };
+    let of = |identifier: &str| resource(identifier).metadata_url();
+    let write = RequireLayer::scope("write")
+        .unwrap()
+        .layer(api.inner.clone());
+    let nested = BoxCloneSyncService::new(layer(inner).layer(write));
+    // A requirement between both adds its scope only to challenges that are not made yet.
+    let between = RequireLayer::authenticated().layer(nested.clone());
+    let between = BoxCloneSyncService::new(between);
+    let anonymous = layer(outer).allow_anonymous();
+    let good = api.token().scope("read").build();
+    for (name, answer, status, expected) in [
+        (
+            "outside",
+            send(&layer(outer), nested.clone(), Request::new(String::new())).await,
+            401,
+            of(outer),
+        ),
+        (
+            "within",
+            send(&anonymous, nested.clone(), Request::new(String::new())).await,
+            401,
+            of(inner),
+        ),
+        (
+            "a requirement within",
+            send(&layer(outer), nested.clone(), bearing(&good)).await,
+            403,
+            of(inner),
+        ),
+        (
+            "one around it",
+            send(&layer(outer), between, bearing(&good)).await,
+            403,
+            of(inner),
+        ),
+    ] {
+        assert_eq!(answer.status(), status, "{name}");
+        assert_eq!(
+            parameter(&answer, "resource_metadata").unwrap(),
+            expected,
+            "{name}"
+        );
+        assert_eq!(
+            answer.headers().get_all("www-authenticate").iter().count(),
+            1
+        );
+    }
 }
 
 // MC-03, MC-05
