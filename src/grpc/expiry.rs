@@ -7,7 +7,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use ::tonic::Status;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 use tokio::time::Sleep;
@@ -17,10 +18,13 @@ use tower_service::Service;
 use crate::clock::{Clock, SharedClock, UnixTime};
 use crate::gate::answer::{Rejection, RejectionKind};
 use crate::gate::caller;
-use crate::grpc::refusals::{kind, status};
+use crate::grpc::refusals::{Kind, kind, status};
 
-/// Ends the response stream of a gRPC call with `UNAUTHENTICATED` when the call's token expires. Without
-/// it a stream can outlive the token, because tokens are checked only when a call begins.
+/// Ends a gRPC call with `UNAUTHENTICATED` when its token expires. Without it a stream can outlive the
+/// token, because tokens are checked only when a call begins.
+///
+/// A call ends whether its response has begun or not: a client can stream requests for as long as it
+/// likes before the first answer. Give tokens a longer life than the slowest unary call takes.
 ///
 /// It goes inside the layer that verifies the caller, such as [`BearerLayer`](crate::BearerLayer). If that
 /// layer is missing, no stream is ended, and the log says so. The token of the call itself counts, even if
@@ -93,22 +97,23 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let is_call = kind(&request).is_some();
+        let kind = kind(&request);
         let missing = || Rejection::new(RejectionKind::MissingLayer("BearerLayer"));
         let principal = caller(request.extensions(), missing).unwrap_or_else(|rejection| {
-            if is_call {
+            if kind.is_some() {
                 rejection
                     .tell_missing_layer("StreamExpiryLayer", &request.uri().path().escape_debug());
             }
             None
         });
-        let end = principal.filter(|_| is_call).map(|principal| End {
+        let end = principal.zip(kind).map(|(principal, kind)| End {
             at: principal.expires_at().saturating_add(self.layer.leeway),
+            kind,
             clock: self.layer.clock.clone(),
             alarm: None,
         });
         ExpiryFuture {
-            response: self.inner.call(request),
+            response: Some(self.inner.call(request)),
             end,
         }
     }
@@ -117,8 +122,9 @@ where
 /// The response of a [`StreamExpiry`] service.
 #[pin_project]
 pub struct ExpiryFuture<F> {
+    /// `None` once it has ended.
     #[pin]
-    response: F,
+    response: Option<F>,
     // Taken once, when the response is there.
     end: Option<End>,
 }
@@ -130,13 +136,28 @@ where
     type Output = Result<Response<ExpiringBody<B>>, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let response = ready!(this.response.poll(context))?;
-        let end = this.end.take();
-        Poll::Ready(Ok(response.map(|inner| ExpiringBody {
-            inner: Some(inner),
-            end,
-        })))
+        let mut this = self.project();
+        let Some(response) = this.response.as_mut().as_pin_mut() else {
+            // Polled again after its end, for which futures promise nothing.
+            return Poll::Pending;
+        };
+        if let Poll::Ready(response) = response.poll(context) {
+            let end = this.end.take();
+            return Poll::Ready(response.map(|response| {
+                response.map(|inner| ExpiringBody {
+                    inner: Some(inner),
+                    end,
+                })
+            }));
+        }
+        let Some(end) = this.end else {
+            return Poll::Pending;
+        };
+        ready!(end.poll(context));
+        let kind = end.kind;
+        // Dropping it also ends the handler's work on it.
+        this.response.set(None);
+        Poll::Ready(Ok(expired_response(kind)))
     }
 }
 
@@ -149,6 +170,8 @@ impl<F> fmt::Debug for ExpiryFuture<F> {
 /// When a stream ends, and what wakes it.
 struct End {
     at: UnixTime,
+    /// The content type of a response.
+    kind: Kind,
     clock: SharedClock,
     alarm: Option<Pin<Box<Sleep>>>,
 }
@@ -234,6 +257,19 @@ impl<B: Body> Body for ExpiringBody<B> {
 
 fn expired() -> Status {
     status(StatusCode::UNAUTHORIZED)
+}
+
+/// A response that has only a status, in its header fields.
+fn expired_response<B>(kind: Kind) -> Response<ExpiringBody<B>> {
+    let mut response = Response::new(ExpiringBody {
+        inner: None,
+        end: None,
+    });
+    let headers = response.headers_mut();
+    // A status without metadata can always be added.
+    let _ = expired().add_header(headers);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
 }
 
 impl<B> fmt::Debug for ExpiringBody<B> {

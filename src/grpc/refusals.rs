@@ -55,7 +55,7 @@ pub struct Grpc<S> {
 }
 
 /// A variant of gRPC, as the content type of its responses.
-type Kind = &'static str;
+pub(super) type Kind = &'static str;
 
 pub(super) fn kind<B>(request: &Request<B>) -> Option<Kind> {
     let content_type = request.headers().get(CONTENT_TYPE)?.as_bytes();

@@ -427,6 +427,72 @@ async fn a_stream_ends_with_its_token_where_that_is_wanted() {
 
 // GR-06
 #[tokio::test(start_paused = true)]
+async fn a_call_whose_answer_has_not_begun_ends_with_its_token() {
+    let idp = DevelopmentProvider::start().await.unwrap();
+    let verifier = judging(&idp.provider().unwrap(), API);
+    let token = idp.token(API).expires_in(seconds(100)).build();
+    let principal = verifier.verify(&token).await.unwrap();
+    let now = principal
+        .expires_at()
+        .saturating_sub(seconds(100))
+        .as_seconds();
+    /// Tells when the handler's work is dropped.
+    struct AtWork(Arc<AtomicU32>);
+    impl Drop for AtWork {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let ended = Arc::new(AtomicU32::new(0));
+    for (content_type, kind) in [
+        ("application/grpc+proto", Some("application/grpc")),
+        ("application/grpc-web", Some("application/grpc-web+proto")),
+        ("application/json", None),
+    ] {
+        let clock = TokioClock(tokio::time::Instant::now(), now);
+        let counted = Arc::clone(&ended);
+        // It reads what the client streams, and answers at the end of it.
+        let silent = tower::service_fn(move |_: Request<()>| {
+            let at_work = AtWork(Arc::clone(&counted));
+            async move {
+                tokio::time::sleep(seconds(1_000)).await;
+                drop(at_work);
+                Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
+            }
+        });
+        let layer = StreamExpiryLayer::new().with_clock(clock.clone());
+        let mut request = Request::builder()
+            .header(CONTENT_TYPE, content_type)
+            .body(())
+            .unwrap();
+        request.extensions_mut().insert(principal.clone());
+        let before = ended.load(Ordering::SeqCst);
+        let mut call = Box::pin(layer.layer(silent).oneshot(request));
+        let answer = (&mut call).await.unwrap();
+        let took = clock.monotonic().as_secs();
+        let Some(kind) = kind else {
+            assert_eq!(
+                (took, answer.status().as_u16()),
+                (1_000, 200),
+                "no gRPC call"
+            );
+            continue;
+        };
+        assert_eq!(took, 160);
+        assert_eq!(
+            ended.load(Ordering::SeqCst),
+            before + 1,
+            "the handler has stopped"
+        );
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()["grpc-status"], "16");
+        assert_eq!(answer.headers()[CONTENT_TYPE], kind);
+        assert!(answer.into_body().frame().await.is_none());
+    }
+}
+
+// GR-06
+#[tokio::test(start_paused = true)]
 async fn a_stream_lasts_as_long_as_its_token_and_the_leeway() {
     let idp = DevelopmentProvider::start().await.unwrap();
     let verifier = judging(&idp.provider().unwrap(), API);
