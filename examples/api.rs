@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{any, get};
 use axum::{Json, Router};
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -62,7 +62,12 @@ async fn serve(listener: TcpListener, api: &Api) -> Result<(), Box<dyn Error + S
     let open = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready).with_state(api.provider.clone()))
-        .route_service(&resource.metadata_path(), resource.service());
+        .route_service(&resource.metadata_path(), resource.service())
+        // There is no other metadata: a client that probes for some is not asked for a token.
+        .route(
+            "/.well-known/{*unknown}",
+            any(|| async { StatusCode::NOT_FOUND }),
+        );
     let protected = Router::new()
         .route("/me", get(me))
         .route(

@@ -152,6 +152,7 @@ async fn without_settings_three_ready_lines_are_accepted_and_refused() {
         }
     }
     let mut statuses = Vec::new();
+    let mut probes = Vec::new();
     for curl in curls {
         let token = curl
             .split("Bearer ")
@@ -161,11 +162,18 @@ async fn without_settings_three_ready_lines_are_accepted_and_refused() {
             .next()
             .unwrap();
         let url = curl.rsplit(' ').next().unwrap().to_owned();
+        for path in ["", "/elsewhere"] {
+            let metadata = format!("/.well-known/oauth-protected-resource{path}");
+            let probe = url.replace("/messages", &metadata);
+            probes.push(get(probe, None).await.status().as_u16());
+        }
         statuses.push(get(url, Some(token)).await.status().as_u16());
     }
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(statuses, [200, 401, 401]);
+    // A place without metadata is no place where a token is wanted.
+    assert_eq!(probes, [200, 404, 200, 404, 200, 404]);
 }
 
 #[test]
