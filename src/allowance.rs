@@ -24,6 +24,7 @@ impl Allowance {
     }
 
     /// Takes one attempt. `false` if none is left. `now` is monotonic time.
+    #[cfg(any(test, feature = "login", feature = "outbound"))]
     pub(crate) fn take(&self, now: Duration) -> bool {
         self.take_or_wait(now).is_ok()
     }

@@ -15,10 +15,13 @@ use crate::log_pace::LogPace;
 /// Why a request was refused. It is in the extensions of the response, so that outer layers can count
 /// and log it. The client learns only the status and a standard code.
 #[derive(Clone)]
-pub struct Rejection(Arc<Refused>, Challenge);
+pub struct Rejection {
+    refused: Arc<Refused>,
+    challenge: Challenge,
+}
 
 /// Whether the challenge is that of a layer that knows the realm and the resource.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Challenge {
     Provisional,
     Final,
@@ -82,7 +85,10 @@ impl Rejection {
             error,
             scopes,
         };
-        Self(Arc::new(refused), Challenge::Provisional)
+        Self {
+            refused: Arc::new(refused),
+            challenge: Challenge::Provisional,
+        }
     }
 
     pub(crate) fn insufficient_scope(scopes: &[Scope]) -> Self {
@@ -108,30 +114,30 @@ impl Rejection {
     /// The kind of refusal.
     #[must_use]
     pub fn kind(&self) -> RejectionKind {
-        self.0.kind
+        self.refused.kind
     }
 
     /// The status of the answer.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.0.kind.status()
+        self.refused.kind.status()
     }
 
     /// Why the token was refused, if one was judged. Not for the client.
     #[must_use]
     pub fn verify_error(&self) -> Option<&VerifyError> {
-        self.0.error.as_ref()
+        self.refused.error.as_ref()
     }
 
     /// The scopes the request needs, if the token lacks some of them.
     #[must_use]
     pub fn scopes(&self) -> &[Scope] {
-        &self.0.scopes
+        &self.refused.scopes
     }
 
     /// Puts the scopes of an outer requirement before those of the inner one.
     pub(crate) fn also_needs(&mut self, outer: &[Scope]) {
-        let scopes = &mut Arc::make_mut(&mut self.0).scopes;
+        let scopes = &mut Arc::make_mut(&mut self.refused).scopes;
         let inner = std::mem::replace(scopes, outer.to_vec());
         for scope in inner {
             if !scopes.contains(&scope) {
@@ -143,12 +149,15 @@ impl Rejection {
     /// The same with a challenge that no outer layer replaces.
     #[must_use]
     pub(crate) fn with_final_challenge(self) -> Self {
-        Self(self.0, Challenge::Final)
+        Self {
+            challenge: Challenge::Final,
+            ..self
+        }
     }
 
     /// Whether an outer layer may replace the challenge.
     pub(crate) fn lacks_challenge(&self) -> bool {
-        self.1 == Challenge::Provisional
+        self.challenge == Challenge::Provisional
     }
 
     /// Its header fields: a challenge for every 401 and for every other status with a code of RFC 6750.
@@ -258,16 +267,17 @@ impl fmt::Debug for Rejection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Rejection")
-            .field("kind", &self.0.kind)
-            .field("error", &self.0.error)
-            .field("scopes", &self.0.scopes)
+            .field("kind", &self.refused.kind)
+            .field("error", &self.refused.error)
+            .field("scopes", &self.refused.scopes)
+            .field("challenge", &self.challenge)
             .finish()
     }
 }
 
 impl fmt::Display for Rejection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.0.kind, &self.0.error) {
+        match (self.refused.kind, &self.refused.error) {
             (_, Some(error)) => error.fmt(formatter),
             (RejectionKind::NoToken, _) => formatter.write_str("no bearer token was sent"),
             (RejectionKind::Malformed, _) => {

@@ -9,7 +9,7 @@ use http::{Request, Response};
 use pin_project::pin_project;
 use tower_service::Service;
 
-use crate::gate::{Gate, Verdict};
+use crate::gate::{Gate, Verdict, release};
 use crate::http_client::BoxFuture;
 
 /// The response of a [`Gated`](crate::gate::Gated) service: that of the inner service or an answer of the
@@ -43,13 +43,25 @@ where
         held: Option<(G, S, Request<ReqBody>)>,
         is_ready: bool,
     },
-    /// The request waited, and the inner service must be ready for it.
-    Readying(Option<(G, G::Kept, S, Request<ReqBody>)>),
+    /// The request waited, and the inner service must be ready for it. In a box, because this is seldom and
+    /// would make every future larger.
+    Readying(Taken<G, G::Kept, S, ReqBody>),
     #[cfg(feature = "login")]
     Answering {
         gate: G,
         answer: BoxFuture<G::Answer>,
     },
+}
+
+/// Taken once, when the service is ready.
+type Taken<G, K, S, ReqBody> = Option<Box<Waited<G, K, S, ReqBody>>>;
+
+/// A request that passes after it waited.
+struct Waited<G, K, S, ReqBody> {
+    gate: G,
+    kept: K,
+    inner: S,
+    request: Request<ReqBody>,
 }
 
 impl<S, G, ReqBody, ResBody> ResponseFuture<S, G, ReqBody, ResBody>
@@ -144,13 +156,7 @@ where
                     is_ready,
                 } => {
                     let Poll::Ready(found) = found.as_mut().poll(context) else {
-                        if std::mem::take(is_ready)
-                            && let Some((_, inner, _)) = held
-                        {
-                            // What is ready may hold a permit, and others need it meanwhile.
-                            let unready = inner.clone();
-                            *inner = unready;
-                        }
+                        release(is_ready, held.as_mut().map(|(_, inner, _)| inner));
                         return Poll::Pending;
                     };
                     let Some((gate, mut inner, request)) = held.take() else {
@@ -164,7 +170,15 @@ where
                             response: inner.call(request),
                             held: Some((gate, kept)),
                         },
-                        Verdict::Pass(kept) => State::Readying(Some((gate, kept, inner, request))),
+                        Verdict::Pass(kept) => {
+                            let waited = Waited {
+                                gate,
+                                kept,
+                                inner,
+                                request,
+                            };
+                            State::Readying(Some(Box::new(waited)))
+                        }
                         Verdict::Answer(answer) => State::Answered(Some(gate.answer(answer))),
                         Verdict::Wait(found) => State::Waiting {
                             found,
@@ -174,16 +188,16 @@ where
                     }
                 }
                 StateProjection::Readying(held) => {
-                    let Some((_, _, inner, _)) = held else {
+                    let Some(waited) = held else {
                         return Poll::Pending;
                     };
-                    ready!(inner.poll_ready(context))?;
-                    let Some((gate, kept, mut inner, request)) = held.take() else {
+                    ready!(waited.inner.poll_ready(context))?;
+                    let Some(mut waited) = held.take() else {
                         return Poll::Pending;
                     };
                     State::Forward {
-                        response: inner.call(request),
-                        held: Some((gate, kept)),
+                        response: waited.inner.call(waited.request),
+                        held: Some((waited.gate, waited.kept)),
                     }
                 }
                 #[cfg(feature = "login")]

@@ -117,6 +117,15 @@ where
     }
 }
 
+/// Makes a ready service an unready one while its request waits. What is ready may hold a permit, and
+/// others need it meanwhile.
+pub(crate) fn release<S: Clone>(is_ready: &mut bool, service: Option<&mut S>) {
+    if let (true, Some(service)) = (std::mem::take(is_ready), service) {
+        let unready = service.clone();
+        *service = unready;
+    }
+}
+
 /// An extension of requests that have no credentials and were let pass.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Anonymous;

@@ -12,6 +12,7 @@ use pin_project::pin_project;
 use tower_service::Service;
 
 use crate::error::OutboundError;
+use crate::gate::release;
 use crate::observe;
 use crate::outbound::repeat::Repeat;
 use crate::outbound::settings::Settings;
@@ -219,13 +220,7 @@ where
                     is_ready,
                 } => {
                     let Poll::Ready(token) = token.as_mut().poll(context) else {
-                        if std::mem::take(is_ready)
-                            && let Some((inner, ..)) = held
-                        {
-                            // What is ready may hold a permit, and others need it meanwhile.
-                            let unready = inner.clone();
-                            *inner = unready;
-                        }
+                        release(is_ready, held.as_mut().map(|(inner, ..)| inner));
                         return Poll::Pending;
                     };
                     let Some((inner, request, settings, repeat)) = held.take() else {

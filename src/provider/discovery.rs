@@ -109,7 +109,7 @@ pub(crate) struct Search {
 impl Search {
     /// Fetches and checks the document. A missing or unreadable document leads to the next URL, and so
     /// does an answer that takes long, while it is still waited for. The first document that can be used
-    /// counts; one of another issuer ends the search.
+    /// counts. After one of another issuer no further URL is asked.
     pub(crate) async fn run(
         &self,
         client: &HttpClient,
@@ -124,8 +124,9 @@ impl Search {
             ProviderErrorKind::InvalidAnswer,
             "there is no URL to fetch the metadata from",
         );
+        let mut is_settled = false;
         loop {
-            if let Some(url) = others.next() {
+            if !is_settled && let Some(url) = others.next() {
                 let limits = Limits { time, ..limits };
                 let answer = client.get_json(url, MediaType::Json, limits, clock);
                 asked.push((url, answer));
@@ -135,7 +136,7 @@ impl Search {
                 return Err(last);
             }
             let answer = first_of(&mut asked);
-            let (url, answer) = if others.peek().is_some() {
+            let (url, answer) = if !is_settled && others.peek().is_some() {
                 match tokio::time::timeout(head_start, answer).await {
                     Ok(answer) => answer,
                     Err(_) => continue,
@@ -143,11 +144,18 @@ impl Search {
             } else {
                 answer.await
             };
-            last = match answer.and_then(|document| self.read(url, &document.body)) {
+            match answer.and_then(|document| self.read(url, &document.body)) {
                 Ok(metadata) => return Ok(metadata),
-                Err(error) if may_be_elsewhere(&error) => error,
-                Err(error) => return Err(error),
-            };
+                Err(error) if may_be_elsewhere(&error) => {
+                    if !is_settled {
+                        last = error;
+                    }
+                }
+                Err(error) => {
+                    is_settled = true;
+                    last = error;
+                }
+            }
         }
     }
 

@@ -425,6 +425,15 @@ async fn a_stream_ends_with_its_token_where_that_is_wanted() {
     until(|| served.hello.talking.load(Ordering::SeqCst) == 0).await;
 }
 
+/// Counts when a handler's work is dropped.
+struct AtWork(Arc<AtomicU32>);
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
 // GR-06
 #[tokio::test(start_paused = true)]
 async fn a_call_whose_answer_has_not_begun_ends_with_its_token() {
@@ -436,13 +445,6 @@ async fn a_call_whose_answer_has_not_begun_ends_with_its_token() {
         .expires_at()
         .saturating_sub(seconds(100))
         .as_seconds();
-    /// Tells when the handler's work is dropped.
-    struct AtWork(Arc<AtomicU32>);
-    impl Drop for AtWork {
-        fn drop(&mut self) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
     let ended = Arc::new(AtomicU32::new(0));
     for (content_type, kind) in [
         ("application/grpc+proto", Some("application/grpc")),
