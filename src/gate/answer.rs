@@ -51,7 +51,8 @@ pub enum RejectionKind {
     InvalidToken,
     /// 403 `insufficient_scope`: the token is valid and does not grant enough.
     InsufficientScope,
-    /// 503 with `Retry-After`: the token cannot be judged, because the provider's keys are not available.
+    /// 503 with `Retry-After`: the token cannot be judged, because the provider's keys are not available, or
+    /// its key may be new and cannot be looked for yet.
     Unavailable,
     /// 500: the layer with this name is not around this one or this handler. It is missing, or stands in
     /// the wrong order.

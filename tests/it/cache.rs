@@ -247,7 +247,7 @@ async fn a_key_that_left_the_set_takes_its_acceptances_along() {
     assert_eq!(recalled.count(), 1);
     // The key is withdrawn: from the next fetch on its tokens are refused, cached or not.
     api.idp.drop_retired_keys();
-    api.clock.advance(seconds(31));
+    api.clock.advance(seconds(61));
     assert_eq!(api.verdict(&unknown).await, "unknown_key");
     assert_eq!(api.verdict(&token).await, "unknown_key");
     assert_eq!(api.verdict(&newer).await, "accepted");

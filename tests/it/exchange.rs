@@ -334,7 +334,7 @@ async fn demands_that_are_not_claims_are_not_passed_on() {
     }
 }
 
-// RT-04
+// LM-06
 #[tokio::test(start_paused = true)]
 async fn callers_do_not_queue_without_end_behind_a_token_endpoint_that_hangs() {
     let idp = OfflineProvider::new("https://id.example");

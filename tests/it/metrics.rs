@@ -54,7 +54,8 @@ async fn outcomes_are_counted_by_closed_words() {
         ("tower_oidc_tokens_total accepted", 4),
         ("tower_oidc_tokens_total expired", 1),
         ("tower_oidc_tokens_total opaque", 1),
-        ("tower_oidc_tokens_total unknown_key", 4),
+        ("tower_oidc_tokens_total unknown_key", 2),
+        ("tower_oidc_tokens_total unavailable", 2),
         ("tower_oidc_unknown_kid_total fetched", 2),
         ("tower_oidc_unknown_kid_total suppressed", 2),
     ];
