@@ -9,7 +9,7 @@ use http_body_util::Full;
 use serde_json::json;
 use tower::service_fn;
 use tower_oidc::testing::{DevelopmentProvider, Endpoint, Fault, SigningKey};
-use tower_oidc::{Algorithm, Discovery, HttpClient, Provider};
+use tower_oidc::{Algorithm, Discovery, HttpClient, Phase, Provider};
 
 use crate::support::{API, Api, judging, seconds, until, verdict};
 
@@ -287,6 +287,7 @@ async fn metadata_is_read_again_and_a_changed_issuer_is_refused() {
         let before = api.idp.hits().jwks;
         assert_eq!(api.verdict(&token).await, "accepted");
         until(|| api.idp.hits().jwks > before).await;
+        until(|| api.provider.readiness().keys == Phase::Fresh).await;
     }
     until(|| api.idp.hits().discovery >= 2).await;
     assert_eq!(
