@@ -7,12 +7,13 @@ use std::fs;
 use std::path::Path;
 
 /// The modules from the ground up; each may use those before it.
-const ORDER: [&str; 33] = [
+const ORDER: [&str; 34] = [
     // Ground: words.
     "settings",
     "error",
     "observe",
     "clock",
+    "log_pace",
     "retry_after",
     "claims",
     "jwt",
@@ -21,8 +22,8 @@ const ORDER: [&str; 33] = [
     "flight",
     "slots",
     "allowance",
-    "log_pace",
     "lenient_json",
+    "claims_error",
     "principal",
     // First floor: sources.
     "http_client",

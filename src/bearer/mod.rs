@@ -16,8 +16,10 @@
 //! 6. A principal that was already in the request is removed or replaced, never trusted.
 //!
 //! A refused request does not reach the inner service, and its body is not read. The
-//! [`Rejection`](crate::Rejection) is in the extensions of the response. The log names the cause and the
-//! remedy, each cause at most once in ten seconds (all of them at `debug`). The client gets a standard code.
+//! [`Rejection`](crate::Rejection) is in the extensions of the response. The log names the cause, the
+//! remedy under this configuration, and the route's method and path, each cause at most once in ten seconds
+//! (all of them at `debug`). If `iss` or `aud` is wrong, it shows the token's and the expected ones; no other
+//! value of a token is ever logged. The client gets a standard code.
 //!
 //! Browsers send CORS preflight requests without a token, so put the layer that answers them outside this
 //! one. Behind a proxy, make sure that it forwards `Authorization`. Each instance of a service fetches the

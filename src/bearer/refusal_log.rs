@@ -25,13 +25,13 @@ impl RefusalLog {
     }
 
     pub(super) fn tell(&self, error: &VerifyError, head: &Parts) {
-        let (kind, remedy, route) = (error.kind().as_str(), error.remedy(), Route(head));
+        let (kind, route) = (error.kind().as_str(), Route(head));
         if !self.0.is_due(error.kind() as usize) {
-            tracing::debug!(kind, error = %Chain(error), remedy, %route, "refused a token");
+            tracing::debug!(kind, error = %Chain(error), remedy = error.remedy(), %route, "refused a token");
         } else if error.kind().is_structural() || error.retry_after().is_some() {
-            tracing::warn!(kind, error = %Chain(error), remedy, %route, "refused a token");
+            tracing::warn!(kind, error = %Chain(error), remedy = error.remedy(), %route, "refused a token");
         } else {
-            tracing::info!(kind, error = %Chain(error), remedy, %route, "refused a token");
+            tracing::info!(kind, error = %Chain(error), remedy = error.remedy(), %route, "refused a token");
         }
     }
 

@@ -2,7 +2,7 @@
 //! force already, or that the provider does not have, is never named.
 
 use crate::error::VerifyErrorKind as Kind;
-use crate::error::setup::{Brand, JudgedAs, Setup};
+use crate::error::setup::{JudgedAs, Setup, Vendor};
 
 /// The cause of a refusal, where its kind has several with a cure each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,9 +51,9 @@ fn of_access_token(
 ) -> Option<&'static str> {
     let needed_in_any = matches!(claim, Some("iss" | "aud" | "exp"));
     Some(match kind {
-        Kind::Opaque | Kind::Encrypted => return unreadable(setup.brand),
-        Kind::WrongAudience => return wrong_audience(setup.brand),
-        Kind::MissingClaim if claim == Some("aud") => missing_audience(setup.brand),
+        Kind::Opaque | Kind::Encrypted => return unreadable(setup.vendor),
+        Kind::WrongAudience => return wrong_audience(setup.vendor),
+        Kind::MissingClaim if claim == Some("aud") => missing_audience(setup.vendor),
         Kind::MissingClaim if cause == Cause::MaximumAge => {
             "configure the provider to issue iat, or do without a maximum age"
         }
@@ -66,13 +66,13 @@ fn of_access_token(
              lenient profile (OPENID_TOKEN_PROFILE=lenient)"
         }
         Kind::TokenType if strict => "send an access token, whose typ is at+jwt",
-        Kind::WrongIssuer if setup.brand == Some(Brand::EntraId) => {
+        Kind::WrongIssuer if setup.vendor == Some(Vendor::EntraId) => {
             "tokens of Entra ID come from two issuers: https://sts.windows.net/<tenant id>/ for tokens of version 1 and \
              https://login.microsoftonline.com/<tenant id>/v2.0 for those of version 2; set \
              requestedAccessTokenVersion to 2 in the manifest of this API, and the issuer \
              (OPENID_ISSUER) to that of your tenant"
         }
-        Kind::WrongIssuer if setup.brand == Some(Brand::Keycloak) => {
+        Kind::WrongIssuer if setup.vendor == Some(Vendor::Keycloak) => {
             "an issuer of Keycloak has the address that the client called, unless its hostname is \
              configured; configure it, and set the issuer (OPENID_ISSUER) to the token's iss, character \
              by character"
@@ -121,8 +121,8 @@ fn of_any(kind: Kind, cause: Cause, setup: &Setup) -> Option<&'static str> {
              that it lists, or name the accepted algorithms (OPENID_ALGORITHMS), which the metadata then \
              does not narrow"
         }
-        (Kind::Algorithm, Cause::SymmetricAlgorithm) => match setup.brand {
-            Some(Brand::Auth0) => {
+        (Kind::Algorithm, Cause::SymmetricAlgorithm) => match setup.vendor {
+            Some(Vendor::Auth0) => {
                 "choose RS256 as the signing algorithm of the API (access tokens) or application (ID \
                  tokens) in the dashboard of Auth0; HS256 cannot be accepted, because whoever can verify \
                  such a token can make one"
@@ -163,74 +163,74 @@ fn of_any(kind: Kind, cause: Cause, setup: &Setup) -> Option<&'static str> {
     })
 }
 
-fn unreadable(brand: Option<Brand>) -> Option<&'static str> {
-    Some(match brand? {
-        Brand::Auth0 => {
+fn unreadable(vendor: Option<Vendor>) -> Option<&'static str> {
+    Some(match vendor? {
+        Vendor::Auth0 => {
             "only the provider can read it, and a refresh brings the same kind again: the client must send \
              the API identifier (OPENID_AUDIENCE) as audience when it asks for the token"
         }
-        Brand::EntraId => {
+        Vendor::EntraId => {
             "only the provider can read it, and a refresh brings the same kind again: the client must ask \
              for a scope of this API, such as api://<application id>/.default, and not only for scopes of \
              Microsoft Graph"
         }
-        Brand::Google => {
+        Vendor::Google => {
             "access tokens of Google are opaque, and no setting changes that: an API that verifies tokens \
              itself needs a provider that issues access tokens as JWTs"
         }
-        Brand::Okta => {
+        Vendor::Okta => {
             "only the provider can read it, and a refresh brings the same kind again: use a custom \
              authorization server, such as https://<domain>/oauth2/default, as issuer (OPENID_ISSUER); the \
              org authorization server issues tokens for Okta alone"
         }
-        Brand::Zitadel => {
+        Vendor::Zitadel => {
             "only the provider can read it, and a refresh brings the same kind again: choose JWT as the \
              access token type of the application in Zitadel"
         }
-        Brand::Cognito | Brand::Keycloak => return None,
+        Vendor::Cognito | Vendor::Keycloak => return None,
     })
 }
 
-fn wrong_audience(brand: Option<Brand>) -> Option<&'static str> {
-    Some(match brand? {
-        Brand::Auth0 => {
+fn wrong_audience(vendor: Option<Vendor>) -> Option<&'static str> {
+    Some(match vendor? {
+        Vendor::Auth0 => {
             "the client must send the API identifier as audience when it asks for the token, and the \
              accepted audience (OPENID_AUDIENCE) must be that identifier, character by character"
         }
-        Brand::EntraId => {
+        Vendor::EntraId => {
             "the client must ask for a scope of this API, and the accepted audience (OPENID_AUDIENCE) must \
              be the application id for tokens of version 2, or api://<application id> for version 1"
         }
-        Brand::Keycloak => {
+        Vendor::Keycloak => {
             "add a mapper of the type Audience for this API to the client, or to a client scope that it \
              has, and accept the same text (OPENID_AUDIENCE); without one the audience is account"
         }
-        Brand::Cognito => {
+        Vendor::Cognito => {
             "the accepted audience (OPENID_AUDIENCE) must be the aud that the pre token generation trigger \
              adds, or the resource that the client asks for"
         }
-        Brand::Google => {
+        Vendor::Google => {
             "the accepted audience (OPENID_AUDIENCE) must be the client id or URL that the token was asked \
              for, character by character"
         }
-        Brand::Okta => {
+        Vendor::Okta => {
             "the accepted audience (OPENID_AUDIENCE) must be the audience of the authorization server that \
              issues the token, such as api://default"
         }
-        Brand::Zitadel => {
+        Vendor::Zitadel => {
             "the client must ask for the scope urn:zitadel:iam:org:project:id:<project id>:aud, and the \
              accepted audience (OPENID_AUDIENCE) must be that project id"
         }
     })
 }
 
-fn missing_audience(brand: Option<Brand>) -> &'static str {
-    match brand {
-        Some(Brand::Keycloak) => {
+fn missing_audience(vendor: Option<Vendor>) -> &'static str {
+    match vendor {
+        Some(Vendor::Keycloak) => {
             "add a mapper of the type Audience for this API to the client, or to a client scope that it \
              has, and accept the same text (OPENID_AUDIENCE)"
         }
-        Some(Brand::Cognito) => {
+        Some(Vendor::Cognito) => {
             "access tokens of Cognito have no aud by themselves: add it by a pre token generation trigger \
              (version 2 or 3), or have the client ask for this API as resource, and accept the same text \
              (OPENID_AUDIENCE)"
@@ -250,12 +250,12 @@ mod tests {
     use crate::error::kinds::check_text;
     use std::sync::Arc;
 
-    fn setup(judged_as: JudgedAs, brand: Option<Brand>) -> Setup {
+    fn setup(judged_as: JudgedAs, vendor: Option<Vendor>) -> Setup {
         Setup {
             judged_as,
             issuers: Box::default(),
             audiences: Box::default(),
-            brand,
+            vendor,
             has_jwks_url: false,
             leeway_can_grow: true,
             size_can_grow: true,
@@ -293,24 +293,24 @@ mod tests {
     /// Each remedy that a configuration can print, and whether it may name a cure.
     #[test]
     fn no_remedy_names_a_cure_that_is_in_force_or_cannot_be_set() {
-        let brands = [
+        let vendors = [
             None,
-            Some(Brand::Auth0),
-            Some(Brand::Cognito),
-            Some(Brand::EntraId),
-            Some(Brand::Google),
-            Some(Brand::Keycloak),
-            Some(Brand::Okta),
-            Some(Brand::Zitadel),
+            Some(Vendor::Auth0),
+            Some(Vendor::Cognito),
+            Some(Vendor::EntraId),
+            Some(Vendor::Google),
+            Some(Vendor::Keycloak),
+            Some(Vendor::Okta),
+            Some(Vendor::Zitadel),
         ];
         for kind in Kind::ALL.iter().copied() {
-            for (judged_as, brand) in [LENIENT, STRICT, JudgedAs::Id, JudgedAs::Logout]
+            for (judged_as, vendor) in [LENIENT, STRICT, JudgedAs::Id, JudgedAs::Logout]
                 .into_iter()
-                .flat_map(|judged_as| brands.map(|brand| (judged_as, brand)))
+                .flat_map(|judged_as| vendors.map(|vendor| (judged_as, vendor)))
             {
                 for cause in CAUSES {
                     for claim in [None, Some("aud"), Some("sub"), Some("iat")] {
-                        let text = remedy_of(kind, claim, cause, setup(judged_as, brand));
+                        let text = remedy_of(kind, claim, cause, setup(judged_as, vendor));
                         check_text(text);
                         let shown = format!("{kind:?} {judged_as:?} {claim:?}: {text}");
                         let is_strict = judged_as == STRICT;
@@ -328,7 +328,7 @@ mod tests {
                     leeway_can_grow: false,
                     size_can_grow: false,
                     has_jwks_url: true,
-                    ..setup(judged_as, brand)
+                    ..setup(judged_as, vendor)
                 };
                 let text = remedy_of(kind, None, Cause::Usual, full);
                 assert!(!text.contains("raise"), "{kind:?} {judged_as:?}: {text}");
@@ -339,14 +339,14 @@ mod tests {
     #[test]
     fn each_remedy_is_the_cure_of_its_cause() {
         let access =
-            |kind, claim, cause, brand| remedy_of(kind, claim, cause, setup(LENIENT, brand));
+            |kind, claim, cause, vendor| remedy_of(kind, claim, cause, setup(LENIENT, vendor));
         let cases = [
             (
                 access(
                     Kind::WrongAudience,
                     None,
                     Cause::Usual,
-                    Some(Brand::Keycloak),
+                    Some(Vendor::Keycloak),
                 ),
                 "mapper",
             ),
@@ -355,7 +355,7 @@ mod tests {
                     Kind::WrongAudience,
                     None,
                     Cause::Usual,
-                    Some(Brand::Zitadel),
+                    Some(Vendor::Zitadel),
                 ),
                 "urn:zitadel",
             ),
@@ -368,21 +368,21 @@ mod tests {
                     Kind::MissingClaim,
                     Some("aud"),
                     Cause::Usual,
-                    Some(Brand::Cognito),
+                    Some(Vendor::Cognito),
                 ),
                 "trigger",
             ),
             (
-                access(Kind::Opaque, None, Cause::Usual, Some(Brand::Google)),
+                access(Kind::Opaque, None, Cause::Usual, Some(Vendor::Google)),
                 "no setting",
             ),
             (
-                access(Kind::Opaque, None, Cause::Usual, Some(Brand::Okta)),
+                access(Kind::Opaque, None, Cause::Usual, Some(Vendor::Okta)),
                 "/oauth2/default",
             ),
             (access(Kind::Opaque, None, Cause::Usual, None), "/.default"),
             (
-                access(Kind::WrongIssuer, None, Cause::Usual, Some(Brand::EntraId)),
+                access(Kind::WrongIssuer, None, Cause::Usual, Some(Vendor::EntraId)),
                 "sts.windows.net",
             ),
             (

@@ -6,7 +6,7 @@ pub(crate) struct Setup {
     pub(crate) judged_as: JudgedAs,
     pub(crate) issuers: Box<[Box<str>]>,
     pub(crate) audiences: Box<[Box<str>]>,
-    pub(crate) brand: Option<Brand>,
+    pub(crate) vendor: Option<Vendor>,
     /// Whether the keys come from a configured URL, so that no metadata is read.
     pub(crate) has_jwks_url: bool,
     /// Whether the leeway could be longer.
@@ -29,7 +29,7 @@ pub(crate) enum JudgedAs {
 
 /// Providers whose configuration has names of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Brand {
+pub(crate) enum Vendor {
     Auth0,
     Cognito,
     EntraId,
@@ -39,8 +39,8 @@ pub(crate) enum Brand {
     Zitadel,
 }
 
-impl Brand {
-    /// The brand of an issuer at its maker's own address, or with a path that no other has.
+impl Vendor {
+    /// The vendor of an issuer at its own address, or with a path that no other has.
     fn of(issuer: &str) -> Option<Self> {
         let (_, rest) = issuer.split_once("://")?;
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -68,11 +68,11 @@ impl Brand {
         }
     }
 
-    /// The brand of all of these issuers, if they have the same.
+    /// The vendor of all of these issuers, if they have the same.
     pub(crate) fn of_all<'a>(issuers: impl IntoIterator<Item = &'a str>) -> Option<Self> {
-        let mut brands = issuers.into_iter().map(Self::of);
-        let first = brands.next()??;
-        brands.all(|brand| brand == Some(first)).then_some(first)
+        let mut vendors = issuers.into_iter().map(Self::of);
+        let first = vendors.next()??;
+        vendors.all(|vendor| vendor == Some(first)).then_some(first)
     }
 }
 
@@ -233,36 +233,39 @@ mod tests {
     }
 
     #[test]
-    fn a_brand_is_known_by_its_address() {
+    fn a_vendor_is_known_by_its_address() {
         let cases = [
-            ("https://tenant.eu.auth0.com/", Some(Brand::Auth0)),
+            ("https://tenant.eu.auth0.com/", Some(Vendor::Auth0)),
             (
                 "https://login.microsoftonline.com/a/v2.0",
-                Some(Brand::EntraId),
+                Some(Vendor::EntraId),
             ),
-            ("https://sts.windows.net/a/", Some(Brand::EntraId)),
+            ("https://sts.windows.net/a/", Some(Vendor::EntraId)),
             (
                 "https://cognito-idp.eu-west-1.amazonaws.com/p",
-                Some(Brand::Cognito),
+                Some(Vendor::Cognito),
             ),
-            ("https://accounts.google.com", Some(Brand::Google)),
-            ("https://dev-1.okta.com/oauth2/default", Some(Brand::Okta)),
-            ("https://shop.zitadel.cloud", Some(Brand::Zitadel)),
-            ("https://id.example/realms/shop", Some(Brand::Keycloak)),
-            ("https://id.example/auth/realms/shop", Some(Brand::Keycloak)),
+            ("https://accounts.google.com", Some(Vendor::Google)),
+            ("https://dev-1.okta.com/oauth2/default", Some(Vendor::Okta)),
+            ("https://shop.zitadel.cloud", Some(Vendor::Zitadel)),
+            ("https://id.example/realms/shop", Some(Vendor::Keycloak)),
+            (
+                "https://id.example/auth/realms/shop",
+                Some(Vendor::Keycloak),
+            ),
             ("https://id.example/auth0.com/", None),
             ("https://auth0.com.evil.example", None),
             ("", None),
         ];
         for (issuer, expected) in cases {
-            assert_eq!(Brand::of(issuer), expected, "{issuer}");
+            assert_eq!(Vendor::of(issuer), expected, "{issuer}");
         }
         let same = ["https://a.auth0.com/", "https://b.auth0.com/"];
-        assert_eq!(Brand::of_all(same), Some(Brand::Auth0));
+        assert_eq!(Vendor::of_all(same), Some(Vendor::Auth0));
         assert_eq!(
-            Brand::of_all(["https://a.auth0.com/", "https://b.example"]),
+            Vendor::of_all(["https://a.auth0.com/", "https://b.example"]),
             None
         );
-        assert_eq!(Brand::of_all([]), None);
+        assert_eq!(Vendor::of_all([]), None);
     }
 }

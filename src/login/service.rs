@@ -360,7 +360,8 @@ impl<B: Default, P: OnPage<B> + Clone> Gate<B> for LoginGate<P> {
 
     fn finish(&self, kept: Pending, response: &mut Response<B>) {
         // An inner requirement knows what is missing. This layer knows whose session it is.
-        if lacks_realm(response.headers())
+        if response.status().is_client_error()
+            && lacks_realm(response.headers())
             && let Some(rejection) = response.extensions().get::<Rejection>().cloned()
         {
             rejection.set_challenge(response, &self.party.site.challenges);

@@ -8,7 +8,11 @@
 //!    challenge.
 //! 4. A token for another audience of this service: 401 `invalid_token`.
 //! 5. No caller, behind a layer that allows anonymous requests: 401 without an error code.
-//! 6. No outer layer that verifies: 500, and the log names the missing layer.
+//! 6. No outer layer that verifies: 500. The log names the layer that is missing, or inside of this one, and
+//!    the order to put them in.
+//!
+//! The log tells what was required, what the token lacks and of which route, at most once in ten seconds for
+//! each layer (all of it at `debug`), and no value of a claim but `aud`.
 //!
 //! ```
 //! # use http::{Request, Response, StatusCode};

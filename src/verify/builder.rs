@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::claims::Audience;
 use crate::clock::SharedClock;
 use crate::error::ConfigError;
-use crate::error::setup::{Brand, Setup};
+use crate::error::setup::{Setup, Vendor};
 use crate::jwt::{Algorithm, AlgorithmSet};
 use crate::keys::remote::Bringer;
 use crate::log_pace::LogPace;
@@ -244,7 +244,7 @@ pub(super) fn setup(
         judged_as: expectation.kind.judged_as(),
         issuers: names().map(Into::into).collect(),
         audiences: audiences.map(|named| named.as_str().into()).collect(),
-        brand: Brand::of_all(names()),
+        vendor: Vendor::of_all(names()),
         has_jwks_url: issuers
             .iter()
             .any(|trusted| trusted.provider.has_jwks_url()),

@@ -388,7 +388,7 @@ async fn a_remedy_is_one_for_the_configuration_that_refused() {
 
 // D26
 #[tokio::test]
-async fn a_request_that_does_not_prove_its_origin_is_told_of_beside_the_expected() {
+async fn a_request_that_does_not_prove_its_origin_is_told_of() {
     let app = App::start().await;
     let mut browser = Browser::default();
     browser.sign_in(&app).await;
