@@ -40,7 +40,7 @@ async fn main() -> Result<(), BoxError> {
     let upstream = start(Router::new().route("/", get(|| async { "hello\n" }))).await?;
     let public: Uri = upstream.parse()?;
 
-    let bare = Proxy::new(proxy::plain()?, &upstream, public.clone()).unwrap();
+    let bare = Proxy::new(proxy::plain()?, &upstream, public.clone())?;
     let bare = behind(&any(forward_bare)).with_state(bare);
     let bare = start(bare).await?;
 
@@ -53,11 +53,11 @@ async fn main() -> Result<(), BoxError> {
     let login = LoginLayer::builder(verifier, client, &gateway, KeyRing::ephemeral()?).build()?;
     // A token of the same length, without a session.
     let fixed = OutboundLayer::fixed(&"x".repeat(900), &upstream)?;
-    let fixed = Proxy::new(fixed.layer(proxy::plain()?), &upstream, public.clone()).unwrap();
+    let fixed = Proxy::new(fixed.layer(proxy::plain()?), &upstream, public.clone())?;
     let fixed = start(behind(&any(forward_fixed)).with_state(fixed)).await?;
 
     let relay = OutboundLayer::relay(&upstream)?;
-    let whole = Proxy::new(relay.layer(proxy::plain()?), &upstream, public).unwrap();
+    let whole = Proxy::new(relay.layer(proxy::plain()?), &upstream, public)?;
     let whole = behind(&any(forward)).with_state(whole).layer(login);
     tokio::spawn(async move { serve(listener, whole).await });
     let cookie = sign_in(&gateway).await?;

@@ -81,12 +81,10 @@ impl LoginBuilder {
         let shared = self.store.as_ref().filter(|store| store.is_shared());
         if let (Some(store), Ok(runtime)) = (shared, tokio::runtime::Handle::try_current()) {
             let store = Arc::clone(store);
+            let unused = crate::login::store::StoreKey::of(&["start"]);
             runtime.spawn(async move {
-                drop(
-                    store
-                        .load(crate::login::store::StoreKey::of(&["start"]))
-                        .await,
-                )
+                // The store logs what it has to say.
+                let _ = store.load(unused).await;
             });
         }
     }

@@ -264,11 +264,8 @@ pub(crate) fn with(url: &str, name: &str, value: Option<&str>) -> String {
 pub(crate) fn told_operators(answer: &Answer) -> String {
     let error = answer.extensions().get::<LoginError>().unwrap();
     assert!(!answer.body().contains("OPENID_"), "{}", answer.body());
-    let mut text = error.to_string();
-    if let Some(error) = error.verify_error() {
-        text.push_str(&format!(": {error}"));
-    }
-    format!("{text}. {}", error.remedy())
+    let cause = error.verify_error().map(|error| format!(": {error}"));
+    format!("{error}{}. {}", cause.unwrap_or_default(), error.remedy())
 }
 
 pub(crate) fn failure(answer: &Answer) -> Option<LoginErrorKind> {
