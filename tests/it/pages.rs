@@ -9,7 +9,6 @@ use crate::browser::{App, Browser, SECRET, SITE, builder, client, failure, locat
 use crate::log::Log;
 use crate::support::{API, echo, judging};
 
-// D26
 #[tokio::test]
 async fn a_site_on_this_machine_tells_its_developer_what_others_read_in_the_log() {
     let app = App::start().await;
