@@ -92,8 +92,8 @@ impl ConfigError {
         }
     }
 
-    /// The same error under the name that the operator knows the setting by.
-    #[cfg(feature = "reqwest")]
+    /// The same error under another name of the setting.
+    #[cfg(any(feature = "login", feature = "reqwest"))]
     #[must_use]
     pub(crate) fn renamed(mut self, name: &'static str) -> Self {
         match &mut self {

@@ -123,12 +123,21 @@ impl LoginBuilder {
         Ok(())
     }
 
+    fn id_tokens(&self) -> Result<IdTokenVerifier, ConfigError> {
+        let others = self.additional_audiences.iter();
+        let others = others.map(|audience| {
+            Audience::new(audience).map_err(|error| error.renamed(ADDITIONAL_AUDIENCE))
+        });
+        let others = others.collect::<Result<_, _>>()?;
+        IdTokenVerifier::new(&self.verifier, self.client.id(), others)
+    }
+
     pub(super) fn party(self) -> Result<Party, ConfigError> {
         let provider = only_provider(&self.verifier)?;
         self.check_request()?;
-        check_sessions_per_subject(self.sessions_per_subject)?;
         let open_paths = OpenPaths::new(self.open_paths.iter().map(String::as_str))?;
         let (site, cookies, back_to) = self.site()?;
+        let id_tokens = self.id_tokens()?;
         let store = self
             .store
             .unwrap_or_else(|| Arc::new(MemoryStore::with_shared_clock(provider.clock().clone())));
@@ -157,13 +166,6 @@ impl LoginBuilder {
             absolute: limit(ABSOLUTE_LIMIT, self.absolute)?,
             follow_use: self.follow_use,
         };
-        let others = self.additional_audiences.iter();
-        let others = others
-            .map(|audience| {
-                Audience::new(audience).map_err(|error| error.renamed(ADDITIONAL_AUDIENCE))
-            })
-            .collect::<Result<_, _>>()?;
-        let id_tokens = IdTokenVerifier::new(&self.verifier, self.client.id(), others)?;
         let logout_tokens = LogoutTokenVerifier::new(&self.verifier, self.client.id())?;
         let verifier = self.verifier.for_sessions();
         let sessions = SessionParts {

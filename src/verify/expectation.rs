@@ -253,13 +253,16 @@ impl Expectation {
     /// Whether an access token may carry the `nonce` of the sign-in that it comes from, as those of Keycloak before
     /// version 25, authentik and some policies of Azure AD B2C do: where something says that it is no ID token.
     fn may_have_nonce(&self, claims: &UnverifiedClaims, says_access_token: bool) -> bool {
-        let TokenKind::Access(profile) = self.kind else {
-            return false;
-        };
-        says_access_token
-            || claims.typ.text() == Some("Bearer")
-            || (profile == TokenProfile::Lenient
-                && (has_words(&claims.scope) || has_words(&claims.scp)))
+        match self.kind {
+            TokenKind::Access(profile) => {
+                let is_lenient = profile == TokenProfile::Lenient;
+                says_access_token
+                    || claims.typ.text() == Some("Bearer")
+                    || (is_lenient && (has_words(&claims.scope) || has_words(&claims.scp)))
+            }
+            #[cfg(feature = "login")]
+            TokenKind::Id | TokenKind::Logout => false,
+        }
     }
 
     /// Whether the claim `typ`, by which Keycloak tells its tokens apart, names another kind than an access token.

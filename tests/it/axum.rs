@@ -328,9 +328,9 @@ async fn a_sign_in_below_a_prefix_is_an_error_at_the_first_request() {
 
 #[tokio::test]
 async fn a_start_path_that_none_reaches_is_named_in_the_log() {
+    const SAID: &str = "none has come there";
     let login = App::start().await.layer;
     let pages = || Router::new().route("/page", get(|| async { "page" }));
-    const SAID: &str = "none has come there";
     let log = Log::default();
     let _guard = log.capture();
     let app = pages().layer(login);

@@ -12,6 +12,9 @@ use tower_oidc::{KeyRing, LoginError, LoginErrorKind as Kind, LoginLayer};
 
 use crate::browser::{App, Browser, SESSION, SITE, client, failure, location, with};
 
+/// Claims of an ID token.
+type Claims = Vec<(&'static str, Value)>;
+
 const LOGOUT: &str = "/oauth/openid/logout";
 
 /// Signs in while the ID tokens have these claims, and returns the error if that fails.
@@ -22,13 +25,11 @@ async fn sign_in_with(app: &App, claims: &[(&'static str, Value)]) -> Result<(),
         claims.iter().fold(token, edit)
     });
     let answer = Browser::default().try_sign_in(app).await;
-    match answer.extensions().get::<LoginError>() {
-        Some(error) => Err(error.clone()),
-        None => {
-            assert_eq!(answer.status(), StatusCode::SEE_OTHER);
-            Ok(())
-        }
+    if let Some(error) = answer.extensions().get::<LoginError>() {
+        return Err(error.clone());
     }
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    Ok(())
 }
 
 // ID-02, ID-03
@@ -40,7 +41,7 @@ async fn further_audiences_count_where_azp_is_the_client_or_they_are_listed() {
     let listing = |login: LoginBuilder| login.add_additional_audience("2712@shop");
     let (plain, listing) = (App::start().await, App::start_with(listing).await);
     // Whether it is accepted without and with the list.
-    let cases: [(&str, Vec<(&'static str, Value)>, bool, bool); 9] = [
+    let cases: [(&str, Claims, bool, bool); 9] = [
         (
             "Zitadel",
             vec![("aud", both.clone()), ("azp", here.clone())],

@@ -526,6 +526,26 @@ async fn an_id_token_is_no_access_token() {
             assert_eq!(api.verdict(token.build()).await, "token_kind", "{name}");
         }
     }
+    // What says that it is an access token, beside a nonce.
+    let with_nonce = |typ| api.token().header("typ", typ).claim("nonce", "n");
+    for (name, token) in [
+        ("at+jwt", with_nonce("at+jwt")),
+        ("Keycloak", with_nonce("JWT").claim("typ", "Bearer")),
+        ("authentik", with_nonce("JWT").scope("openid")),
+        ("B2C", with_nonce("JWT").claim("scp", "read")),
+    ] {
+        assert_eq!(api.verdict(token.build()).await, "accepted", "{name}");
+    }
+    for (name, token) in [
+        ("nothing", with_nonce("JWT")),
+        (
+            "at_hash",
+            with_nonce("at+jwt").scope("a").claim("at_hash", "h"),
+        ),
+        ("ID", api.token().scope("a").claim("typ", "ID")),
+    ] {
+        assert_eq!(api.verdict(token.build()).await, "token_kind", "{name}");
+    }
 }
 
 // CL-13

@@ -52,7 +52,7 @@ struct Keys {
     /// Tells which secret sealed a value; derived, so that it says nothing of the secret.
     id: [u8; ID],
     /// One for each purpose, in their order.
-    keys: [RandomizedNonceKey; Purpose::ALL.len()],
+    sealing: [RandomizedNonceKey; Purpose::ALL.len()],
     short_codes: hmac::Key,
 }
 
@@ -251,7 +251,7 @@ impl Keys {
             .fill(&mut code_key)?;
         Ok(Self {
             id,
-            keys: [record?, attempt?, history?, sign_out?],
+            sealing: [record?, attempt?, history?, sign_out?],
             short_codes: hmac::Key::new(hmac::HMAC_SHA256, &code_key),
         })
     }
@@ -262,7 +262,7 @@ impl Keys {
     }
 
     fn of(&self, purpose: Purpose) -> &RandomizedNonceKey {
-        &self.keys[purpose as usize]
+        &self.sealing[purpose as usize]
     }
 
     /// The head of the value is bound as well as its owner.

@@ -247,6 +247,7 @@ const ISSUED: [Issued; 7] = [
 // CL-12
 #[test]
 fn a_nonce_is_tolerated_in_what_is_told_to_be_no_id_token() {
+    const GOOD: &str = r#""nonce":"n","scope":"read","client_id":"c","iat":1,"jti":"j","sub":"s""#;
     let judge = |profile, typ: &str, claims: &str| {
         let header = format!(r#"{{"alg":"RS256","typ":"{typ}"}}"#);
         let header = JoseHeader::parse(&header).unwrap();
@@ -278,7 +279,6 @@ fn a_nonce_is_tolerated_in_what_is_told_to_be_no_id_token() {
         }
     }
     // What marks another kind counts whatever else is there.
-    const GOOD: &str = r#""nonce":"n","scope":"read","client_id":"c","iat":1,"jti":"j","sub":"s""#;
     let both = [TokenProfile::Lenient, TokenProfile::Strict];
     for profile in both {
         assert!(judge(profile, "at+jwt", GOOD).is_ok());
