@@ -17,7 +17,6 @@ pub(super) fn default_of(setting: &str) -> Option<&'static str> {
     let value = match setting {
         OPENID_JWKS_URL => "the jwks_uri of the metadata",
         OPENID_JWKS_URL_CACHE_TIME => "10m",
-        OPENID_JWKS_URL_MAX_CACHE_TIME => "24h",
         OPENID_ALGORITHMS => "RS256,PS256,ES256,ES384,EdDSA, as far as the provider lists them",
         OPENID_CLOCK_TOLERANCE => "1m",
         OPENID_DISCOVERY => "openid",
@@ -30,7 +29,7 @@ pub(super) fn default_of(setting: &str) -> Option<&'static str> {
         OPENID_SESSION_IDLE_LIMIT => {
             "8h, or the life of the refresh token where the provider tells"
         }
-        OPENID_SESSION_ABSOLUTE_LIMIT => "24h",
+        OPENID_JWKS_URL_MAX_CACHE_TIME | OPENID_SESSION_ABSOLUTE_LIMIT => "24h",
         OPENID_ROTATION_GRACE => "0s",
         OPENID_SESSIONS_PER_SUBJECT | OPENID_TOKEN_MAX_AGE => "no limit",
         REDIS_URL => "none: sessions are in the memory of this process",

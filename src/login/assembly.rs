@@ -135,6 +135,7 @@ impl LoginBuilder {
     pub(super) fn party(self) -> Result<Party, ConfigError> {
         let provider = only_provider(&self.verifier)?;
         self.check_request()?;
+        check_sessions_per_subject(self.sessions_per_subject)?;
         let open_paths = OpenPaths::new(self.open_paths.iter().map(String::as_str))?;
         let (site, cookies, back_to) = self.site()?;
         let id_tokens = self.id_tokens()?;

@@ -42,7 +42,7 @@ impl Settings {
         }
     }
 
-    fn without_caller(&self, head: &Parts) -> Rejection {
+    fn without_caller(head: &Parts) -> Rejection {
         if head.extensions.get::<Anonymous>().is_some() {
             return Rejection::new(RejectionKind::NoToken);
         }
@@ -85,7 +85,7 @@ impl<B, R: OnRefusal<B> + Clone> Gate<B> for RequireGate<R> {
     fn check(&self, head: &mut Parts) -> Verdict<Rejection, (), Infallible> {
         let settings = &self.settings;
         let Some(principal) = head.extensions.get::<Principal>() else {
-            return Verdict::Answer(settings.without_caller(head));
+            return Verdict::Answer(Settings::without_caller(head));
         };
         match settings.policy.evaluate(principal) {
             Ok(()) => Verdict::Pass(()),

@@ -15,7 +15,7 @@ use tracing::Level;
 
 use crate::browser::App;
 use crate::log::Log;
-use crate::support::Api;
+use crate::support::{Api, seconds};
 
 #[derive(Deserialize)]
 struct Tenant {

@@ -120,6 +120,8 @@ async fn an_optional_claim_of_another_type_counts_as_absent() {
         ("sid", Value::Null),
         ("azp", json!(["development"])),
         ("azp", json!(7)),
+        ("jti", json!(7)),
+        ("client_id", json!(["development"])),
     ] {
         let result = sign_in_with(&app, &[(name, value.clone())]).await;
         assert!(result.is_ok(), "{name} = {value}: {result:?}");

@@ -202,7 +202,7 @@ impl Site {
                 );
             }
             _ => {
-                tracing::debug!(kind, error = %error_chain, remedy, %route, "a browser was refused")
+                tracing::debug!(kind, error = %error_chain, remedy, %route, "a browser was refused");
             }
         }
     }

@@ -433,7 +433,7 @@ mod tests {
 
     #[test]
     fn another_host_than_the_configured_one_is_told() {
-        let site = |address| Site::new(address, Paths::below("/login")).unwrap();
+        let site = |address| Site::new(address, Paths::below("/login"), &[]).unwrap();
         let long = "a".repeat(300);
         for (address, host, other) in [
             ("http://localhost:3080", "localhost:3080", None),
@@ -488,7 +488,7 @@ mod tests {
         let with_callback = |callback: &str| {
             let mut paths = Paths::below("/login");
             callback.clone_into(&mut paths.callback);
-            Site::new("https://a.example", paths)
+            Site::new("https://a.example", paths, &[])
         };
         for good in ["/login/callback", "/callback", "/login/done"] {
             assert!(with_callback(good).is_ok(), "{good}");
