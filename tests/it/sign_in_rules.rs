@@ -188,3 +188,30 @@ async fn an_id_token_without_a_key_id_is_held_against_the_keys_that_fit() {
     let answer = Browser::default().try_sign_in(&app).await;
     assert!(failure(&answer).is_some());
 }
+
+// CL-14
+#[tokio::test]
+async fn a_null_in_an_id_token_is_absent_or_refuses() {
+    let app = App::start().await;
+    for (name, is_fine) in [
+        ("iss", false),
+        ("sub", false),
+        ("aud", false),
+        ("exp", false),
+        ("nbf", false),
+        ("iat", false),
+        ("cnf", false),
+        ("nonce", false),
+        ("azp", true),
+        ("acr", true),
+        ("sid", true),
+        ("at_hash", true),
+        ("auth_time", true),
+        ("events", true),
+        ("jti", true),
+    ] {
+        app.idp.edit_id_token(move |token| token.claim(name, ()));
+        let answer = Browser::default().try_sign_in(&app).await;
+        assert_eq!(failure(&answer).is_none(), is_fine, "{name}");
+    }
+}
