@@ -37,6 +37,7 @@ impl<const CAUSES: usize> LogPace<CAUSES> {
     }
 
     /// The same for a cause that is a text. Few texts share one place.
+    #[cfg(feature = "axum")]
     pub(crate) fn is_due_for(&self, cause: &str) -> bool {
         let sum = cause.bytes().fold(0_usize, |sum, byte| {
             sum.wrapping_mul(31).wrapping_add(usize::from(byte))

@@ -128,6 +128,7 @@ const ROOMS: [(&str, &[&str]); 28] = [
             "flight",
             "renew",
             "provider/client/endpoint_call",
+            "provider/client/secret_file",
             "provider/discovery",
             "login/assembly",
             "login/sessions",

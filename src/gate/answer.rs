@@ -1,16 +1,14 @@
 //! The table from refusals to answers.
 
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::claims::Scope;
-use crate::clock::SharedClock;
 use crate::error::{VerifyError, VerifyErrorKind};
 use crate::gate::challenge::{Challenges, refusal_headers};
-use crate::log_pace::LogPace;
 
 /// Why a request was refused. It is in the extensions of the response, so that outer layers can count
 /// and log it. The client learns only the status and a standard code.
@@ -26,10 +24,6 @@ enum Challenge {
     Provisional,
     Final,
 }
-
-/// When the log was last told of a missing layer, by this process.
-static MISSING_LAYERS: LazyLock<LogPace<64>> =
-    LazyLock::new(|| LogPace::new(SharedClock::system()));
 
 #[derive(Clone)]
 struct Refused {
@@ -96,12 +90,9 @@ impl Rejection {
         Self::because(RejectionKind::InsufficientScope, None, scopes.to_vec())
     }
 
-    /// Logs which layer is not around a route, and how to put it there: at most once in ten seconds for each
-    /// route and what needs the layer there.
+    /// Logs which layer is not around a route, and how to put it there.
     pub(crate) fn tell_missing_layer(&self, needed_by: &str, route: &dyn fmt::Display) {
-        if let RejectionKind::MissingLayer(layer) = self.kind()
-            && MISSING_LAYERS.is_due_for(&format!("{needed_by} {route}"))
-        {
+        if let RejectionKind::MissingLayer(layer) = self.kind() {
             tracing::error!(
                 layer,
                 needed_by,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::clock::{Clock, SharedClock, UnixTime};
 use crate::gate::answer::{Rejection, RejectionKind};
 use crate::gate::caller;
 use crate::grpc::refusals::{Kind, kind, status};
+use crate::log_pace::LogPace;
 
 /// Ends a gRPC call with `UNAUTHENTICATED` when its token expires. Without it a stream can outlive the
 /// token, because tokens are checked only when a call begins.
@@ -34,6 +36,8 @@ use crate::grpc::refusals::{Kind, kind, status};
 pub struct StreamExpiryLayer {
     clock: SharedClock,
     leeway: Duration,
+    /// How often the log tells of calls that no layer has verified.
+    unverified: Arc<LogPace>,
 }
 
 const LEEWAY: Duration = Duration::from_secs(60);
@@ -44,6 +48,7 @@ impl StreamExpiryLayer {
         Self {
             clock: SharedClock::system(),
             leeway: LEEWAY,
+            unverified: Arc::new(LogPace::new(SharedClock::system())),
         }
     }
 
@@ -100,7 +105,7 @@ where
         let kind = kind(&request);
         let missing = || Rejection::new(RejectionKind::MissingLayer("BearerLayer"));
         let principal = caller(request.extensions(), missing).unwrap_or_else(|rejection| {
-            if kind.is_some() {
+            if kind.is_some() && self.layer.unverified.is_due(0) {
                 rejection
                     .tell_missing_layer("StreamExpiryLayer", &request.uri().path().escape_debug());
             }

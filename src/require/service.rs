@@ -24,13 +24,19 @@ pub(super) struct Settings {
     pub(super) scopes: Vec<Scope>,
     /// Used only if no outer layer replaces them with its own.
     pub(super) challenges: Challenges,
-    pub(super) log: LogPace,
+    pub(super) log: LogPace<CAUSES>,
 }
+
+/// What is logged, each at most once in ten seconds: what a caller lacks, and a missing layer.
+pub(super) const CAUSES: usize = 2;
+
+const UNMET: usize = 0;
+const MISSING_LAYER: usize = 1;
 
 impl Settings {
     fn refuse(&self, unmet: &Unmet, head: &Parts) -> Rejection {
         let (required, route) = (&self.policy, Route(head));
-        if self.log.is_due(0) {
+        if self.log.is_due(UNMET) {
             tracing::info!(%required, %unmet, %route, "refused a caller whose token does not suffice");
         } else {
             tracing::debug!(%required, %unmet, %route, "refused a caller whose token does not suffice");
@@ -42,12 +48,14 @@ impl Settings {
         }
     }
 
-    fn without_caller(head: &Parts) -> Rejection {
+    fn without_caller(&self, head: &Parts) -> Rejection {
         if head.extensions.get::<Anonymous>().is_some() {
             return Rejection::new(RejectionKind::NoToken);
         }
         let rejection = no_layer_verifies(&head.headers);
-        rejection.tell_missing_layer("RequireLayer", &Route(head));
+        if self.log.is_due(MISSING_LAYER) {
+            rejection.tell_missing_layer("RequireLayer", &Route(head));
+        }
         rejection
     }
 }
@@ -85,7 +93,7 @@ impl<B, R: OnRefusal<B> + Clone> Gate<B> for RequireGate<R> {
     fn check(&self, head: &mut Parts) -> Verdict<Rejection, (), Infallible> {
         let settings = &self.settings;
         let Some(principal) = head.extensions.get::<Principal>() else {
-            return Verdict::Answer(Settings::without_caller(head));
+            return Verdict::Answer(settings.without_caller(head));
         };
         match settings.policy.evaluate(principal) {
             Ok(()) => Verdict::Pass(()),

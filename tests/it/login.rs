@@ -777,7 +777,7 @@ async fn without_a_refresh_token_the_choice_is_typed() {
 
 // LG-18
 #[tokio::test]
-async fn a_secret_that_was_replaced_in_its_file_is_read_again_when_it_is_refused() {
+async fn a_secret_is_read_again_from_its_file_when_it_is_refused() {
     let path = std::env::temp_dir().join(format!("client-secret-{}", std::process::id()));
     std::fs::write(&path, "retired\n").unwrap();
     let client = Client::with_secret_file("development", &path).unwrap();
@@ -799,7 +799,6 @@ async fn a_secret_that_was_replaced_in_its_file_is_read_again_when_it_is_refused
     assert_eq!(app.idp.hits().token, 4, "what was read is used on");
 }
 
-// D21
 #[tokio::test]
 async fn a_refresh_token_may_come_without_offline_access() {
     let app = App::start_with(|builder| {

@@ -435,7 +435,7 @@ async fn what_a_token_holds_is_in_the_log_and_not_on_the_page() {
     drop(capturing);
     assert!(failure(&answer).is_some());
     assert!(
-        answer.body().contains("another audience"),
+        answer.body().contains("unusable_token"),
         "{}",
         answer.body()
     );

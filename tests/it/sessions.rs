@@ -498,9 +498,12 @@ async fn settings_that_cannot_work_do_not_build_and_say_why() {
     type Choose = fn(LoginBuilder) -> LoginBuilder;
     let idp = DevelopmentProvider::start().await.unwrap();
     let verifier = judging(&idp.provider().unwrap(), API);
-    let cases: [(&str, &str, Choose); 11] = [
-        ("scope", "offline_access", |login| {
-            login.with_scope("openid profile")
+    let cases: [(&str, &str, Choose); 12] = [
+        ("end session parameter", "sets itself", |login| {
+            login.add_end_session_parameter("client_id", "x")
+        }),
+        ("trusted origin", "origin alone", |login| {
+            login.add_trusted_origin("https://a.example/b")
         }),
         ("scope", "openid", |login| {
             login.with_scope("profile offline_access")
