@@ -84,7 +84,7 @@ pub fn principal<T>(request: &Request<T>) -> Result<&Principal, Status> {
         Ok(Some(principal)) => return Ok(principal),
         Ok(None) => Rejection::new(RejectionKind::NoToken),
         Err(rejection) => {
-            rejection.tell_missing_layer("tonic::principal", &"a gRPC method");
+            rejection.tell_missing_layer("grpc::principal", &"a gRPC method");
             rejection
         }
     };
