@@ -18,8 +18,12 @@ use url::Url;
 #[cfg(feature = "reqwest")]
 use crate::claims::is_loopback;
 use crate::clock::SharedClock;
+#[cfg(feature = "reqwest")]
+use crate::error::{Chain, ConfigError};
 use crate::error::{ProviderError, ProviderErrorKind};
 use crate::retry_after::retry_after;
+#[cfg(feature = "reqwest")]
+use crate::settings::CERTIFICATE_AUTHORITY;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -95,6 +99,30 @@ impl HttpClient {
     #[cfg(feature = "reqwest")]
     pub fn reqwest() -> Result<Self, ProviderError> {
         Self::from_reqwest(|builder| builder)
+    }
+
+    /// The same for a provider whose certificate a private authority signed: beside the platform's authorities, those
+    /// of this bundle of PEM certificates are trusted.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the bundle holds no certificate, or one that cannot be read.
+    #[cfg(feature = "reqwest")]
+    pub fn reqwest_trusting(bundle: &[u8]) -> Result<Self, ConfigError> {
+        let refuse = |problem: String| {
+            ConfigError::invalid(
+                CERTIFICATE_AUTHORITY,
+                "(PEM)",
+                problem,
+                "pass the certificates of the authority in PEM, each from BEGIN CERTIFICATE to END CERTIFICATE",
+            )
+        };
+        let authorities = reqwest::Certificate::from_pem_bundle(bundle)
+            .map_err(|error| refuse(format!("it cannot be read: {}", Chain(&error))))?;
+        if authorities.is_empty() {
+            return Err(refuse("it holds no certificate".to_owned()));
+        }
+        Self::from_reqwest(|builder| builder.tls_certs_merge(authorities.iter().cloned()))
+            .map_err(|error| refuse(Chain(&error).to_string()))
     }
 
     #[cfg(feature = "reqwest")]

@@ -14,6 +14,7 @@ pub(crate) const AUDIENCE: &str = "audience";
 pub(crate) const AUTHORIZATION_PARAMETER: &str = "authorization parameter";
 pub(crate) const CACHE_CAPACITY: &str = "cache capacity";
 pub(crate) const CALL_TIMEOUT: &str = "call timeout";
+pub(crate) const CERTIFICATE_AUTHORITY: &str = "certificate authority";
 pub(crate) const CLIENT_ID: &str = "client id";
 pub(crate) const CLIENT_PRIVATE_KEY: &str = "client private key";
 pub(crate) const CLIENT_SECRET: &str = "client secret";
@@ -68,6 +69,7 @@ variables! {
     OPENID_AUDIENCE
     OPENID_AUTHORIZATION_PARAMETERS
     OPENID_BUTTON_LABEL
+    OPENID_CA_FILE
     OPENID_CALLBACK_URL
     OPENID_CLIENT_ID
     OPENID_CLIENT_SECRET
@@ -136,6 +138,7 @@ pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
         TOKEN_SIZE => OPENID_TOKEN_SIZE_LIMIT,
         TRUSTED_ORIGIN => OPENID_TRUSTED_ORIGINS,
         AUDIENCE => OPENID_AUDIENCE,
+        CERTIFICATE_AUTHORITY => OPENID_CA_FILE,
         CLIENT_ID => OPENID_CLIENT_ID,
         CLIENT_SECRET => OPENID_CLIENT_SECRET,
         CLIENT_SECRET_FILE => OPENID_CLIENT_SECRET_FILE,

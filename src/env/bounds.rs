@@ -1,13 +1,16 @@
 //! How the provider is found and asked, and which tokens are read at all.
 
+use std::fs;
 use std::time::Duration;
 
 use crate::env::read::Variables;
 use crate::error::ConfigError;
+use crate::http_client::HttpClient;
 use crate::provider::{Discovery, ProviderBuilder};
 use crate::settings::{
-    OPENID_DISCOVERY, OPENID_JWKS_STALE_LIMIT, OPENID_REQUEST_TIMEOUT, OPENID_SCOPE_CLAIMS,
-    OPENID_TENANTS, OPENID_TOKEN_CACHE_CAPACITY, OPENID_TOKEN_MAX_AGE, OPENID_TOKEN_SIZE_LIMIT,
+    OPENID_CA_FILE, OPENID_DISCOVERY, OPENID_JWKS_STALE_LIMIT, OPENID_REQUEST_TIMEOUT,
+    OPENID_SCOPE_CLAIMS, OPENID_TENANTS, OPENID_TOKEN_CACHE_CAPACITY, OPENID_TOKEN_MAX_AGE,
+    OPENID_TOKEN_SIZE_LIMIT,
 };
 use crate::verify::VerifierBuilder;
 
@@ -15,6 +18,8 @@ use crate::verify::VerifierBuilder;
 pub(super) struct Bounds {
     discovery: Option<Discovery>,
     tenants: Option<Vec<String>>,
+    /// The path of the file, and what is in it.
+    authority: Option<(String, Vec<u8>)>,
     stale_limit: Option<Duration>,
     request_timeout: Option<Duration>,
     scope_claims: Vec<String>,
@@ -28,6 +33,7 @@ impl Bounds {
         Ok(Self {
             discovery: variables.discovery(OPENID_DISCOVERY)?,
             tenants: variables.list(OPENID_TENANTS),
+            authority: variables.text(OPENID_CA_FILE).map(read).transpose()?,
             stale_limit: variables.duration(OPENID_JWKS_STALE_LIMIT)?,
             request_timeout: variables.duration(OPENID_REQUEST_TIMEOUT)?,
             scope_claims: variables.list(OPENID_SCOPE_CLAIMS).unwrap_or_default(),
@@ -37,7 +43,13 @@ impl Bounds {
         })
     }
 
-    pub(super) fn apply_to_provider(&self, mut builder: ProviderBuilder) -> ProviderBuilder {
+    pub(super) fn apply_to_provider(
+        &self,
+        mut builder: ProviderBuilder,
+    ) -> Result<ProviderBuilder, ConfigError> {
+        if let Some((_, bundle)) = &self.authority {
+            builder = builder.with_http_client(HttpClient::reqwest_trusting(bundle)?);
+        }
         if let Some(discovery) = self.discovery {
             builder = builder.with_discovery(discovery);
         }
@@ -50,7 +62,7 @@ impl Bounds {
         if let Some(timeout) = self.request_timeout {
             builder = builder.with_call_timeout(timeout);
         }
-        builder
+        Ok(builder)
     }
 
     pub(super) fn apply_to_verifier(&self, mut builder: VerifierBuilder) -> VerifierBuilder {
@@ -71,7 +83,7 @@ impl Bounds {
     }
 
     /// Names and values as they may be shown.
-    pub(super) fn shown(&self) -> [(&'static str, Option<String>); 8] {
+    pub(super) fn shown(&self) -> [(&'static str, Option<String>); 9] {
         let time = |duration: Option<Duration>| {
             duration.map(|duration| humantime::format_duration(duration).to_string())
         };
@@ -84,6 +96,10 @@ impl Bounds {
                 OPENID_TENANTS,
                 self.tenants.as_ref().map(|tenants| tenants.join(",")),
             ),
+            (
+                OPENID_CA_FILE,
+                self.authority.as_ref().map(|(path, _)| path.clone()),
+            ),
             (OPENID_JWKS_STALE_LIMIT, time(self.stale_limit)),
             (OPENID_REQUEST_TIMEOUT, time(self.request_timeout)),
             (OPENID_SCOPE_CLAIMS, claims),
@@ -91,5 +107,17 @@ impl Bounds {
             (OPENID_TOKEN_SIZE_LIMIT, count(self.token_size)),
             (OPENID_TOKEN_CACHE_CAPACITY, count(self.cache_capacity)),
         ]
+    }
+}
+
+fn read(path: String) -> Result<(String, Vec<u8>), ConfigError> {
+    match fs::read(&path) {
+        Ok(bundle) => Ok((path, bundle)),
+        Err(error) => Err(ConfigError::invalid(
+            OPENID_CA_FILE,
+            path,
+            format!("it cannot be read: {error}"),
+            "set it to the path of a file with the certificates of the authority in PEM",
+        )),
     }
 }

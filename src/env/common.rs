@@ -65,8 +65,8 @@ impl CommonSettings {
             builder = builder.with_longest_key_lifetime(longest);
         }
         let bounds = Bounds::read(variables)?;
-        let provider = bounds.apply_to_provider(builder).build();
-        let provider = provider.map_err(in_environment)?;
+        let builder = bounds.apply_to_provider(builder).map_err(in_environment)?;
+        let provider = builder.build().map_err(in_environment)?;
         let algorithms = variables.algorithms(OPENID_ALGORITHMS)?;
         let profile = variables.profile(OPENID_TOKEN_PROFILE)?;
         let leeway = variables.seconds(OPENID_CLOCK_TOLERANCE)?;

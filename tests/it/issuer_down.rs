@@ -8,6 +8,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
+use tower_oidc::env::ApiSettings;
 use tower_oidc::testing::{Endpoint, Fault};
 use tower_oidc::{Phase, Provider, ProviderError, VerifyErrorKind};
 
@@ -202,9 +203,8 @@ async fn an_operator_can_ask_at_the_start_whether_the_provider_is_there() {
     assert_eq!(down.provider.readiness().keys, Phase::Unavailable);
 }
 
-// KS-18
-#[tokio::test]
-async fn a_certificate_of_no_trusted_authority_is_refused() {
+/// Speaks TLS with a certificate that only its own holder has signed.
+fn self_signed() -> (TlsAcceptor, String) {
     let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -213,7 +213,47 @@ async fn a_certificate_of_no_trusted_authority_is_refused() {
         .with_no_client_auth()
         .with_single_cert(vec![own.cert.der().clone()], key.into())
         .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    (TlsAcceptor::from(Arc::new(config)), own.cert.pem())
+}
+
+// KS-18
+#[tokio::test]
+async fn a_private_authority_is_trusted_where_it_is_configured() {
+    let (acceptor, certificate) = self_signed();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serving = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        acceptor.accept(stream).await.map(|_| ())
+    });
+    let file = std::env::temp_dir().join(format!("authority-{}.pem", std::process::id()));
+    std::fs::write(&file, certificate).unwrap();
+    let issuer = format!("https://localhost:{port}");
+    let path = file.to_str().unwrap();
+    let settings = |path| {
+        ApiSettings::from_pairs([
+            ("OPENID_ISSUER", &*issuer),
+            ("OPENID_AUDIENCE", "a"),
+            ("OPENID_CA_FILE", path),
+        ])
+    };
+    let provider = settings(path).unwrap().provider().clone();
+    let _ = provider.ready().await.unwrap_err();
+    serving.await.unwrap().expect("a handshake");
+
+    std::fs::write(&file, "no certificate").unwrap();
+    for (path, part) in [(path, "no certificate"), ("/nowhere.pem", "cannot be read")] {
+        let error = settings(path).unwrap_err();
+        assert_eq!(error.setting(), "OPENID_CA_FILE");
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    std::fs::remove_file(&file).unwrap();
+}
+
+// KS-18
+#[tokio::test]
+async fn a_certificate_of_no_trusted_authority_is_refused() {
+    let (acceptor, _) = self_signed();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let serving = tokio::spawn(async move {

@@ -61,7 +61,8 @@ fn every_variable_has_its_row_and_every_row_its_variable() {
 }
 
 /// Where choices are made, and on which type.
-const BUILDERS: [(&str, &str); 9] = [
+const BUILDERS: [(&str, &str); 10] = [
+    ("src/http_client.rs", "HttpClient"),
     ("src/provider/builder.rs", "ProviderBuilder"),
     ("src/provider/client/credentials.rs", "Client"),
     ("src/verify/builder.rs", "VerifierBuilder"),
@@ -90,7 +91,7 @@ fn every_method_that_chooses_has_its_row() {
             let name = name.split(['(', '<']).next()?;
             let chooses = ["with_", "without_", "add_", "allow_", "count_", "revoke_"];
             let chooses = chooses.iter().any(|verb| name.starts_with(verb))
-                || ["pass_through", "keep_authorization"].contains(&name);
+                || ["pass_through", "keep_authorization", "reqwest_trusting"].contains(&name);
             chooses.then(|| format!("{builder}::{name}"))
         });
         let chosen: Vec<_> = chosen.collect();
