@@ -7,7 +7,7 @@ use std::sync::Arc;
 use url::{Host, Url};
 
 use crate::error::ConfigError;
-use crate::settings::{AUDIENCE, ISSUER, SCOPE};
+use crate::settings::{AUDIENCE, HTTP_HOST, ISSUER, SCOPE};
 
 /// The issuer of a token: an https URL without query or fragment, compared as exact text
 /// ([RFC 8414 §2](https://www.rfc-editor.org/rfc/rfc8414#section-2)). `https://id.example` and
@@ -22,10 +22,10 @@ impl Issuer {
     /// [`ConfigError::Invalid`] unless it is an absolute https URL without user information, query
     /// or fragment.
     pub fn new(text: &str) -> Result<Self, ConfigError> {
-        Self::parse(text, Transport::Https)
+        Self::parse(text, &Transport::Https)
     }
 
-    pub(crate) fn parse(text: &str, transport: Transport) -> Result<Self, ConfigError> {
+    pub(crate) fn parse(text: &str, transport: &Transport) -> Result<Self, ConfigError> {
         if text.is_empty() {
             return Err(ConfigError::missing(
                 ISSUER,
@@ -68,20 +68,78 @@ impl Issuer {
 }
 
 /// The schemes that a URL may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Transport {
     Https,
     /// https, and http to an address of this machine.
     HttpsOrLoopback,
+    /// https, and http to these hosts and, if so chosen, to an address of this machine.
+    HttpsOrHosts {
+        hosts: Arc<[HttpHost]>,
+        loopback: bool,
+    },
+}
+
+/// A host that may be reached by plain http: on this port, or on any.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HttpHost {
+    host: Box<str>,
+    port: Option<u16>,
+}
+
+impl HttpHost {
+    /// Reads `host` or `host:port`.
+    pub(crate) fn parse(text: &str) -> Result<Self, ConfigError> {
+        let url = Url::parse(&format!("http://{text}/"));
+        let url = url.ok().filter(|url| {
+            let is_host = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+            is_host && url.username().is_empty() && url.password().is_none()
+        });
+        let host = url.as_ref().and_then(Url::host_str);
+        let Some(host) = host.filter(|_| !text.contains('/')) else {
+            return Err(ConfigError::invalid(
+                HTTP_HOST,
+                text,
+                "it is not a host",
+                "write the host alone or with its port, such as keycloak:8080",
+            ));
+        };
+        // `Url` leaves out the port that is usual.
+        let has_port = text.rsplit(':').next().is_some_and(|port| port == "80");
+        let port = url.as_ref().and_then(Url::port);
+        Ok(Self {
+            host: host.into(),
+            port: port.or(has_port.then_some(80)),
+        })
+    }
+
+    fn is_of(&self, url: &Url) -> bool {
+        url.host_str() == Some(&*self.host)
+            && self
+                .port
+                .is_none_or(|port| url.port_or_known_default() == Some(port))
+    }
 }
 
 impl Transport {
-    pub(crate) fn allows(self, url: &Url) -> bool {
-        match url.scheme() {
-            "https" => true,
-            "http" => self == Self::HttpsOrLoopback && is_loopback(url),
+    pub(crate) fn allows(&self, url: &Url) -> bool {
+        match (url.scheme(), self) {
+            ("https", _) => true,
+            ("http", Self::HttpsOrLoopback) => is_loopback(url),
+            ("http", Self::HttpsOrHosts { hosts, loopback }) => {
+                (*loopback && is_loopback(url)) || hosts.iter().any(|host| host.is_of(url))
+            }
             _ => false,
         }
+    }
+
+    /// The same, and http to these hosts.
+    pub(crate) fn and_hosts(self, hosts: Arc<[HttpHost]>) -> Self {
+        let loopback = self != Self::Https;
+        if hosts.is_empty() {
+            return self;
+        }
+        Self::HttpsOrHosts { hosts, loopback }
     }
 }
 
@@ -98,7 +156,7 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
 pub(crate) fn parse_url(
     setting: &'static str,
     text: &str,
-    transport: Transport,
+    transport: &Transport,
 ) -> Result<Url, ConfigError> {
     let refuse = |problem: &'static str, remedy: &'static str| {
         Err(ConfigError::invalid(setting, text, problem, remedy))
@@ -124,7 +182,7 @@ pub(crate) fn parse_url(
     if !transport.allows(&url) {
         return refuse(
             "only https is safe",
-            "use https:// (plain http is only for loopback addresses, and has to be allowed)",
+            "use https:// (plain http is only for loopback addresses and listed hosts, and has to be allowed)",
         );
     }
     if !url.username().is_empty() || url.password().is_some() {
@@ -326,7 +384,7 @@ mod tests {
             "http://127.9.9.9",
         ] {
             assert!(
-                Issuer::parse(good, Transport::HttpsOrLoopback).is_ok(),
+                Issuer::parse(good, &Transport::HttpsOrLoopback).is_ok(),
                 "{good}"
             );
         }
@@ -336,7 +394,7 @@ mod tests {
             "http://localhost.evil.example",
         ] {
             assert!(
-                Issuer::parse(bad, Transport::HttpsOrLoopback).is_err(),
+                Issuer::parse(bad, &Transport::HttpsOrLoopback).is_err(),
                 "{bad}"
             );
         }

@@ -30,6 +30,21 @@ impl DangerousProviderBuilder {
     pub fn allow_http_on_loopback(self) -> ProviderBuilder {
         self.0.set_transport(Transport::HttpsOrLoopback)
     }
+
+    /// Allows plain http for issuer, metadata, keys and endpoints on these hosts, each `host` or `host:port`, such
+    /// as `keycloak:8080`: for a network that no one else can read or change, such as that of one machine's
+    /// containers. A warning names them at each start.
+    ///
+    /// # Security
+    /// A program or device on the way to such a host can pose as the provider, sign tokens with its own keys, and
+    /// read codes, secrets and refresh tokens ([RFC 8414 §6.1](https://www.rfc-editor.org/rfc/rfc8414#section-6.1)).
+    pub fn allow_http<H: Into<String>>(
+        self,
+        hosts: impl IntoIterator<Item = H>,
+    ) -> ProviderBuilder {
+        self.0
+            .set_http_hosts(hosts.into_iter().map(Into::into).collect())
+    }
 }
 
 /// The metadata of a resource that is reached by plain http on a loopback address, for development.
@@ -43,7 +58,7 @@ pub fn loopback_resource(
     identifier: &str,
     verifier: &Verifier,
 ) -> Result<ProtectedResource, ConfigError> {
-    ProtectedResource::parse(identifier, verifier, Transport::HttpsOrLoopback)
+    ProtectedResource::parse(identifier, verifier, &Transport::HttpsOrLoopback)
 }
 
 /// A destination that is reached by plain http and not on a loopback address, for networks that encrypt

@@ -62,13 +62,13 @@ impl ProtectedResource {
     /// [`ConfigError::Invalid`] unless the identifier is an https URL without fragment
     /// ([RFC 9728 §1.2](https://www.rfc-editor.org/rfc/rfc9728#section-1.2)).
     pub fn new(identifier: &str, verifier: &Verifier) -> Result<Self, ConfigError> {
-        Self::parse(identifier, verifier, Transport::Https)
+        Self::parse(identifier, verifier, &Transport::Https)
     }
 
     pub(crate) fn parse(
         identifier: &str,
         verifier: &Verifier,
-        transport: Transport,
+        transport: &Transport,
     ) -> Result<Self, ConfigError> {
         Ok(Self {
             url: parse_url(RESOURCE, identifier, transport)?,
@@ -110,7 +110,7 @@ impl ProtectedResource {
     /// # Errors
     /// [`ConfigError::Invalid`] unless it is an https URL.
     pub fn with_documentation(mut self, url: &str) -> Result<Self, ConfigError> {
-        parse_url(RESOURCE_DOCUMENTATION, url, Transport::Https)?;
+        parse_url(RESOURCE_DOCUMENTATION, url, &Transport::Https)?;
         self.documentation = Some(url.to_owned());
         Ok(self)
     }

@@ -22,6 +22,7 @@ pub(crate) const CLIENT_SECRET_FILE: &str = "client secret file";
 pub(crate) const COOKIE_NAME: &str = "cookie name";
 pub(crate) const DESTINATION: &str = "destination";
 pub(crate) const END_SESSION_PARAMETER: &str = "end session parameter";
+pub(crate) const HTTP_HOST: &str = "http host";
 pub(crate) const HTTP_CLIENT: &str = "http client";
 pub(crate) const IDLE_LIMIT: &str = "idle limit";
 pub(crate) const ISSUER: &str = "issuer";
@@ -29,6 +30,7 @@ pub(crate) const JWKS_URL: &str = "jwks url";
 pub(crate) const KEY_LIFETIME: &str = "key lifetime";
 pub(crate) const LEEWAY: &str = "leeway";
 pub(crate) const MAX_KEY_LIFETIME: &str = "longest key lifetime";
+pub(crate) const METADATA_URL: &str = "metadata url";
 pub(crate) const NEAR_CACHE_AGE: &str = "near cache age";
 pub(crate) const OPEN_PATH: &str = "open path";
 pub(crate) const PATH: &str = "path";
@@ -66,6 +68,7 @@ variables! {
     OPENID_ADDITIONAL_AUDIENCES
     OPENID_ALGORITHMS
     OPENID_ALLOW_ANONYMOUS
+    OPENID_ALLOW_HTTP
     OPENID_AUDIENCE
     OPENID_AUTHORIZATION_PARAMETERS
     OPENID_BUTTON_LABEL
@@ -85,6 +88,7 @@ variables! {
     OPENID_JWKS_STALE_LIMIT
     OPENID_JWKS_URL_CACHE_TIME
     OPENID_JWKS_URL_MAX_CACHE_TIME
+    OPENID_METADATA_URL
     OPENID_OPEN_PATHS
     OPENID_PASSED_PARAMETERS
     OPENID_PATH
@@ -143,12 +147,14 @@ pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
         CLIENT_SECRET => OPENID_CLIENT_SECRET,
         CLIENT_SECRET_FILE => OPENID_CLIENT_SECRET_FILE,
         COOKIE_NAME => OPENID_COOKIE_NAME,
+        HTTP_HOST => OPENID_ALLOW_HTTP,
         IDLE_LIMIT => OPENID_SESSION_IDLE_LIMIT,
         ISSUER => OPENID_ISSUER,
         JWKS_URL => OPENID_JWKS_URL,
         KEY_LIFETIME => OPENID_JWKS_URL_CACHE_TIME,
         LEEWAY => OPENID_CLOCK_TOLERANCE,
         MAX_KEY_LIFETIME => OPENID_JWKS_URL_MAX_CACHE_TIME,
+        METADATA_URL => OPENID_METADATA_URL,
         NEAR_CACHE_AGE => REDIS_NEAR_CACHE_AGE,
         OPEN_PATH => OPENID_OPEN_PATHS,
         PATH => OPENID_CALLBACK_URL,

@@ -31,7 +31,7 @@ impl ApiSettings {
         })?;
         let domain_server = variables.text(DOMAIN_SERVER);
         if let Some(domain) = &domain_server {
-            parse_url(DOMAIN_SERVER, domain, Transport::HttpsOrLoopback)?;
+            parse_url(DOMAIN_SERVER, domain, &Transport::HttpsOrLoopback)?;
         }
         Ok(Self {
             common: CommonSettings::read(variables, ignored, issuer, audiences)?,

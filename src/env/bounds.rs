@@ -8,15 +8,17 @@ use crate::error::ConfigError;
 use crate::http_client::HttpClient;
 use crate::provider::{Discovery, ProviderBuilder};
 use crate::settings::{
-    OPENID_CA_FILE, OPENID_DISCOVERY, OPENID_JWKS_STALE_LIMIT, OPENID_REQUEST_TIMEOUT,
-    OPENID_SCOPE_CLAIMS, OPENID_TENANTS, OPENID_TOKEN_CACHE_CAPACITY, OPENID_TOKEN_MAX_AGE,
-    OPENID_TOKEN_SIZE_LIMIT,
+    OPENID_ALLOW_HTTP, OPENID_CA_FILE, OPENID_DISCOVERY, OPENID_JWKS_STALE_LIMIT,
+    OPENID_METADATA_URL, OPENID_REQUEST_TIMEOUT, OPENID_SCOPE_CLAIMS, OPENID_TENANTS,
+    OPENID_TOKEN_CACHE_CAPACITY, OPENID_TOKEN_MAX_AGE, OPENID_TOKEN_SIZE_LIMIT,
 };
 use crate::verify::VerifierBuilder;
 
 #[derive(Debug, Clone)]
 pub(super) struct Bounds {
     discovery: Option<Discovery>,
+    metadata_url: Option<String>,
+    http_hosts: Vec<String>,
     tenants: Option<Vec<String>>,
     /// The path of the file, and what is in it.
     authority: Option<(String, Vec<u8>)>,
@@ -32,6 +34,8 @@ impl Bounds {
     pub(super) fn read(variables: &Variables) -> Result<Self, ConfigError> {
         Ok(Self {
             discovery: variables.discovery(OPENID_DISCOVERY)?,
+            metadata_url: variables.text(OPENID_METADATA_URL),
+            http_hosts: variables.list(OPENID_ALLOW_HTTP).unwrap_or_default(),
             tenants: variables.list(OPENID_TENANTS),
             authority: variables.text(OPENID_CA_FILE).map(read).transpose()?,
             stale_limit: variables.duration(OPENID_JWKS_STALE_LIMIT)?,
@@ -52,6 +56,12 @@ impl Bounds {
         }
         if let Some(discovery) = self.discovery {
             builder = builder.with_discovery(discovery);
+        }
+        if let Some(url) = &self.metadata_url {
+            builder = builder.with_metadata_url(url);
+        }
+        if !self.http_hosts.is_empty() {
+            builder = builder.set_http_hosts(self.http_hosts.clone());
         }
         if let Some(tenants) = &self.tenants {
             builder = builder.with_tenants(tenants.iter().cloned());
@@ -83,7 +93,7 @@ impl Bounds {
     }
 
     /// Names and values as they may be shown.
-    pub(super) fn shown(&self) -> [(&'static str, Option<String>); 9] {
+    pub(super) fn shown(&self) -> [(&'static str, Option<String>); 11] {
         let time = |duration: Option<Duration>| {
             duration.map(|duration| humantime::format_duration(duration).to_string())
         };
@@ -92,6 +102,11 @@ impl Bounds {
         let discovery = self.discovery.map(|one| format!("{one:?}").to_lowercase());
         [
             (OPENID_DISCOVERY, discovery),
+            (OPENID_METADATA_URL, self.metadata_url.clone()),
+            (
+                OPENID_ALLOW_HTTP,
+                (!self.http_hosts.is_empty()).then(|| self.http_hosts.join(",")),
+            ),
             (
                 OPENID_TENANTS,
                 self.tenants.as_ref().map(|tenants| tenants.join(",")),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::claims::{Issuer, Transport, is_loopback};
+use crate::claims::{Transport, is_loopback};
 use crate::env::bounds::Bounds;
 use crate::env::defaults::default_of;
 use crate::env::read::Variables;
@@ -48,7 +48,12 @@ impl CommonSettings {
         for name in [OPENID_REUSE_TOKENS, OPENID_USE_PKCE] {
             variables.must_be_true(name)?;
         }
-        let transport = transport(&issuer)?;
+        let is_on_loopback = is_on_loopback(&issuer);
+        let transport = if is_on_loopback {
+            Transport::HttpsOrLoopback
+        } else {
+            Transport::Https
+        };
         let jwks_url = variables.text(OPENID_JWKS_URL);
         let key_lifetime = variables.duration(OPENID_JWKS_URL_CACHE_TIME)?;
         let longest_key_lifetime = variables.duration(OPENID_JWKS_URL_MAX_CACHE_TIME)?;
@@ -109,13 +114,13 @@ impl CommonSettings {
             provider,
             verifier,
         };
-        settings.log(transport);
+        settings.log(is_on_loopback);
         Ok(settings)
     }
 
     /// Logs what an operator should know about accepted settings.
-    fn log(&self, transport: Transport) {
-        if transport == Transport::HttpsOrLoopback {
+    fn log(&self, is_on_loopback: bool) {
+        if is_on_loopback {
             tracing::warn!(
                 issuer = self.issuer,
                 "the provider is on a loopback address over plain http, which is for development only"
@@ -144,17 +149,9 @@ pub(super) fn issuer(variables: &Variables) -> Result<String, ConfigError> {
         .to_owned())
 }
 
-/// Plain http is allowed on loopback addresses only.
-fn transport(issuer: &str) -> Result<Transport, ConfigError> {
-    let issuer = Issuer::parse(issuer, Transport::HttpsOrLoopback)
-        .map_err(|error| error.renamed(OPENID_ISSUER))?;
-    let is_plain = url::Url::parse(issuer.as_str())
-        .is_ok_and(|url| url.scheme() == "http" && is_loopback(&url));
-    Ok(if is_plain {
-        Transport::HttpsOrLoopback
-    } else {
-        Transport::Https
-    })
+/// Whether the provider is reached by plain http on this machine, which needs no further setting.
+fn is_on_loopback(issuer: &str) -> bool {
+    url::Url::parse(issuer).is_ok_and(|url| url.scheme() == "http" && is_loopback(&url))
 }
 
 /// The same error under the name of the environment variable.

@@ -276,7 +276,7 @@ fn address_and_callback(variables: &Variables) -> Result<(Option<String>, String
         let Some(text) = variables.text(name) else {
             return Ok(None);
         };
-        let url = parse_url(name, &text, Transport::HttpsOrLoopback)?;
+        let url = parse_url(name, &text, &Transport::HttpsOrLoopback)?;
         if url.path() != "/" || url.query().is_some() {
             return Err(ConfigError::invalid(
                 name,
@@ -299,7 +299,7 @@ fn address_and_callback(variables: &Variables) -> Result<(Option<String>, String
     if !callback.contains("://") {
         return Ok((configured.as_ref().map(text), callback));
     }
-    let url = parse_url(OPENID_CALLBACK_URL, &callback, Transport::HttpsOrLoopback)?;
+    let url = parse_url(OPENID_CALLBACK_URL, &callback, &Transport::HttpsOrLoopback)?;
     if url.query().is_some() {
         return Err(ConfigError::invalid(
             OPENID_CALLBACK_URL,
@@ -324,7 +324,7 @@ fn address_and_callback(variables: &Variables) -> Result<(Option<String>, String
 fn post_logout_redirect(variables: &Variables) -> Result<Option<String>, ConfigError> {
     for name in [OPENID_POST_LOGOUT_REDIRECT_URI, DOMAIN_CLIENT] {
         if let Some(url) = variables.text(name) {
-            parse_url(name, &url, Transport::HttpsOrLoopback)?;
+            parse_url(name, &url, &Transport::HttpsOrLoopback)?;
             return Ok(Some(url));
         }
     }

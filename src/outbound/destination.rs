@@ -23,7 +23,7 @@ pub struct Destination {
 }
 
 impl Destination {
-    pub(crate) fn parse(text: &str, transport: Transport) -> Result<Self, ConfigError> {
+    pub(crate) fn parse(text: &str, transport: &Transport) -> Result<Self, ConfigError> {
         Self::from_url(text, &parse_url(DESTINATION, text, transport)?)
     }
 
@@ -38,7 +38,7 @@ impl Destination {
                 "hand https destinations to the layer as they are",
             ));
         };
-        let url = parse_url(DESTINATION, &format!("https://{rest}"), Transport::Https)?;
+        let url = parse_url(DESTINATION, &format!("https://{rest}"), &Transport::Https)?;
         let destination = Self::from_url(text, &url)?;
         Ok(Self {
             is_https: false,
@@ -90,7 +90,7 @@ impl TryFrom<&str> for Destination {
     type Error = ConfigError;
 
     fn try_from(text: &str) -> Result<Self, ConfigError> {
-        Self::parse(text, Transport::HttpsOrLoopback)
+        Self::parse(text, &Transport::HttpsOrLoopback)
     }
 }
 

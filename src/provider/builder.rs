@@ -1,11 +1,12 @@
 //! The settings of a provider, with their defaults and bounds.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
-use crate::claims::{Issuer, Transport, parse_url};
+use crate::claims::{HttpHost, Issuer, Transport, parse_url};
 use crate::clock::{Clock, SharedClock};
 use crate::error::ConfigError;
 use crate::http_client::{HttpClient, Limits};
@@ -15,8 +16,8 @@ use crate::provider::discovery::{Discovery, IssuerRule, Search};
 use crate::provider::{AcceptedIssuer, Provider, ProviderParts};
 use crate::renew::Pace;
 use crate::settings::{
-    CALL_TIMEOUT, HTTP_CLIENT, ISSUER, JWKS_URL, KEY_LIFETIME, MAX_KEY_LIFETIME, STALE_LIMIT,
-    TENANTS,
+    CALL_TIMEOUT, HTTP_CLIENT, ISSUER, JWKS_URL, KEY_LIFETIME, MAX_KEY_LIFETIME, METADATA_URL,
+    STALE_LIMIT, TENANTS,
 };
 
 /// Builds a [`Provider`]: where its metadata and keys are, and how long they are cached.
@@ -25,6 +26,8 @@ use crate::settings::{
 pub struct ProviderBuilder {
     issuer: String,
     transport: Transport,
+    http_hosts: Vec<String>,
+    metadata_url: Option<String>,
     rule: IssuerRule,
     discovery: Discovery,
     tenants: Option<BTreeSet<String>>,
@@ -66,6 +69,8 @@ impl ProviderBuilder {
         Self {
             issuer: issuer.to_owned(),
             transport: Transport::Https,
+            http_hosts: Vec::new(),
+            metadata_url: None,
             rule,
             discovery: Discovery::default(),
             tenants: None,
@@ -82,6 +87,15 @@ impl ProviderBuilder {
     /// Where the metadata is. Default: [`Discovery::OpenId`].
     pub fn with_discovery(mut self, discovery: Discovery) -> Self {
         self.discovery = discovery;
+        self
+    }
+
+    /// Fetches the metadata from this https URL. Default: where [`Discovery`] says, below the issuer.
+    ///
+    /// For a network where the provider is reached by another name than its public one. The issuer in the metadata
+    /// must be the configured one all the same, and the addresses of keys and endpoints are those in the metadata.
+    pub fn with_metadata_url(mut self, url: &str) -> Self {
+        self.metadata_url = Some(url.to_owned());
         self
     }
 
@@ -152,6 +166,11 @@ impl ProviderBuilder {
         self
     }
 
+    pub(crate) fn set_http_hosts(mut self, hosts: Vec<String>) -> Self {
+        self.http_hosts = hosts;
+        self
+    }
+
     /// Accepts metadata whose issuer has one final slash more than the configured one, as with Auth0,
     /// whose dashboard shows the domain without it. The issuer of the metadata is the one that counts,
     /// and a warning names it. Off by default: issuers are compared exactly.
@@ -164,8 +183,9 @@ impl ProviderBuilder {
     ///
     /// # Errors
     /// [`ConfigError`] with the setting that cannot be used.
-    pub fn build(self) -> Result<Provider, ConfigError> {
-        let issuer = Issuer::parse(&self.issuer, self.transport)?;
+    pub fn build(mut self) -> Result<Provider, ConfigError> {
+        self.transport = self.transport.and_hosts(http_hosts(&self.http_hosts)?);
+        let issuer = Issuer::parse(&self.issuer, &self.transport)?;
         let bounded = |setting, lifetime| {
             within(
                 setting,
@@ -192,7 +212,7 @@ impl ProviderBuilder {
         let jwks_url = self
             .jwks_url
             .as_deref()
-            .map(|url| parse_url(JWKS_URL, url, self.transport))
+            .map(|url| parse_url(JWKS_URL, url, &self.transport))
             .transpose()?;
         let client = match self.client {
             Some(client) => client,
@@ -254,7 +274,7 @@ impl ProviderBuilder {
                 }];
                 if self.rule == IssuerRule::MayEndInSlash && !issuer.as_str().ends_with('/') {
                     accepted.push(AcceptedIssuer {
-                        issuer: Issuer::parse(&format!("{issuer}/"), self.transport)?,
+                        issuer: Issuer::parse(&format!("{issuer}/"), &self.transport)?,
                         tenant: None,
                     });
                 }
@@ -278,7 +298,7 @@ impl ProviderBuilder {
         }
         let text = issuer.as_str().replace(TENANT_PLACEHOLDER, tenant);
         Ok(AcceptedIssuer {
-            issuer: Issuer::parse(&text, self.transport)?,
+            issuer: Issuer::parse(&text, &self.transport)?,
             tenant: Some(tenant.into()),
         })
     }
@@ -287,14 +307,28 @@ impl ProviderBuilder {
         let location = issuer
             .as_str()
             .replace(TENANT_PLACEHOLDER, DISCOVERY_TENANT);
-        let location: Url = parse_url(ISSUER, &location, self.transport)?;
+        let location: Url = parse_url(ISSUER, &location, &self.transport)?;
         Ok(Search {
             issuer: issuer.clone(),
             rule: self.rule,
-            urls: self.discovery.urls(&location),
-            transport: self.transport,
+            urls: match &self.metadata_url {
+                Some(url) => vec![parse_url(METADATA_URL, url, &self.transport)?],
+                None => self.discovery.urls(&location),
+            },
+            transport: self.transport.clone(),
         })
     }
+}
+
+fn http_hosts(texts: &[String]) -> Result<Arc<[HttpHost]>, ConfigError> {
+    if !texts.is_empty() {
+        tracing::warn!(
+            hosts = ?texts,
+            "the provider may be reached by plain http on these hosts: a program or device that can change this network's traffic \
+             can pose as the provider"
+        );
+    }
+    texts.iter().map(|text| HttpHost::parse(text)).collect()
 }
 
 pub(crate) fn within(

@@ -169,7 +169,7 @@ impl Search {
         })?;
         let issuer = self.accept_issuer(url, &document.issuer)?;
         let jwks_uri =
-            parse_url("jwks_uri", &document.jwks_uri, self.transport).map_err(|error| {
+            parse_url("jwks_uri", &document.jwks_uri, &self.transport).map_err(|error| {
                 ProviderError::caused(
                     ProviderErrorKind::InsecureEndpoint,
                     format!("{url} names an unsafe jwks_uri"),
@@ -180,7 +180,7 @@ impl Search {
             issuer,
             jwks_uri,
             algorithms: listed(&document.id_token_signing_alg_values_supported),
-            endpoints: document.endpoints.check(self.transport),
+            endpoints: document.endpoints.check(&self.transport),
         })
     }
 
@@ -196,7 +196,7 @@ impl Search {
                 issuer = found,
                 "the provider's issuer ends in a slash that the configured one lacks; add it to stop this warning"
             );
-            return Issuer::parse(found, self.transport).map_err(|error| {
+            return Issuer::parse(found, &self.transport).map_err(|error| {
                 ProviderError::caused(
                     ProviderErrorKind::IssuerMismatch,
                     format!("{url} names an unusable issuer"),

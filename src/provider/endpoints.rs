@@ -49,7 +49,7 @@ pub(super) struct EndpointsDocument {
 }
 
 impl EndpointsDocument {
-    pub(super) fn check(&self, transport: Transport) -> Endpoints {
+    pub(super) fn check(&self, transport: &Transport) -> Endpoints {
         let url = |name: &'static str, value: &Value| {
             parse_url(name, value.as_str()?, transport)
                 .inspect_err(|error| {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use serde_json::json;
 use tower::service_fn;
+use tower_oidc::env::ApiSettings;
 use tower_oidc::testing::{DevelopmentProvider, Endpoint, Fault, SigningKey};
 use tower_oidc::{Algorithm, Discovery, HttpClient, Phase, Provider};
 
@@ -19,6 +20,60 @@ fn at(issuer: &str) -> Provider {
         .allow_http_on_loopback()
         .build()
         .unwrap()
+}
+
+// DI-01, DI-09
+#[tokio::test]
+async fn metadata_may_be_reached_by_another_name_and_allowed_http() {
+    let idp = DevelopmentProvider::start().await.unwrap();
+    let internal = idp.issuer().to_owned();
+    let port = url::Url::parse(&internal).unwrap().port().unwrap();
+    // As in a network of containers: the public name is not how this service reaches the provider.
+    let document = serde_json::json!({
+        "issuer": "https://id.example.com",
+        "jwks_uri": idp.jwks_url(),
+    });
+    idp.set_discovery(document.to_string());
+    let metadata = format!("{internal}/.well-known/openid-configuration");
+    let allowed = format!("127.0.0.1:{port}");
+    let with = |more: &[(&str, &str)]| {
+        let mut pairs = vec![
+            ("OPENID_ISSUER", "https://id.example.com"),
+            ("OPENID_AUDIENCE", "a"),
+            ("OPENID_METADATA_URL", &*metadata),
+        ];
+        pairs.extend_from_slice(more);
+        ApiSettings::from_pairs(pairs)
+    };
+    let settings = with(&[("OPENID_ALLOW_HTTP", &allowed)]).unwrap();
+    settings.provider().ready().await.unwrap();
+    assert!(settings.to_string().contains(&metadata), "{settings}");
+    // A document of another issuer is not taken, wherever it is.
+    idp.set_discovery(document.to_string().replace("id.example", "other.example"));
+    let settings = with(&[("OPENID_ALLOW_HTTP", "127.0.0.1")]).unwrap();
+    let error = settings.provider().ready().await.unwrap_err();
+    assert_eq!(error.kind().as_str(), "issuer_mismatch", "{error}");
+
+    let other_port = format!("127.0.0.1:{}", port ^ 1);
+    for (more, setting) in [
+        (&[][..], "OPENID_METADATA_URL"),
+        (
+            &[("OPENID_ALLOW_HTTP", &*other_port)],
+            "OPENID_METADATA_URL",
+        ),
+        (&[("OPENID_ALLOW_HTTP", "keycloak")], "OPENID_METADATA_URL"),
+        (
+            &[("OPENID_ALLOW_HTTP", "http://keycloak")],
+            "OPENID_ALLOW_HTTP",
+        ),
+        (
+            &[("OPENID_ALLOW_HTTP", "a@keycloak:80")],
+            "OPENID_ALLOW_HTTP",
+        ),
+        (&[("OPENID_ALLOW_HTTP", "keycloak/x")], "OPENID_ALLOW_HTTP"),
+    ] {
+        assert_eq!(with(more).unwrap_err().setting(), setting, "{more:?}");
+    }
 }
 
 // DI-01

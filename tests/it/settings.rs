@@ -61,7 +61,8 @@ fn every_variable_has_its_row_and_every_row_its_variable() {
 }
 
 /// Where choices are made, and on which type.
-const BUILDERS: [(&str, &str); 10] = [
+const BUILDERS: [(&str, &str); 11] = [
+    ("src/danger.rs", "DangerousProviderBuilder"),
     ("src/http_client.rs", "HttpClient"),
     ("src/provider/builder.rs", "ProviderBuilder"),
     ("src/provider/client/credentials.rs", "Client"),
@@ -75,7 +76,9 @@ const BUILDERS: [(&str, &str); 10] = [
 ];
 
 /// Methods that choose nothing an operator could want to know of.
-const NO_CHOICES: [&str; 3] = [
+const NO_CHOICES: [&str; 5] = [
+    "DangerousProviderBuilder::allow_http_on_loopback",
+    "DangerousProviderBuilder::allow_sender_constrained",
     "OutboundLayer::add_destination",
     "OutboundLayer::with_repeat",
     "ProviderBuilder::with_shared_clock",

@@ -191,7 +191,7 @@ impl Site {
 
 /// An address that is an origin alone.
 fn parse_origin(setting: &'static str, text: &str) -> Result<Url, ConfigError> {
-    let url = parse_url(setting, text, Transport::HttpsOrLoopback)?;
+    let url = parse_url(setting, text, &Transport::HttpsOrLoopback)?;
     if url.path() != "/" || url.query().is_some() {
         return Err(ConfigError::invalid(
             setting,
@@ -278,7 +278,7 @@ fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
 
 /// An address of this or another origin that a browser is sent to, from the configuration.
 pub(crate) fn parse_target(setting: &'static str, text: &str) -> Result<Url, ConfigError> {
-    parse_url(setting, text, Transport::HttpsOrLoopback)
+    parse_url(setting, text, &Transport::HttpsOrLoopback)
 }
 
 #[cfg(test)]
