@@ -86,25 +86,28 @@ pub(crate) struct Found {
     expected: Option<Box<str>>,
 }
 
-/// The most characters that are shown.
+/// The most bytes that are shown.
 const MOST_SHOWN: usize = 200;
 
 impl Found {
     pub(crate) fn new<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
+        let values = values.into_iter();
         let mut left = MOST_SHOWN;
         let mut is_cut = false;
-        let mut shown = Vec::new();
+        let mut shown = Vec::with_capacity(values.size_hint().0.min(MOST_SHOWN));
         for value in values {
             if left == 0 {
                 is_cut = true;
                 break;
             }
-            let end = value.char_indices().nth(left).map(|(end, _)| end);
-            is_cut |= end.is_some();
-            let value = &value[..end.unwrap_or(value.len())];
+            let mut end = value.len().min(left);
+            while !value.is_char_boundary(end) {
+                end -= 1;
+            }
+            is_cut |= end < value.len();
             // An empty value takes room too, so that there are never many.
-            left -= value.chars().count().clamp(1, left);
-            shown.push(value.into());
+            left -= end.clamp(1, left);
+            shown.push(value[..end].into());
         }
         Self {
             values: shown.into(),

@@ -2,6 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::level_filters::LevelFilter;
+
 use crate::error::kinds::kinds;
 use crate::error::remedy::{Cause, remedy};
 use crate::error::setup::{Found, Setup};
@@ -234,10 +236,12 @@ impl VerifyError {
         self
     }
 
-    /// The same with what the token holds instead of what is expected.
+    /// The same with what the token holds instead of what is expected, where the log may be told of it.
     #[must_use]
-    pub(crate) fn having(mut self, found: Found) -> Self {
-        self.found = Some(Box::new(found));
+    pub(crate) fn having(mut self, found: impl FnOnce() -> Found) -> Self {
+        if LevelFilter::current() >= LevelFilter::WARN {
+            self.found = Some(Box::new(found()));
+        }
         self
     }
 

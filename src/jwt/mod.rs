@@ -11,7 +11,7 @@ use base64_simd::{Out, URL_SAFE_NO_PAD};
 pub use self::algorithm::Algorithm;
 pub(crate) use self::algorithm::AlgorithmSet;
 pub(crate) use self::object::{Json, Presence};
-use self::object::{Members, ObjectError, Place, read_object};
+use self::object::{Members, ObjectError, Others, Place, read_object};
 use crate::error::{VerifyError, VerifyErrorKind};
 
 /// Longer JOSE headers are refused before they are decoded.
@@ -172,7 +172,7 @@ impl Signature {
 }
 
 macro_rules! members {
-    ($(#[$meta:meta])* $name:ident { values: $($value:ident),+; presence: $($presence:ident),+ $(,)? }) => {
+    ($(#[$meta:meta])* $name:ident { values: $($value:ident),+; presence: $($presence:ident),+; others: $others:literal }) => {
         $(#[$meta])*
         #[derive(Debug, Default)]
         pub(crate) struct $name<'a> {
@@ -181,6 +181,8 @@ macro_rules! members {
         }
 
         impl<'de> Members<'de> for $name<'de> {
+            const USUAL_OTHERS: usize = $others;
+
             fn place(&mut self, name: &str) -> Place<'_, 'de> {
                 match name {
                     $(stringify!($value) => Place::Value(&mut self.$value),)+
@@ -205,34 +207,61 @@ members! {
     /// among them, because they never select or fetch a key.
     JoseHeader {
         values: alg, kid, typ, cty;
-        presence: crit, enc
+        presence: crit, enc;
+        others: 0
     }
 }
 
 impl<'a> JoseHeader<'a> {
     pub(crate) fn parse(text: &'a str) -> Result<Self, VerifyError> {
         let mut header = Self::default();
-        read_object(text, &mut header).map_err(|_| VerifyError::new(VerifyErrorKind::NotAJwt))?;
+        read_object(text, &mut header, Others::Read)
+            .map_err(|_| VerifyError::new(VerifyErrorKind::NotAJwt))?;
         Ok(header)
     }
 }
 
 members! {
-    /// The claims that are checked (RFC 7519 §4.1, RFC 9068 §2.2), not verified yet, those that name the
-    /// client, and those whose presence alone marks another kind of token.
+    /// The claims that are checked (RFC 7519 §4.1, RFC 9068 §2.2), not verified yet, and those whose presence
+    /// alone marks another kind of token.
     UnverifiedClaims {
-        values: iss, sub, aud, exp, nbf, iat, jti, client_id, azp, cid, appid, gty, idtyp, oid,
-            preferred_username, scope, scp, tid, typ;
-        presence: cnf, nonce, at_hash, c_hash, s_hash, events, htm, htu, token_introspection
+        values: iss, sub, aud, exp, nbf, iat, jti, client_id, scope, scp, tid, typ;
+        presence: cnf, nonce, at_hash, c_hash, s_hash, events, htm, htu, token_introspection;
+        others: 8
+    }
+}
+
+members! {
+    /// The claims that tell which client a token was issued to, and whether the caller is that client. They are
+    /// read of a token whose signature is good.
+    CallerClaims {
+        values: sub, client_id, azp, cid, appid, gty, idtyp, oid, preferred_username;
+        presence: scp;
+        others: 16
+    }
+}
+
+impl<'a> CallerClaims<'a> {
+    /// Reads the whole text to its end.
+    ///
+    /// # Errors
+    /// If some JSON reader could not read it.
+    pub(crate) fn parse(text: &'a str) -> Result<Self, VerifyError> {
+        let mut claims = Self::default();
+        read_object(text, &mut claims, Others::Read)
+            .map_err(|_| VerifyError::new(VerifyErrorKind::NotAJwt))?;
+        Ok(claims)
     }
 }
 
 impl<'a> UnverifiedClaims<'a> {
     pub(crate) fn parse(text: &'a str) -> Result<Self, VerifyError> {
         let mut claims = Self::default();
-        match read_object(text, &mut claims) {
-            Ok(()) => {
-                claims.forget_nulls();
+        match read_object(text, &mut claims, Others::Skipped) {
+            Ok(has_null) => {
+                if has_null {
+                    claims.forget_nulls();
+                }
                 Ok(claims)
             }
             Err(ObjectError::NotAnObject) => Err(VerifyErrorKind::NotAJwt.into()),
@@ -250,13 +279,6 @@ impl<'a> UnverifiedClaims<'a> {
         for claim in [
             &mut self.jti,
             &mut self.client_id,
-            &mut self.azp,
-            &mut self.cid,
-            &mut self.appid,
-            &mut self.gty,
-            &mut self.idtyp,
-            &mut self.oid,
-            &mut self.preferred_username,
             &mut self.scope,
             &mut self.scp,
             &mut self.tid,

@@ -1,10 +1,10 @@
-//! JSON objects, read in one pass: registered members are kept, and all others are read to their end, so
-//! that a text that passes here can be read by every JSON reader.
+//! JSON objects, read in one pass: registered members are kept, and all others are passed over, or read to their
+//! end, so that the text can be read by every JSON reader.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// A JSON value as far as registered members need it: of nested values only arrays of strings.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -178,6 +178,9 @@ impl<'de> Visitor<'de> for Unkept {
 
 /// A struct with a place for some members of an object.
 pub(super) trait Members<'de> {
+    /// How many members without a place there usually are.
+    const USUAL_OTHERS: usize;
+
     fn place(&mut self, name: &str) -> Place<'_, 'de>;
 
     /// The same name, if it is that of a member with a place.
@@ -199,14 +202,27 @@ pub(super) enum ObjectError {
     Duplicate(Option<&'static str>),
 }
 
-/// Reads one JSON object into `members`. An object with a member twice is refused, known or not.
+/// What is done with the values of members without a place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Others {
+    /// They are passed over.
+    Skipped,
+    /// They are read to their end.
+    Read,
+}
+
+/// Reads one JSON object into `members`, and returns whether any of them is null. An object with a member twice is
+/// refused, known or not.
 pub(super) fn read_object<'de, M: Members<'de>>(
     text: &'de str,
     members: &mut M,
-) -> Result<(), ObjectError> {
+    treatment: Others,
+) -> Result<bool, ObjectError> {
     let mut object = ObjectVisitor {
         members,
-        others: Vec::new(),
+        has_null: false,
+        treatment,
+        others: Vec::with_capacity(M::USUAL_OTHERS),
         duplicate: None,
     };
     let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -217,6 +233,7 @@ pub(super) fn read_object<'de, M: Members<'de>>(
     let ObjectVisitor {
         mut others,
         duplicate,
+        has_null,
         ..
     } = object;
     others.sort_unstable();
@@ -227,12 +244,14 @@ pub(super) fn read_object<'de, M: Members<'de>>(
     });
     match duplicate {
         Some(name) => Err(ObjectError::Duplicate(M::known_name(&name))),
-        None => Ok(()),
+        None => Ok(has_null),
     }
 }
 
 struct ObjectVisitor<'a, 'de, M> {
     members: &'a mut M,
+    has_null: bool,
+    treatment: Others,
     others: Vec<Cow<'de, str>>,
     duplicate: Option<Cow<'de, str>>,
 }
@@ -248,14 +267,23 @@ impl<'de, M: Members<'de>> Visitor<'de> for &mut ObjectVisitor<'_, 'de, M> {
         while let Some(name) = map.next_key_seed(NameSeed)? {
             match self.members.place(&name) {
                 Place::Value(value) => {
-                    let is_second = value.is_present();
-                    *value = map.next_value_seed(JsonSeed { in_array: false })?;
-                    if is_second {
+                    let read = map.next_value_seed(JsonSeed { in_array: false })?;
+                    self.has_null |= matches!(read, Json::Null);
+                    if value.is_present() {
                         self.duplicate = Some(name);
+                    } else {
+                        // What is absent holds nothing to be dropped.
+                        std::mem::forget(std::mem::replace(value, read));
                     }
                     continue;
                 }
-                Place::Presence(presence) => *presence = map.next_value_seed(Unkept)?,
+                Place::Presence(presence) => {
+                    *presence = map.next_value_seed(Unkept)?;
+                    self.has_null |= *presence == Presence::Null;
+                }
+                Place::Nothing if self.treatment == Others::Skipped => {
+                    map.next_value::<IgnoredAny>()?;
+                }
                 Place::Nothing => {
                     map.next_value_seed(Unkept)?;
                 }

@@ -166,14 +166,14 @@ fn what_no_reader_reads_later_is_refused_now() {
             let text = format!(r#"{{"{name}":{value}}}"#);
             let shown = &text[..text.len().min(40)];
             assert!(serde_json::from_str::<serde_json::Value>(&text).is_err());
-            assert!(UnverifiedClaims::parse(&text).is_err(), "{shown}");
+            assert!(CallerClaims::parse(&text).is_err(), "{shown}");
             assert!(JoseHeader::parse(&text).is_err(), "{shown}");
         }
         let text = format!(r#"{{"\ud800":{value}}}"#);
-        assert!(UnverifiedClaims::parse(&text).is_err());
+        assert!(CallerClaims::parse(&text).is_err());
     }
     let deep = format!(r#"{{"x":{}1{}}}"#, "[".repeat(126), "]".repeat(126));
-    assert!(UnverifiedClaims::parse(&deep).is_ok());
+    assert!(CallerClaims::parse(&deep).is_ok());
     let pair = r#"{"x":"\ud83d\ude00","y":1e300,"aud":[["a"]]}"#;
     assert_eq!(UnverifiedClaims::parse(pair).unwrap().aud, Json::Other);
 }
@@ -268,7 +268,7 @@ proptest! {
     fn claims_that_are_taken_can_be_read(value in any_json()) {
         let text = format!("{{\"x\":{value}}}");
         let is_readable = serde_json::from_str::<serde_json::Value>(&text).is_ok();
-        prop_assert_eq!(UnverifiedClaims::parse(&text).is_ok(), is_readable);
+        prop_assert_eq!(CallerClaims::parse(&text).is_ok(), is_readable);
     }
 
     // JS-05

@@ -3,11 +3,11 @@
 //! [RFC 9068 §5](https://www.rfc-editor.org/rfc/rfc9068#section-5) tells the two apart by `sub`. Providers
 //! that issued access tokens before it have their own claims.
 
-use crate::jwt::{Json, UnverifiedClaims};
+use crate::jwt::{CallerClaims, Json, Presence};
 
 /// The client: `client_id` ([RFC 9068 §2.2](https://www.rfc-editor.org/rfc/rfc9068#section-2.2)), `azp`
 /// (Auth0, Keycloak, Entra ID v2), `cid` (Okta) or `appid` (Entra ID v1), whichever comes first.
-pub(super) fn client_id<'a>(claims: &'a UnverifiedClaims) -> Option<&'a str> {
+pub(super) fn client_id<'a>(claims: &'a CallerClaims) -> Option<&'a str> {
     [&claims.client_id, &claims.azp, &claims.cid, &claims.appid]
         .into_iter()
         .find_map(named)
@@ -18,7 +18,7 @@ fn named<'a>(claim: &'a Json) -> Option<&'a str> {
 }
 
 /// Whether the token says that its subject is a client.
-pub(super) fn is_client(claims: &UnverifiedClaims) -> bool {
+pub(super) fn is_client(claims: &CallerClaims) -> bool {
     // Entra ID, as an optional claim: `app` or `user`.
     match claims.idtyp.text() {
         Some("app") => return true,
@@ -44,13 +44,13 @@ pub(super) fn is_client(claims: &UnverifiedClaims) -> bool {
 }
 
 /// Entra ID's tokens for an application have the same `oid` and `sub`, and no delegated scopes.
-fn is_app_of_entra(claims: &UnverifiedClaims) -> bool {
+fn is_app_of_entra(claims: &CallerClaims) -> bool {
     named(&claims.oid).is_some_and(|object| Some(object) == named(&claims.sub))
-        && claims.scp == Json::Absent
+        && claims.scp != Presence::Present
 }
 
 /// Keycloak names the user that stands for a client after it, in lower case.
-fn is_service_account_of_keycloak(claims: &UnverifiedClaims, client: &str) -> bool {
+fn is_service_account_of_keycloak(claims: &CallerClaims, client: &str) -> bool {
     named(&claims.preferred_username)
         .and_then(|name| name.strip_prefix("service-account-"))
         .is_some_and(|name| name == client.to_lowercase())
@@ -196,7 +196,7 @@ mod tests {
             ),
         ];
         for (name, claims, client, is_program) in cases {
-            let claims = UnverifiedClaims::parse(claims).unwrap();
+            let claims = CallerClaims::parse(claims).unwrap();
             assert_eq!(client_id(&claims), client, "{name}");
             assert_eq!(is_client(&claims), is_program, "{name}");
         }

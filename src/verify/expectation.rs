@@ -302,7 +302,7 @@ impl Expectation {
         if is_ours {
             return Ok(());
         }
-        let found = match aud {
+        let found = || match aud {
             Json::Texts(named) => Found::new(named.iter().map(AsRef::as_ref)),
             other => Found::new(other.text()),
         };

@@ -10,7 +10,8 @@ use crate::error::remedy::Cause;
 use crate::error::setup::{Found, Setup};
 use crate::error::{VerifyError, VerifyErrorKind as Kind};
 use crate::jwt::{
-    Algorithm, AlgorithmSet, CompactJws, DecodedJws, JoseHeader, Json, UnverifiedClaims,
+    Algorithm, AlgorithmSet, CallerClaims, CompactJws, DecodedJws, JoseHeader, Json,
+    UnverifiedClaims,
 };
 use crate::keys::jwk_set::{Choice, TokenIssuer};
 use crate::keys::public_key::PublicKey;
@@ -147,6 +148,8 @@ impl Judge {
             Err(error) => return Err(error),
         }
 
+        // 6. What the application reads of the claims later can be read.
+        let caller = CallerClaims::parse(jws.payload())?;
         Ok(Judgement::Genuine(Genuine {
             principal: Principal::verified(Verified {
                 issuer: issuer.named.issuer.clone(),
@@ -156,8 +159,8 @@ impl Judge {
                     other => other.text().map(boxed).into_iter().collect(),
                 },
                 subject: claims.sub.text().map(boxed),
-                client_id: client_id(&claims).map(boxed),
-                is_client: is_client(&claims),
+                client_id: client_id(&caller).map(boxed),
+                is_client: is_client(&caller),
                 expires_at: times.expires_at,
                 issued_at: times.issued_at,
                 text: jws.into_text(),
@@ -276,7 +279,7 @@ impl Judge {
     ) -> Result<(), VerifyError> {
         let name = issuer.named.issuer.as_str();
         if !issuer.provider.is_called(name, keys) {
-            let found = Found::new([name]).instead_of(keys.issuer.as_str());
+            let found = || Found::new([name]).instead_of(keys.issuer.as_str());
             return Err(VerifyError::claim(Kind::WrongIssuer, "iss").having(found));
         }
         let is_listed = keys.listed.is_none_or(|listed| listed.contains(algorithm));

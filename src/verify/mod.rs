@@ -9,6 +9,7 @@
 //!    exactly one of the accepted; `exp`, `nbf`, `iat`.
 //! 4. The key: of that issuer, by `kid` and algorithm, exactly one.
 //! 5. The signature.
+//! 6. Every JSON reader can read the claims.
 //!
 //! With the keys at hand this is one plain function call. A token that was accepted before, byte for
 //! byte the same, skips the steps: only its times are checked, and that the keys are still the same

@@ -79,7 +79,7 @@ impl TrustedIssuers {
         if is_other_tenant {
             VerifyError::claim(Kind::WrongTenant, "tid")
         } else {
-            VerifyError::claim(Kind::WrongIssuer, "iss").having(Found::new([iss]))
+            VerifyError::claim(Kind::WrongIssuer, "iss").having(|| Found::new([iss]))
         }
     }
 }

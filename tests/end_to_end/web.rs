@@ -451,7 +451,11 @@ fn errors_at_the_start_name_the_setting_and_the_remedy() {
     let cases = [
         ("OPENID_CLIENT_ID", "", "copy it from the provider"),
         ("OPENID_SESSION_SECRET", "short", "32 characters"),
-        ("OPENID_SCOPE", "openid profile", "offline_access"),
+        (
+            "OPENID_SCOPE",
+            "profile offline_access",
+            "does not hold openid",
+        ),
         ("DOMAIN_SERVER", "http://app.example.com", "https"),
         (
             "OPENID_ISSUER",
