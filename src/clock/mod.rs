@@ -89,6 +89,7 @@ impl SharedClock {
         }
     }
 
+    #[cfg(feature = "login")]
     pub(crate) fn now_roughly(&self) -> UnixTime {
         match self {
             Self::System(clock) => clock.now_roughly(),
