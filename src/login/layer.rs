@@ -64,6 +64,10 @@ impl<P> LoginLayer<P> {
     }
 
     /// The local path that signs out when a page of this site posts to it.
+    ///
+    /// A form is sent on, to the provider's sign-out where there is one. A script that accepts `application/json` and
+    /// no HTML is answered 204, with the address to send the browser to in `Location`: `fetch` cannot follow to
+    /// another origin.
     #[must_use]
     pub fn sign_out_path(&self) -> &str {
         &self.party.site.paths.logout
