@@ -175,6 +175,7 @@ impl Process {
         let Some(cookie) = jar.remove(SESSION) else {
             // Overtaken by the last trouble: tried again.
             if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
+                world.sign_in_failed();
                 return;
             }
             let what = format!(

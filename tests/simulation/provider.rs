@@ -70,6 +70,11 @@ impl ProviderState {
         family.is_some_and(|family| family.has_rejected)
     }
 
+    /// Forgets the sign-ins after this number of them, which made no session.
+    pub(crate) fn forget_families_beyond(&mut self, sessions: usize) {
+        self.families.truncate(sessions);
+    }
+
     pub(crate) fn code(&mut self, nonce: &str) -> String {
         let code = self.random("code");
         self.nonces.insert(code.clone(), nonce.to_owned());

@@ -38,6 +38,11 @@ impl StoreState {
         })
     }
 
+    /// How many sessions were created.
+    pub(crate) fn created(&self) -> usize {
+        self.created.len()
+    }
+
     /// Whether the session of this sign-in, the first of which is 0, can still be refreshed.
     pub(crate) fn lives(&self, sign_in: usize) -> bool {
         let key = self.created.get(sign_in);

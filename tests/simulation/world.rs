@@ -177,6 +177,13 @@ impl Way {
 }
 
 impl World {
+    /// A sign-in has come to nothing. Families of the provider and sessions are counted alike: what the
+    /// provider issued for it belongs to no session.
+    pub(crate) fn sign_in_failed(&mut self) {
+        self.provider.forget_families_beyond(self.store.created());
+        self.note("a sign-in comes to nothing");
+    }
+
     /// Chooses how a message of a process fares, when so many in a thousand are lost or delayed.
     pub(crate) fn way(
         &mut self,
