@@ -113,7 +113,7 @@ fn leads_up(segment: &str) -> bool {
     matches!(name.trim(), "." | "..")
 }
 
-/// The fields that browsers send and that name nobody. An allow-list, because services trust dozens of other
+/// The fields that browsers send and that say nothing about who calls. An allow-list, because services trust dozens of other
 /// fields to name the caller or its address.
 const FROM_BROWSERS: [HeaderName; 23] = [
     ACCEPT,
@@ -227,7 +227,7 @@ fn is_the_gateways(name: &str) -> bool {
 
 /// The fields of a WebSocket handshake. `None` if the request asks for no WebSocket. Any other upgrade is
 /// ignored, as [RFC 9110 §7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8) allows: it would open a
-/// tunnel that carries the token and whose requests nobody checks.
+/// tunnel that carries the token and whose requests no layer checks.
 pub(crate) fn web_socket(parts: &Parts) -> Option<HeaderMap> {
     let only = |name: HeaderName| {
         let mut values = parts.headers.get_all(name).iter();

@@ -40,17 +40,13 @@ pub(super) fn client(variables: &Variables, id: &str) -> Result<Client, ConfigEr
 }
 
 fn secret_method(variables: &Variables) -> Result<Option<SecretMethod>, ConfigError> {
-    let Some(text) = variables.text(OPENID_TOKEN_ENDPOINT_AUTH_METHOD) else {
-        return Ok(None);
-    };
-    match text.as_str() {
-        "client_secret_basic" => Ok(Some(SecretMethod::Basic)),
-        "client_secret_post" => Ok(Some(SecretMethod::Post)),
-        _ => Err(ConfigError::invalid(
-            OPENID_TOKEN_ENDPOINT_AUTH_METHOD,
-            text,
-            "it is not a way to send the client secret",
-            "write client_secret_basic or client_secret_post, or remove it: the provider's metadata then decides",
-        )),
-    }
+    variables.one_of(
+        OPENID_TOKEN_ENDPOINT_AUTH_METHOD,
+        &[
+            ("client_secret_basic", SecretMethod::Basic),
+            ("client_secret_post", SecretMethod::Post),
+        ],
+        "it is not a way to send the client secret",
+        "write client_secret_basic or client_secret_post, or remove it: the provider's metadata then decides",
+    )
 }

@@ -277,34 +277,47 @@ impl Variables {
             .map(Some)
     }
 
-    pub(super) fn discovery(&self, name: &'static str) -> Result<Option<Discovery>, ConfigError> {
+    /// A word that stands for a value.
+    pub(super) fn one_of<T: Copy>(
+        &self,
+        name: &'static str,
+        choices: &[(&str, T)],
+        problem: &'static str,
+        remedy: &'static str,
+    ) -> Result<Option<T>, ConfigError> {
         let Some(text) = self.text(name) else {
             return Ok(None);
         };
-        match text.as_str() {
-            "openid" => Ok(Some(Discovery::OpenId)),
-            "oauth" => Ok(Some(Discovery::OAuth)),
-            "either" => Ok(Some(Discovery::Either)),
-            _ => Err(ConfigError::invalid(
-                name,
-                text,
-                "there is no such way to find the metadata",
-                "write openid, oauth or either",
-            )),
-        }
+        let chosen = choices.iter().find(|(word, _)| *word == text);
+        chosen
+            .map(|(_, value)| Some(*value))
+            .ok_or_else(|| ConfigError::invalid(name, text, problem, remedy))
+    }
+
+    pub(super) fn discovery(&self, name: &'static str) -> Result<Option<Discovery>, ConfigError> {
+        self.one_of(
+            name,
+            &[
+                ("openid", Discovery::OpenId),
+                ("oauth", Discovery::OAuth),
+                ("either", Discovery::Either),
+            ],
+            "there is no such way to find the metadata",
+            "write openid, oauth or either",
+        )
     }
 
     pub(super) fn profile(&self, name: &'static str) -> Result<TokenProfile, ConfigError> {
-        match self.text(name).as_deref() {
-            None | Some("lenient") => Ok(TokenProfile::Lenient),
-            Some("strict") => Ok(TokenProfile::Strict),
-            Some(other) => Err(ConfigError::invalid(
-                name,
-                other,
-                "there is no such profile",
-                "write lenient or strict",
-            )),
-        }
+        let profile = self.one_of(
+            name,
+            &[
+                ("lenient", TokenProfile::Lenient),
+                ("strict", TokenProfile::Strict),
+            ],
+            "there is no such profile",
+            "write lenient or strict",
+        )?;
+        Ok(profile.unwrap_or(TokenProfile::Lenient))
     }
 }
 

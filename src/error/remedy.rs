@@ -124,12 +124,12 @@ fn of_any(kind: Kind, cause: Cause, setup: &Setup) -> Option<&'static str> {
         (Kind::Algorithm, Cause::SymmetricAlgorithm) => match setup.vendor {
             Some(Vendor::Auth0) => {
                 "choose RS256 as the signing algorithm of the API (access tokens) or application (ID \
-                 tokens) in the dashboard of Auth0; HS256 cannot be accepted, because whoever can verify \
+                 tokens) in the dashboard of Auth0; HS256 cannot be accepted, because a service that can verify \
                  such a token can make one"
             }
             _ => {
                 "configure the provider to sign with an accepted algorithm, all of which are asymmetric; a \
-                 symmetric one cannot be accepted, because whoever can verify such a token can make one"
+                 symmetric one cannot be accepted, because a service that can verify such a token can make one"
             }
         },
         (Kind::Algorithm, Cause::KeyOfOtherAlgorithm) => {

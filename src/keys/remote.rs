@@ -266,7 +266,7 @@ mod tests {
         };
         assert!(fetching.is_new);
         fetching.flight.landed().await.unwrap();
-        // Whoever read the former set before that has only to look.
+        // A caller that read the former set before that finds the newer one here.
         for _ in 0..5 {
             match keys.look_for_new_key(judged, Bringer::Client) {
                 Ok(NewKey::There(there)) => assert_eq!(there.serial, judged + 1),

@@ -217,7 +217,7 @@ async fn a_missing_layer_is_a_500_that_names_it() {
 #[tokio::test]
 async fn a_layer_in_the_wrong_place_is_told_like_a_missing_one() {
     let api = Api::start().await;
-    // The layer that is added last is outermost, so nobody has verified the caller yet.
+    // The layer that is added last is outermost, so no layer has verified the caller yet.
     let app = routes()
         .layer(api.bearer())
         .layer(RequireLayer::scope("read").unwrap());

@@ -236,7 +236,7 @@ async fn places_that_answer_slowly_or_not_at_all_delay_the_search_little() {
     }
 }
 
-/// Runs another test in a process in which these variables name a proxy that nobody listens at.
+/// Runs another test in a process in which these variables name the address of a proxy that does not run.
 // KS-16
 #[test]
 fn a_provider_on_loopback_is_not_asked_through_a_proxy() {

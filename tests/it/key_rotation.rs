@@ -491,7 +491,7 @@ async fn strangers_cannot_use_up_what_sign_ins_need() {
     assert_eq!(
         answer.status(),
         StatusCode::BAD_REQUEST,
-        "too old, whoever signed it"
+        "too old, whatever key signed it"
     );
 }
 

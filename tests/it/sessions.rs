@@ -117,7 +117,7 @@ async fn broken_foreign_and_oversized_cookies_are_no_session_and_no_5xx() {
         "%00".to_owned(),
         SessionId::random().unwrap().to_cookie(),
     ];
-    // The session id. The code behind it admits nobody.
+    // The session id. The code behind it gives no access.
     for at in 0..43 {
         let mut changed = good.clone().into_bytes();
         changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };

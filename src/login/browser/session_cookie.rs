@@ -16,7 +16,7 @@ pub(crate) fn value_of(id: &SessionId, sealing: &Sealing) -> String {
 }
 
 /// The field that clears the session's cookie, if this application made one that was sent. For a cookie whose
-/// session the store does not know: the code admits nobody.
+/// session the store does not know: the code gives no access.
 pub(crate) fn clear_own(
     headers: &HeaderMap,
     names: &CookieNames,
