@@ -26,14 +26,15 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::response::{IntoResponse, Redirect};
+use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use http::StatusCode;
 use pages::escape;
 use serde_json::{Value, json};
 use site::{Button, Site};
-use tower_oidc::{BearerLayer, LoginLayer, Principal, Session};
+use tower_oidc::error::StoreError;
+use tower_oidc::{BearerLayer, LoginLayer, Principal, Session, UnixTime};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -55,6 +56,8 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let site = Router::new()
         .route("/", get(home))
         .route("/api/me", get(me))
+        .route("/api/sessions", get(sessions))
+        .route("/sign-out-everywhere", post(sign_out_everywhere))
         .layer(Extension(Arc::new(button)))
         .layer(Extension(login.clone()))
         .merge(pages::open(&login))
@@ -81,6 +84,42 @@ async fn me(principal: Principal, session: Option<Session>) -> Result<Json<Value
         me["access_expires_at"] = json!(session.access_expires_at().as_seconds());
     }
     Ok(Json(me))
+}
+
+/// The browsers in which this person is signed in.
+async fn sessions(
+    session: Session,
+    Extension(login): Extension<LoginLayer>,
+) -> Result<Json<Value>, StatusCode> {
+    let sessions = login.sessions();
+    let listed = sessions.list(session.issuer(), session.subject()).await;
+    let listed = listed.map_err(unavailable)?.into_iter().map(|listed| {
+        json!({
+            "key": listed.key,
+            "is_this": listed.key == session.key(),
+            "signed_in_at": listed.signed_in_at.as_seconds(),
+            "renewed_at": listed.renewed_at.map(UnixTime::as_seconds),
+            "ends_at": listed.ends_at.as_seconds(),
+        })
+    });
+    Ok(Json(listed.collect()))
+}
+
+/// Ends every session of this person, in this browser and in all others. The layer has made sure that a page of this
+/// site asks for it.
+async fn sign_out_everywhere(
+    session: Session,
+    Extension(login): Extension<LoginLayer>,
+) -> Result<Redirect, StatusCode> {
+    let sessions = login.sessions();
+    let ended = sessions.end_all(session.issuer(), session.subject()).await;
+    ended.map_err(unavailable)?;
+    Ok(Redirect::to("/"))
+}
+
+fn unavailable(error: StoreError) -> StatusCode {
+    tracing::warn!(%error, "the session store does not answer");
+    StatusCode::SERVICE_UNAVAILABLE
 }
 
 async fn home(
@@ -128,7 +167,8 @@ fn signed_in(session: &Session, login: &LoginLayer) -> String {
     }
     let _ = write!(
         page,
-        "</dl>{}<p class=\"note\">The page asks <code>/api/me</code> every two seconds. The access \
+        "</dl><div class=\"buttons\">{}<form method=\"post\" action=\"/sign-out-everywhere\">\
+         <button class=\"quiet\">Sign out everywhere</button></form></div><p class=\"note\">The page asks <code>/api/me</code> every two seconds. The access \
          token stays on the server and renews itself there; the browser holds a handle that never \
          changes.</p><script src=\"/app.js\"></script>",
         pages::sign_out_button(login)

@@ -1,9 +1,11 @@
-//! Streams that end when the caller's token expires.
+//! Streams that end when the caller's token expires, or the caller's session is over.
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+#[cfg(feature = "login")]
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -31,6 +33,10 @@ use crate::log_pace::LogPace;
 /// It goes inside the layer that verifies the caller, such as [`BearerLayer`](crate::BearerLayer). If that
 /// layer is missing, no stream is ended, and the log says so. The token of the call itself counts, even if
 /// the caller's session has a newer one. The client then calls again.
+///
+/// A call of a browser that [`LoginLayer`](crate::LoginLayer) has signed in also ends when its session is over: when
+/// the user signs out, or the application or the provider ends the session, on whichever replica. That is noticed as
+/// [`Session::ended`](crate::Session::ended) says, about a second later at the latest.
 #[must_use]
 #[derive(Debug, Clone)]
 pub struct StreamExpiryLayer {
@@ -116,6 +122,8 @@ where
             kind,
             clock: self.layer.clock.clone(),
             alarm: None,
+            #[cfg(feature = "login")]
+            session: SessionEnd::of(request.extensions()),
         });
         ExpiryFuture {
             response: Some(self.inner.call(request)),
@@ -179,10 +187,35 @@ struct End {
     kind: Kind,
     clock: SharedClock,
     alarm: Option<Pin<Box<Sleep>>>,
+    #[cfg(feature = "login")]
+    session: Option<SessionEnd>,
+}
+
+/// Completes when the session of the caller is over. The lock is never taken: it makes the response `Sync`.
+#[cfg(feature = "login")]
+struct SessionEnd(Mutex<Pin<Box<dyn Future<Output = ()> + Send>>>);
+
+#[cfg(feature = "login")]
+impl SessionEnd {
+    fn of(extensions: &http::Extensions) -> Option<Self> {
+        let session = extensions.get::<crate::Session>()?;
+        Some(Self(Mutex::new(Box::pin(session.ended()))))
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let ended = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        ended.as_mut().poll(context)
+    }
 }
 
 impl End {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        #[cfg(feature = "login")]
+        if let Some(session) = &mut self.session
+            && session.poll(context).is_ready()
+        {
+            return Poll::Ready(());
+        }
         loop {
             let left = self
                 .at

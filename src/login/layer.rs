@@ -7,6 +7,7 @@ use tower_layer::Layer;
 use crate::error::StoreError;
 use crate::login::browser::page::PlainPages;
 use crate::login::service::{Login, Party};
+use crate::login::sessions::listing::Sessions;
 use crate::login::store::StoreKey;
 use crate::provider::Readiness;
 
@@ -71,6 +72,12 @@ impl<P> LoginLayer<P> {
     #[must_use]
     pub fn sign_out_path(&self) -> &str {
         &self.party.site.paths.logout
+    }
+
+    /// The sessions of this layer: to list those of a person, to end one, to end them all ("sign out everywhere").
+    #[must_use]
+    pub fn sessions(&self) -> Sessions {
+        Sessions::new(Arc::clone(&self.party.sessions))
     }
 
     /// How provider and store stand, for a readiness probe. Asks the store. Where the provider's keys are missing

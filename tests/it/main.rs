@@ -40,6 +40,7 @@ mod resource_metadata;
 mod rotation_grace;
 mod runtime_end;
 mod session_limits;
+mod session_list;
 mod session_store;
 mod sessions;
 mod settings;

@@ -5,8 +5,9 @@ use serde::de::DeserializeOwned;
 
 use crate::claims_error::{ClaimsError, fit};
 use crate::clock::UnixTime;
-use crate::error::LoginError;
+use crate::error::{LoginError, StoreError};
 use crate::login::sessions::Sessions;
+use crate::login::sessions::id::SessionKey;
 use crate::login::sessions::opened::Opened;
 use crate::login::store::StoreKey;
 use crate::principal::Principal;
@@ -31,6 +32,43 @@ impl Session {
             key,
             opened,
         }
+    }
+
+    /// What the application knows this session by: in its logs, and as a key of its own tables. It gives no access.
+    #[must_use]
+    pub fn key(&self) -> SessionKey {
+        SessionKey::new(self.key)
+    }
+
+    /// Ends this session and revokes its refresh token in the background, as signing out does, but leaves the
+    /// provider's own session be. Returns whether it was still there. All replicas refuse it from then on, at the
+    /// latest after the [age of the near cache](crate::LoginBuilder::with_near_cache_age). The answer to the next
+    /// request clears the cookie.
+    ///
+    /// The call is finished even if the caller stops waiting for it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be reached. The session then lives on; another call ends it.
+    pub async fn end(&self) -> Result<bool, StoreError> {
+        Arc::clone(&self.sessions).end_own(self.key).await
+    }
+
+    /// Completes when this session is over, whoever ended it and on whichever replica: for streams and sockets
+    /// that must not outlive it. A store in Redis tells of the end; any store is asked once a second besides, or as
+    /// seldom as the [near cache](crate::LoginBuilder::with_near_cache_age) is asked to. A store that cannot be
+    /// reached ends nothing.
+    ///
+    /// ```
+    /// # use tower_oidc::Session;
+    /// async fn talk(session: Session, conversation: impl Future<Output = ()>) {
+    ///     tokio::select! {
+    ///         () = conversation => {}
+    ///         () = session.ended() => {}
+    ///     }
+    /// }
+    /// ```
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        Arc::clone(&self.sessions).until_over(self.key)
     }
 
     /// The subject of the access token: what the layer put into the request, too.

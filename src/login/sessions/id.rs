@@ -1,10 +1,12 @@
 //! What the browser holds.
 
 use std::fmt;
+use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64_simd::Out;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::login::sessions::seal::SHORT_CODE;
 use crate::login::store::StoreKey;
@@ -67,11 +69,92 @@ impl SessionId {
     pub fn store_key(&self) -> StoreKey {
         StoreKey::hash_of(&self.0)
     }
+
+    /// What an application knows the session by.
+    #[must_use]
+    pub fn key(&self) -> SessionKey {
+        SessionKey(self.store_key())
+    }
 }
 
 impl fmt::Debug for SessionId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("SessionId(redacted)")
+    }
+}
+
+/// Names a session and gives no access to it: for logs, for lists of sessions, and as a foreign key of an
+/// application's own tables. It stays the same for as long as the session lasts, and the next sign-in of the same
+/// browser has another.
+///
+/// It is the SHA-256 of the random session id in the browser's cookie, so that the id cannot be computed from it,
+/// and it does not change with the secrets of the application. Its text has 43 letters, digits, hyphens and
+/// underscores (base64url).
+///
+/// ```
+/// use tower_oidc::login::{SessionId, SessionKey};
+///
+/// let key = SessionId::random()?.key();
+/// let text = key.to_string();
+/// assert_eq!(text.parse::<SessionKey>()?, key);
+/// assert!("not a key".parse::<SessionKey>().is_err());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionKey(StoreKey);
+
+/// A text that is no [`SessionKey`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is no session key, which has 43 letters, digits, hyphens and underscores")]
+#[non_exhaustive]
+pub struct SessionKeyError;
+
+impl SessionKey {
+    pub(crate) fn new(key: StoreKey) -> Self {
+        Self(key)
+    }
+
+    pub(crate) fn store_key(self) -> StoreKey {
+        self.0
+    }
+}
+
+impl fmt::Display for SessionKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(&URL_SAFE_NO_PAD.encode(self.0.as_bytes()))
+    }
+}
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "SessionKey({self})")
+    }
+}
+
+impl FromStr for SessionKey {
+    type Err = SessionKeyError;
+
+    fn from_str(text: &str) -> Result<Self, SessionKeyError> {
+        let decoded = Some(text)
+            .filter(|text| text.len() == LENGTH)
+            .and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+        let bytes = decoded.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        bytes
+            .map(|bytes| Self(StoreKey::from_bytes(bytes)))
+            .ok_or(SessionKeyError)
+    }
+}
+
+impl Serialize for SessionKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for SessionKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -124,6 +207,35 @@ mod tests {
             "../../etc",
         ] {
             assert_eq!(SessionId::parse(bad), None, "{bad}");
+        }
+    }
+
+    // SC-07
+    #[test]
+    fn a_key_names_a_session_and_gives_no_access() {
+        let id = SessionId::random().unwrap();
+        let text = id.key().to_string();
+        assert_eq!(text.parse(), Ok(id.key()));
+        assert_eq!(text.len(), LENGTH);
+        assert_ne!(text, id.to_cookie());
+        // As a cookie it names another session, which does not exist.
+        let as_cookie = SessionId::parse(&text).unwrap();
+        assert_ne!(as_cookie.store_key(), id.store_key());
+        let json = serde_json::to_string(&id.key()).unwrap();
+        assert_eq!(json, format!("\"{text}\""));
+        assert_eq!(serde_json::from_str::<SessionKey>(&json).unwrap(), id.key());
+        for bad in [
+            "",
+            &text[1..],
+            &format!("{text}A"),
+            &format!("{text}="),
+            &format!(" {}", &text[1..]),
+            &format!("{}+", &text[1..]),
+            // Spare bits at the end.
+            &format!("{}B", "A".repeat(42)),
+            "é",
+        ] {
+            assert_eq!(bad.parse::<SessionKey>(), Err(SessionKeyError), "{bad}");
         }
     }
 }

@@ -49,6 +49,11 @@ impl Ledger {
         self.near.store()
     }
 
+    /// How long a change by another replica may go unnoticed.
+    pub(crate) fn near_cache_age(&self) -> Duration {
+        self.near.age()
+    }
+
     /// Monotonic time, to be read before the store is asked.
     pub(crate) fn mark(&self) -> Duration {
         self.clock.monotonic()

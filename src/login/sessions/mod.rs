@@ -6,6 +6,7 @@ pub(crate) mod handle;
 pub(crate) mod id;
 pub(crate) mod identity;
 pub(crate) mod ledger;
+pub(crate) mod listing;
 pub(crate) mod marks;
 pub(crate) mod opened;
 pub(crate) mod opener;

@@ -1,4 +1,4 @@
-//! Logouts by the provider that happen while a sign-in is under way.
+//! Logouts by the provider, and sign-outs everywhere, that happen while a sign-in is under way.
 //!
 //! A logout marks what the sessions are listed under before it looks for them. A sign-in looks for these
 //! marks after its session is listed. So either the logout finds the session, or the sign-in finds the mark.
@@ -21,7 +21,56 @@ pub(crate) async fn mark_logout(
     now: UnixTime,
 ) -> Result<(), StoreError> {
     let until = now.saturating_add(LONGEST_SIGN_IN);
-    marks.put(logout_of(listed), [issued_at, now], until).await
+    let times = Logout {
+        issued_at,
+        came_at: now,
+        ended_at: NEVER,
+    };
+    marks.put(logout_of(listed), times.into(), until).await
+}
+
+/// Marks the sessions listed there: this application ended them all at this time.
+pub(crate) async fn mark_end_of_all(
+    marks: &Marks,
+    listed: StoreKey,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    let until = now.saturating_add(LONGEST_SIGN_IN);
+    let times = Logout {
+        issued_at: NEVER,
+        came_at: NEVER,
+        ended_at: now,
+    };
+    marks.put(logout_of(listed), times.into(), until).await
+}
+
+const NEVER: UnixTime = UnixTime::from_seconds(i64::MIN);
+
+/// What a mark holds.
+#[derive(Debug, Clone, Copy)]
+struct Logout {
+    /// When the provider issued the last logout, by its clock.
+    issued_at: UnixTime,
+    /// When that came, by this site's clocks.
+    came_at: UnixTime,
+    /// When this application ended the sessions, by this site's clocks.
+    ended_at: UnixTime,
+}
+
+impl From<Logout> for [UnixTime; 3] {
+    fn from(logout: Logout) -> Self {
+        [logout.issued_at, logout.came_at, logout.ended_at]
+    }
+}
+
+impl From<[UnixTime; 3]> for Logout {
+    fn from([issued_at, came_at, ended_at]: [UnixTime; 3]) -> Self {
+        Self {
+            issued_at,
+            came_at,
+            ended_at,
+        }
+    }
 }
 
 /// When a sign-in took place.
@@ -36,17 +85,15 @@ pub(crate) struct SignInTimes {
 }
 
 impl SignInTimes {
-    /// Whether the provider signed the owner out while this sign-in was under way.
+    /// Whether the owner was signed out, by the provider or everywhere, while this sign-in was under way.
     pub(crate) async fn were_overtaken(
         self,
         marks: &Marks,
         owner: &Owner,
     ) -> Result<bool, StoreError> {
         for listed in [owner.subject, owner.session] {
-            let mark = marks.get(logout_of(listed)).await?;
-            let is_overtaken =
-                |[logout_issued_at, came_at]: [_; 2]| self.precede(logout_issued_at, came_at);
-            if mark.is_some_and(is_overtaken) {
+            let mark: Option<[_; 3]> = marks.get(logout_of(listed)).await?;
+            if mark.is_some_and(|times| self.precede(times.into())) {
                 return Ok(true);
             }
         }
@@ -55,7 +102,19 @@ impl SignInTimes {
 
     /// A code that was issued before the logout may be exchanged after it, so that the ID token alone proves
     /// nothing. Times of the provider are compared with each other, and so are those of this site.
-    fn precede(self, logout_issued_at: UnixTime, came_at: UnixTime) -> bool {
+    fn precede(self, logout: Logout) -> bool {
+        // A sign-in of the same second may have begun after it.
+        if self.began < logout.ended_at {
+            return true;
+        }
+        let Logout {
+            issued_at: logout_issued_at,
+            came_at,
+            ..
+        } = logout;
+        if came_at == NEVER {
+            return false;
+        }
         if self.authenticated.is_some_and(|at| at > logout_issued_at) {
             return false;
         }
@@ -125,7 +184,33 @@ mod tests {
                 issued: issued.map(at),
                 authenticated: authenticated.map(at),
             };
-            assert_eq!(times.precede(at(100), at(1_000)), expected, "{name}");
+            let logout = Logout {
+                issued_at: at(100),
+                came_at: at(1_000),
+                ended_at: NEVER,
+            };
+            assert_eq!(times.precede(logout), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_sign_in_begun_before_all_sessions_were_ended_is_overtaken() {
+        let at = UnixTime::from_seconds;
+        let ended = Logout {
+            issued_at: NEVER,
+            came_at: NEVER,
+            ended_at: at(1_000),
+        };
+        for (began, expected) in [(999, true), (1_000, false), (1_001, false)] {
+            // The clock of the provider is behind: what it says does not count here.
+            for authenticated in [None, Some(at(10)), Some(at(2_000))] {
+                let times = SignInTimes {
+                    began: at(began),
+                    issued: Some(at(20)),
+                    authenticated,
+                };
+                assert_eq!(times.precede(ended), expected, "{began} {authenticated:?}");
+            }
         }
     }
 }

@@ -44,6 +44,13 @@ impl NearCache {
         &*self.store
     }
 
+    /// How old a record may be that is served from memory.
+    pub(crate) fn age(&self) -> Duration {
+        self.entries
+            .as_ref()
+            .map_or(Duration::ZERO, |entries| entries.age)
+    }
+
     /// Which record stands there, as it was no longer ago than the age of the cache, where that can be told
     /// without waiting.
     pub(crate) fn peek(&self, key: StoreKey) -> Option<Peeked> {

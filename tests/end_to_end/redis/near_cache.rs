@@ -149,6 +149,39 @@ async fn signing_out_holds_everywhere_at_once_though_the_session_was_near() {
     }
 }
 
+// LO-19
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
+async fn signing_out_everywhere_is_seen_by_three_replicas() {
+    let site = Replicas::start().await;
+    let another = site.another_browser().await;
+    for replica in 0..3 {
+        assert_eq!(site.status(replica, "/api/me").await, StatusCode::OK);
+        let me = another.get(site.at(replica, "/api/me")).send().await;
+        assert_eq!(me.unwrap().status(), StatusCode::OK);
+    }
+    let handle = site.handle();
+    let list = another.get(site.at(2, "/api/sessions")).send().await;
+    let list: serde_json::Value = list.unwrap().json().await.unwrap();
+    assert_eq!(list.as_array().unwrap().len(), 2, "{list}");
+    assert!(!list.to_string().contains(&handle[..16]), "{list}");
+    let ended = another
+        .post(site.at(1, "/sign-out-everywhere"))
+        .header("origin", &site.origin)
+        .send();
+    assert_eq!(ended.await.unwrap().status(), StatusCode::OK);
+    let started = Instant::now();
+    for replica in 0..3 {
+        while site.takes(replica, &handle).await {
+            let passed = started.elapsed();
+            assert!(passed < Duration::from_millis(1_500), "{passed:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let me = another.get(site.at(replica, "/api/me")).send().await;
+        assert_eq!(me.unwrap().status(), StatusCode::UNAUTHORIZED);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
 async fn round_trips_of_web_are_none_with_a_warm_near_cache_and_one_without() {
