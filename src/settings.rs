@@ -43,6 +43,7 @@ pub(crate) const RESOURCE: &str = "resource";
 pub(crate) const RESOURCE_DOCUMENTATION: &str = "resource documentation";
 pub(crate) const ROTATION_GRACE: &str = "rotation grace";
 pub(crate) const SCOPE: &str = "scope";
+pub(crate) const SESSION_INFORMATION: &str = "session information";
 pub(crate) const SESSION_SECRET: &str = "session secret";
 pub(crate) const SESSIONS_PER_SUBJECT: &str = "sessions per subject";
 pub(crate) const STALE_LIMIT: &str = "stale limit";
@@ -108,6 +109,7 @@ variables! {
     OPENID_SESSION_ABSOLUTE_LIMIT
     OPENID_SESSION_IDLE_FROM_USE
     OPENID_SESSION_IDLE_LIMIT
+    OPENID_SESSION_INFORMATION
     OPENID_SESSION_SECRET
     OPENID_TENANTS
     OPENID_TOKEN_CACHE
@@ -165,6 +167,7 @@ pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
         RESOURCE => OPENID_RESOURCE,
         ROTATION_GRACE => OPENID_ROTATION_GRACE,
         SCOPE => OPENID_SCOPE,
+        SESSION_INFORMATION => OPENID_SESSION_INFORMATION,
         SESSION_SECRET => OPENID_SESSION_SECRET,
         SESSIONS_PER_SUBJECT => OPENID_SESSIONS_PER_SUBJECT,
         _ => return None,

@@ -6,8 +6,8 @@ use crate::login::{LoginBuilder, PassedParameter};
 use crate::settings::{
     OPENID_ALLOW_ANONYMOUS, OPENID_AUTHORIZATION_PARAMETERS, OPENID_END_SESSION_PARAMETERS,
     OPENID_FRONTCHANNEL_LOGOUT, OPENID_PASSED_PARAMETERS, OPENID_PATH, OPENID_REFRESH_SCOPE,
-    OPENID_REQUIRE_REFRESH_TOKEN, OPENID_REVOKE_OFFLINE_ACCESS, OPENID_TRUSTED_ORIGINS,
-    OPENID_USE_END_SESSION_ENDPOINT, OPENID_USERINFO,
+    OPENID_REQUIRE_REFRESH_TOKEN, OPENID_REVOKE_OFFLINE_ACCESS, OPENID_SESSION_INFORMATION,
+    OPENID_TRUSTED_ORIGINS, OPENID_USE_END_SESSION_ENDPOINT, OPENID_USERINFO,
 };
 
 #[derive(Debug, Clone)]
@@ -28,6 +28,7 @@ pub(super) struct SignInChoices {
     end_session_parameters: Vec<(String, String)>,
     frontchannel_logout: bool,
     revokes_offline_access: bool,
+    session_information: Vec<String>,
 }
 
 pub(super) const DEFAULT_PATH: &str = "/oauth/openid";
@@ -54,6 +55,9 @@ impl SignInChoices {
             end_session_parameters: variables.parameters(OPENID_END_SESSION_PARAMETERS)?,
             frontchannel_logout: is_on(OPENID_FRONTCHANNEL_LOGOUT, false)?,
             revokes_offline_access: is_on(OPENID_REVOKE_OFFLINE_ACCESS, false)?,
+            session_information: variables
+                .list(OPENID_SESSION_INFORMATION)
+                .unwrap_or_default(),
         })
     }
 
@@ -72,6 +76,10 @@ impl SignInChoices {
         }
         for origin in &self.trusted_origins {
             builder = builder.add_trusted_origin(origin);
+        }
+        if !self.session_information.is_empty() {
+            let claims = self.session_information.iter();
+            builder = builder.with_session_information(claims.map(String::as_str));
         }
         let choices: [(bool, Choose); 7] = [
             (
@@ -115,7 +123,7 @@ impl SignInChoices {
     }
 
     /// Names and values as they may be shown.
-    pub(super) fn shown(&self) -> [(&'static str, Option<String>); 12] {
+    pub(super) fn shown(&self) -> [(&'static str, Option<String>); 13] {
         let list = |items: Vec<String>| (!items.is_empty()).then(|| items.join(","));
         let names = |parameters: &[(String, String)]| {
             list(parameters.iter().map(|(name, _)| name.clone()).collect())
@@ -146,6 +154,10 @@ impl SignInChoices {
             (
                 OPENID_REVOKE_OFFLINE_ACCESS,
                 truth(self.revokes_offline_access),
+            ),
+            (
+                OPENID_SESSION_INFORMATION,
+                list(self.session_information.clone()),
             ),
         ]
     }

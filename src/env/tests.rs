@@ -378,6 +378,18 @@ mod login {
     }
 
     #[test]
+    fn session_information_is_read_and_shown() {
+        let shown = |value| {
+            let settings = with(&[("OPENID_SESSION_INFORMATION", value)]).unwrap();
+            settings.to_string()
+        };
+        let line = "OPENID_SESSION_INFORMATION = sub,name\n";
+        assert!(shown("sub, name").contains(line));
+        let line = "OPENID_SESSION_INFORMATION = none (default)\n";
+        assert!(shown("").contains(line));
+    }
+
+    #[test]
     fn the_address_of_the_site_is_read_and_checked() {
         let redirect_uri = |more: &[(&'static str, &'static str)]| {
             with(more)

@@ -14,6 +14,7 @@ use crate::login::browser::mount::SentToStart;
 use crate::login::browser::open_paths::OpenPaths;
 use crate::login::browser::site::{OwnPath, Paths, Site, parse_target};
 use crate::login::service::Party;
+use crate::login::sessions::information::SessionInformation;
 use crate::login::sessions::parts::SessionParts;
 use crate::login::sessions::renewals::{Lifetimes, RefreshRequest};
 use crate::login::sign_in::SignIn;
@@ -139,6 +140,7 @@ impl LoginBuilder {
         let open_paths = OpenPaths::new(self.open_paths.iter().map(String::as_str))?;
         let (site, cookies, back_to) = self.site()?;
         let id_tokens = self.id_tokens()?;
+        let information = self.information.map(SessionInformation::new).transpose()?;
         let store = self
             .store
             .unwrap_or_else(|| Arc::new(MemoryStore::with_shared_clock(provider.clock().clone())));
@@ -229,6 +231,7 @@ impl LoginBuilder {
             site,
             cookies,
             open_paths,
+            information,
             sent_to_start: SentToStart::default(),
             allows_anonymous: self.anonymous,
         })

@@ -49,6 +49,7 @@ pub struct LoginBuilder {
     pub(super) revokes_offline_access: bool,
     pub(super) anonymous: bool,
     pub(super) open_paths: Vec<String>,
+    pub(super) information: Option<Vec<String>>,
 }
 
 impl LoginLayer {
@@ -105,6 +106,7 @@ impl LoginBuilder {
             revokes_offline_access: false,
             anonymous: false,
             open_paths: Vec::new(),
+            information: None,
         }
     }
 
@@ -341,6 +343,38 @@ impl LoginBuilder {
     /// Opens another path, as [`with_open_paths`](Self::with_open_paths) does.
     pub fn add_open_path(mut self, path: &str) -> Self {
         self.open_paths.push(path.to_owned());
+        self
+    }
+
+    /// Tells scripts of the site how their session stands, at `session` below the [path](Self::with_path): a GET
+    /// request is answered with JSON that holds these claims of the ID token (or of UserInfo, where it is asked),
+    /// the times of the session, and where to sign out. Off by default.
+    ///
+    /// ```json
+    /// {
+    ///   "claims": {"sub": "user-1", "name": "Ann"},
+    ///   "signed_in_at": 1767225600,
+    ///   "expires_at": 1767254400,
+    ///   "ends_at": 1767312000,
+    ///   "now": 1767229200,
+    ///   "sign_out": "/oauth/openid/logout"
+    /// }
+    /// ```
+    ///
+    /// The session ends at `expires_at` if it is not used, at `ends_at` in any case, and it is `now` by the clock
+    /// that decides. Without a session the answer is 401, with the address that signs in as `sign_in`.
+    ///
+    /// Asking does not keep the session alive: nothing is refreshed, and no limit is put off. With
+    /// `?keep_alive=true` the request counts as use of the session like any other. The answer holds no token and may
+    /// not be cached. Scripts of other origins cannot read it; where they may, add the CORS fields outside of this
+    /// layer.
+    ///
+    /// With pages of your own, implement [`OnPage::json`](crate::login::OnPage::json).
+    pub fn with_session_information<'a>(
+        mut self,
+        claims: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        self.information = Some(claims.into_iter().map(str::to_owned).collect());
         self
     }
 

@@ -2,9 +2,10 @@
 //! on the server, refreshes them transparently, and signs out.
 //!
 //! The rule:
-//! 1. Five paths are the layer's own, `/oauth/openid` and those below it: start (GET), `callback`
+//! 1. Some paths are the layer's own, `/oauth/openid` and those below it: start (GET), `callback`
 //!    (GET), `logout` (POST from a page of this site), `backchannel-logout` (POST by the provider),
-//!    and `frontchannel-logout` where it is allowed.
+//!    and, where they are turned on, `frontchannel-logout` and `session`
+//!    ([information for scripts](LoginBuilder::with_session_information)).
 //! 2. A request that already has a [`Principal`](crate::Principal), by a
 //!    [`BearerLayer`](crate::BearerLayer) further out, passes: browsers and API clients may use the
 //!    same routes.
@@ -94,6 +95,7 @@
 mod assembly;
 mod browser;
 mod builder;
+mod information;
 mod layer;
 mod service;
 mod sessions;

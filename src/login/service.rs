@@ -24,6 +24,7 @@ use crate::login::browser::session_cookie;
 use crate::login::browser::site::{OwnPath, Site, is_navigation, may_change_state};
 use crate::login::sessions::handle::Session;
 use crate::login::sessions::id::SessionId;
+use crate::login::sessions::information::SessionInformation;
 use crate::login::sessions::{Sessions, Standing};
 use crate::login::sign_in::SignIn;
 use crate::login::sign_out::SignOut;
@@ -54,6 +55,8 @@ pub(super) struct Party {
     pub(super) cookies: Arc<CookieNames>,
     /// What the layer lets through as if it were not there.
     pub(super) open_paths: OpenPaths,
+    /// What scripts may ask about their session.
+    pub(super) information: Option<SessionInformation>,
     pub(super) sent_to_start: SentToStart,
     /// Whether requests without a session pass.
     pub(super) allows_anonymous: bool,
@@ -201,7 +204,7 @@ impl<P> LoginGate<P> {
     /// What the layer answers itself.
     fn check_own(&self, own: OwnPath, head: &mut Parts) -> Decided {
         let allowed = match own {
-            OwnPath::Start | OwnPath::Callback | OwnPath::Frontchannel => "GET",
+            OwnPath::Start | OwnPath::Callback | OwnPath::Frontchannel | OwnPath::Session => "GET",
             OwnPath::Logout | OwnPath::Backchannel => "POST",
         };
         let party = Arc::clone(&self.party);
@@ -230,6 +233,7 @@ impl<P> LoginGate<P> {
                 OwnPath::Callback => party.sign_in.callback(&head).await,
                 OwnPath::Logout => party.sign_out.sign_out(&head).await,
                 OwnPath::Frontchannel => party.sign_out.frontchannel(&head).await,
+                OwnPath::Session => party.session_information(&head).await,
                 // Its body is read where it is called.
                 OwnPath::Backchannel => Reply::empty(StatusCode::BAD_REQUEST),
             }))
@@ -279,7 +283,7 @@ impl Party {
     }
 
     /// Clears the session's cookie, if this application made it.
-    fn clear_own_cookie(&self, head: &Parts) -> Option<HeaderValue> {
+    pub(super) fn clear_own_cookie(&self, head: &Parts) -> Option<HeaderValue> {
         let sealing = &self.sessions.opener.sealing;
         session_cookie::clear_own(&head.headers, &self.cookies, sealing)
     }
@@ -337,6 +341,7 @@ impl<B: Default, P: OnPage<B> + Clone> Gate<B> for LoginGate<P> {
     fn check(&self, head: &mut Parts) -> Decided {
         match self.party.site.paths.own(head.uri.path()) {
             Some(OwnPath::Frontchannel) if !self.party.sign_out.settings.frontchannel => {}
+            Some(OwnPath::Session) if self.party.information.is_none() => {}
             Some(own) => return self.check_own(own, head),
             None => {}
         }

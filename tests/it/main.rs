@@ -39,6 +39,7 @@ mod require;
 mod resource_metadata;
 mod rotation_grace;
 mod runtime_end;
+mod session_information;
 mod session_limits;
 mod session_list;
 mod session_store;

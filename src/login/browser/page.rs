@@ -27,6 +27,32 @@ pub struct Page {
 pub trait OnPage<B> {
     /// A response whose body, and whose headers but those of the standards, are sent.
     fn response(&self, page: &Page) -> Response<B>;
+
+    /// A response whose body is this JSON document, for
+    /// [session information](crate::LoginBuilder::with_session_information). Default: `None`, and with it a
+    /// closure, since it can make a body of a [`Page`] only; the answer is then 500.
+    ///
+    /// ```
+    /// use http::Response;
+    /// use tower_oidc::login::{OnPage, Page, PlainPages};
+    ///
+    /// #[derive(Clone)]
+    /// struct MyPages;
+    ///
+    /// impl OnPage<String> for MyPages {
+    ///     fn response(&self, page: &Page) -> Response<String> {
+    ///         Response::new(format!("{}: {}", page.title(), page.text()))
+    ///     }
+    ///
+    ///     fn json(&self, document: &str) -> Option<Response<String>> {
+    ///         PlainPages::default().json(document)
+    ///     }
+    /// }
+    /// ```
+    fn json(&self, document: &str) -> Option<Response<B>> {
+        let _ = document;
+        None
+    }
 }
 
 /// Plain words and the code of the error: a page without scripts for browsers, `application/problem+json`
@@ -200,6 +226,13 @@ impl<B: From<String>> OnPage<B> for PlainPages {
             headers.insert(CONTENT_SECURITY_POLICY, policy());
         }
         response
+    }
+
+    fn json(&self, document: &str) -> Option<Response<B>> {
+        let mut response = Response::new(B::from(document.to_owned()));
+        let kind = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+        Some(response)
     }
 }
 

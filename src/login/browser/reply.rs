@@ -36,6 +36,7 @@ pub struct Reply {
 enum Content {
     Empty(StatusCode),
     Page(Box<Page>),
+    Json(String),
 }
 
 impl Reply {
@@ -54,6 +55,13 @@ impl Reply {
             reply = reply.with_retry_after(after);
         }
         reply.content = Content::Page(Box::new(page));
+        reply
+    }
+
+    /// A JSON document for a script.
+    pub(crate) fn json(document: &serde_json::Value) -> Self {
+        let mut reply = Self::empty(StatusCode::OK);
+        reply.content = Content::Json(document.to_string());
         reply
     }
 
@@ -116,7 +124,7 @@ impl Reply {
     pub(crate) fn error(&self) -> Option<&LoginError> {
         match &self.content {
             Content::Page(page) => Some(page.error()),
-            Content::Empty(_) => None,
+            Content::Empty(_) | Content::Json(_) => None,
         }
     }
 
@@ -129,6 +137,19 @@ impl Reply {
         let (status, mut response) = match &self.content {
             Content::Empty(status) => (*status, Response::new(B::default())),
             Content::Page(page) => (page.error().kind().status(), pages.response(page)),
+            Content::Json(document) => match pages.json(document) {
+                Some(response) => (StatusCode::OK, response),
+                None => {
+                    tracing::error!(
+                        "the pages of this application cannot hold JSON: implement OnPage::json for a type of your \
+                         own, in place of the closure"
+                    );
+                    (
+                        StatusCode::INTERNAL_SERVER_ERROR,
+                        Response::new(B::default()),
+                    )
+                }
+            },
         };
         let error = self.error().cloned();
         *response.status_mut() = status;

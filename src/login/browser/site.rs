@@ -40,6 +40,7 @@ pub(crate) struct Paths {
     pub(crate) logout: String,
     pub(crate) backchannel: String,
     pub(crate) frontchannel: String,
+    pub(crate) session: String,
 }
 
 /// What a path of ours is for.
@@ -50,6 +51,8 @@ pub(crate) enum OwnPath {
     Logout,
     Backchannel,
     Frontchannel,
+    /// Where scripts ask how their session stands.
+    Session,
 }
 
 impl Paths {
@@ -61,6 +64,7 @@ impl Paths {
             logout: below("logout"),
             backchannel: below("backchannel-logout"),
             frontchannel: below("frontchannel-logout"),
+            session: below("session"),
         }
     }
 
@@ -70,13 +74,14 @@ impl Paths {
             .find_map(|(own, what)| (own == path).then_some(what))
     }
 
-    fn all(&self) -> [(&str, OwnPath); 5] {
+    fn all(&self) -> [(&str, OwnPath); 6] {
         [
             (&self.start, OwnPath::Start),
             (&self.callback, OwnPath::Callback),
             (&self.logout, OwnPath::Logout),
             (&self.backchannel, OwnPath::Backchannel),
             (&self.frontchannel, OwnPath::Frontchannel),
+            (&self.session, OwnPath::Session),
         ]
     }
 
@@ -114,6 +119,7 @@ impl OwnPath {
             Self::Logout => "signing out",
             Self::Backchannel => "back-channel logout",
             Self::Frontchannel => "front-channel logout",
+            Self::Session => "information about the session",
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::login::sessions::record::{Record, RefreshState};
 use crate::login::sessions::signed_out::mark_end_of_all;
 use crate::login::sessions::tokens::TokenSet;
 use crate::login::sessions::{RETIRED, Sessions as LayerSessions};
-use crate::login::store::{OwnedBy, StoreKey};
+use crate::login::store::{Loaded, OwnedBy, StoreKey};
 
 /// The sessions of a [`LoginLayer`](crate::LoginLayer), for an application that shows or ends them. Made by
 /// [`LoginLayer::sessions`](crate::LoginLayer::sessions); cheap to clone.
@@ -164,15 +164,31 @@ impl LayerSessions {
         let Some(loaded) = self.ledger.store().load(key).await? else {
             return Ok(None);
         };
+        Ok(self.own_in(key, &loaded))
+    }
+
+    fn own_in(&self, key: StoreKey, loaded: &Loaded) -> Option<Own> {
         // A key may name a mark of ours, or a session of another layer.
-        let record = Record::try_decode(&loaded.record.bytes).ok();
-        Ok(record.and_then(|record| {
-            let tokens = self.opener.tokens(key, &record)?;
-            Some(Own {
-                record,
-                tokens,
-                now: loaded.now,
-            })
+        let record = Record::try_decode(&loaded.record.bytes).ok()?;
+        let tokens = self.opener.tokens(key, &record)?;
+        Some(Own {
+            record,
+            tokens,
+            now: loaded.now,
+        })
+    }
+
+    /// How a session stands, without using it: nothing is refreshed, and no limit is put off. `None` if there is
+    /// none of this layer, or it is over.
+    pub(crate) async fn glance(&self, key: StoreKey) -> Result<Option<Glance>, StoreError> {
+        let loaded = self.ledger.load(key).await?;
+        let own = loaded.and_then(|loaded| self.own_in(key, &loaded));
+        let own = own.filter(|own| !matches!(own.record.state, RefreshState::Dead(_)));
+        Ok(own.map(|own| Glance {
+            expires_at: own.record.expires_at,
+            ends_at: own.record.ends_at,
+            now: own.now,
+            tokens: own.tokens,
         }))
     }
 
@@ -254,6 +270,17 @@ impl LayerSessions {
             Err(_) => false,
         }
     }
+}
+
+/// What can be told of a session.
+pub(crate) struct Glance {
+    pub(crate) tokens: TokenSet,
+    /// When it ends if it is not used.
+    pub(crate) expires_at: UnixTime,
+    /// When it ends at the latest.
+    pub(crate) ends_at: UnixTime,
+    /// The store's time.
+    pub(crate) now: UnixTime,
 }
 
 /// A session of this layer, as the store has it.

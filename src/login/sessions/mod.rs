@@ -5,6 +5,7 @@ pub(crate) mod due;
 pub(crate) mod handle;
 pub(crate) mod id;
 pub(crate) mod identity;
+pub(crate) mod information;
 pub(crate) mod ledger;
 pub(crate) mod listing;
 pub(crate) mod marks;

@@ -1,0 +1,56 @@
+//! How a session stands, for the scripts of a page that is all scripts.
+
+use http::request::Parts;
+use serde_json::Value;
+
+use crate::error::{LoginError, LoginErrorKind as Kind};
+use crate::login::browser::cookie::{CookieValue, sent};
+use crate::login::browser::page::Page;
+use crate::login::browser::query::single;
+use crate::login::browser::reply::Reply;
+use crate::login::browser::return_path::ReturnPath;
+use crate::login::service::Party;
+use crate::login::sessions::Standing;
+use crate::login::sessions::id::SessionId;
+
+/// The parameter by which a request counts as use of the session.
+const KEEP_ALIVE: &str = "keep_alive";
+
+impl Party {
+    /// The answer to a script that asks how its session stands.
+    pub(super) async fn session_information(&self, head: &Parts) -> Reply {
+        match self.told_of_session(head).await {
+            Ok(told) => Reply::json(&told),
+            Err(error) => {
+                let sign_in = self.site.sign_in_path(&ReturnPath::default());
+                let clear = match error.kind() {
+                    Kind::SessionEnded => self.clear_own_cookie(head),
+                    _ => None,
+                };
+                let page = Page::new(error, false, Some(sign_in));
+                Reply::page(page.for_operators(self.site.is_loopback)).with_cookies(clear)
+            }
+        }
+    }
+
+    async fn told_of_session(&self, head: &Parts) -> Result<Value, LoginError> {
+        let not_signed_in = || LoginError::from(Kind::NotSignedIn);
+        let information = self.information.as_ref().ok_or_else(not_signed_in)?;
+        let id = match sent(&head.headers, &self.cookies.session) {
+            CookieValue::One(value) => SessionId::parse(value),
+            CookieValue::Nothing | CookieValue::Several => None,
+        };
+        let key = id.ok_or_else(not_signed_in)?.store_key();
+        if single(head, KEEP_ALIVE).is_some_and(|value| value == "true") {
+            match self.sessions.standing(key, None).await {
+                Standing::Live(_) => {}
+                Standing::Over(_) => return Err(Kind::SessionEnded.into()),
+                Standing::NeedsSignIn => return Err(not_signed_in()),
+                Standing::Failed(error) => return Err(error),
+            }
+        }
+        let glance = self.sessions.glance(key).await.map_err(LoginError::store)?;
+        let glance = glance.ok_or(Kind::SessionEnded)?;
+        Ok(information.told(&glance, &self.site.paths.logout))
+    }
+}
