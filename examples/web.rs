@@ -93,7 +93,7 @@ async fn sessions(
 ) -> Result<Json<Value>, StatusCode> {
     let sessions = login.sessions();
     let listed = sessions.list(session.issuer(), session.subject()).await;
-    let listed = listed.map_err(unavailable)?.into_iter().map(|listed| {
+    let listed = listed.map_err(|error| unavailable(&error))?.into_iter().map(|listed| {
         json!({
             "key": listed.key,
             "is_this": listed.key == session.key(),
@@ -113,11 +113,11 @@ async fn sign_out_everywhere(
 ) -> Result<Redirect, StatusCode> {
     let sessions = login.sessions();
     let ended = sessions.end_all(session.issuer(), session.subject()).await;
-    ended.map_err(unavailable)?;
+    ended.map_err(|error| unavailable(&error))?;
     Ok(Redirect::to("/"))
 }
 
-fn unavailable(error: StoreError) -> StatusCode {
+fn unavailable(error: &StoreError) -> StatusCode {
     tracing::warn!(%error, "the session store does not answer");
     StatusCode::SERVICE_UNAVAILABLE
 }

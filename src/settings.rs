@@ -29,6 +29,7 @@ pub(crate) const ISSUER: &str = "issuer";
 pub(crate) const JWKS_URL: &str = "jwks url";
 pub(crate) const KEY_LIFETIME: &str = "key lifetime";
 pub(crate) const LEEWAY: &str = "leeway";
+pub(crate) const LOGIN_PAGE: &str = "login page";
 pub(crate) const MAX_KEY_LIFETIME: &str = "longest key lifetime";
 pub(crate) const METADATA_URL: &str = "metadata url";
 pub(crate) const NEAR_CACHE_AGE: &str = "near cache age";
@@ -89,6 +90,7 @@ variables! {
     OPENID_JWKS_STALE_LIMIT
     OPENID_JWKS_URL_CACHE_TIME
     OPENID_JWKS_URL_MAX_CACHE_TIME
+    OPENID_LOGIN_PAGE
     OPENID_METADATA_URL
     OPENID_OPEN_PATHS
     OPENID_PASSED_PARAMETERS
@@ -155,6 +157,7 @@ pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
         JWKS_URL => OPENID_JWKS_URL,
         KEY_LIFETIME => OPENID_JWKS_URL_CACHE_TIME,
         LEEWAY => OPENID_CLOCK_TOLERANCE,
+        LOGIN_PAGE => OPENID_LOGIN_PAGE,
         MAX_KEY_LIFETIME => OPENID_JWKS_URL_MAX_CACHE_TIME,
         METADATA_URL => OPENID_METADATA_URL,
         NEAR_CACHE_AGE => REDIS_NEAR_CACHE_AGE,

@@ -96,7 +96,7 @@ const ROOMS: [(&str, &[&str]); 28] = [
     ("base64_simd", &["jwt", "login/sessions/id"]),
     (
         "http_body_util",
-        &["http_client", "resource_metadata", "login/service"],
+        &["http_client", "resource_metadata", "login/party"],
     ),
     ("cookie", &["login/browser/cookie"]),
     ("flate2", &["testing"]),
@@ -133,7 +133,7 @@ const ROOMS: [(&str, &[&str]); 28] = [
             "login/assembly",
             "login/sessions",
             "login/sign_in",
-            "login/service",
+            "login/party",
             "login/store/redis",
             "outbound/granter",
             "grpc/expiry",

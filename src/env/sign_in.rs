@@ -5,9 +5,10 @@ use crate::error::ConfigError;
 use crate::login::{LoginBuilder, PassedParameter};
 use crate::settings::{
     OPENID_ALLOW_ANONYMOUS, OPENID_AUTHORIZATION_PARAMETERS, OPENID_END_SESSION_PARAMETERS,
-    OPENID_FRONTCHANNEL_LOGOUT, OPENID_PASSED_PARAMETERS, OPENID_PATH, OPENID_REFRESH_SCOPE,
-    OPENID_REQUIRE_REFRESH_TOKEN, OPENID_REVOKE_OFFLINE_ACCESS, OPENID_SESSION_INFORMATION,
-    OPENID_TRUSTED_ORIGINS, OPENID_USE_END_SESSION_ENDPOINT, OPENID_USERINFO,
+    OPENID_FRONTCHANNEL_LOGOUT, OPENID_LOGIN_PAGE, OPENID_PASSED_PARAMETERS, OPENID_PATH,
+    OPENID_REFRESH_SCOPE, OPENID_REQUIRE_REFRESH_TOKEN, OPENID_REVOKE_OFFLINE_ACCESS,
+    OPENID_SESSION_INFORMATION, OPENID_TRUSTED_ORIGINS, OPENID_USE_END_SESSION_ENDPOINT,
+    OPENID_USERINFO,
 };
 
 #[derive(Debug, Clone)]
@@ -29,6 +30,7 @@ pub(super) struct SignInChoices {
     frontchannel_logout: bool,
     revokes_offline_access: bool,
     session_information: Vec<String>,
+    login_page: Option<String>,
 }
 
 pub(super) const DEFAULT_PATH: &str = "/oauth/openid";
@@ -58,6 +60,7 @@ impl SignInChoices {
             session_information: variables
                 .list(OPENID_SESSION_INFORMATION)
                 .unwrap_or_default(),
+            login_page: variables.text(OPENID_LOGIN_PAGE),
         })
     }
 
@@ -76,6 +79,9 @@ impl SignInChoices {
         }
         for origin in &self.trusted_origins {
             builder = builder.add_trusted_origin(origin);
+        }
+        if let Some(page) = &self.login_page {
+            builder = builder.with_login_page(page);
         }
         if !self.session_information.is_empty() {
             let claims = self.session_information.iter();
@@ -123,7 +129,7 @@ impl SignInChoices {
     }
 
     /// Names and values as they may be shown.
-    pub(super) fn shown(&self) -> [(&'static str, Option<String>); 13] {
+    pub(super) fn shown(&self) -> [(&'static str, Option<String>); 14] {
         let list = |items: Vec<String>| (!items.is_empty()).then(|| items.join(","));
         let names = |parameters: &[(String, String)]| {
             list(parameters.iter().map(|(name, _)| name.clone()).collect())
@@ -132,6 +138,7 @@ impl SignInChoices {
         let truth = |is_on: bool| Some(is_on.to_string());
         [
             (OPENID_PATH, Some(self.path().to_owned())),
+            (OPENID_LOGIN_PAGE, self.login_page.clone()),
             (OPENID_AUTHORIZATION_PARAMETERS, names(&self.parameters)),
             (OPENID_PASSED_PARAMETERS, list(passed.collect())),
             (

@@ -13,7 +13,7 @@ use crate::login::browser::cookie::CookieNames;
 use crate::login::browser::mount::SentToStart;
 use crate::login::browser::open_paths::OpenPaths;
 use crate::login::browser::site::{OwnPath, Paths, Site, parse_target};
-use crate::login::service::Party;
+use crate::login::party::Party;
 use crate::login::sessions::information::SessionInformation;
 use crate::login::sessions::parts::SessionParts;
 use crate::login::sessions::renewals::{Lifetimes, RefreshRequest};
@@ -92,11 +92,9 @@ impl LoginBuilder {
 
     /// The site, its cookies, and where a sign-out at the provider comes back to.
     fn site(&self) -> Result<(Site, CookieNames, Url), ConfigError> {
-        let mut paths = Paths::below(&self.start);
-        if let Some(callback) = &self.callback {
-            paths.callback.clone_from(callback);
-        }
-        let site = Site::new(&self.address, paths, &self.trusted_origins)?;
+        let site = Site::new(&self.address, self.paths(), &self.trusted_origins)?
+            .beside(self.other_paths.clone())
+            .with_login_page(self.login_page.clone())?;
         let cookies = CookieNames::new(&self.cookie_name, site.is_secure)?;
         let back_to = match &self.back_to {
             Some(url) => parse_target(POST_LOGOUT_REDIRECT, url)?,
@@ -104,6 +102,15 @@ impl LoginBuilder {
         };
         check_back_to(&site, &back_to)?;
         Ok((site, cookies, back_to))
+    }
+
+    /// The paths that the layer answers itself.
+    pub(super) fn paths(&self) -> Paths {
+        let mut paths = Paths::below(&self.start);
+        if let Some(callback) = &self.callback {
+            paths.callback.clone_from(callback);
+        }
+        paths
     }
 
     /// Whether what is asked of the provider can be asked.
@@ -153,7 +160,6 @@ impl LoginBuilder {
                 "configure a secret that is the same in every replica; make one by `openssl rand -base64 48`",
             ));
         }
-        let limit = |setting, limit| within(setting, limit, SHORTEST_LIMIT, LONGEST_LIMIT);
         let at_most = |setting, duration, most| within(setting, duration, Duration::ZERO, most);
         let settings = SignOutSettings {
             at_provider: self.sign_out_at_provider,
@@ -236,6 +242,10 @@ impl LoginBuilder {
             allows_anonymous: self.anonymous,
         })
     }
+}
+
+fn limit(setting: &'static str, limit: Duration) -> Result<Duration, ConfigError> {
+    within(setting, limit, SHORTEST_LIMIT, LONGEST_LIMIT)
 }
 
 /// Browsers are sent to one provider. A site with several needs a layer, and a path, for each.

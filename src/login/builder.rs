@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::ConfigError;
+use crate::login::browser::site::Paths;
 use crate::login::layer::LoginLayer;
 use crate::login::sessions::seal::KeyRing;
 use crate::login::sign_in::request::{OfflineAccess, PassedParameter};
@@ -50,6 +51,9 @@ pub struct LoginBuilder {
     pub(super) anonymous: bool,
     pub(super) open_paths: Vec<String>,
     pub(super) information: Option<Vec<String>>,
+    pub(super) login_page: Option<String>,
+    /// The paths of the other layers of a set.
+    pub(super) other_paths: Vec<Paths>,
 }
 
 impl LoginLayer {
@@ -107,6 +111,8 @@ impl LoginBuilder {
             anonymous: false,
             open_paths: Vec::new(),
             information: None,
+            login_page: None,
+            other_paths: Vec::new(),
         }
     }
 
@@ -343,6 +349,17 @@ impl LoginBuilder {
     /// Opens another path, as [`with_open_paths`](Self::with_open_paths) does.
     pub fn add_open_path(mut self, path: &str) -> Self {
         self.open_paths.push(path.to_owned());
+        self
+    }
+
+    /// Sends browsers that have to sign in to this page of the application, such as `/login`, and not straight to the
+    /// provider: to let people choose, where there are several ways to sign in. The page gets the address that was
+    /// asked for as `return_to`, and passes it on in its links to the [start](Self::with_path) of a sign-in, which
+    /// [`LoginLayer::sign_in_link`] writes. It is open to everyone, without a principal where there is no session.
+    /// Default: browsers are sent to the provider. For several providers see
+    /// [`LoginSet`](crate::login::LoginSet).
+    pub fn with_login_page(mut self, path: &str) -> Self {
+        self.login_page = Some(path.to_owned());
         self
     }
 

@@ -9,7 +9,7 @@ use crate::login::browser::page::Page;
 use crate::login::browser::query::single;
 use crate::login::browser::reply::Reply;
 use crate::login::browser::return_path::ReturnPath;
-use crate::login::service::Party;
+use crate::login::party::Party;
 use crate::login::sessions::Standing;
 use crate::login::sessions::id::SessionId;
 

@@ -6,7 +6,10 @@ use tower_layer::Layer;
 
 use crate::error::StoreError;
 use crate::login::browser::page::PlainPages;
-use crate::login::service::{Login, Party};
+use crate::login::browser::reply::with_return_path;
+use crate::login::browser::return_path::ReturnPath;
+use crate::login::party::Party;
+use crate::login::service::Login;
 use crate::login::sessions::listing::Sessions;
 use crate::login::store::StoreKey;
 use crate::provider::Readiness;
@@ -15,7 +18,7 @@ use crate::provider::Readiness;
 #[must_use]
 #[derive(Clone)]
 pub struct LoginLayer<P = PlainPages> {
-    party: Arc<Party>,
+    pub(super) party: Arc<Party>,
     pages: P,
 }
 
@@ -62,6 +65,32 @@ impl<P> LoginLayer<P> {
     #[must_use]
     pub fn sign_in_path(&self) -> &str {
         &self.party.site.paths.start
+    }
+
+    /// The local address that signs in and comes back to this path, for a link on a page of the application where
+    /// people choose how to sign in.
+    ///
+    /// ```
+    /// # use tower_oidc::{Client, KeyRing, LoginLayer, Provider};
+    /// # let verifier = Provider::discover("https://id.example")?.verifier("https://api.example.com")?;
+    /// # let client = Client::with_secret("a-client", "its secret")?;
+    /// # let keys = KeyRing::new(["thirty-two characters or more of secret"])?;
+    /// use tower_oidc::login::ReturnPath;
+    ///
+    /// let login = LoginLayer::builder(verifier, client, "https://app.example.com", keys)
+    ///     .with_login_page("/login")
+    ///     .build()?;
+    /// // The page is asked for as /login?return_to=%2Finbox%3Fpage%3D2.
+    /// let back_to = ReturnPath::of_query("return_to=%2Finbox%3Fpage%3D2");
+    /// assert_eq!(
+    ///     login.sign_in_link(&back_to),
+    ///     "/oauth/openid?return_to=%2Finbox%3Fpage%3D2"
+    /// );
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn sign_in_link(&self, back_to: &ReturnPath) -> String {
+        with_return_path(&self.party.site.paths.start, back_to)
     }
 
     /// The local path that signs out when a page of this site posts to it.

@@ -97,8 +97,10 @@ mod browser;
 mod builder;
 mod information;
 mod layer;
+mod party;
 mod service;
 mod sessions;
+mod set;
 mod sign_in;
 mod sign_out;
 mod store;
@@ -113,6 +115,7 @@ pub use self::sessions::id::{SessionId, SessionKey, SessionKeyError};
 pub use self::sessions::listing::{ListedSession, Sessions};
 pub use self::sessions::record::{EndReason, Record, RefreshState};
 pub use self::sessions::seal::{KeyRing, Purpose, SealError};
+pub use self::set::{LoginOfSet, LoginSet, LoginSetGate};
 pub use self::sign_in::request::PassedParameter;
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;

@@ -21,6 +21,7 @@ mod key_rotation;
 mod limits;
 mod log;
 mod login;
+mod login_set;
 mod logout;
 mod metrics;
 mod moved_endpoint;

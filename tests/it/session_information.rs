@@ -2,7 +2,7 @@
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use tower::Layer;
+use tower::{Layer, ServiceExt};
 use tower_oidc::login::{OnPage, Page, PlainPages};
 use tower_oidc::{Clock, LoginErrorKind as Kind};
 
@@ -160,7 +160,6 @@ async fn pages_of_the_application_hold_the_document_if_they_can() {
             .insert("origin", SITE.parse().unwrap());
         request
     };
-    use tower::ServiceExt as _;
     let own = app.layer.clone().on_page(Own).layer(app.inner.clone());
     let answer = own.oneshot(request()).await.unwrap();
     assert_eq!(document(&answer)["claims"]["sub"], "user-1");

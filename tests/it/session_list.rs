@@ -102,7 +102,7 @@ async fn a_person_has_a_list_of_sessions_and_a_stranger_an_empty_one() {
     assert_eq!(listed(&sessions, &app).await, 0);
 }
 
-// SC-18, LO-18, LO-19
+// D23, SC-18, LO-18, LO-19
 #[tokio::test]
 async fn one_session_ends_or_all_of_them_and_their_tokens_are_revoked() {
     let app = App::start().await;

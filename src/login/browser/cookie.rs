@@ -66,6 +66,23 @@ impl CookieNames {
         })
     }
 
+    /// Whether a cookie of one layer could be taken for one of the other.
+    pub(crate) fn collide_with(&self, other: &Self) -> bool {
+        let all = |names: &Self| {
+            let attempt = names.attempt.trim_end_matches('-').to_owned();
+            [&names.session, &names.history, &names.sign_out]
+                .map(Clone::clone)
+                .into_iter()
+                .chain([attempt])
+                .collect::<Vec<_>>()
+        };
+        let is_attempt = |names: &Self, name: &String| name.starts_with(&names.attempt);
+        let (ours, theirs) = (all(self), all(other));
+        ours.iter()
+            .any(|name| theirs.contains(name) || is_attempt(other, name))
+            || theirs.iter().any(|name| is_attempt(self, name))
+    }
+
     /// The cookie in this place for a sign-in under way, a digit.
     pub(crate) fn attempt(&self, place: usize) -> String {
         format!("{}{place}", self.attempt)

@@ -121,6 +121,19 @@ impl Reply {
         self
     }
 
+    /// The cookies of another answer beside its own.
+    #[must_use]
+    pub(crate) fn with_cookies_of(mut self, other: &Self) -> Self {
+        self.cookies.extend_from_slice(&other.cookies);
+        self
+    }
+
+    /// Whether it sends the browser to another site.
+    pub(crate) fn leads_away(&self) -> bool {
+        let location = self.location.as_ref().map(HeaderValue::as_bytes);
+        location.is_some_and(|location| !location.starts_with(b"/"))
+    }
+
     pub(crate) fn error(&self) -> Option<&LoginError> {
         match &self.content {
             Content::Page(page) => Some(page.error()),
@@ -137,19 +150,7 @@ impl Reply {
         let (status, mut response) = match &self.content {
             Content::Empty(status) => (*status, Response::new(B::default())),
             Content::Page(page) => (page.error().kind().status(), pages.response(page)),
-            Content::Json(document) => match pages.json(document) {
-                Some(response) => (StatusCode::OK, response),
-                None => {
-                    tracing::error!(
-                        "the pages of this application cannot hold JSON: implement OnPage::json for a type of your \
-                         own, in place of the closure"
-                    );
-                    (
-                        StatusCode::INTERNAL_SERVER_ERROR,
-                        Response::new(B::default()),
-                    )
-                }
-            },
+            Content::Json(document) => document_response(pages, document),
         };
         let error = self.error().cloned();
         *response.status_mut() = status;
@@ -177,6 +178,21 @@ impl Reply {
         }
         response
     }
+}
+
+fn document_response<B: Default>(
+    pages: &impl OnPage<B>,
+    document: &str,
+) -> (StatusCode, Response<B>) {
+    if let Some(response) = pages.json(document) {
+        return (StatusCode::OK, response);
+    }
+    tracing::error!(
+        "the pages of this application cannot hold JSON: implement OnPage::json for a type of your own, in place \
+         of the closure"
+    );
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    (status, Response::new(B::default()))
 }
 
 /// What depends on a session must not be cached for others
@@ -236,15 +252,21 @@ impl Site {
         Reply::page(page.for_operators(self.is_loopback))
     }
 
-    /// The local address that signs in and comes back here.
+    /// The local address where a browser signs in and comes back here: of the provider, or of the page where
+    /// people choose.
     pub(crate) fn sign_in_path(&self, back_to: &ReturnPath) -> String {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.append_pair("return_to", back_to.as_str());
-        let query = query.finish();
-        match back_to.shortened() {
-            Some(shorter) if query.len() > LONGEST_QUERY => self.sign_in_path(&shorter),
-            _ => format!("{}?{query}", self.paths.start),
-        }
+        with_return_path(self.sign_in_page(), back_to)
+    }
+}
+
+/// An address of this site with a path to return to.
+pub(crate) fn with_return_path(address: &str, back_to: &ReturnPath) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("return_to", back_to.as_str());
+    let query = query.finish();
+    match back_to.shortened() {
+        Some(shorter) if query.len() > LONGEST_QUERY => with_return_path(address, &shorter),
+        _ => format!("{address}?{query}"),
     }
 }
 

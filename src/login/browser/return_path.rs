@@ -3,7 +3,7 @@
 use std::fmt;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use url::Url;
+use url::{Url, form_urlencoded};
 
 /// A path on this site, with its query.
 ///
@@ -46,6 +46,18 @@ impl ReturnPath {
             _ => return None,
         };
         stays_here(&kept).then_some(Self(kept))
+    }
+
+    /// The path in the parameter `return_to` of a query, `/` if there is none that can be used. For a page of the
+    /// application that lets people choose how to sign in.
+    #[must_use]
+    pub fn of_query(query: &str) -> Self {
+        let mut values =
+            form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "return_to");
+        match (values.next(), values.next()) {
+            (Some((_, text)), None) => Self::parse(&text).unwrap_or_default(),
+            _ => Self::default(),
+        }
     }
 
     /// A shorter path for where this one does not fit: without its query, then the root.

@@ -13,7 +13,7 @@ use crate::clock::SharedClock;
 use crate::error::ConfigError;
 use crate::gate::challenge::{ChallengeParameters, Challenges};
 use crate::log_pace::LogPace;
-use crate::settings::{ADDRESS, PATH, TRUSTED_ORIGIN};
+use crate::settings::{ADDRESS, LOGIN_PAGE, PATH, TRUSTED_ORIGIN};
 
 /// The longest text of a stranger that is logged, in characters.
 const LONGEST_SHOWN: usize = 200;
@@ -25,6 +25,10 @@ pub(crate) struct Site {
     /// Whether the configured address is on this machine, so that every visitor is the developer.
     pub(crate) is_loopback: bool,
     pub(crate) paths: Paths,
+    /// Where the application lets people choose how to sign in.
+    login_page: Option<String>,
+    /// The paths of other layers around the same application.
+    other_paths: Vec<Paths>,
     trusted_origins: Vec<String>,
     /// For requests without a session.
     pub(crate) challenges: Challenges,
@@ -149,12 +153,69 @@ impl Site {
             is_secure,
             is_loopback: is_loopback(&url),
             paths,
+            login_page: None,
+            other_paths: Vec::new(),
             trusted_origins: trusted_origins
                 .iter()
                 .map(|text| parse_origin(TRUSTED_ORIGIN, text))
                 .map(|url| url.map(|url| url.origin().ascii_serialization()))
                 .collect::<Result<_, _>>()?,
         })
+    }
+
+    /// The same, where people choose on a page of the application how to sign in.
+    pub(crate) fn with_login_page(mut self, page: Option<String>) -> Result<Self, ConfigError> {
+        if let Some(page) = &page {
+            check_plain_path(LOGIN_PAGE, page, "/login")?;
+            if self.is_layers_own(page) {
+                return Err(ConfigError::invalid(
+                    LOGIN_PAGE,
+                    page,
+                    "it is a path that the sign-in answers itself",
+                    "write the path of a page of the application, such as /login",
+                ));
+            }
+        }
+        self.login_page = page;
+        Ok(self)
+    }
+
+    /// The same, around an application that has other layers too.
+    pub(crate) fn beside(mut self, other_paths: Vec<Paths>) -> Self {
+        self.other_paths = other_paths;
+        self
+    }
+
+    /// Whether a layer answers requests for this path itself, so that no page is there.
+    pub(crate) fn is_layers_own(&self, path: &str) -> bool {
+        let mut all = std::iter::once(&self.paths).chain(&self.other_paths);
+        all.any(|paths| paths.own(path).is_some())
+    }
+
+    /// A path that another layer answers too.
+    pub(crate) fn shared_path(&self, other: &Self) -> Option<&str> {
+        let mut all = self.paths.all().into_iter().map(|(path, _)| path);
+        all.find(|path| other.paths.own(path).is_some())
+    }
+
+    /// Whether a sign-in may end there: not where another would begin, and not where people choose one.
+    pub(crate) fn is_page(&self, path: &str) -> bool {
+        !self.is_layers_own(path) && !self.is_login_page(path)
+    }
+
+    /// Whether this is the page where people choose how to sign in.
+    pub(crate) fn is_login_page(&self, path: &str) -> bool {
+        self.login_page.as_deref() == Some(path)
+    }
+
+    /// Where a browser is sent that has to sign in.
+    pub(crate) fn sign_in_page(&self) -> &str {
+        self.login_page.as_deref().unwrap_or(&self.paths.start)
+    }
+
+    /// Whether a browser that has to sign in is sent to the start of the sign-in at once.
+    pub(crate) fn sends_to_start(&self) -> bool {
+        self.login_page.is_none()
     }
 
     /// The callback, byte for byte the same in both requests
@@ -210,17 +271,29 @@ fn parse_origin(setting: &'static str, text: &str) -> Result<Url, ConfigError> {
 }
 
 fn check_path(path: &str) -> Result<(), ConfigError> {
-    const FROM_THE_ROOT: &str = "write it from the root, such as /oauth/openid/callback";
-    let refuse = |problem, remedy| Err(ConfigError::invalid(PATH, path, problem, remedy));
+    check_plain_path(PATH, path, "/oauth/openid/callback")
+}
+
+/// Whether a path of this site is one that browsers ask for as it is written.
+pub(crate) fn check_plain_path(
+    setting: &'static str,
+    path: &str,
+    example: &str,
+) -> Result<(), ConfigError> {
+    let from_the_root = || format!("write it from the root, such as {example}");
+    let refuse = |problem: &'static str, remedy: String| {
+        Err(ConfigError::invalid(setting, path, problem, remedy))
+    };
     if path.contains(['?', '#']) {
         return refuse(
             "it has a query or a fragment",
-            "write the path alone, without the question mark or number sign and what follows it",
+            "write the path alone, without the question mark or number sign and what follows it"
+                .to_owned(),
         );
     }
     // Browsers resolve them, and then ask for another path.
     if path.split('/').any(|segment| matches!(segment, "." | "..")) {
-        return refuse("it holds a dot segment", FROM_THE_ROOT);
+        return refuse("it holds a dot segment", from_the_root());
     }
     let is_path = path.starts_with('/')
         && path.len() > 1
@@ -232,7 +305,7 @@ fn check_path(path: &str) -> Result<(), ConfigError> {
     if is_path {
         return Ok(());
     }
-    refuse("it is not a plain path", FROM_THE_ROOT)
+    refuse("it is not a plain path", from_the_root())
 }
 
 /// Whether a request may change something: any but the safe methods

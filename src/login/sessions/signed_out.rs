@@ -22,9 +22,9 @@ pub(crate) async fn mark_logout(
 ) -> Result<(), StoreError> {
     let until = now.saturating_add(LONGEST_SIGN_IN);
     let times = Logout {
-        issued_at,
-        came_at: now,
-        ended_at: NEVER,
+        issued: issued_at,
+        came: now,
+        ended: NEVER,
     };
     marks.put(logout_of(listed), times.into(), until).await
 }
@@ -37,9 +37,9 @@ pub(crate) async fn mark_end_of_all(
 ) -> Result<(), StoreError> {
     let until = now.saturating_add(LONGEST_SIGN_IN);
     let times = Logout {
-        issued_at: NEVER,
-        came_at: NEVER,
-        ended_at: now,
+        issued: NEVER,
+        came: NEVER,
+        ended: now,
     };
     marks.put(logout_of(listed), times.into(), until).await
 }
@@ -50,25 +50,25 @@ const NEVER: UnixTime = UnixTime::from_seconds(i64::MIN);
 #[derive(Debug, Clone, Copy)]
 struct Logout {
     /// When the provider issued the last logout, by its clock.
-    issued_at: UnixTime,
+    issued: UnixTime,
     /// When that came, by this site's clocks.
-    came_at: UnixTime,
+    came: UnixTime,
     /// When this application ended the sessions, by this site's clocks.
-    ended_at: UnixTime,
+    ended: UnixTime,
 }
 
 impl From<Logout> for [UnixTime; 3] {
     fn from(logout: Logout) -> Self {
-        [logout.issued_at, logout.came_at, logout.ended_at]
+        [logout.issued, logout.came, logout.ended]
     }
 }
 
 impl From<[UnixTime; 3]> for Logout {
-    fn from([issued_at, came_at, ended_at]: [UnixTime; 3]) -> Self {
+    fn from([issued, came, ended]: [UnixTime; 3]) -> Self {
         Self {
-            issued_at,
-            came_at,
-            ended_at,
+            issued,
+            came,
+            ended,
         }
     }
 }
@@ -104,23 +104,20 @@ impl SignInTimes {
     /// nothing. Times of the provider are compared with each other, and so are those of this site.
     fn precede(self, logout: Logout) -> bool {
         // A sign-in of the same second may have begun after it.
-        if self.began < logout.ended_at {
+        if self.began < logout.ended {
             return true;
         }
-        let Logout {
-            issued_at: logout_issued_at,
-            came_at,
-            ..
-        } = logout;
-        if came_at == NEVER {
+        if logout.came == NEVER {
             return false;
         }
-        if self.authenticated.is_some_and(|at| at > logout_issued_at) {
+        if self.authenticated.is_some_and(|at| at > logout.issued) {
             return false;
         }
-        let is_token_older = self.issued.is_some_and(|at| at < logout_issued_at);
-        let is_token_no_newer = self.issued.is_none_or(|at| at <= logout_issued_at);
-        is_token_older || self.began < came_at || (self.began == came_at && is_token_no_newer)
+        let is_token_older = self.issued.is_some_and(|at| at < logout.issued);
+        let is_token_no_newer = self.issued.is_none_or(|at| at <= logout.issued);
+        is_token_older
+            || self.began < logout.came
+            || (self.began == logout.came && is_token_no_newer)
     }
 }
 
@@ -185,9 +182,9 @@ mod tests {
                 authenticated: authenticated.map(at),
             };
             let logout = Logout {
-                issued_at: at(100),
-                came_at: at(1_000),
-                ended_at: NEVER,
+                issued: at(100),
+                came: at(1_000),
+                ended: NEVER,
             };
             assert_eq!(times.precede(logout), expected, "{name}");
         }
@@ -197,9 +194,9 @@ mod tests {
     fn a_sign_in_begun_before_all_sessions_were_ended_is_overtaken() {
         let at = UnixTime::from_seconds;
         let ended = Logout {
-            issued_at: NEVER,
-            came_at: NEVER,
-            ended_at: at(1_000),
+            issued: NEVER,
+            came: NEVER,
+            ended: at(1_000),
         };
         for (began, expected) in [(999, true), (1_000, false), (1_001, false)] {
             // The clock of the provider is behind: what it says does not count here.

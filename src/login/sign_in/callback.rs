@@ -82,7 +82,7 @@ impl SignIn {
             Err(error) => return self.without_attempt(parts, error).await,
         };
         let return_path = ReturnPath::parse(&attempt.return_path)
-            .filter(|path| self.site.paths.own(path.path()).is_none())
+            .filter(|path| self.site.is_page(path.path()))
             .unwrap_or_default();
         let result = self.finish(parts, &attempt).await;
         let end = match &result {

@@ -142,7 +142,7 @@ impl SignIn {
     fn return_path(&self, parts: &Parts) -> ReturnPath {
         single(parts, "return_to")
             .and_then(|text| ReturnPath::parse(&text))
-            .filter(|path| self.site.paths.own(path.path()).is_none())
+            .filter(|path| self.site.is_page(path.path()))
             .unwrap_or_default()
     }
 

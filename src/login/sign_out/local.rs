@@ -47,7 +47,7 @@ impl SignOut {
     async fn ended(&self, parts: &Parts) -> Reply {
         let return_path = single(parts, "return_to")
             .and_then(|text| ReturnPath::parse(&text))
-            .filter(|path| self.site.paths.own(path.path()).is_none());
+            .filter(|path| !self.site.is_layers_own(path.path()));
         let id = match sent(&parts.headers, &self.cookies.session) {
             CookieValue::One(value) => SessionId::parse(value),
             CookieValue::Nothing | CookieValue::Several => None,

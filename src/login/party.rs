@@ -1,0 +1,418 @@
+//! What becomes of each request to a site: its own paths, its sessions, and what is refused.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{CONTENT_TYPE, SET_COOKIE};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::{BodyExt, Limited};
+
+use crate::error::LoginErrorKind as Kind;
+use crate::gate::answer::{Rejection, RejectionKind};
+use crate::gate::challenge::lacks_realm;
+use crate::gate::{Anonymous, Verdict};
+use crate::login::browser::cookie::{CookieNames, CookieValue, sent};
+use crate::login::browser::mount::{SentToStart, nested_below};
+use crate::login::browser::open_paths::OpenPaths;
+use crate::login::browser::page::OnPage;
+use crate::login::browser::reply::{Reply, set_private};
+use crate::login::browser::return_path::ReturnPath;
+use crate::login::browser::session_cookie;
+use crate::login::browser::site::{OwnPath, Site, is_navigation, may_change_state};
+use crate::login::sessions::handle::Session;
+use crate::login::sessions::id::SessionId;
+use crate::login::sessions::information::SessionInformation;
+use crate::login::sessions::{Sessions, Standing};
+use crate::login::sign_in::SignIn;
+use crate::login::sign_out::SignOut;
+use crate::login::sign_out::backchannel::LONGEST_FORM;
+use crate::login::store::StoreKey;
+use crate::principal::Principal;
+
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What every service of one layer shares: our role as a relying party
+/// ([OpenID Connect Core §1.2](https://openid.net/specs/openid-connect-core-1_0.html#Terminology)).
+pub(super) struct Party {
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) sign_in: SignIn,
+    pub(super) sign_out: SignOut,
+    pub(super) site: Arc<Site>,
+    pub(super) cookies: Arc<CookieNames>,
+    /// What the layer lets through as if it were not there.
+    pub(super) open_paths: OpenPaths,
+    /// What scripts may ask about their session.
+    pub(super) information: Option<SessionInformation>,
+    pub(super) sent_to_start: SentToStart,
+    /// Whether requests without a session pass.
+    pub(super) allows_anonymous: bool,
+}
+
+/// What is kept of a request until its response comes.
+#[expect(unnameable_types, reason = "seals the gate's trait")]
+#[derive(Debug, Default)]
+pub struct Pending {
+    /// Cookies that are of no use.
+    clear: Vec<HeaderValue>,
+    /// Where to send a browser that turns out to have to sign in.
+    sign_in: Option<String>,
+    /// Whether the path is open: the response depends on no cookie, and stays as it is.
+    is_open: bool,
+}
+
+/// What is found out while a request waits.
+#[expect(
+    unnameable_types,
+    missing_debug_implementations,
+    reason = "seals the gate's trait"
+)]
+pub struct Found(Finding);
+
+impl Found {
+    pub(super) fn reply(reply: Reply) -> Self {
+        Self(Finding::Reply(reply))
+    }
+}
+
+enum Finding {
+    /// What became of the session that the browser names.
+    Session(Named, Standing),
+    /// What the layer says itself.
+    Reply(Reply),
+}
+
+/// A session as the browser named it.
+struct Named {
+    key: StoreKey,
+    /// Where its key is not remembered yet.
+    id: Option<SessionId>,
+}
+
+pub(super) type Decided = Verdict<Reply, Pending, Found>;
+
+/// A request comes without a session of this layer.
+pub(super) struct Absent {
+    /// A cookie that is of no use.
+    clear: Option<HeaderValue>,
+    kind: Kind,
+}
+
+/// How long the body of a back-channel logout may take.
+const FORM_TIME: Duration = Duration::from_secs(10);
+
+impl Party {
+    /// Whether it is the one request whose body is read: the provider's, which has no cookie and needs none.
+    pub(super) fn is_backchannel<B>(&self, request: &Request<B>) -> bool {
+        request.method() == Method::POST
+            && self.site.paths.own(request.uri().path()) == Some(OwnPath::Backchannel)
+    }
+
+    /// The answer to a logout by the provider.
+    pub(super) async fn told_by_provider<B>(self: Arc<Self>, request: Request<B>) -> Reply
+    where
+        B: Body + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        let (head, body) = request.into_parts();
+        let content_type = head
+            .headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let form = Limited::new(body, LONGEST_FORM).collect();
+        match tokio::time::timeout(FORM_TIME, form).await {
+            Ok(Ok(form)) => {
+                let content_type = content_type.to_owned();
+                let tasks = self.sessions.tasks.clone();
+                // In a task of its own: a provider that hangs up early does not stop it halfway.
+                let logout = tasks.spawn(async move {
+                    let form = form.to_bytes();
+                    self.sign_out.backchannel(&content_type, &form).await
+                });
+                let unknown = |_| Reply::empty(StatusCode::SERVICE_UNAVAILABLE);
+                logout.await.unwrap_or_else(unknown)
+            }
+            Ok(Err(_)) => Reply::empty(StatusCode::PAYLOAD_TOO_LARGE),
+            Err(_) => Reply::empty(StatusCode::REQUEST_TIMEOUT),
+        }
+    }
+
+    /// Whether the request has a session.
+    pub(super) fn check_session(self: &Arc<Self>, head: &mut Parts) -> Result<Decided, Absent> {
+        if head.extensions.get::<Principal>().is_some() {
+            // A layer further out has verified who calls, by a token of their own.
+            return Ok(Verdict::Pass(Pending::default()));
+        }
+        let absent = |clear| Absent {
+            clear,
+            kind: Kind::NotSignedIn,
+        };
+        let names = &self.cookies;
+        let id = match sent(&head.headers, &names.session) {
+            CookieValue::Nothing => return Err(absent(None)),
+            CookieValue::One(value) => SessionId::parse(value),
+            CookieValue::Several => None,
+        };
+        let Some(id) = id else {
+            return Err(absent(self.clear_own_cookie(head)));
+        };
+        if may_change_state(head) && !self.site.is_same_origin(&head.headers) {
+            let reply = self
+                .site
+                .tell(head, Kind::CrossOrigin.into(), &ReturnPath::default());
+            return Ok(Verdict::Answer(reply));
+        }
+        let session = match self.sessions.opener.cache.known_key(&id) {
+            Some(key) => Named { key, id: None },
+            None => Named {
+                key: id.store_key(),
+                id: Some(id),
+            },
+        };
+        if let Some(standing) = self.sessions.standing_now(session.key) {
+            return self.admit(session, standing, head);
+        }
+        let party = Arc::clone(self);
+        Ok(Verdict::Wait(Box::pin(async move {
+            let standing = party.sessions.standing(session.key, None).await;
+            Found(Finding::Session(session, standing))
+        })))
+    }
+
+    /// What the layer answers itself, if the request is for a path of its own.
+    pub(super) fn check_path(self: &Arc<Self>, head: &mut Parts) -> Option<Decided> {
+        let own = self.site.paths.own(head.uri.path())?;
+        let is_off = match own {
+            OwnPath::Frontchannel => !self.sign_out.settings.frontchannel,
+            OwnPath::Session => self.information.is_none(),
+            _ => false,
+        };
+        (!is_off).then(|| self.check_own(own, head))
+    }
+
+    fn check_own(self: &Arc<Self>, own: OwnPath, head: &mut Parts) -> Decided {
+        let allowed = match own {
+            OwnPath::Start | OwnPath::Callback | OwnPath::Frontchannel | OwnPath::Session => "GET",
+            OwnPath::Logout | OwnPath::Backchannel => "POST",
+        };
+        let party = Arc::clone(self);
+        if head.method.as_str() != allowed {
+            let error = Kind::MethodNotAllowed.into();
+            let reply = party.site.tell(head, error, &ReturnPath::default());
+            return Verdict::Answer(reply.allowing(allowed));
+        }
+        if own == OwnPath::Logout && !party.site.is_same_origin(&head.headers) {
+            let reply = party
+                .site
+                .tell(head, Kind::CrossOrigin.into(), &ReturnPath::default());
+            return Verdict::Answer(reply);
+        }
+        if let Some(reply) = party.misplaced(head) {
+            return Verdict::Answer(reply);
+        }
+        if own == OwnPath::Start {
+            party.sent_to_start.has_come();
+        }
+        // The request goes no further.
+        let head = std::mem::replace(head, Request::new(()).into_parts().0);
+        Verdict::Wait(Box::pin(async move {
+            Found(Finding::Reply(match own {
+                OwnPath::Start => party.sign_in.start(&head).await,
+                OwnPath::Callback => party.sign_in.callback(&head).await,
+                OwnPath::Logout => party.sign_out.sign_out(&head).await,
+                OwnPath::Frontchannel => party.sign_out.frontchannel(&head).await,
+                OwnPath::Session => party.session_information(&head).await,
+                // Its body is read where it is called.
+                OwnPath::Backchannel => Reply::empty(StatusCode::BAD_REQUEST),
+            }))
+        }))
+    }
+
+    /// What was found out about a request that waited.
+    pub(super) fn check_found(
+        self: &Arc<Self>,
+        found: Found,
+        head: &mut Parts,
+    ) -> Result<Decided, Absent> {
+        match found.0 {
+            Finding::Session(named, standing) => self.admit(named, standing, head),
+            Finding::Reply(reply) => Ok(Verdict::Answer(reply)),
+        }
+    }
+
+    fn admit(
+        self: &Arc<Self>,
+        named: Named,
+        standing: Standing,
+        head: &mut Parts,
+    ) -> Result<Decided, Absent> {
+        let Named { key, id } = named;
+        match standing {
+            Standing::Live(opened) => {
+                if let Some(id) = id {
+                    self.sessions.opener.cache.remember(id, key);
+                }
+                head.extensions.insert(opened.principal.clone());
+                let session = Session::new(Arc::clone(&self.sessions), key, opened);
+                head.extensions.insert(session);
+                Ok(Verdict::Pass(Pending::default()))
+            }
+            Standing::Over(reason) => {
+                tracing::debug!(?reason, "a session is over");
+                let clear = match reason {
+                    Some(_) => Some(self.cookies.clear(&self.cookies.session)),
+                    // The store does not know it: perhaps it is another application's.
+                    None => self.clear_own_cookie(head),
+                };
+                Err(Absent {
+                    clear,
+                    kind: Kind::SessionEnded,
+                })
+            }
+            // The cookie stays: the session may well live.
+            Standing::NeedsSignIn => Err(Absent {
+                clear: None,
+                kind: Kind::NotSignedIn,
+            }),
+            Standing::Failed(error) => {
+                let back_to = here(head);
+                Ok(Verdict::Answer(self.site.tell(head, error, &back_to)))
+            }
+        }
+    }
+
+    /// The answer where a router around the layer has taken a prefix off the path: the layer's own paths then lie
+    /// where no request for them reaches it.
+    fn misplaced(&self, head: &Parts) -> Option<Reply> {
+        let prefix = nested_below(head)?;
+        let path = &self.site.paths.start;
+        tracing::error!(prefix, path, "the sign-in layer is nested below a prefix");
+        let error = Kind::Misplaced.into();
+        Some(self.site.tell(head, error, &ReturnPath::default()))
+    }
+
+    fn count_sent_to_start(&self) {
+        // From a page where they choose, people may go elsewhere.
+        if self.site.sends_to_start() {
+            self.sent_to_start.add(&self.site.paths.start);
+        }
+    }
+
+    /// Clears the session's cookie, if this application made it.
+    pub(super) fn clear_own_cookie(&self, head: &Parts) -> Option<HeaderValue> {
+        let sealing = &self.sessions.opener.sealing;
+        session_cookie::clear_own(&head.headers, &self.cookies, sealing)
+    }
+
+    /// No session: on without a principal where that is allowed, else to the sign-in.
+    pub(super) fn anonymous(&self, head: &mut Parts, absent: Absent) -> Decided {
+        let Absent { clear, kind } = absent;
+        if let Some(reply) = self.misplaced(head) {
+            return Verdict::Answer(reply);
+        }
+        let is_read = matches!(head.method, Method::GET | Method::HEAD);
+        if is_read && self.site.is_login_page(head.uri.path()) {
+            head.extensions.insert(Anonymous);
+            return Verdict::Pass(Pending {
+                clear: clear.into_iter().collect(),
+                ..Pending::default()
+            });
+        }
+        let sign_in = is_navigation(head).then(|| self.site.sign_in_path(&here(head)));
+        if self.allows_anonymous {
+            head.extensions.insert(Anonymous);
+            return Verdict::Pass(Pending {
+                clear: clear.into_iter().collect(),
+                sign_in,
+                is_open: false,
+            });
+        }
+        let reply = match sign_in {
+            Some(sign_in) => {
+                self.count_sent_to_start();
+                Reply::see_other(&sign_in)
+            }
+            None => self.site.tell(head, kind.into(), &ReturnPath::default()),
+        };
+        Verdict::Answer(reply.with_cookies(clear))
+    }
+}
+
+/// The address that was asked for, as a path to come back to.
+fn here(head: &Parts) -> ReturnPath {
+    let asked = head
+        .uri
+        .path_and_query()
+        .map(http::uri::PathAndQuery::as_str);
+    asked.and_then(ReturnPath::parse).unwrap_or_default()
+}
+
+/// A request for an open path has no caller, even if an outer layer has verified one.
+pub(super) fn open(head: &mut Parts) -> Pending {
+    head.extensions.remove::<Principal>();
+    head.extensions.remove::<Session>();
+    head.extensions.insert(Anonymous);
+    Pending {
+        is_open: true,
+        ..Pending::default()
+    }
+}
+
+impl Party {
+    /// Changes the inner service's response.
+    pub(super) fn finish<B: Default>(
+        &self,
+        pages: &impl OnPage<B>,
+        kept: Pending,
+        response: &mut Response<B>,
+    ) {
+        // An inner requirement knows what is missing. This layer knows whose session it is.
+        if response.status().is_client_error()
+            && lacks_realm(response.headers())
+            && let Some(rejection) = response.extensions().get::<Rejection>().cloned()
+        {
+            rejection.set_challenge(response, &self.site.challenges);
+        }
+        if kept.is_open {
+            return;
+        }
+        let wants_sign_in = response.status() == StatusCode::UNAUTHORIZED
+            && response
+                .extensions()
+                .get::<Rejection>()
+                .is_some_and(|rejection| rejection.kind() == RejectionKind::NoToken);
+        if let Some(sign_in) = kept.sign_in.filter(|_| wants_sign_in) {
+            self.count_sent_to_start();
+            let reply = Reply::see_other(&sign_in).with_cookies(kept.clear);
+            *response = reply.into_response(pages, &self.site.challenges);
+            return;
+        }
+        set_private(response.headers_mut());
+        for clear in kept.clear {
+            response.headers_mut().append(SET_COOKIE, clear);
+        }
+    }
+}
+
+impl Pending {
+    /// The same with further cookies to clear.
+    pub(super) fn clearing(mut self, cookies: Vec<HeaderValue>) -> Self {
+        self.clear.extend(cookies);
+        self
+    }
+}
+
+impl Absent {
+    /// The cookie that is of no use.
+    pub(super) fn take_cookie(&mut self) -> Option<HeaderValue> {
+        self.clear.take()
+    }
+
+    /// Whether there was a session, and it is over.
+    pub(super) fn has_ended(&self) -> bool {
+        self.kind == Kind::SessionEnded
+    }
+}
