@@ -93,15 +93,18 @@ async fn sessions(
 ) -> Result<Json<Value>, StatusCode> {
     let sessions = login.sessions();
     let listed = sessions.list(session.issuer(), session.subject()).await;
-    let listed = listed.map_err(|error| unavailable(&error))?.into_iter().map(|listed| {
-        json!({
-            "key": listed.key,
-            "is_this": listed.key == session.key(),
-            "signed_in_at": listed.signed_in_at.as_seconds(),
-            "renewed_at": listed.renewed_at.map(UnixTime::as_seconds),
-            "ends_at": listed.ends_at.as_seconds(),
-        })
-    });
+    let listed = listed
+        .map_err(|error| unavailable(&error))?
+        .into_iter()
+        .map(|listed| {
+            json!({
+                "key": listed.key,
+                "is_this": listed.key == session.key(),
+                "signed_in_at": listed.signed_in_at.as_seconds(),
+                "renewed_at": listed.renewed_at.map(UnixTime::as_seconds),
+                "ends_at": listed.ends_at.as_seconds(),
+            })
+        });
     Ok(Json(listed.collect()))
 }
 

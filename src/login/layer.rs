@@ -103,6 +103,13 @@ impl<P> LoginLayer<P> {
         &self.party.site.paths.logout
     }
 
+    /// The issuer of the provider at which it signs in, as [`Session::issuer`](crate::Session::issuer) names it; for a
+    /// provider of many tenants, the issuer with the placeholder.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        self.party.sign_in.provider.issuer().as_str()
+    }
+
     /// The sessions of this layer: to list those of a person, to end one, to end them all ("sign out everywhere").
     #[must_use]
     pub fn sessions(&self) -> Sessions {

@@ -90,6 +90,19 @@ fn behind_a_proxy_that_brings_https_cookies_are_kept_to_the_host() {
     std::fs::remove_dir_all(&home).unwrap();
 }
 
+// D24
+#[test]
+#[ignore = "needs Node, playwright-core and Chromium; the full test run brings them"]
+fn people_choose_between_two_providers_and_sign_out_in_one_place() {
+    let site = Program::start(&mut example("two_providers", &[]), "listening on ");
+    run(
+        "two_providers.mjs",
+        "two-providers",
+        &json!({"url": site.address()}),
+    );
+    assert_eq!(site.stop().0, Some(0));
+}
+
 #[test]
 #[ignore = "needs Node, playwright-core and Chromium; the full test run brings them"]
 fn a_gateway_passes_on_sockets_and_streams_to_its_own_pages_alone() {

@@ -61,13 +61,14 @@ fn every_variable_has_its_row_and_every_row_its_variable() {
 }
 
 /// Where choices are made, and on which type.
-const BUILDERS: [(&str, &str); 11] = [
+const BUILDERS: [(&str, &str); 12] = [
     ("src/danger.rs", "DangerousProviderBuilder"),
     ("src/http_client.rs", "HttpClient"),
     ("src/provider/builder.rs", "ProviderBuilder"),
     ("src/provider/client/credentials.rs", "Client"),
     ("src/verify/builder.rs", "VerifierBuilder"),
     ("src/login/builder.rs", "LoginBuilder"),
+    ("src/login/set.rs", "LoginSet"),
     ("src/login/store/redis/mod.rs", "RedisStore"),
     ("src/bearer/layer.rs", "BearerLayer"),
     ("src/outbound/layer.rs", "OutboundLayer"),
