@@ -28,6 +28,7 @@ pub(crate) const IDLE_LIMIT: &str = "idle limit";
 pub(crate) const ISSUER: &str = "issuer";
 pub(crate) const JWKS_URL: &str = "jwks url";
 pub(crate) const KEY_LIFETIME: &str = "key lifetime";
+pub(crate) const LANGUAGE: &str = "language";
 pub(crate) const LEEWAY: &str = "leeway";
 pub(crate) const LOGIN_PAGE: &str = "login page";
 pub(crate) const MAX_KEY_LIFETIME: &str = "longest key lifetime";

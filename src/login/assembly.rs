@@ -94,7 +94,8 @@ impl LoginBuilder {
     fn site(&self) -> Result<(Site, CookieNames, Url), ConfigError> {
         let site = Site::new(&self.address, self.paths(), &self.trusted_origins)?
             .beside(self.other_paths.clone())
-            .with_login_page(self.login_page.clone())?;
+            .with_login_page(self.login_page.clone())?
+            .in_languages(self.languages.clone())?;
         let cookies = CookieNames::new(&self.cookie_name, site.is_secure)?;
         let back_to = match &self.back_to {
             Some(url) => parse_target(POST_LOGOUT_REDIRECT, url)?,

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::ConfigError;
+use crate::error::{ConfigError, LoginErrorKind};
+use crate::login::browser::language::{Language, Languages, PageText};
 use crate::login::browser::site::Paths;
 use crate::login::layer::LoginLayer;
 use crate::login::sessions::seal::KeyRing;
@@ -52,6 +53,7 @@ pub struct LoginBuilder {
     pub(super) open_paths: Vec<String>,
     pub(super) information: Option<Vec<String>>,
     pub(super) login_page: Option<String>,
+    pub(super) languages: Languages,
     /// The paths of the other layers of a set.
     pub(super) other_paths: Vec<Paths>,
 }
@@ -112,6 +114,7 @@ impl LoginBuilder {
             open_paths: Vec::new(),
             information: None,
             login_page: None,
+            languages: Languages::default(),
             other_paths: Vec::new(),
         }
     }
@@ -360,6 +363,51 @@ impl LoginBuilder {
     /// [`LoginSet`](crate::login::LoginSet).
     pub fn with_login_page(mut self, path: &str) -> Self {
         self.login_page = Some(path.to_owned());
+        self
+    }
+
+    /// Adds a language in which visitors read pages if their browser prefers it (`Accept-Language`) to the others that
+    /// there are, English among them. `language` is a tag such as `de` or `pt-BR`; `texts` has the words for each kind
+    /// of error. Where it has none, the page is in English. None by default.
+    ///
+    /// ```
+    /// # use tower_oidc::{Client, KeyRing, LoginLayer, Provider};
+    /// # let verifier = Provider::discover("https://id.example")?.verifier("https://api.example.com")?;
+    /// # let client = Client::with_secret("a-client", "its secret")?;
+    /// # let keys = KeyRing::new(["thirty-two characters or more of secret"])?;
+    /// use tower_oidc::LoginErrorKind as Kind;
+    /// use tower_oidc::login::PageText;
+    ///
+    /// let german = |kind| {
+    ///     let (title, text, remedy) = match kind {
+    ///         Kind::NotSignedIn => ("Bitte anmelden", "Sie sind nicht angemeldet.", "Melden Sie sich an."),
+    ///         Kind::SessionEnded => ("Sitzung beendet", "Ihre Sitzung ist beendet.", "Melden Sie sich an."),
+    ///         _ => return None,
+    ///     };
+    ///     Some(PageText::new(title, text, remedy, "Anmelden"))
+    /// };
+    /// let login = LoginLayer::builder(verifier, client, "https://app.example.com", keys)
+    ///     .add_language("de", german)
+    ///     .build()?;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn add_language(
+        mut self,
+        language: &str,
+        texts: impl Fn(LoginErrorKind) -> Option<PageText> + Send + Sync + 'static,
+    ) -> Self {
+        self.languages.others.push(Language::new(language, texts));
+        self
+    }
+
+    /// The language in which visitors read pages who prefer none of the others: English is then no longer one of them,
+    /// unless it is [added](Self::add_language). Default: English.
+    pub fn with_language(
+        mut self,
+        language: &str,
+        texts: impl Fn(LoginErrorKind) -> Option<PageText> + Send + Sync + 'static,
+    ) -> Self {
+        self.languages.main = Some(Language::new(language, texts));
         self
     }
 

@@ -5,10 +5,8 @@ use serde_json::Value;
 
 use crate::error::{LoginError, LoginErrorKind as Kind};
 use crate::login::browser::cookie::{CookieValue, sent};
-use crate::login::browser::page::Page;
 use crate::login::browser::query::single;
 use crate::login::browser::reply::Reply;
-use crate::login::browser::return_path::ReturnPath;
 use crate::login::party::Party;
 use crate::login::sessions::Standing;
 use crate::login::sessions::id::SessionId;
@@ -22,13 +20,11 @@ impl Party {
         match self.told_of_session(head).await {
             Ok(told) => Reply::json(&told),
             Err(error) => {
-                let sign_in = self.site.sign_in_path(&ReturnPath::default());
                 let clear = match error.kind() {
                     Kind::SessionEnded => self.clear_own_cookie(head),
                     _ => None,
                 };
-                let page = Page::new(error, false, Some(sign_in));
-                Reply::page(page.for_operators(self.site.is_loopback)).with_cookies(clear)
+                self.site.document(head, error).with_cookies(clear)
             }
         }
     }

@@ -105,6 +105,7 @@ mod sign_in;
 mod sign_out;
 mod store;
 
+pub use self::browser::language::PageText;
 pub use self::browser::page::{OnPage, Page, PlainPages};
 pub use self::browser::return_path::ReturnPath;
 pub use self::builder::LoginBuilder;

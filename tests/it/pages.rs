@@ -2,6 +2,7 @@
 
 use http::{Method, StatusCode};
 use tower::Layer;
+use tower_oidc::login::PageText;
 use tower_oidc::testing::DevelopmentProvider;
 use tower_oidc::{KeyRing, LoginErrorKind as Kind, LoginLayer};
 
@@ -57,6 +58,62 @@ async fn a_site_on_this_machine_tells_its_developer_what_others_read_in_the_log(
         });
         assert_eq!(told, host == "127.0.0.1:3080", "{warnings:?}");
     }
+}
+
+#[tokio::test]
+async fn pages_are_in_a_language_of_the_visitor_and_the_words_are_escaped() {
+    let german = |kind: Kind| {
+        let words = |text| {
+            PageText::new(
+                "Anmeldung <b>",
+                text,
+                "Bitte neu & richtig.",
+                "\"Anmelden\"",
+            )
+        };
+        (kind == Kind::UnknownAttempt).then(|| words("Unbekannt."))
+    };
+    let app = App::start_with(|login| login.add_language("de", german)).await;
+    let lost = "/oauth/openid/callback?code=a&state=b";
+    let mut browser = Browser::default();
+    for (accepts, language, part) in [
+        ("en", "en", "Sign-in did not work"),
+        ("de-AT,en;q=0.5", "de", "Anmeldung &lt;b&gt;"),
+    ] {
+        let mut request = browser.navigation(lost);
+        let accepts = http::HeaderValue::from_static(accepts);
+        request
+            .headers_mut()
+            .insert("accept-language", accepts.clone());
+        let answer = browser.send(&app.service(), request).await;
+        assert_eq!(answer.headers()["content-language"], language);
+        let body = answer.body();
+        for part in [
+            part,
+            &format!("<html lang=\"{language}\">"),
+            "unknown_attempt (400)",
+        ] {
+            assert!(body.contains(part), "{body}");
+        }
+        assert!(!body.contains("<b>"), "{body}");
+        // Programs read the same words.
+        let mut request = browser.script(Method::GET, lost);
+        request.headers_mut().insert("accept-language", accepts);
+        let answer = browser.send(&app.service(), request).await;
+        let told: serde_json::Value = serde_json::from_str(answer.body()).unwrap();
+        assert_eq!(told["title"] == "Anmeldung <b>", language == "de");
+        assert_eq!(told["kind"], "unknown_attempt");
+    }
+    // A text that the application does not have is in English.
+    let mut request = browser.script(Method::GET, "/");
+    let accepts = http::HeaderValue::from_static("de");
+    request.headers_mut().insert("accept-language", accepts);
+    let answer = browser.send(&app.service(), request).await;
+    assert_eq!(answer.headers()["content-language"], "en");
+    let built = builder(&app.verifier)
+        .with_language("de_DE", german)
+        .build();
+    assert_eq!(built.unwrap_err().setting(), "language");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What a browser sends and gets: cookies, addresses, pages. Pure.
 
 pub(crate) mod cookie;
+pub(crate) mod language;
 pub(crate) mod mount;
 pub(crate) mod open_paths;
 pub(crate) mod page;

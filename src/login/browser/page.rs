@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use http::header::{CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{HeaderValue, Response};
 use serde_json::json;
 
 use crate::error::{Chain, LoginError, LoginErrorKind as Kind};
+use crate::login::browser::language::{ENGLISH, Wording};
 
 /// Something a browser or program is told.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub struct Page {
     is_html: bool,
     sign_in: Option<String>,
     for_operators: bool,
+    /// The words of the application. `None` for ours.
+    wording: Option<Wording>,
 }
 
 /// Chooses what is read when a sign-in fails or a session is over.
@@ -69,12 +72,19 @@ impl Page {
             error,
             is_html,
             for_operators: false,
+            wording: None,
         }
     }
 
     /// Shows what operators read in the log too.
     pub(crate) fn for_operators(mut self, shows: bool) -> Self {
         self.for_operators = shows;
+        self
+    }
+
+    /// The same in the words of the application, if it has some.
+    pub(crate) fn worded(mut self, wording: Option<Wording>) -> Self {
+        self.wording = wording;
         self
     }
 
@@ -96,9 +106,29 @@ impl Page {
         self.sign_in.as_deref()
     }
 
+    /// The language of its texts: `en` unless the application
+    /// [has others](crate::LoginBuilder::add_language).
+    #[must_use]
+    pub fn language(&self) -> &str {
+        self.wording
+            .as_ref()
+            .map_or(ENGLISH, |wording| &wording.language)
+    }
+
+    /// The label of the link that signs in.
+    #[must_use]
+    pub fn sign_in_label(&self) -> &str {
+        self.wording
+            .as_ref()
+            .map_or("Sign in", |wording| &wording.text.sign_in)
+    }
+
     /// What it is about, in a few words.
     #[must_use]
-    pub fn title(&self) -> &'static str {
+    pub fn title(&self) -> &str {
+        if let Some(wording) = &self.wording {
+            return &wording.text.title;
+        }
         match self.error.kind() {
             Kind::NotSignedIn => "Please sign in",
             Kind::SessionEnded => "Your session is over",
@@ -118,12 +148,18 @@ impl Page {
     /// What happened, in words for a visitor. They name no setting.
     #[must_use]
     pub fn text(&self) -> String {
+        if let Some(wording) = &self.wording {
+            return wording.text.text.clone();
+        }
         format!("{}.", capital(self.error.told()))
     }
 
     /// What a visitor can do about it.
     #[must_use]
     pub fn remedy(&self) -> String {
+        if let Some(wording) = &self.wording {
+            return wording.text.remedy.clone();
+        }
         format!("{}.", capital(self.error.advice()))
     }
 
@@ -139,16 +175,22 @@ impl Page {
 
     fn html(&self) -> String {
         let mut page = format!(
-            "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+            "<!DOCTYPE html><html lang=\"{}\"><head><meta charset=\"utf-8\">\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{}</title>\
-             <style>{STYLE}</style></head><body><main><h1>{}</h1><p>{}</p><p>{}</p>",
+             <style>{STYLE}</style></head><body><main dir=\"auto\"><h1>{}</h1><p>{}</p><p>{}</p>",
+            escape(self.language()),
             escape(self.title()),
             escape(self.title()),
             escape(&self.text()),
             escape(&self.remedy()),
         );
         if let Some(sign_in) = &self.sign_in {
-            let _ = write!(page, "<p><a href=\"{}\">Sign in</a></p>", escape(sign_in));
+            let _ = write!(
+                page,
+                "<p><a href=\"{}\">{}</a></p>",
+                escape(sign_in),
+                escape(self.sign_in_label())
+            );
         }
         let _ = write!(
             page,
@@ -159,9 +201,9 @@ impl Page {
         if let Some(text) = self.operator_text() {
             let _ = write!(
                 page,
-                "<hr><p><strong>For the developer of this site</strong></p><p>{}</p><p><small>Shown \
+                "<hr><div lang=\"en\" dir=\"ltr\"><p><strong>For the developer of this site</strong></p><p>{}</p><p><small>Shown \
                  because the address of this site is on this machine. Other sites write it to their log \
-                 only.</small></p>",
+                 only.</small></p></div>",
                 escape(&text)
             );
         }
@@ -222,6 +264,9 @@ impl<B: From<String>> OnPage<B> for PlainPages {
         let mut response = Response::new(B::from(body));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        if let Ok(language) = HeaderValue::from_str(page.language()) {
+            headers.insert(CONTENT_LANGUAGE, language);
+        }
         if page.is_html {
             headers.insert(CONTENT_SECURITY_POLICY, policy());
         }

@@ -247,9 +247,26 @@ impl Site {
     /// The same, without a word in the log.
     pub(crate) fn page(&self, parts: &Parts, error: LoginError, back_to: &ReturnPath) -> Reply {
         let is_html = is_navigation(parts) || wants_html(&parts.headers);
+        Reply::page(self.new_page(parts, error, back_to, is_html))
+    }
+
+    /// The same for a program, whatever it accepts.
+    pub(crate) fn document(&self, parts: &Parts, error: LoginError) -> Reply {
+        Reply::page(self.new_page(parts, error, &ReturnPath::default(), false))
+    }
+
+    fn new_page(
+        &self,
+        parts: &Parts,
+        error: LoginError,
+        back_to: &ReturnPath,
+        is_html: bool,
+    ) -> Page {
+        let wording = self.languages.wording(&parts.headers, error.kind());
         let sign_in = self.sign_in_path(back_to);
-        let page = Page::new(error, is_html, Some(sign_in));
-        Reply::page(page.for_operators(self.is_loopback))
+        Page::new(error, is_html, Some(sign_in))
+            .for_operators(self.is_loopback)
+            .worded(wording)
     }
 
     /// The local address where a browser signs in and comes back here: of the provider, or of the page where

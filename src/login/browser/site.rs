@@ -13,6 +13,7 @@ use crate::clock::SharedClock;
 use crate::error::ConfigError;
 use crate::gate::challenge::{ChallengeParameters, Challenges};
 use crate::log_pace::LogPace;
+use crate::login::browser::language::Languages;
 use crate::settings::{ADDRESS, LOGIN_PAGE, PATH, TRUSTED_ORIGIN};
 
 /// The longest text of a stranger that is logged, in characters.
@@ -29,6 +30,8 @@ pub(crate) struct Site {
     login_page: Option<String>,
     /// The paths of other layers around the same application.
     other_paths: Vec<Paths>,
+    /// The languages of its pages.
+    pub(crate) languages: Languages,
     trusted_origins: Vec<String>,
     /// For requests without a session.
     pub(crate) challenges: Challenges,
@@ -155,6 +158,7 @@ impl Site {
             paths,
             login_page: None,
             other_paths: Vec::new(),
+            languages: Languages::default(),
             trusted_origins: trusted_origins
                 .iter()
                 .map(|text| parse_origin(TRUSTED_ORIGIN, text))
@@ -184,6 +188,13 @@ impl Site {
     pub(crate) fn beside(mut self, other_paths: Vec<Paths>) -> Self {
         self.other_paths = other_paths;
         self
+    }
+
+    /// The same, with pages in these languages.
+    pub(crate) fn in_languages(mut self, languages: Languages) -> Result<Self, ConfigError> {
+        languages.check()?;
+        self.languages = languages;
+        Ok(self)
     }
 
     /// Whether a layer answers requests for this path itself, so that no page is there.
