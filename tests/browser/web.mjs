@@ -82,7 +82,7 @@ try {
   await page.reload();
   assert.match(await heading(page), /^Hello, /, 'still signed in');
 
-  await page.getByText('Sign out').click();
+  await page.getByText('Sign out', { exact: true }).click();
   await page.waitForURL((now) => now.href.startsWith(`${url}/`) && !now.pathname.includes('logout'), { timeout: 20_000 });
   assert.equal(await heading(page), 'Welcome');
   assert.equal(await sessionCookie(), undefined, 'the cookie is gone');
@@ -94,6 +94,13 @@ try {
   if (embedded) await page.getByText('I am user-2').click();
   await page.waitForURL(`${url}/`);
   assert.match(await heading(page), /^Hello, /);
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await page.setViewportSize({ width: 360, height: 640 });
+  await page.screenshot({ path: join(folder, 'signed-in-phone-dark.png'), fullPage: true });
+  await page.getByText('Sign out everywhere').click();
+  await page.waitForURL(`${url}/`);
+  await page.getByText('You are not signed in').waitFor();
+  assert.equal(await sessionCookie(), undefined, 'the cookie is gone');
   assert.deepEqual(complaints, []);
   console.log('ok');
 } finally {
