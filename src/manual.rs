@@ -50,6 +50,9 @@
 //! | audiences of an ID token beside the client | accepted where `azp` is the client | [`add_additional_audience`](crate::login::LoginBuilder::add_additional_audience) | another audience could use the token as its own |
 //! | a name for the session's cookie | `session` | 1 to 32 characters, [`with_cookie_name`](crate::login::LoginBuilder::with_cookie_name) | two applications on one host need two |
 //! | open paths | none | [`with_open_paths`](crate::login::LoginBuilder::with_open_paths) | what is open is a decision |
+//! | where browsers are sent that have to sign in | the provider | [`with_login_page`](crate::login::LoginBuilder::with_login_page) | one provider needs no choice; several need a [`LoginSet`](crate::login::LoginSet) |
+//! | what scripts may ask about a session | nothing | [`with_session_information`](crate::login::LoginBuilder::with_session_information) | which claims a page may read is a decision; asking keeps no session alive, since pages poll |
+//! | sessions of a person in a list | 1 000 | | bounded, however many there are |
 //! | sign-ins with the same end | 3 in 30 seconds, counted from the last sign-out | | more is a loop, and a page says so |
 //! | cookies set by one answer | 3 500 bytes | | default nginx answers 502 beyond |
 //! | sessions in memory | 100 000 | [`MemoryStore::with_capacity`](crate::login::MemoryStore::with_capacity) | the session that was not used for longest is dropped |
@@ -67,7 +70,7 @@
 //! | exchanged tokens kept | 10 000, ten minutes after their last use | never longer than either token lives | bounded, however many call |
 //! | `Authorization` that is there already | an error | [`keep_authorization`](crate::OutboundLayer::keep_authorization) | two sources of tokens are most often a mistake |
 //! | a caller's token kept for relaying | no | [`allow_relay`](crate::BearerLayer::allow_relay) | a token for this service is not meant for others |
-//! | streams that outlive their token (feature `tonic`) | go on | `StreamExpiryLayer`: 60 seconds after its end | tokens are checked when a call begins; some want more |
+//! | streams that outlive their token or session (feature `tonic`) | go on | `StreamExpiryLayer`: 60 seconds after the token's end, about a second after the session's | both are checked when a call begins; some want more |
 //!
 //! # When an answer is lost
 //!

@@ -484,6 +484,8 @@ mod login {
             ),
             ("OPENID_RESOURCE", "orders", "absolute URI"),
             ("OPENID_OPEN_PATHS", "healthz", "from the root"),
+            ("OPENID_LOGIN_PAGE", "login", "from the root"),
+            ("OPENID_LOGIN_PAGE", "/oauth/openid", "the path of a page"),
             (
                 "OPENID_OPEN_PATHS",
                 "/healthz,/assets/*",

@@ -9,7 +9,8 @@
 //! 2. A request that already has a [`Principal`](crate::Principal), by a
 //!    [`BearerLayer`](crate::BearerLayer) further out, passes: browsers and API clients may use the
 //!    same routes.
-//! 3. No session: a top-level navigation is sent to the start path and comes back; anything else is
+//! 3. No session: a top-level navigation is sent to the start path, or to the
+//!    [login page](LoginBuilder::with_login_page) of the application, and comes back; anything else is
 //!    answered 401. With [`allow_anonymous`](LoginBuilder::allow_anonymous) it passes without a
 //!    principal, and a navigation that [`require`](crate::require) refuses is sent to sign in.
 //! 4. A session and a request that may change something (any method but GET, HEAD, OPTIONS and TRACE,
@@ -85,6 +86,14 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Sessions of the application
+//! [`Session::key`] names a session in logs and tables. [`LoginLayer::sessions`](crate::LoginLayer::sessions) lists the
+//! sessions of a person and ends them. [`Session::ended`] tells a stream that its session is over.
+//!
+//! # Several providers
+//! [`LoginSet`] puts the layers of several providers around one site: people choose on a page of the application, and
+//! one path signs out.
 //!
 //! # How a refresh token is guarded
 //! The state of a session is a [`Record`], changed by pure functions: lease, commit, settle. Its tokens are

@@ -7,13 +7,14 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use serde::Deserialize;
 use tower::ServiceExt;
+use tower_oidc::login::LoginSet;
 use tower_oidc::{
     BearerLayer, Claims, LoginError, LoginErrorKind, LoginLayer, Principal, Rejection,
     RejectionKind, RequireLayer,
 };
 use tracing::Level;
 
-use crate::browser::App;
+use crate::browser::{App, builder};
 use crate::log::Log;
 use crate::support::{Api, seconds};
 
@@ -316,6 +317,18 @@ async fn a_sign_in_below_a_prefix_is_an_error_at_the_first_request() {
         }
         assert!(log.text().contains("nested below a prefix"));
     }
+    let set = LoginSet::new("/login", [builder(&site.verifier)]).unwrap();
+    let app = Router::new().nest("/app", pages().layer(set.clone()));
+    for path in ["/app/page", "/app/oauth/openid"] {
+        let status = navigate(&app, path).await.status();
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{path}");
+    }
+    let app = Router::new().nest("/app", pages());
+    let app = app.route("/login", get(|| async { "choose" })).layer(set);
+    let answer = navigate(&app, "/app/page").await;
+    let choice = answer.headers()["location"].to_str().unwrap();
+    assert_eq!(choice, "/login?return_to=%2Fapp%2Fpage");
+    assert_eq!(navigate(&app, choice).await.status(), StatusCode::OK);
     // Around all of them it works.
     let app = Router::new().nest("/app", pages()).layer(login);
     let answer = navigate(&app, "/app/page").await;

@@ -288,6 +288,34 @@ async fn tokens_of_programs_pass_and_what_is_required_leads_to_the_choice() {
     );
 }
 
+// D24, SC-20
+#[tokio::test]
+async fn layers_of_two_providers_can_be_stacked_by_hand_too() {
+    let site = Site::start().await;
+    let [outer, inner] = [("staff", 0), ("guests", 1)].map(|(name, at)| {
+        builder(&site.verifiers[at])
+            .with_shared_store(site.store.clone())
+            .with_path(&format!("/oauth/{name}"))
+            .with_cookie_name(name)
+            .with_login_page("/login")
+    });
+    let (outer, inner) = (outer.allow_anonymous().build(), inner.build());
+    let service = outer.unwrap().layer(inner.unwrap().layer(application()));
+    for at in [0, 1] {
+        let mut browser = Browser::default();
+        site.sign_in(&mut browser, at, "/").await;
+        let request = browser.script(Method::GET, "/api");
+        let answer = service.clone().oneshot(request).await.unwrap();
+        let subject = ["user-1", "guest-1"][at];
+        assert!(answer.body().starts_with(subject), "{}", answer.body());
+    }
+    let page = Browser::default().navigation("/inbox");
+    let answer = service.clone().oneshot(page).await.unwrap();
+    assert_eq!(location(&answer), "/login?return_to=%2Finbox");
+    let page = Browser::default().navigation("/login");
+    assert_eq!(service.oneshot(page).await.unwrap().status(), 200);
+}
+
 // LG-10, LG-11
 #[tokio::test]
 async fn one_layer_can_have_a_login_page_too() {

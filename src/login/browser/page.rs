@@ -32,7 +32,7 @@ pub trait OnPage<B> {
     fn response(&self, page: &Page) -> Response<B>;
 
     /// A response whose body is this JSON document, for
-    /// [session information](crate::LoginBuilder::with_session_information). Default: `None`, and with it a
+    /// [session information](crate::login::LoginBuilder::with_session_information). Default: `None`, and with it a
     /// closure, since it can make a body of a [`Page`] only; the answer is then 500.
     ///
     /// ```
@@ -107,7 +107,7 @@ impl Page {
     }
 
     /// The language of its texts: `en` unless the application
-    /// [has others](crate::LoginBuilder::add_language).
+    /// [has others](crate::login::LoginBuilder::add_language).
     #[must_use]
     pub fn language(&self) -> &str {
         self.wording

@@ -42,7 +42,7 @@ impl Session {
 
     /// Ends this session and revokes its refresh token in the background, as signing out does, but leaves the
     /// provider's own session be. Returns whether it was still there. All replicas refuse it from then on, at the
-    /// latest after the [age of the near cache](crate::LoginBuilder::with_near_cache_age). The answer to the next
+    /// latest after the [age of the near cache](crate::login::LoginBuilder::with_near_cache_age). The answer to the next
     /// request clears the cookie.
     ///
     /// The call is finished even if the caller stops waiting for it.
@@ -54,9 +54,9 @@ impl Session {
     }
 
     /// Completes when this session is over, whoever ended it and on whichever replica: for streams and sockets
-    /// that must not outlive it. A store in Redis tells of the end; any store is asked once a second besides, or as
-    /// seldom as the [near cache](crate::LoginBuilder::with_near_cache_age) is asked to. A store that cannot be
-    /// reached ends nothing.
+    /// that must not outlive it. The store is asked once a second, or as seldom as the
+    /// [near cache](crate::login::LoginBuilder::with_near_cache_age) is old. A store that cannot be reached ends
+    /// nothing.
     ///
     /// ```
     /// # use tower_oidc::Session;
@@ -150,6 +150,7 @@ impl fmt::Debug for Session {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Session")
+            .field("key", &self.key())
             .field("issuer", &self.issuer())
             .field("subject", &self.subject())
             .field("renewals", &self.renewals())

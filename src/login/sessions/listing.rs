@@ -114,7 +114,7 @@ impl Sessions {
 
     /// Ends this session and revokes its refresh token in the background. Returns whether there was one: `false` for
     /// a key of no session, or of another client's. All replicas refuse it from then on, at the latest after the
-    /// [age of the near cache](crate::LoginBuilder::with_near_cache_age).
+    /// [age of the near cache](crate::login::LoginBuilder::with_near_cache_age).
     ///
     /// The call is finished even if the caller stops waiting for it.
     ///
@@ -253,19 +253,18 @@ impl LayerSessions {
     /// Completes when a session is over. A store that cannot be reached is no evidence of it.
     pub(crate) async fn until_over(self: Arc<Self>, key: StoreKey) {
         let pause = self.ledger.near_cache_age().max(SHORTEST_PAUSE);
+        // No store is listened to: each of thousands of streams would wake at each change of any session.
         loop {
-            let changed = self.ledger.changed(key);
+            tokio::time::sleep(pause).await;
             if self.is_over(key).await {
                 return;
             }
-            let _ = tokio::time::timeout(pause, changed).await;
         }
     }
 
     async fn is_over(&self, key: StoreKey) -> bool {
-        match self.ledger.load(key).await {
-            Ok(Some(loaded)) => Record::try_decode(&loaded.record.bytes)
-                .is_ok_and(|record| matches!(record.state, RefreshState::Dead(_))),
+        match self.ledger.see(key).await {
+            Ok(Some(seen)) => matches!(seen.record.state, RefreshState::Dead(_)),
             Ok(None) => true,
             Err(_) => false,
         }
