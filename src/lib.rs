@@ -130,6 +130,7 @@
 
 // Ground: words. Pure; time comes in as an argument.
 mod allowance;
+mod claim_path;
 mod claims;
 mod clock;
 pub mod error;
@@ -184,6 +185,7 @@ pub mod testing;
 #[cfg(feature = "axum")]
 pub use crate::axum::{Claims, ExtractRejection};
 pub use crate::bearer::BearerLayer;
+pub use crate::claim_path::{ClaimPath, ClaimValue};
 pub use crate::claims::{Audience, Issuer, Scope, ScopeSet};
 pub use crate::claims_error::ClaimsError;
 pub use crate::clock::{Clock, SystemClock, UnixTime};

@@ -15,6 +15,7 @@ pub(crate) const AUTHORIZATION_PARAMETER: &str = "authorization parameter";
 pub(crate) const CACHE_CAPACITY: &str = "cache capacity";
 pub(crate) const CALL_TIMEOUT: &str = "call timeout";
 pub(crate) const CERTIFICATE_AUTHORITY: &str = "certificate authority";
+pub(crate) const CLAIM_PATH: &str = "claim path";
 pub(crate) const CLIENT_ID: &str = "client id";
 pub(crate) const CLIENT_PRIVATE_KEY: &str = "client private key";
 pub(crate) const CLIENT_SECRET: &str = "client secret";

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// The modules from the ground up; each may use those before it.
-const ORDER: [&str; 34] = [
+const ORDER: [&str; 35] = [
     // Ground: words.
     "settings",
     "error",
@@ -15,6 +15,7 @@ const ORDER: [&str; 34] = [
     "clock",
     "log_pace",
     "retry_after",
+    "claim_path",
     "claims",
     "jwt",
     "token",
