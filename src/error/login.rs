@@ -138,7 +138,8 @@ kinds! {
             advice: "tell the operator of this site the code below",
             message: "the provider refused the request to sign in",
             remedy: "compare client id, callback URL, scope and audience with what the provider has \
-                registered (OPENID_CLIENT_ID, OPENID_CALLBACK_URL, OPENID_SCOPE, OPENID_AUDIENCE)",
+                registered (OPENID_CLIENT_ID, OPENID_CALLBACK_URL, OPENID_SCOPE, OPENID_AUDIENCE); some providers \
+                refuse scopes that they do not know, such as offline_access",
         }
         /// The provider rejected the authorization code.
         CodeRejected {
@@ -193,8 +194,9 @@ kinds! {
             advice: "tell the operator of this site the code below",
             message: "the provider issued no refresh token",
             remedy: "ask for offline_access in the scope (OPENID_SCOPE) and allow it at the provider \
-                (Auth0: Allow Offline Access on the API), or allow short sessions, which end with the \
-                access token",
+                (Auth0: Allow Offline Access on the API; Google takes other parameters for it: \
+                OPENID_AUTHORIZATION_PARAMETERS=access_type=offline&prompt=consent), or allow short sessions, \
+                which end with the access token (OPENID_REQUIRE_REFRESH_TOKEN=false)",
         }
         /// Several sign-ins in a row ended in the same way.
         SignInLoop {
@@ -261,8 +263,9 @@ kinds! {
 
 const ALLOW_OFFLINE_ACCESS: &str = "the scope offline_access was asked for, and the provider ignored it: \
     allow refresh tokens for this client (Auth0: Allow Offline Access on the API; others: the grant type \
-    refresh_token of the client), or allow short sessions, which end with the access token \
-    (LoginBuilder::allow_short_session)";
+    refresh_token of the client; Google takes other parameters for it: \
+    OPENID_AUTHORIZATION_PARAMETERS=access_type=offline&prompt=consent), or allow short sessions, which end \
+    with the access token (OPENID_REQUIRE_REFRESH_TOKEN=false, LoginBuilder::allow_short_session)";
 
 impl LoginErrorKind {
     /// The status of the answer.

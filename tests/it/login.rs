@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use http::{Method, StatusCode};
 use tower_oidc::login::{KeyRing, PassedParameter};
 use tower_oidc::testing::{Endpoint, Fault};
-use tower_oidc::{Client, LoginErrorKind as Kind, LoginLayer};
+use tower_oidc::{Client, LoginError, LoginErrorKind as Kind, LoginLayer};
 
 use crate::browser::{
     App, Browser, SESSION, SITE, at_provider, failure, location, query, told_operators, with,
@@ -343,6 +343,11 @@ async fn errors_of_the_provider_are_told_in_our_own_words() {
         let answer = browser.visit(&app, &callback).await;
         assert_eq!(failure(&answer), Some(kind), "{code}");
         assert_eq!(answer.status(), status, "{code}");
+        // Only a code that a standard defines is repeated, and to operators alone.
+        let error = answer.extensions().get::<LoginError>().unwrap();
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        let is_told = cause.is_some_and(|cause| cause.ends_with(code));
+        assert_eq!(is_told, code == "invalid_scope", "{code}");
         let body = answer.body();
         assert!(
             !body.contains("<script") && !body.contains("onerror"),
@@ -758,7 +763,12 @@ async fn without_a_refresh_token_the_choice_is_typed() {
     without(&app);
     let answer = Browser::default().try_sign_in(&app).await;
     assert_eq!(failure(&answer), Some(Kind::NoRefreshToken));
-    for cause in ["offline_access was asked for", "Allow Offline Access"] {
+    for cause in [
+        "offline_access was asked for",
+        "Allow Offline Access",
+        "access_type=offline&prompt=consent",
+        "OPENID_REQUIRE_REFRESH_TOKEN=false",
+    ] {
         assert!(told_operators(&answer).contains(cause), "{cause}");
     }
     let app = App::start_with(tower_oidc::login::LoginBuilder::allow_short_session).await;

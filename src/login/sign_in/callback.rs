@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::request::Parts;
 
-use crate::error::{Chain, LoginError, LoginErrorKind as Kind, ProviderErrorKind};
+use crate::error::{Chain, LoginError, LoginErrorKind as Kind, ProviderError, ProviderErrorKind};
 use crate::login::browser::cookie::seal_cookie;
 use crate::login::browser::query::single;
 use crate::login::browser::reply::{Reply, provider_failed};
@@ -19,6 +19,7 @@ use crate::login::sign_in::establish::Exchanged;
 use crate::login::sign_in::loop_breaker;
 use crate::login::store::StoreKey;
 use crate::observe;
+use crate::provider::client::known_code;
 use crate::provider::client::token_endpoint::{GrantFailure, TokenAnswer};
 
 /// How long a callback waits until fewer others are under way.
@@ -295,9 +296,17 @@ fn refused_by_provider(code: &str) -> LoginError {
         | "login_required"
         | "consent_required"
         | "interaction_required"
-        | "account_selection_required" => Kind::Denied,
-        "temporarily_unavailable" | "server_error" => Kind::ProviderUnavailable,
-        _ => Kind::RequestRefused,
+        | "account_selection_required" => Kind::Denied.into(),
+        "temporarily_unavailable" | "server_error" => Kind::ProviderUnavailable.into(),
+        code => match known_code(code) {
+            Some(code) => LoginError::provider(
+                Kind::RequestRefused,
+                ProviderError::new(
+                    ProviderErrorKind::RequestRefused,
+                    format!("the provider answered the authorization request with {code}"),
+                ),
+            ),
+            None => Kind::RequestRefused.into(),
+        },
     }
-    .into()
 }

@@ -10,6 +10,9 @@ pub(super) mod side;
 pub(crate) mod target;
 pub(crate) mod token_endpoint;
 
+#[cfg(feature = "login")]
+pub(crate) use self::oauth_error::known_code;
+
 use std::sync::Arc;
 
 use crate::http_client::HttpClient;

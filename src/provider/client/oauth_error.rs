@@ -26,9 +26,13 @@ pub(super) enum OAuthError {
 impl OAuthError {
     pub(super) fn read(document: &Document) -> Option<Self> {
         let code = document.get("error")?.as_str()?;
-        let known = CODES.into_iter().find(|known| *known == code);
-        Some(known.map_or(Self::Other, Self::Known))
+        Some(known_code(code).map_or(Self::Other, Self::Known))
     }
+}
+
+/// The code, if a standard defines it.
+pub(crate) fn known_code(code: &str) -> Option<&'static str> {
+    CODES.into_iter().find(|known| *known == code)
 }
 
 /// The code in a body that is an error with a code that a standard defines.
