@@ -22,6 +22,7 @@ pub(crate) const CLIENT_SECRET: &str = "client secret";
 pub(crate) const CLIENT_SECRET_FILE: &str = "client secret file";
 pub(crate) const COOKIE_NAME: &str = "cookie name";
 pub(crate) const DESTINATION: &str = "destination";
+pub(crate) const EMAIL_DOMAIN: &str = "email domain";
 pub(crate) const END_SESSION_PARAMETER: &str = "end session parameter";
 pub(crate) const HTTP_HOST: &str = "http host";
 pub(crate) const HTTP_CLIENT: &str = "http client";
@@ -42,6 +43,7 @@ pub(crate) const REALM: &str = "realm";
 pub(crate) const REDIS_PREFIX: &str = "redis prefix";
 pub(crate) const REDIS_SENTINEL_URLS: &str = "redis sentinels";
 pub(crate) const REDIS_SERVER_URL: &str = "redis url";
+pub(crate) const REQUIRED_ROLE: &str = "required role";
 pub(crate) const RESOURCE: &str = "resource";
 pub(crate) const RESOURCE_DOCUMENTATION: &str = "resource documentation";
 pub(crate) const ROTATION_GRACE: &str = "rotation grace";
@@ -71,6 +73,7 @@ variables! {
     DOMAIN_SERVER
     OPENID_ADDITIONAL_AUDIENCES
     OPENID_ALGORITHMS
+    OPENID_ALLOWED_EMAIL_DOMAINS
     OPENID_ALLOW_ANONYMOUS
     OPENID_ALLOW_HTTP
     OPENID_AUDIENCE
@@ -102,6 +105,9 @@ variables! {
     OPENID_REFRESH_SCOPE
     OPENID_REQUEST_AUDIENCE
     OPENID_REQUEST_TIMEOUT
+    OPENID_REQUIRED_ROLE
+    OPENID_REQUIRED_ROLE_PARAMETER_PATH
+    OPENID_REQUIRED_ROLE_TOKEN_KIND
     OPENID_REQUIRE_REFRESH_TOKEN
     OPENID_RESOURCE
     OPENID_REUSE_TOKENS
@@ -142,6 +148,9 @@ pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
         AUTHORIZATION_PARAMETER => OPENID_AUTHORIZATION_PARAMETERS,
         CACHE_CAPACITY => OPENID_TOKEN_CACHE_CAPACITY,
         CALL_TIMEOUT => OPENID_REQUEST_TIMEOUT,
+        CLAIM_PATH => OPENID_REQUIRED_ROLE_PARAMETER_PATH,
+        EMAIL_DOMAIN => OPENID_ALLOWED_EMAIL_DOMAINS,
+        REQUIRED_ROLE => OPENID_REQUIRED_ROLE,
         END_SESSION_PARAMETER => OPENID_END_SESSION_PARAMETERS,
         STALE_LIMIT => OPENID_JWKS_STALE_LIMIT,
         TENANTS => OPENID_TENANTS,

@@ -3,6 +3,7 @@ use std::fmt;
 use url::Url;
 
 use crate::claims::{Transport, parse_url};
+use crate::env::admission::AdmissionSettings;
 use crate::env::client::{client, requested_audience};
 use crate::env::common::{CommonSettings, in_environment, issuer, line};
 use crate::env::lifetimes::SessionLimits;
@@ -36,6 +37,7 @@ pub struct LoginSettings {
     refresh_audience: Option<String>,
     resources: Vec<String>,
     choices: SignInChoices,
+    admission: AdmissionSettings,
     additional_audiences: Vec<String>,
     cookie_name: Option<String>,
     limits: SessionLimits,
@@ -117,6 +119,7 @@ impl LoginSettings {
             refresh_audience: variables.text(OPENID_REFRESH_AUDIENCE),
             resources: variables.list(OPENID_RESOURCE).unwrap_or_default(),
             choices: SignInChoices::read(variables)?,
+            admission: AdmissionSettings::read(variables)?,
             additional_audiences: variables
                 .list(OPENID_ADDITIONAL_AUDIENCES)
                 .unwrap_or_default(),
@@ -223,7 +226,8 @@ impl LoginSettings {
         if let Some(url) = &self.post_logout_redirect {
             builder = builder.with_post_logout_redirect(url);
         }
-        Ok(self.limits.apply(self.choices.apply(builder)))
+        let builder = self.admission.apply(self.choices.apply(builder));
+        Ok(self.limits.apply(builder))
     }
 
     /// The provider.
@@ -375,6 +379,7 @@ impl fmt::Display for LoginSettings {
             line(formatter, name, value)?;
         }
         let choices = self.choices.shown().into_iter();
+        let choices = choices.chain(self.admission.shown());
         for (name, value) in choices.chain(self.limits.shown()) {
             line(formatter, name, value.as_deref())?;
         }

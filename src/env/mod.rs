@@ -16,6 +16,8 @@
 //! difference is an error. Plain http is allowed on loopback addresses only, with a warning.
 #![doc = include_str!("../../docs/settings.md")]
 
+#[cfg(feature = "login")]
+mod admission;
 mod api;
 mod bounds;
 #[cfg(any(feature = "login", feature = "outbound"))]

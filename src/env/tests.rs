@@ -89,12 +89,12 @@ fn a_misspelt_name_is_an_error_with_a_suggestion() {
 fn names_of_the_other_application_are_ignored_and_listed() {
     let settings = with(&[
         ("OPENID_USERNAME_CLAIM", "email"),
-        ("OPENID_REQUIRED_ROLE", "x"),
+        ("OPENID_ADMIN_ROLE", "x"),
     ])
     .unwrap();
     assert_eq!(
         settings.common.ignored(),
-        ["OPENID_REQUIRED_ROLE", "OPENID_USERNAME_CLAIM"]
+        ["OPENID_ADMIN_ROLE", "OPENID_USERNAME_CLAIM"]
     );
 }
 
@@ -859,6 +859,95 @@ mod service {
         ] {
             let error = service(&[changed]).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");
+        }
+    }
+}
+
+#[cfg(feature = "login")]
+fn signing_in(more: &[(&str, &str)]) -> Result<LoginSettings, ConfigError> {
+    let base = [
+        ("OPENID_CLIENT_ID", "site"),
+        ("DOMAIN_SERVER", "https://app.example.com"),
+        (
+            "OPENID_SESSION_SECRET",
+            "a session secret of more than 32 characters",
+        ),
+    ];
+    let pairs = GOOD.iter().chain(&base).chain(more);
+    LoginSettings::from_pairs(pairs.copied())
+}
+
+#[cfg(feature = "login")]
+// D17, D22
+#[test]
+fn who_may_sign_in_is_read_as_it_is_written_or_refused() {
+    const ROLE: &str = "OPENID_REQUIRED_ROLE";
+    const PATH: &str = "OPENID_REQUIRED_ROLE_PARAMETER_PATH";
+    const KIND: &str = "OPENID_REQUIRED_ROLE_TOKEN_KIND";
+    const DOMAINS: &str = "OPENID_ALLOWED_EMAIL_DOMAINS";
+    let shown = signing_in(&[
+        (ROLE, "admin, owner"),
+        (PATH, "realm_access.roles"),
+        (KIND, "access"),
+        (DOMAINS, "example.com,example.org"),
+    ])
+    .unwrap()
+    .to_string();
+    for line in [
+        "OPENID_REQUIRED_ROLE = admin,owner\n",
+        "OPENID_REQUIRED_ROLE_PARAMETER_PATH = realm_access.roles\n",
+        "OPENID_REQUIRED_ROLE_TOKEN_KIND = access\n",
+        "OPENID_ALLOWED_EMAIL_DOMAINS = example.com,example.org\n",
+    ] {
+        assert!(shown.contains(line), "{shown}");
+    }
+    for (bad, variable, remedy) in [
+        (&[(ROLE, "admin")][..], PATH, "realm_access.roles"),
+        (&[(PATH, "roles")], ROLE, "name the role"),
+        (
+            &[(PATH, "a..b"), (ROLE, "admin")],
+            PATH,
+            "separated by dots",
+        ),
+        (
+            &[(PATH, "https://a.example/r"), (ROLE, "x")],
+            PATH,
+            "[\"https://a.example/r\"]",
+        ),
+        (&[(PATH, "roles"), (ROLE, ",")], ROLE, "admin"),
+        (&[(KIND, "userinfo")], KIND, "id or access"),
+        (&[(DOMAINS, ",")], DOMAINS, "example.com"),
+        (&[(DOMAINS, "@example.com")], DOMAINS, "example.com"),
+        (&[(DOMAINS, "*.example.com")], DOMAINS, "one by one"),
+        (&[(DOMAINS, "example")], DOMAINS, "whole domain"),
+    ] {
+        let told = signing_in(bad).unwrap_err().to_string();
+        assert!(
+            told.starts_with(variable) && told.contains(remedy),
+            "{told}"
+        );
+    }
+}
+
+#[cfg(feature = "login")]
+proptest::proptest! {
+    // Each case makes an HTTP client.
+    #![proptest_config(proptest::test_runner::Config::with_cases(32))]
+
+    // D22: a restriction that is set is in force as it was written, or an error that names its variable.
+    #[test]
+    fn no_text_turns_a_restriction_off(text in "\\PC{0,24}|[a-z.,@* -]{0,16}") {
+        let is_set = !text.trim().is_empty();
+        match signing_in(&[("OPENID_ALLOWED_EMAIL_DOMAINS", &text)]) {
+            Ok(settings) => {
+                let is_off = settings.to_string().contains("OPENID_ALLOWED_EMAIL_DOMAINS = any, or none");
+                proptest::prop_assert_eq!(is_off, !is_set);
+            }
+            Err(error) => proptest::prop_assert_eq!(error.setting(), "OPENID_ALLOWED_EMAIL_DOMAINS"),
+        }
+        match signing_in(&[("OPENID_REQUIRED_ROLE_PARAMETER_PATH", "roles"), ("OPENID_REQUIRED_ROLE", &text)]) {
+            Ok(settings) => proptest::prop_assert!(!settings.to_string().contains("OPENID_REQUIRED_ROLE = none")),
+            Err(error) => proptest::prop_assert_eq!(error.setting(), "OPENID_REQUIRED_ROLE"),
         }
     }
 }

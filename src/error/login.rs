@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode as Status;
@@ -22,6 +23,8 @@ enum Cause {
     Verify(VerifyError),
     Provider(ProviderError),
     Store(StoreError),
+    /// The application's own decision, with what it tells the visitor.
+    Application(Arc<str>),
 }
 
 struct Facts {
@@ -130,6 +133,24 @@ kinds! {
             advice: "sign in with an account that may use this site",
             message: "the sign-in was declined",
             remedy: "sign in with an account that may use this service",
+        }
+        /// The application, or a setting of it, does not let this user sign in.
+        SignInRefused {
+            name: "sign_in_refused", status: Status::FORBIDDEN, sign_in_again: true,
+            told: "your account may not sign in to this site",
+            advice: "sign in with another account, or ask the operator of this site for access",
+            message: "this application does not let the user sign in",
+            remedy: "the log names the user and the reason; OPENID_REQUIRED_ROLE and \
+                OPENID_ALLOWED_EMAIL_DOMAINS are such reasons, and a hook of the application is another",
+        }
+        /// Whether this user may sign in could not be decided.
+        SignInUndecided {
+            name: "sign_in_undecided", status: Status::SERVICE_UNAVAILABLE, sign_in_again: true,
+            told: "this site cannot check at the moment whether you may sign in",
+            advice: "try again in a moment",
+            message: "it could not be decided whether the user may sign in",
+            remedy: "the hook of the application panicked, took longer than ten seconds or could not decide: \
+                the log names the reason",
         }
         /// The provider refused the authorization request.
         RequestRefused {
@@ -312,6 +333,14 @@ impl LoginError {
         }
     }
 
+    /// The application does not let a user sign in, and says why to the visitor.
+    pub(crate) fn sign_in_refused(text: &str) -> Self {
+        Self {
+            cause: (!text.is_empty()).then(|| Cause::Application(text.into())),
+            ..LoginErrorKind::SignInRefused.into()
+        }
+    }
+
     #[must_use]
     pub(crate) fn with_retry_after(mut self, pause: Duration) -> Self {
         self.retry_after = Some(pause);
@@ -336,6 +365,14 @@ impl LoginError {
     /// What happened, in words for a visitor of the site. They name no setting.
     pub(crate) fn told(&self) -> &'static str {
         self.kind.facts().told
+    }
+
+    /// What the application itself tells the visitor.
+    pub(crate) fn told_by_application(&self) -> Option<&str> {
+        match &self.cause {
+            Some(Cause::Application(text)) => Some(text),
+            _ => None,
+        }
     }
 
     /// What a visitor of the site can do about it.
@@ -376,6 +413,7 @@ impl LoginError {
         match self.kind {
             LoginErrorKind::ProviderUnavailable
             | LoginErrorKind::StoreUnavailable
+            | LoginErrorKind::SignInUndecided
             | LoginErrorKind::TooManySignIns => {
                 Some(self.retry_after.unwrap_or(Duration::from_secs(1)))
             }
@@ -407,6 +445,7 @@ impl std::error::Error for LoginError {
             Cause::Verify(error) => Some(error),
             Cause::Provider(error) => Some(error),
             Cause::Store(error) => Some(error),
+            Cause::Application(_) => None,
         }
     }
 }

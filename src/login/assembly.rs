@@ -17,6 +17,7 @@ use crate::login::party::Party;
 use crate::login::sessions::information::SessionInformation;
 use crate::login::sessions::parts::SessionParts;
 use crate::login::sessions::renewals::{Lifetimes, RefreshRequest};
+use crate::login::sessions::seal::KeyRing;
 use crate::login::sign_in::SignIn;
 use crate::login::sign_in::request::AuthorizationRequest;
 use crate::login::sign_out::{SignOut, SignOutSettings};
@@ -129,6 +130,9 @@ impl LoginBuilder {
         for resource in &self.resources {
             check_resource(resource)?;
         }
+        for requirement in &self.admission.requirements {
+            requirement.validate()?;
+        }
         Ok(())
     }
 
@@ -152,15 +156,7 @@ impl LoginBuilder {
         let store = self
             .store
             .unwrap_or_else(|| Arc::new(MemoryStore::with_shared_clock(provider.clock().clone())));
-        if store.is_shared() && self.keys.is_ephemeral() {
-            return Err(ConfigError::invalid(
-                SESSION_SECRET,
-                "(random)",
-                "the store is shared, and no other process could open what this one seals, nor this \
-                 one after a restart",
-                "configure a secret that is the same in every replica; make one by `openssl rand -base64 48`",
-            ));
-        }
+        check_keys(&self.keys, &*store)?;
         let at_most = |setting, duration, most| within(setting, duration, Duration::ZERO, most);
         let settings = SignOutSettings {
             at_provider: self.sign_out_at_provider,
@@ -220,6 +216,7 @@ impl LoginBuilder {
                 lifetimes,
                 offline: self.offline,
                 with_userinfo: self.with_userinfo,
+                admission: self.admission,
                 sessions_per_subject: self.sessions_per_subject,
                 codes: Semaphore::new(MOST_GRANTS),
                 warnings: Allowance::full(provider.clock().monotonic()),
@@ -243,6 +240,20 @@ impl LoginBuilder {
             allows_anonymous: self.anonymous,
         })
     }
+}
+
+/// What is stored outlives the process, and so must what opens it.
+fn check_keys(keys: &KeyRing, store: &dyn SessionStore) -> Result<(), ConfigError> {
+    if store.is_shared() && keys.is_ephemeral() {
+        return Err(ConfigError::invalid(
+            SESSION_SECRET,
+            "(random)",
+            "the store is shared, and no other process could open what this one seals, nor this one after \
+             a restart",
+            "configure a secret that is the same in every replica; make one by `openssl rand -base64 48`",
+        ));
+    }
+    Ok(())
 }
 
 fn limit(setting: &'static str, limit: Duration) -> Result<Duration, ConfigError> {

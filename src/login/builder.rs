@@ -4,12 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::claim_path::ClaimPath;
 use crate::error::{ConfigError, LoginErrorKind};
 use crate::login::browser::language::{Language, Languages, PageText};
 use crate::login::browser::site::Paths;
 use crate::login::layer::LoginLayer;
 use crate::login::sessions::seal::KeyRing;
+use crate::login::sign_in::admission::{Admission, Deciding, SignInClaims};
+use crate::login::sign_in::refusal::SignInRefusal;
 use crate::login::sign_in::request::{OfflineAccess, PassedParameter};
+use crate::login::sign_in::requirement::{Requirement, RoleToken};
 use crate::login::store::SessionStore;
 use crate::login::store::near_cache::NEAR_CACHE_AGE;
 use crate::provider::Client;
@@ -33,6 +37,7 @@ pub struct LoginBuilder {
     pub(super) sends_scope: bool,
     pub(super) offline: OfflineAccess,
     pub(super) with_userinfo: bool,
+    pub(super) admission: Admission,
     pub(super) additional_audiences: Vec<String>,
     pub(super) start: String,
     pub(super) callback: Option<String>,
@@ -94,6 +99,7 @@ impl LoginBuilder {
             sends_scope: true,
             offline: OfflineAccess::Required,
             with_userinfo: false,
+            admission: Admission::default(),
             additional_audiences: Vec::new(),
             start: "/oauth/openid".to_owned(),
             callback: None,
@@ -200,6 +206,76 @@ impl LoginBuilder {
     /// ([OpenID Connect Core §5.3](https://openid.net/specs/openid-connect-core-1_0.html#UserInfo)).
     pub fn with_userinfo(mut self) -> Self {
         self.with_userinfo = true;
+        self
+    }
+
+    /// Lets this function decide who may sign in, with the verified claims and before a session exists. It is the
+    /// place to make a user of the application, to ask for a subscription, or to write an audit log.
+    ///
+    /// A [`SignInRefusal`] is shown to the visitor on a page with status 403. No session is made, the tokens are
+    /// revoked, and the log has issuer, subject and reason. Several functions are asked in the order in which they
+    /// were added, and all after [`require_role`](Self::require_role) and
+    /// [`require_email_domains`](Self::require_email_domains). If they panic or take longer than 10 seconds
+    /// together, the visitor is not signed in and reads a page with status 503. A function that takes longer is
+    /// cancelled at its next `await`. None by default.
+    ///
+    /// A session is asked about when it begins, and not when it is refreshed.
+    ///
+    /// ```
+    /// use tower_oidc::login::{LoginBuilder, SignInClaims, SignInRefusal};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Tenant {
+    ///     tid: Option<String>,
+    /// }
+    ///
+    /// fn with_hook(login: LoginBuilder) -> LoginBuilder {
+    ///     login.on_sign_in(async |user: SignInClaims| {
+    ///         let refusal = || SignInRefusal::new("Your organisation has no account here.");
+    ///         let tenant: Tenant = user.id_claims().map_err(|_| refusal())?;
+    ///         match tenant.tid.as_deref() {
+    ///             Some("9188040d") => Ok(()),
+    ///             _ => Err(refusal().with_reason("another tenant")),
+    ///         }
+    ///     })
+    /// }
+    /// ```
+    pub fn on_sign_in<H, F>(mut self, hook: H) -> Self
+    where
+        H: Fn(SignInClaims) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), SignInRefusal>> + Send + 'static,
+    {
+        let hook = move |claims| -> Deciding { Box::pin(hook(claims)) };
+        self.admission.hooks.push(Arc::new(hook));
+        self
+    }
+
+    /// Lets only users sign in who have one of these roles in this claim of this token: text, or an array of texts
+    /// with it. Required roles of several calls must all be met. None by default.
+    ///
+    /// # Security
+    /// The role is looked for when the user signs in. One that is taken away later is missed at the next sign-in;
+    /// [`RequireLayer`](crate::RequireLayer) looks at each request.
+    pub fn require_role<'a>(
+        mut self,
+        token: RoleToken,
+        path: ClaimPath,
+        roles: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let roles = roles.into_iter().map(str::to_owned).collect();
+        let role = Requirement::Role { token, path, roles };
+        self.admission.requirements.push(role);
+        self
+    }
+
+    /// Lets only users sign in who have an email address of one of these domains, and whose `email_verified` is
+    /// `true` or the text `true`. Both claims come from the ID token, or both from UserInfo. Domains are compared
+    /// whole, so that a subdomain needs an entry of its own, and regardless of case. Any address, or none, by
+    /// default.
+    pub fn require_email_domains<'a>(mut self, domains: impl IntoIterator<Item = &'a str>) -> Self {
+        let domains = domains.into_iter().map(str::to_owned).collect();
+        let requirement = Requirement::EmailDomain(domains);
+        self.admission.requirements.push(requirement);
         self
     }
 

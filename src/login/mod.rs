@@ -37,6 +37,8 @@
 //!     signed in to the site. Beside another sign-in of the same browser it begins once more, and only once.
 //! 11. A callback that is answered 503 before its code was sent can be loaded again. After that the same address
 //!     leads to a page whose sign-in link leads to the same place.
+//! 12. Where [who may sign in](LoginBuilder::on_sign_in) is decided by the application or by settings, that is done
+//!     with verified claims, before a session exists. A refusal makes no session and revokes the tokens.
 //!
 //! The browser holds a random session id that does not change with the tokens, in a `__Host-`
 //! cookie. Behind it stands a short code made with the secrets, by which the layer tells a cookie of its own from
@@ -126,7 +128,10 @@ pub use self::sessions::listing::{ListedSession, Sessions};
 pub use self::sessions::record::{EndReason, Record, RefreshState};
 pub use self::sessions::seal::{KeyRing, Purpose, SealError};
 pub use self::set::{LoginOfSet, LoginSet, LoginSetGate};
+pub use self::sign_in::admission::SignInClaims;
+pub use self::sign_in::refusal::SignInRefusal;
 pub use self::sign_in::request::PassedParameter;
+pub use self::sign_in::requirement::RoleToken;
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
 pub use self::store::{

@@ -198,6 +198,10 @@ impl IdToken {
         Some(UnixTime::from_seconds(seconds))
     }
 
+    pub(crate) fn principal(&self) -> &Principal {
+        &self.claims
+    }
+
     pub(crate) fn claims_json(&self) -> &str {
         self.claims.claims_json()
     }

@@ -751,7 +751,7 @@ async fn the_acr_and_age_that_were_asked_for_are_checked_in_the_id_token() {
     );
 }
 
-// F83
+// D21, F83
 #[tokio::test]
 async fn without_a_refresh_token_the_choice_is_typed() {
     let without = |app: &App| {

@@ -2,6 +2,7 @@
 //! test names the rules of `docs/rules.md` that it proves.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod admission;
 mod auto_traits;
 mod axum;
 mod bearer;

@@ -93,9 +93,17 @@ fn every_method_that_chooses_has_its_row() {
         let chosen = source.lines().filter_map(|line| {
             let name = line.trim().strip_prefix("pub fn ")?;
             let name = name.split(['(', '<']).next()?;
-            let chooses = ["with_", "without_", "add_", "allow_", "count_", "revoke_"];
+            let chooses = [
+                "with_", "without_", "add_", "allow_", "count_", "revoke_", "require_",
+            ];
             let chooses = chooses.iter().any(|verb| name.starts_with(verb))
-                || ["pass_through", "keep_authorization", "reqwest_trusting"].contains(&name);
+                || [
+                    "pass_through",
+                    "keep_authorization",
+                    "reqwest_trusting",
+                    "on_sign_in",
+                ]
+                .contains(&name);
             chooses.then(|| format!("{builder}::{name}"))
         });
         let chosen: Vec<_> = chosen.collect();

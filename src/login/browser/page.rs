@@ -133,10 +133,12 @@ impl Page {
             Kind::NotSignedIn => "Please sign in",
             Kind::SessionEnded => "Your session is over",
             Kind::Denied => "Sign-in was declined",
+            Kind::SignInRefused => "You may not sign in here",
             Kind::CrossOrigin => "This request was not let through",
-            Kind::ProviderUnavailable | Kind::StoreUnavailable | Kind::TooManySignIns => {
-                "Not available at the moment"
-            }
+            Kind::ProviderUnavailable
+            | Kind::StoreUnavailable
+            | Kind::SignInUndecided
+            | Kind::TooManySignIns => "Not available at the moment",
             Kind::SignInLoop => "Signing in does not help",
             Kind::UnusableToken | Kind::NoRefreshToken | Kind::Misconfigured | Kind::Misplaced => {
                 "This service is not set up correctly"
@@ -145,9 +147,13 @@ impl Page {
         }
     }
 
-    /// What happened, in words for a visitor. They name no setting.
+    /// What happened, in words for a visitor: those of the application where it
+    /// [refused](crate::login::SignInRefusal) a sign-in. It is plain text, to be escaped in HTML.
     #[must_use]
     pub fn text(&self) -> String {
+        if let Some(text) = self.error.told_by_application() {
+            return text.to_owned();
+        }
         if let Some(wording) = &self.wording {
             return wording.text.text.clone();
         }

@@ -1,5 +1,6 @@
 //! From the tokens that came for a code to a session.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
@@ -12,13 +13,16 @@ use crate::login::sessions::id::{SessionId, session_key, sessionless_key, subjec
 use crate::login::sessions::marks::Marked;
 use crate::login::sessions::opener::refused;
 use crate::login::sessions::record::{Record, Renewal};
+use crate::login::sessions::revoker::Revoker;
 use crate::login::sessions::signed_out::SignInTimes;
 use crate::login::sessions::tokens::TokenSet;
 use crate::login::sign_in::SignIn;
+use crate::login::sign_in::admission::SignInClaims;
 use crate::login::sign_in::attempt::{self, LoginAttempt};
 use crate::login::sign_in::request::OfflineAccess;
 use crate::login::store::Owner;
 use crate::provider::client::token_endpoint::TokenAnswer;
+use crate::secret::Secret;
 use crate::token::lifetime::token_lifetime;
 use crate::verify::id_token::{Expected, IdToken};
 
@@ -48,11 +52,20 @@ impl SignIn {
             return Err(LoginError::no_refresh_token(&self.request.scope));
         }
         let userinfo = self.userinfo(answer, &id_token).await?;
+        // Before the application decides, which may take its time: all times count from the answer.
+        let clock = self.provider.clock();
+        let passed = clock.monotonic().saturating_sub(marked.asked_at);
+        if self.admission.is_asked() {
+            let claims = SignInClaims::new(
+                id_token.principal().clone(),
+                Some(principal.clone()),
+                userinfo.clone(),
+            );
+            self.admit(&claims, answer).await?;
+        }
         let exp = Some(principal.expires_at());
         let lifetime = token_lifetime(now, answer.expires_in, exp);
         // Sessions are dated by the store's clock from the first generation on.
-        let clock = self.provider.clock();
-        let passed = clock.monotonic().saturating_sub(marked.asked_at);
         let stored_at = marked.now.saturating_add(passed);
         let access_expires_at = stored_at.saturating_add(lifetime);
         let tokens = TokenSet {
@@ -124,6 +137,23 @@ impl SignIn {
         Ok((id, Duration::from_secs(lifetime.unsigned_abs())))
     }
 
+    /// Whether the user may sign in. If not, or if the request is gone before that is decided, the tokens are
+    /// revoked.
+    async fn admit(&self, claims: &SignInClaims, answer: &TokenAnswer) -> Result<(), LoginError> {
+        let mut unclaimed = Unclaimed {
+            revoker: &self.sessions.revoker,
+            token: Some(
+                answer
+                    .refresh_token
+                    .as_ref()
+                    .unwrap_or(&answer.access_token),
+            ),
+        };
+        self.admission.check(claims).await?;
+        unclaimed.token = None;
+        Ok(())
+    }
+
     async fn judge_id_token(
         &self,
         attempt: &LoginAttempt,
@@ -178,6 +208,18 @@ impl SignIn {
         {
             self.sessions.retire(former.store_key()).await;
         }
+    }
+}
+
+/// A token that is revoked unless a session is made of it.
+struct Unclaimed<'a> {
+    revoker: &'a Arc<Revoker>,
+    token: Option<&'a Secret>,
+}
+
+impl Drop for Unclaimed<'_> {
+    fn drop(&mut self) {
+        self.revoker.revoke_behind(self.token.cloned());
     }
 }
 

@@ -1,12 +1,15 @@
 //! Signing in: to the provider, and back with a session.
 
+pub(crate) mod admission;
 pub(crate) mod answer;
 pub(crate) mod attempt;
 pub(crate) mod attempt_cookies;
 pub(crate) mod callback;
 mod establish;
 pub(crate) mod loop_breaker;
+pub(crate) mod refusal;
 pub(crate) mod request;
+pub(crate) mod requirement;
 pub(crate) mod start;
 
 use std::sync::Arc;
@@ -18,6 +21,7 @@ use crate::login::browser::cookie::CookieNames;
 use crate::login::browser::site::Site;
 use crate::login::sessions::Sessions;
 use crate::login::sessions::renewals::Lifetimes;
+use crate::login::sign_in::admission::Admission;
 use crate::login::sign_in::request::{AuthorizationRequest, OfflineAccess};
 use crate::provider::{Client, Provider};
 use crate::verify::Verifier;
@@ -36,6 +40,7 @@ pub(crate) struct SignIn {
     pub(crate) lifetimes: Lifetimes,
     pub(crate) offline: OfflineAccess,
     pub(crate) with_userinfo: bool,
+    pub(crate) admission: Admission,
     pub(crate) sessions_per_subject: Option<usize>,
     /// Bounds the codes that are exchanged at once.
     pub(crate) codes: Semaphore,
