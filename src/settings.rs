@@ -44,6 +44,7 @@ pub(crate) const REDIS_PREFIX: &str = "redis prefix";
 pub(crate) const REDIS_SENTINEL_URLS: &str = "redis sentinels";
 pub(crate) const REDIS_SERVER_URL: &str = "redis url";
 pub(crate) const REQUIRED_ROLE: &str = "required role";
+pub(crate) const RESPONSE_MODE: &str = "response mode";
 pub(crate) const RESOURCE: &str = "resource";
 pub(crate) const RESOURCE_DOCUMENTATION: &str = "resource documentation";
 pub(crate) const ROTATION_GRACE: &str = "rotation grace";
@@ -90,6 +91,7 @@ variables! {
     OPENID_END_SESSION_PARAMETERS
     OPENID_FRONTCHANNEL_LOGOUT
     OPENID_IMAGE_URL
+    OPENID_INITIATED_SIGN_IN
     OPENID_ISSUER
     OPENID_JWKS_URL
     OPENID_JWKS_STALE_LIMIT
@@ -110,6 +112,7 @@ variables! {
     OPENID_REQUIRED_ROLE_TOKEN_KIND
     OPENID_REQUIRE_REFRESH_TOKEN
     OPENID_RESOURCE
+    OPENID_RESPONSE_MODE
     OPENID_REUSE_TOKENS
     OPENID_REVOKE_OFFLINE_ACCESS
     OPENID_ROTATION_GRACE
@@ -131,6 +134,7 @@ variables! {
     OPENID_TRUSTED_ORIGINS
     OPENID_USERINFO
     OPENID_USE_END_SESSION_ENDPOINT
+    OPENID_USE_PAR
     OPENID_USE_PKCE
     REDIS_KEY_PREFIX
     REDIS_NEAR_CACHE_AGE
@@ -151,6 +155,7 @@ pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
         CLAIM_PATH => OPENID_REQUIRED_ROLE_PARAMETER_PATH,
         EMAIL_DOMAIN => OPENID_ALLOWED_EMAIL_DOMAINS,
         REQUIRED_ROLE => OPENID_REQUIRED_ROLE,
+        RESPONSE_MODE => OPENID_RESPONSE_MODE,
         END_SESSION_PARAMETER => OPENID_END_SESSION_PARAMETERS,
         STALE_LIMIT => OPENID_JWKS_STALE_LIMIT,
         TENANTS => OPENID_TENANTS,

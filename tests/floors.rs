@@ -154,6 +154,7 @@ const ROOMS: [(&str, &[&str]); 28] = [
             "login/browser/reply",
             "login/assembly",
             "login/browser/return_path",
+            "login/sign_in/initiated",
             "login/sign_out",
             "login/browser/site",
             "outbound/destination",

@@ -6,6 +6,7 @@ use crate::claims::{Transport, parse_url};
 use crate::env::admission::AdmissionSettings;
 use crate::env::client::{client, requested_audience};
 use crate::env::common::{CommonSettings, in_environment, issuer, line};
+use crate::env::front_doors::FrontDoors;
 use crate::env::lifetimes::SessionLimits;
 use crate::env::read::{Variables, readable};
 #[cfg(feature = "redis")]
@@ -38,6 +39,7 @@ pub struct LoginSettings {
     resources: Vec<String>,
     choices: SignInChoices,
     admission: AdmissionSettings,
+    front_doors: FrontDoors,
     additional_audiences: Vec<String>,
     cookie_name: Option<String>,
     limits: SessionLimits,
@@ -120,6 +122,7 @@ impl LoginSettings {
             resources: variables.list(OPENID_RESOURCE).unwrap_or_default(),
             choices: SignInChoices::read(variables)?,
             admission: AdmissionSettings::read(variables)?,
+            front_doors: FrontDoors::read(variables)?,
             additional_audiences: variables
                 .list(OPENID_ADDITIONAL_AUDIENCES)
                 .unwrap_or_default(),
@@ -226,7 +229,8 @@ impl LoginSettings {
         if let Some(url) = &self.post_logout_redirect {
             builder = builder.with_post_logout_redirect(url);
         }
-        let builder = self.admission.apply(self.choices.apply(builder));
+        let builder = self.front_doors.apply(self.choices.apply(builder));
+        let builder = self.admission.apply(builder);
         Ok(self.limits.apply(builder))
     }
 
@@ -379,7 +383,9 @@ impl fmt::Display for LoginSettings {
             line(formatter, name, value)?;
         }
         let choices = self.choices.shown().into_iter();
-        let choices = choices.chain(self.admission.shown());
+        let choices = choices
+            .chain(self.front_doors.shown())
+            .chain(self.admission.shown());
         for (name, value) in choices.chain(self.limits.shown()) {
             line(formatter, name, value.as_deref())?;
         }

@@ -25,6 +25,8 @@ mod client;
 mod common;
 mod defaults;
 #[cfg(feature = "login")]
+mod front_doors;
+#[cfg(feature = "login")]
 mod lifetimes;
 #[cfg(feature = "login")]
 mod login;

@@ -126,6 +126,14 @@ kinds! {
             remedy: "start the sign-in again; if this persists, compare the iss parameter of the callback \
                 with the configured issuer (OPENID_ISSUER)",
         }
+        /// Another site has begun a sign-in at a provider that is not this site's.
+        InitiatorRefused {
+            name: "initiator_refused", status: Status::BAD_REQUEST, sign_in_again: true,
+            told: "you were sent here to sign in at a service that this site does not use",
+            advice: "sign in from this site",
+            message: "a sign-in was initiated at another provider, or at none",
+            remedy: "let the site that initiates it send the configured issuer as iss (OPENID_ISSUER)",
+        }
         /// The user or the provider declined the sign-in.
         Denied {
             name: "denied", status: Status::FORBIDDEN, sign_in_again: true,

@@ -27,8 +27,8 @@ use crate::provider::client::target::check_resource;
 use crate::provider::{Provider, within};
 use crate::settings::{
     ABSOLUTE_LIMIT, ADDITIONAL_AUDIENCE, ADDRESS, AUTHORIZATION_PARAMETER, END_SESSION_PARAMETER,
-    IDLE_LIMIT, POST_LOGOUT_REDIRECT, ROTATION_GRACE, SCOPE, SESSION_SECRET, SESSIONS_PER_SUBJECT,
-    VERIFIER,
+    IDLE_LIMIT, POST_LOGOUT_REDIRECT, RESPONSE_MODE, ROTATION_GRACE, SCOPE, SESSION_SECRET,
+    SESSIONS_PER_SUBJECT, VERIFIER,
 };
 use crate::verify::Verifier;
 use crate::verify::id_token::IdTokenVerifier;
@@ -97,7 +97,18 @@ impl LoginBuilder {
             .beside(self.other_paths.clone())
             .with_login_page(self.login_page.clone())?
             .in_languages(self.languages.clone())?;
-        let cookies = CookieNames::new(&self.cookie_name, site.is_secure)?;
+        let mut cookies = CookieNames::new(&self.cookie_name, site.is_secure)?;
+        if self.form_post {
+            if !site.is_secure {
+                return Err(ConfigError::invalid(
+                    RESPONSE_MODE,
+                    "form_post",
+                    "this site is reached by plain http, and browsers keep the cookies that it needs over https alone",
+                    "give the site an https address, or remove it",
+                ));
+            }
+            cookies = cookies.for_posted_answers();
+        }
         let back_to = match &self.back_to {
             Some(url) => parse_target(POST_LOGOUT_REDIRECT, url)?,
             None => parse_target(ADDRESS, &site.origin)?,
@@ -212,6 +223,8 @@ impl LoginBuilder {
                     resources: self.resources,
                     parameters: self.parameters,
                     passed_through: self.passed_through,
+                    form_post: self.form_post,
+                    pushes: self.pushes,
                 },
                 lifetimes,
                 offline: self.offline,
@@ -236,6 +249,7 @@ impl LoginBuilder {
             cookies,
             open_paths,
             information,
+            allows_initiated: self.initiated,
             sent_to_start: SentToStart::default(),
             allows_anonymous: self.anonymous,
         })

@@ -38,6 +38,9 @@ pub struct LoginBuilder {
     pub(super) offline: OfflineAccess,
     pub(super) with_userinfo: bool,
     pub(super) admission: Admission,
+    pub(super) form_post: bool,
+    pub(super) pushes: bool,
+    pub(super) initiated: bool,
     pub(super) additional_audiences: Vec<String>,
     pub(super) start: String,
     pub(super) callback: Option<String>,
@@ -100,6 +103,9 @@ impl LoginBuilder {
             offline: OfflineAccess::Required,
             with_userinfo: false,
             admission: Admission::default(),
+            form_post: false,
+            pushes: false,
+            initiated: false,
             additional_audiences: Vec::new(),
             start: "/oauth/openid".to_owned(),
             callback: None,
@@ -206,6 +212,36 @@ impl LoginBuilder {
     /// ([OpenID Connect Core §5.3](https://openid.net/specs/openid-connect-core-1_0.html#UserInfo)).
     pub fn with_userinfo(mut self) -> Self {
         self.with_userinfo = true;
+        self
+    }
+
+    /// Lets the provider answer by a form that the browser posts, so that no code stands in a URL
+    /// ([Form Post Response Mode](https://openid.net/specs/oauth-v2-form-post-response-mode-1_0.html)). Off by
+    /// default: the answer is in the query. The site needs https, because the cookies of sign-ins under way, and
+    /// they alone, are then `SameSite=None`. The former session of a browser that signs in again is not ended early.
+    pub fn with_form_post(mut self) -> Self {
+        self.form_post = true;
+        self
+    }
+
+    /// Sends the parameters of a sign-in to the provider ahead of the browser, which then carries a reference to them
+    /// ([RFC 9126](https://www.rfc-editor.org/rfc/rfc9126)). Off by default, and always on where the metadata of the
+    /// provider demands it.
+    pub fn with_pushed_authorization_requests(mut self) -> Self {
+        self.pushes = true;
+        self
+    }
+
+    /// Lets another site, such as the provider's page of applications, send browsers to `initiate` below the path that
+    /// signs in, to begin a sign-in ([OpenID Connect Core
+    /// §4](https://openid.net/specs/openid-connect-core-1_0.html#ThirdPartyInitiatedLogin)). Off by default. `iss` must
+    /// be the provider's issuer; `login_hint` is passed on; a `target_link_uri` that is not of this site counts
+    /// as its root.
+    ///
+    /// # Security
+    /// Any site can have its visitors signed in here, as whom the provider knows them.
+    pub fn allow_initiated_sign_in(mut self) -> Self {
+        self.initiated = true;
         self
     }
 

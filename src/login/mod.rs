@@ -37,7 +37,10 @@
 //!     signed in to the site. Beside another sign-in of the same browser it begins once more, and only once.
 //! 11. A callback that is answered 503 before its code was sent can be loaded again. After that the same address
 //!     leads to a page whose sign-in link leads to the same place.
-//! 12. Where [who may sign in](LoginBuilder::on_sign_in) is decided by the application or by settings, that is done
+//! 12. Two paths have a form where that is chosen: `callback` takes the provider's answer by POST
+//!     ([`with_form_post`](LoginBuilder::with_form_post)), and `initiate` takes a sign-in that another site begins
+//!     ([`allow_initiated_sign_in`](LoginBuilder::allow_initiated_sign_in)).
+//! 13. Where [who may sign in](LoginBuilder::on_sign_in) is decided by the application or by settings, that is done
 //!     with verified claims, before a session exists. A refusal makes no session and revokes the tokens.
 //!
 //! The browser holds a random session id that does not change with the tokens, in a `__Host-`

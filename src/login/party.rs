@@ -17,6 +17,7 @@ use crate::login::browser::cookie::{CookieNames, CookieValue, sent};
 use crate::login::browser::mount::{SentToStart, nested_below};
 use crate::login::browser::open_paths::OpenPaths;
 use crate::login::browser::page::OnPage;
+use crate::login::browser::query::with_form;
 use crate::login::browser::reply::{Reply, set_private};
 use crate::login::browser::return_path::ReturnPath;
 use crate::login::browser::session_cookie;
@@ -26,6 +27,7 @@ use crate::login::sessions::id::SessionId;
 use crate::login::sessions::information::SessionInformation;
 use crate::login::sessions::{Sessions, Standing};
 use crate::login::sign_in::SignIn;
+use crate::login::sign_in::answer::LONGEST_QUERY;
 use crate::login::sign_out::SignOut;
 use crate::login::sign_out::backchannel::LONGEST_FORM;
 use crate::login::store::StoreKey;
@@ -45,6 +47,8 @@ pub(super) struct Party {
     pub(super) open_paths: OpenPaths,
     /// What scripts may ask about their session.
     pub(super) information: Option<SessionInformation>,
+    /// Whether another site may have a sign-in begun.
+    pub(super) allows_initiated: bool,
     pub(super) sent_to_start: SentToStart,
     /// Whether requests without a session pass.
     pub(super) allows_anonymous: bool,
@@ -103,14 +107,56 @@ pub(super) struct Absent {
 const FORM_TIME: Duration = Duration::from_secs(10);
 
 impl Party {
-    /// Whether it is the one request whose body is read: the provider's, which has no cookie and needs none.
-    pub(super) fn is_backchannel<B>(&self, request: &Request<B>) -> bool {
-        request.method() == Method::POST
-            && self.site.paths.own(request.uri().path()) == Some(OwnPath::Backchannel)
+    /// What a request is for whose body is read: a form that the provider sends, or another site lets the browser
+    /// send.
+    pub(super) fn takes_form<B>(&self, request: &Request<B>) -> Option<OwnPath> {
+        if request.method() != Method::POST {
+            return None;
+        }
+        let own = self.site.paths.own(request.uri().path())?;
+        let is_taken = match own {
+            OwnPath::Backchannel => true,
+            OwnPath::Callback => self.sign_in.request.form_post,
+            OwnPath::Initiate => self.allows_initiated,
+            _ => false,
+        };
+        is_taken.then_some(own)
+    }
+
+    /// The answer to a form.
+    pub(super) async fn take_form<B>(self: Arc<Self>, own: OwnPath, request: Request<B>) -> Reply
+    where
+        B: Body + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        if own == OwnPath::Backchannel {
+            return self.told_by_provider(request).await;
+        }
+        let (head, body) = request.into_parts();
+        if let Some(reply) = self.misplaced(&head) {
+            return reply;
+        }
+        let form = Limited::new(body, LONGEST_QUERY).collect();
+        let form = match tokio::time::timeout(FORM_TIME, form).await {
+            Ok(Ok(form)) => form.to_bytes(),
+            Ok(Err(_)) => return Reply::empty(StatusCode::PAYLOAD_TOO_LARGE),
+            Err(_) => return Reply::empty(StatusCode::REQUEST_TIMEOUT),
+        };
+        // From here on it is read as if it had come in the query.
+        let Some(head) = with_form(head, &form) else {
+            let error = Kind::MalformedCallback.into();
+            let head = Request::new(()).into_parts().0;
+            return self.site.tell(&head, error, &ReturnPath::default());
+        };
+        match own {
+            OwnPath::Initiate => self.sign_in.initiated(&head).await,
+            _ => self.sign_in.callback(&head).await,
+        }
     }
 
     /// The answer to a logout by the provider.
-    pub(super) async fn told_by_provider<B>(self: Arc<Self>, request: Request<B>) -> Reply
+    async fn told_by_provider<B>(self: Arc<Self>, request: Request<B>) -> Reply
     where
         B: Body + 'static,
         B::Data: Send,
@@ -188,6 +234,7 @@ impl Party {
         let is_off = match own {
             OwnPath::Frontchannel => !self.sign_out.settings.frontchannel,
             OwnPath::Session => self.information.is_none(),
+            OwnPath::Initiate => !self.allows_initiated,
             _ => false,
         };
         (!is_off).then(|| self.check_own(own, head))
@@ -195,11 +242,16 @@ impl Party {
 
     fn check_own(self: &Arc<Self>, own: OwnPath, head: &mut Parts) -> Decided {
         let allowed = match own {
+            OwnPath::Callback if self.sign_in.request.form_post => "POST",
             OwnPath::Start | OwnPath::Callback | OwnPath::Frontchannel | OwnPath::Session => "GET",
             OwnPath::Logout | OwnPath::Backchannel => "POST",
+            OwnPath::Initiate => "GET, POST",
         };
         let party = Arc::clone(self);
-        if head.method.as_str() != allowed {
+        if !allowed
+            .split(", ")
+            .any(|method| head.method.as_str() == method)
+        {
             let error = Kind::MethodNotAllowed.into();
             let reply = party.site.tell(head, error, &ReturnPath::default());
             return Verdict::Answer(reply.allowing(allowed));
@@ -225,6 +277,7 @@ impl Party {
                 OwnPath::Logout => party.sign_out.sign_out(&head).await,
                 OwnPath::Frontchannel => party.sign_out.frontchannel(&head).await,
                 OwnPath::Session => party.session_information(&head).await,
+                OwnPath::Initiate => party.sign_in.initiated(&head).await,
                 // Its body is read where it is called.
                 OwnPath::Backchannel => Reply::empty(StatusCode::BAD_REQUEST),
             }))

@@ -50,10 +50,10 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let gate = self.0.gate();
-        if !gate.party.is_backchannel(&request) {
+        let Some(own) = gate.party.takes_form(&request) else {
             return self.0.call(request);
-        }
-        let answer = Arc::clone(&gate.party).told_by_provider(request);
+        };
+        let answer = Arc::clone(&gate.party).take_form(own, request);
         ResponseFuture::answering(gate.clone(), Box::pin(answer))
     }
 }

@@ -477,10 +477,11 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let gate = self.0.gate();
         let mut parties = gate.set.parties.iter();
-        let Some(party) = parties.find(|party| party.is_backchannel(&request)) else {
+        let taken = parties.find_map(|party| Some((party, party.takes_form(&request)?)));
+        let Some((party, own)) = taken else {
             return self.0.call(request);
         };
-        let answer = Arc::clone(party).told_by_provider(request);
+        let answer = Arc::clone(party).take_form(own, request);
         ResponseFuture::answering(gate.clone(), Box::pin(answer))
     }
 }

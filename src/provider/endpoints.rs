@@ -109,9 +109,9 @@ impl Endpoints {
         )
     }
 
-    /// Whether the parameters of a sign-in must be pushed. If not, they go into the URL.
+    /// Whether the provider demands that the parameters of a sign-in are pushed.
     pub(crate) fn must_push_authorization(&self) -> bool {
-        self.requires_pushed_authorization && self.pushed_authorization.is_some()
+        self.requires_pushed_authorization
     }
 
     /// Refuses a provider whose list of PKCE methods lacks `S256` ([RFC 9700

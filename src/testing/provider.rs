@@ -222,7 +222,7 @@ impl DevelopmentProvider {
     /// Requires pushed authorization requests from now on
     /// ([RFC 9126 §5](https://www.rfc-editor.org/rfc/rfc9126#section-5)).
     pub fn require_pushed_authorization(&self) {
-        self.state.changing().pushed = Some(Vec::new());
+        self.state.changing().must_push = true;
     }
 
     /// The lifetime of access tokens from now on. Default: one hour.

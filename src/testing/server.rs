@@ -61,7 +61,7 @@ fn discovery(state: &State) -> Value {
         "token_endpoint": at(TOKEN),
         "authorization_endpoint": at("/authorize"),
         "pushed_authorization_request_endpoint": at("/par"),
-        "require_pushed_authorization_requests": state.changing().pushed.is_some(),
+        "require_pushed_authorization_requests": state.changing().must_push,
         "userinfo_endpoint": at("/userinfo"),
         "revocation_endpoint": at("/revoke"),
         "end_session_endpoint": at("/end-session"),

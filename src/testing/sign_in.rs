@@ -67,10 +67,11 @@ pub(super) fn answer(state: &State, query: Parameters) -> Result<Answer, &'stati
 /// query itself.
 fn pushed(state: &State, query: Parameters) -> Option<Parameters> {
     let mut changing = state.changing();
-    let Some(pushed) = &mut changing.pushed else {
+    if parameter(&query, "request_uri").is_none() && !changing.must_push {
         return Some(query);
-    };
+    }
     let request_uri = parameter(&query, "request_uri")?;
+    let pushed = &mut changing.pushed;
     let at = pushed.iter().position(|(known, _)| known == request_uri)?;
     let (_, parameters) = pushed.remove(at);
     Some(parameters)
@@ -87,9 +88,7 @@ pub(super) async fn push(
     let request_uri = format!("urn:ietf:params:oauth:request_uri:{}", opaque_token());
     form.retain(|(name, _)| name != "client_id" && name != "client_secret");
     form.push(("client_id".to_owned(), client));
-    if let Some(pushed) = &mut state.changing().pushed {
-        pushed.push((request_uri.clone(), form));
-    }
+    state.changing().pushed.push((request_uri.clone(), form));
     let answer = json!({"request_uri": request_uri, "expires_in": 60});
     (StatusCode::CREATED, axum::Json(answer)).into_response()
 }

@@ -39,8 +39,10 @@ pub(super) struct Changing {
     pub(super) jwks: Option<String>,
     pub(super) grants: Grants,
     pub(super) user: Option<String>,
-    /// The pushed authorization requests, if requests have to be pushed.
-    pub(super) pushed: Option<Vec<(String, Parameters)>>,
+    /// The pushed authorization requests.
+    pub(super) pushed: Vec<(String, Parameters)>,
+    /// Whether requests have to be pushed.
+    pub(super) must_push: bool,
     pub(super) seen: Vec<(Endpoint, Parameters)>,
     pub(super) edits: Edits,
 }
@@ -67,7 +69,8 @@ impl State {
                 jwks: None,
                 grants: Grants::default(),
                 user,
-                pushed: None,
+                pushed: Vec::new(),
+                must_push: false,
                 seen: Vec::new(),
                 edits: Edits::default(),
             }),

@@ -14,6 +14,7 @@ mod doubt;
 mod drain;
 mod exchange;
 mod faulty_store;
+mod front_doors;
 mod gateway;
 mod glob;
 mod grpc;

@@ -24,6 +24,8 @@ pub(crate) struct CookieNames {
     attempt: String,
     pub(crate) history: String,
     pub(crate) sign_out: String,
+    /// Whether the provider's answer is a POST from its own site.
+    answer_is_posted: bool,
 }
 
 /// What a browser sent under one name.
@@ -63,6 +65,7 @@ impl CookieNames {
             attempt: format!("{prefix}{base}-login-"),
             history: format!("{prefix}{base}-sign-ins"),
             sign_out: format!("{prefix}{base}-sign-out"),
+            answer_is_posted: false,
         })
     }
 
@@ -83,20 +86,47 @@ impl CookieNames {
             || theirs.iter().any(|name| is_attempt(self, name))
     }
 
+    /// The same for answers that are posted. Browsers send only the cookies of sign-ins along with these.
+    pub(crate) fn for_posted_answers(mut self) -> Self {
+        self.answer_is_posted = true;
+        self
+    }
+
     /// The cookie in this place for a sign-in under way, a digit.
     pub(crate) fn attempt(&self, place: usize) -> String {
         format!("{}{place}", self.attempt)
     }
 
+    /// A field that sets the cookie of a sign-in under way.
+    pub(crate) fn set_attempt(&self, name: &str, value: &str, lifetime: Duration) -> HeaderValue {
+        // A POST from another site brings no cookie that is `Lax`.
+        let same_site = if self.answer_is_posted {
+            SameSite::None
+        } else {
+            SameSite::Lax
+        };
+        self.field(name, value, lifetime, same_site)
+    }
+
     /// A field that sets a cookie. The value is one of ours and holds nothing to be escaped.
     pub(crate) fn set(&self, name: &str, value: &str, lifetime: Duration) -> HeaderValue {
+        // Lax: the provider's answer is a navigation from another site.
+        self.field(name, value, lifetime, SameSite::Lax)
+    }
+
+    fn field(
+        &self,
+        name: &str,
+        value: &str,
+        lifetime: Duration,
+        same_site: SameSite,
+    ) -> HeaderValue {
         let seconds = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
         let cookie = Cookie::build((name, value))
             .path("/")
             .http_only(true)
             .secure(self.is_secure)
-            // Lax: the provider's answer is a navigation from another site.
-            .same_site(SameSite::Lax)
+            .same_site(same_site)
             .max_age(cookie::time::Duration::seconds(seconds))
             .build();
         let mut field = HeaderValue::try_from(cookie.to_string())

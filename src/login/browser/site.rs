@@ -48,6 +48,7 @@ pub(crate) struct Paths {
     pub(crate) backchannel: String,
     pub(crate) frontchannel: String,
     pub(crate) session: String,
+    pub(crate) initiate: String,
 }
 
 /// What a path of ours is for.
@@ -60,6 +61,8 @@ pub(crate) enum OwnPath {
     Frontchannel,
     /// Where scripts ask how their session stands.
     Session,
+    /// Where another site, most often the provider, has a sign-in begun.
+    Initiate,
 }
 
 impl Paths {
@@ -72,6 +75,7 @@ impl Paths {
             backchannel: below("backchannel-logout"),
             frontchannel: below("frontchannel-logout"),
             session: below("session"),
+            initiate: below("initiate"),
         }
     }
 
@@ -81,7 +85,7 @@ impl Paths {
             .find_map(|(own, what)| (own == path).then_some(what))
     }
 
-    fn all(&self) -> [(&str, OwnPath); 6] {
+    fn all(&self) -> [(&str, OwnPath); 7] {
         [
             (&self.start, OwnPath::Start),
             (&self.callback, OwnPath::Callback),
@@ -89,6 +93,7 @@ impl Paths {
             (&self.backchannel, OwnPath::Backchannel),
             (&self.frontchannel, OwnPath::Frontchannel),
             (&self.session, OwnPath::Session),
+            (&self.initiate, OwnPath::Initiate),
         ]
     }
 
@@ -127,6 +132,7 @@ impl OwnPath {
             Self::Backchannel => "back-channel logout",
             Self::Frontchannel => "front-channel logout",
             Self::Session => "information about the session",
+            Self::Initiate => "a sign-in that another site initiates",
         }
     }
 }

@@ -13,8 +13,8 @@ use crate::login::sessions::id::SessionId;
 use crate::login::sign_in::SignIn;
 use crate::login::sign_in::attempt::{self, LoginAttempt};
 
-/// Longer queries are not read.
-const LONGEST_QUERY: usize = 16 * 1024;
+/// Longer queries, and longer forms, are not read.
+pub(crate) const LONGEST_QUERY: usize = 16 * 1024;
 
 impl SignIn {
     /// The sign-in that the answer belongs to, by its state and this browser's cookie.

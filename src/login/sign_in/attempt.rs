@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
+use crate::login::sign_in::loop_breaker::SignInHistory;
 use crate::secret::{NoRandomness, Secret, random_text, sha256_text};
 
 /// How long a sign-in may take.
@@ -36,6 +37,9 @@ pub(crate) struct LoginAttempt {
     pub(crate) acr_values: Vec<String>,
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
     pub(crate) max_age: Option<u64>,
+    /// How the last sign-ins ended, where the answer brings no other cookie along that says so.
+    #[serde(rename = "h", default, skip_serializing_if = "SignInHistory::is_empty")]
+    pub(crate) history: SignInHistory,
 }
 
 impl LoginAttempt {
@@ -57,6 +61,7 @@ impl LoginAttempt {
             started_at: now.as_seconds(),
             acr_values: Vec::new(),
             max_age: None,
+            history: SignInHistory::default(),
         })
     }
 

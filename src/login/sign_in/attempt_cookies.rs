@@ -33,7 +33,7 @@ const _: () = assert!(SHORT_PLACES * longest_sent(SHORT) + longest_sent(LONG) <=
 
 /// What the cookies set by one answer may take: nginx by default refuses the head of an answer beyond 4 KiB.
 const LONGEST_SET: usize = 3_500;
-const ATTRIBUTES: usize = "; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=600".len();
+const ATTRIBUTES: usize = "; HttpOnly; SameSite=None; Secure; Path=/; Max-Age=600".len();
 const _: () = assert!(LONGEST_ATTEMPT_NAME + "=".len() + LONG + ATTRIBUTES <= LONGEST_SET);
 
 /// The sign-ins under way in a browser, by the cookies of one of its requests.
@@ -75,7 +75,7 @@ impl AttemptCookies<'_> {
                 let name = self.names.attempt(place);
                 let value = seal_cookie(self.sealing, Purpose::LoginAttempt, &name, attempt)?;
                 if value.len() <= longest_value(place) {
-                    return Ok(self.names.set(&name, &value, LIFETIME));
+                    return Ok(self.names.set_attempt(&name, &value, LIFETIME));
                 }
             }
             return_path = path.shortened();
@@ -88,7 +88,7 @@ impl AttemptCookies<'_> {
     pub(crate) fn keep_spent(&self, name: &str, mut attempt: LoginAttempt) -> Option<HeaderValue> {
         attempt.spend();
         let value = seal_cookie(self.sealing, Purpose::LoginAttempt, name, &attempt).ok()?;
-        Some(self.names.set(name, &value, LIFETIME))
+        Some(self.names.set_attempt(name, &value, LIFETIME))
     }
 
     /// Where a sign-in is kept: in a place that is free, else in that of the oldest. Tabs that begin at once all see

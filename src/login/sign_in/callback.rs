@@ -99,7 +99,7 @@ impl SignIn {
                 let cookie = self.cookies.set(name, &value, lifetime);
                 Reply::see_other(return_path.as_str())
                     .with_cookie(cookie)
-                    .with_cookies(self.remember_end(parts, end))
+                    .with_cookies(self.remember_end(parts, &attempt, end))
                     .with_cookie(clear)
             }
             Err(failed) if failed.came_late() && self.is_signed_in(parts).await => {
@@ -110,10 +110,10 @@ impl SignIn {
                 match then {
                     Then::MayWork => reply,
                     Then::LeadsBack => reply
-                        .with_cookies(self.remember_end(parts, end))
+                        .with_cookies(self.remember_end(parts, &attempt, end))
                         .with_cookies(self.attempts(parts).keep_spent(&name, attempt)),
                     Then::Nothing => reply
-                        .with_cookies(self.remember_end(parts, end))
+                        .with_cookies(self.remember_end(parts, &attempt, end))
                         .with_cookie(clear),
                 }
             }
@@ -140,8 +140,13 @@ impl SignIn {
     }
 
     /// The field that remembers how this sign-in ended, for the loop breaker.
-    fn remember_end(&self, parts: &Parts, end: &str) -> Option<http::HeaderValue> {
-        let mut history = self.history(parts);
+    fn remember_end(
+        &self,
+        parts: &Parts,
+        attempt: &LoginAttempt,
+        end: &str,
+    ) -> Option<http::HeaderValue> {
+        let mut history = self.history_with(parts, attempt);
         history.add(self.provider.clock().now(), end);
         let name = &self.cookies.history;
         let sealing = &self.sessions.opener.sealing;
@@ -222,14 +227,7 @@ impl SignIn {
             .map_err(|refusal| provider_failed(refusal.error))?;
         let issuer = metadata.value.issuer.as_str();
         let fits = match single(parts, "iss") {
-            Some(iss) => {
-                iss == issuer
-                    || self
-                        .provider
-                        .accepted_issuers()
-                        .iter()
-                        .any(|named| named.tenant.is_some() && named.issuer.as_str() == iss)
-            }
+            Some(iss) => self.is_called(issuer, &iss),
             None => !metadata.value.endpoints.names_issuer,
         };
         // Begun at this provider and for this address, not at another layer's of the same site.
@@ -239,6 +237,13 @@ impl SignIn {
         } else {
             Err(Kind::IssuerMismatch.into())
         }
+    }
+
+    /// Whether `iss` is this issuer, or that of one of its accepted tenants.
+    pub(super) fn is_called(&self, issuer: &str, iss: &str) -> bool {
+        let mut accepted = self.provider.accepted_issuers().iter();
+        iss == issuer
+            || accepted.any(|named| named.tenant.is_some() && named.issuer.as_str() == iss)
     }
 
     /// Spends the code, once.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::UnixTime;
 
 /// The last ends, the newest last.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(crate) struct SignInHistory(Vec<(i64, String)>);
 
 /// So many sign-ins with one end within so many seconds are no loop yet.
@@ -14,6 +14,10 @@ const MOST: usize = 3;
 pub(crate) const WITHIN: u64 = 30;
 
 impl SignInHistory {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn add(&mut self, now: UnixTime, end: &str) {
         self.0.push((now.as_seconds(), end.to_owned()));
         let surplus = self.0.len().saturating_sub(MOST + 1);

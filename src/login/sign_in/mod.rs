@@ -6,6 +6,7 @@ pub(crate) mod attempt;
 pub(crate) mod attempt_cookies;
 pub(crate) mod callback;
 mod establish;
+mod initiated;
 pub(crate) mod loop_breaker;
 pub(crate) mod refusal;
 pub(crate) mod request;

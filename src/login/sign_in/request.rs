@@ -8,6 +8,11 @@ pub(crate) struct AuthorizationRequest {
     pub(crate) resources: Vec<String>,
     pub(crate) parameters: Vec<(String, String)>,
     pub(crate) passed_through: Vec<PassedParameter>,
+    /// Whether the provider posts its answer
+    /// ([OAuth 2.0 Form Post Response Mode](https://openid.net/specs/oauth-v2-form-post-response-mode-1_0.html)).
+    pub(crate) form_post: bool,
+    /// Whether the parameters are pushed ([RFC 9126](https://www.rfc-editor.org/rfc/rfc9126)).
+    pub(crate) pushes: bool,
 }
 
 /// What happens to a sign-in that brings no refresh token.

@@ -23,10 +23,19 @@ const AGAIN: &str = "again";
 impl SignIn {
     /// Sends the browser to the provider.
     pub(crate) async fn start(&self, parts: &Parts) -> Reply {
-        let return_path = self.return_path(parts);
-        match self.try_start(parts, &return_path).await {
+        self.send(parts, &self.return_path(parts), None).await
+    }
+
+    /// Sends the browser to the provider, to come back here. `hint` tells the provider who is about to sign in.
+    pub(crate) async fn send(
+        &self,
+        parts: &Parts,
+        return_path: &ReturnPath,
+        hint: Option<&str>,
+    ) -> Reply {
+        match self.try_start(parts, return_path, hint).await {
             Ok(reply) => reply,
-            Err(error) => self.site.tell(parts, error, &return_path),
+            Err(error) => self.site.tell(parts, error, return_path),
         }
     }
 
@@ -34,6 +43,7 @@ impl SignIn {
         &self,
         parts: &Parts,
         return_path: &ReturnPath,
+        hint: Option<&str>,
     ) -> Result<Reply, LoginError> {
         if parts.headers.contains_key("sec-fetch-mode") && !is_navigation(parts) {
             return Err(Kind::NotANavigation.into());
@@ -44,7 +54,8 @@ impl SignIn {
             return Ok(Reply::see_other(return_path.as_str()));
         }
         let now = self.provider.clock().now();
-        if let Some(end) = self.history(parts).loops(now) {
+        let history = self.history(parts);
+        if let Some(end) = history.loops(now) {
             observe::signed_in(Kind::SignInLoop.as_str());
             tracing::error!(
                 end,
@@ -60,7 +71,14 @@ impl SignIn {
         let redirect_uri = self.site.redirect_uri();
         let mut attempt =
             LoginAttempt::new(issuer, &redirect_uri, replaces, now).map_err(no_randomness)?;
-        let passed = self.passed_through(parts, &mut attempt);
+        if self.request.form_post {
+            attempt.history = history;
+        }
+        let mut passed = self.passed_through(parts, &mut attempt);
+        if let Some(hint) = hint {
+            passed.retain(|(name, _)| *name != "login_hint");
+            passed.push(("login_hint", hint.to_owned()));
+        }
         let challenge = attempt.challenge();
         let mut parameters = vec![
             ("response_type", "code"),
@@ -71,6 +89,9 @@ impl SignIn {
             ("code_challenge", &challenge),
             ("code_challenge_method", "S256"),
         ];
+        if self.request.form_post {
+            parameters.push(("response_mode", "form_post"));
+        }
         if let Some(audience) = &self.request.audience {
             parameters.push(("audience", audience));
         }
@@ -82,7 +103,7 @@ impl SignIn {
         parameters.extend(passed.iter().map(|(name, value)| (*name, value.as_str())));
         let url = self
             .provider
-            .authorization_url(&self.client, &parameters)
+            .authorization_url(&self.client, &parameters, self.request.pushes)
             .await
             .map_err(provider_failed)?;
         let cookie = self
@@ -106,19 +127,27 @@ impl SignIn {
         Reply::see_other(&format!("{}?{AGAIN}=1", self.site.paths.start))
     }
 
+    /// How the last sign-ins of the browser ended. A posted answer brings only the cookie of its own sign-in.
+    pub(crate) fn history_with(&self, parts: &Parts, attempt: &LoginAttempt) -> SignInHistory {
+        let sent = self.history(parts);
+        if sent.is_empty() {
+            return attempt.history.clone();
+        }
+        sent
+    }
+
     /// The parameters that the application lets the query of the start path choose.
     fn passed_through(
         &self,
         parts: &Parts,
         attempt: &mut LoginAttempt,
     ) -> Vec<(&'static str, String)> {
-        const LONGEST: usize = 256;
         let mut passed = Vec::new();
         for parameter in &self.request.passed_through {
             let Some(value) = single(parts, parameter.name()) else {
                 continue;
             };
-            if value.is_empty() || value.len() > LONGEST || value.chars().any(char::is_control) {
+            if !is_passable(&value) {
                 continue;
             }
             match parameter {
@@ -159,4 +188,10 @@ impl SignIn {
         }
         .unwrap_or_default()
     }
+}
+
+/// Whether a stranger's text is sent on to the provider.
+pub(crate) fn is_passable(value: &str) -> bool {
+    const LONGEST: usize = 256;
+    !value.is_empty() && value.len() <= LONGEST && !value.chars().any(char::is_control)
 }

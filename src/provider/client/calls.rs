@@ -24,18 +24,19 @@ const LIMITS: Limits = Limits {
 impl Provider {
     /// The URL that a browser is sent to with these parameters ([RFC 6749
     /// §4.1.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.1)). The parameters are in the URL,
-    /// or pushed if the provider demands it ([RFC 9126
+    /// or pushed if that is chosen or the provider demands it ([RFC 9126
     /// §4](https://www.rfc-editor.org/rfc/rfc9126#section-4)).
     pub(crate) async fn authorization_url(
         &self,
         client: &Client,
         parameters: &[(&str, &str)],
+        pushes: bool,
     ) -> Result<Url, ProviderError> {
         let metadata = self.metadata().await.map_err(|refusal| refusal.error)?;
         let endpoints = &metadata.value.endpoints;
         endpoints.check_challenge_methods()?;
         let mut url = endpoints.authorization()?.clone();
-        if !endpoints.must_push_authorization() {
+        if !(pushes || endpoints.must_push_authorization()) {
             url.query_pairs_mut()
                 .extend_pairs(parameters)
                 .append_pair("client_id", client.id());
