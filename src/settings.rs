@@ -52,6 +52,7 @@ pub(crate) const SCOPE: &str = "scope";
 pub(crate) const SESSION_INFORMATION: &str = "session information";
 pub(crate) const SESSION_SECRET: &str = "session secret";
 pub(crate) const SESSIONS_PER_SUBJECT: &str = "sessions per subject";
+pub(crate) const SILENT_SIGN_IN: &str = "silent sign-in";
 pub(crate) const STALE_LIMIT: &str = "stale limit";
 pub(crate) const TENANTS: &str = "tenants";
 pub(crate) const TOKEN: &str = "token";
@@ -124,6 +125,7 @@ variables! {
     OPENID_SESSION_IDLE_LIMIT
     OPENID_SESSION_INFORMATION
     OPENID_SESSION_SECRET
+    OPENID_SILENT_SIGN_IN
     OPENID_TENANTS
     OPENID_TOKEN_CACHE
     OPENID_TOKEN_CACHE_CAPACITY
@@ -156,6 +158,7 @@ pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
         EMAIL_DOMAIN => OPENID_ALLOWED_EMAIL_DOMAINS,
         REQUIRED_ROLE => OPENID_REQUIRED_ROLE,
         RESPONSE_MODE => OPENID_RESPONSE_MODE,
+        SILENT_SIGN_IN => OPENID_SILENT_SIGN_IN,
         END_SESSION_PARAMETER => OPENID_END_SESSION_PARAMETERS,
         STALE_LIMIT => OPENID_JWKS_STALE_LIMIT,
         TENANTS => OPENID_TENANTS,

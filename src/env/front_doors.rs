@@ -3,13 +3,20 @@
 use crate::env::read::Variables;
 use crate::error::ConfigError;
 use crate::login::LoginBuilder;
-use crate::settings::{OPENID_INITIATED_SIGN_IN, OPENID_RESPONSE_MODE, OPENID_USE_PAR};
+use crate::settings::{
+    OPENID_INITIATED_SIGN_IN, OPENID_RESPONSE_MODE, OPENID_SILENT_SIGN_IN, OPENID_USE_PAR,
+};
 
 #[derive(Debug, Clone, Copy)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a variable of its own"
+)]
 pub(super) struct FrontDoors {
     form_post: bool,
     pushes: bool,
     initiated: bool,
+    silent: bool,
 }
 
 impl FrontDoors {
@@ -24,6 +31,7 @@ impl FrontDoors {
             form_post: form_post.unwrap_or(false),
             pushes: variables.truth(OPENID_USE_PAR)?.unwrap_or(false),
             initiated: variables.truth(OPENID_INITIATED_SIGN_IN)?.unwrap_or(false),
+            silent: variables.truth(OPENID_SILENT_SIGN_IN)?.unwrap_or(false),
         })
     }
 
@@ -37,16 +45,20 @@ impl FrontDoors {
         if self.initiated {
             builder = builder.allow_initiated_sign_in();
         }
+        if self.silent {
+            builder = builder.with_silent_sign_in();
+        }
         builder
     }
 
     /// Names and values as they may be shown.
-    pub(super) fn shown(self) -> [(&'static str, Option<String>); 3] {
+    pub(super) fn shown(self) -> [(&'static str, Option<String>); 4] {
         let mode = if self.form_post { "form_post" } else { "query" };
         [
             (OPENID_RESPONSE_MODE, Some(mode.to_owned())),
             (OPENID_USE_PAR, Some(self.pushes.to_string())),
             (OPENID_INITIATED_SIGN_IN, Some(self.initiated.to_string())),
+            (OPENID_SILENT_SIGN_IN, Some(self.silent.to_string())),
         ]
     }
 }

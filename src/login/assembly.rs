@@ -28,7 +28,7 @@ use crate::provider::{Provider, within};
 use crate::settings::{
     ABSOLUTE_LIMIT, ADDITIONAL_AUDIENCE, ADDRESS, AUTHORIZATION_PARAMETER, END_SESSION_PARAMETER,
     IDLE_LIMIT, POST_LOGOUT_REDIRECT, RESPONSE_MODE, ROTATION_GRACE, SCOPE, SESSION_SECRET,
-    SESSIONS_PER_SUBJECT, VERIFIER,
+    SESSIONS_PER_SUBJECT, SILENT_SIGN_IN, VERIFIER,
 };
 use crate::verify::Verifier;
 use crate::verify::id_token::IdTokenVerifier;
@@ -141,6 +141,15 @@ impl LoginBuilder {
         for resource in &self.resources {
             check_resource(resource)?;
         }
+        if self.silent && !self.anonymous {
+            return Err(ConfigError::invalid(
+                SILENT_SIGN_IN,
+                "true",
+                "requests without a session do not pass, so that a visitor who is not signed in at the provider \
+                 would be asked to sign in anyway",
+                "let them pass (OPENID_ALLOW_ANONYMOUS, LoginBuilder::allow_anonymous), or remove it",
+            ));
+        }
         for requirement in &self.admission.requirements {
             requirement.validate()?;
         }
@@ -177,6 +186,7 @@ impl LoginBuilder {
             parameters: self.end_session_parameters,
             frontchannel: self.frontchannel,
             revokes_offline_access: self.revokes_offline_access,
+            signs_in_silently: self.silent,
         };
         let lifetimes = Lifetimes {
             idle: limit(IDLE_LIMIT, self.idle)?,
@@ -225,6 +235,7 @@ impl LoginBuilder {
                     passed_through: self.passed_through,
                     form_post: self.form_post,
                     pushes: self.pushes,
+                    silent: self.silent,
                 },
                 lifetimes,
                 offline: self.offline,

@@ -41,6 +41,7 @@ pub struct LoginBuilder {
     pub(super) form_post: bool,
     pub(super) pushes: bool,
     pub(super) initiated: bool,
+    pub(super) silent: bool,
     pub(super) additional_audiences: Vec<String>,
     pub(super) start: String,
     pub(super) callback: Option<String>,
@@ -106,6 +107,7 @@ impl LoginBuilder {
             form_post: false,
             pushes: false,
             initiated: false,
+            silent: false,
             additional_audiences: Vec::new(),
             start: "/oauth/openid".to_owned(),
             callback: None,
@@ -242,6 +244,15 @@ impl LoginBuilder {
     /// Any site can have its visitors signed in here, as whom the provider knows them.
     pub fn allow_initiated_sign_in(mut self) -> Self {
         self.initiated = true;
+        self
+    }
+
+    /// Signs visitors in without a page who are signed in at the provider already. A browser that comes without a
+    /// session to a page that [anonymous](Self::allow_anonymous) visitors may see is sent to the provider with
+    /// `prompt=none`, and comes back to the page, with a session or without. It is sent there once in 5 minutes, and
+    /// not within 5 minutes of a sign-out. Off by default.
+    pub fn with_silent_sign_in(mut self) -> Self {
+        self.silent = true;
         self
     }
 

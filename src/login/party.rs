@@ -376,6 +376,11 @@ impl Party {
         }
         let sign_in = is_navigation(head).then(|| self.site.sign_in_path(&here(head)));
         if self.allows_anonymous {
+            if sign_in.is_some()
+                && let Some(reply) = self.sign_in.ask_silently(head, &here(head))
+            {
+                return Verdict::Answer(reply.with_cookies(clear));
+            }
             head.extensions.insert(Anonymous);
             return Verdict::Pass(Pending {
                 clear: clear.into_iter().collect(),

@@ -286,3 +286,89 @@ async fn parameters_are_pushed_ahead_by_choice() {
     assert_eq!(failure(&answer), Some(Kind::Misconfigured));
     assert_eq!(app.idp.seen(Endpoint::Authorization).len(), before);
 }
+
+async fn silent() -> App {
+    App::start_with(|login| {
+        login
+            .allow_anonymous()
+            .with_silent_sign_in()
+            .add_parameter("prompt", "consent")
+    })
+    .await
+}
+
+// LG-27, D10
+#[tokio::test]
+async fn a_visitor_is_asked_about_once_and_comes_back_without_a_page() {
+    let app = silent().await;
+    for error in [
+        "login_required",
+        "interaction_required",
+        "consent_required",
+        "account_selection_required",
+        "access_denied",
+        "server_error",
+        "invalid_scope",
+    ] {
+        let mut browser = Browser::default();
+        let answer = browser.visit(&app, "/page?a=b").await;
+        assert_eq!(
+            location(&answer),
+            "/oauth/openid?return_to=%2Fpage%3Fa%3Db&silent=true"
+        );
+        let start = location(&answer).to_owned();
+        let answer = browser.visit(&app, &start).await;
+        assert!(location(&answer).contains("prompt=none"));
+        assert!(!location(&answer).contains("consent&") && !location(&answer).ends_with("consent"));
+        let callback = crate::browser::at_provider(location(&answer)).await;
+        let callback = crate::browser::with(&callback, "code", None);
+        let callback = crate::browser::with(&callback, "error", Some(error));
+        let answer = browser.visit(&app, &callback).await;
+        assert_eq!(location(&answer), "/page?a=b", "{error}");
+        assert!(browser.cookies_called("__Host-session-login").is_empty());
+        for _ in 0..3 {
+            assert_eq!(browser.visit(&app, "/page?a=b").await.body(), "nobody");
+        }
+        // Not even where the address of the question is opened again.
+        assert_eq!(location(&browser.visit(&app, &start).await), "/page?a=b");
+    }
+    assert_eq!(app.idp.hits().token, 0);
+    // A program, and a browser's script, are not sent anywhere.
+    let mut browser = Browser::default();
+    assert_eq!(browser.fetch(&app, "/page").await.body(), "nobody");
+    let mut request = browser.navigation("/page");
+    request.headers_mut().remove("sec-fetch-mode");
+    let answer = browser.send(&app.service(), request).await;
+    assert_eq!(answer.body(), "nobody");
+}
+
+// LG-27
+#[tokio::test]
+async fn a_known_visitor_is_signed_in_and_stays_out_after_signing_out() {
+    let app = silent().await;
+    let mut browser = Browser::default();
+    let mut at = "/page".to_owned();
+    for _ in 0..2 {
+        at = location(&browser.visit(&app, &at).await).to_owned();
+    }
+    let callback = crate::browser::at_provider(&at).await;
+    assert_eq!(location(&browser.visit(&app, &callback).await), "/page");
+    assert_eq!(browser.visit(&app, "/page").await.body(), "user-1");
+    browser.post(&app, "/oauth/openid/logout").await;
+    assert_eq!(browser.visit(&app, "/page").await.body(), "nobody");
+
+    // A provider that is away keeps nobody from a page that all may see.
+    let app = silent().await;
+    app.idp
+        .set_fault(Endpoint::Discovery, tower_oidc::testing::Fault::Status(503));
+    let mut browser = Browser::default();
+    let start = location(&browser.visit(&app, "/page").await).to_owned();
+    assert_eq!(location(&browser.visit(&app, &start).await), "/page");
+    assert_eq!(browser.visit(&app, "/page").await.body(), "nobody");
+    // It is for sites that let visitors pass.
+    let refused = builder(&app.verifier)
+        .with_silent_sign_in()
+        .build()
+        .unwrap_err();
+    assert_eq!(refused.setting(), "silent sign-in");
+}

@@ -24,6 +24,7 @@ pub(crate) struct CookieNames {
     attempt: String,
     pub(crate) history: String,
     pub(crate) sign_out: String,
+    pub(crate) silent: String,
     /// Whether the provider's answer is a POST from its own site.
     answer_is_posted: bool,
 }
@@ -65,6 +66,7 @@ impl CookieNames {
             attempt: format!("{prefix}{base}-login-"),
             history: format!("{prefix}{base}-sign-ins"),
             sign_out: format!("{prefix}{base}-sign-out"),
+            silent: format!("{prefix}{base}-silent"),
             answer_is_posted: false,
         })
     }

@@ -37,6 +37,9 @@ pub(crate) struct LoginAttempt {
     pub(crate) acr_values: Vec<String>,
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
     pub(crate) max_age: Option<u64>,
+    /// Whether the visitor is asked about without a page.
+    #[serde(rename = "q", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_silent: bool,
     /// How the last sign-ins ended, where the answer brings no other cookie along that says so.
     #[serde(rename = "h", default, skip_serializing_if = "SignInHistory::is_empty")]
     pub(crate) history: SignInHistory,
@@ -61,6 +64,7 @@ impl LoginAttempt {
             started_at: now.as_seconds(),
             acr_values: Vec::new(),
             max_age: None,
+            is_silent: false,
             history: SignInHistory::default(),
         })
     }

@@ -105,6 +105,13 @@ impl SignIn {
             Err(failed) if failed.came_late() && self.is_signed_in(parts).await => {
                 Reply::see_other(return_path.as_str()).with_cookie(clear)
             }
+            Err(failed) if attempt.is_silent => {
+                // A visitor who is not signed in at the provider is what was asked for. The rest is for the log.
+                if failed.error.kind() != Kind::Denied {
+                    self.tell(parts, failed.error, &return_path);
+                }
+                self.back_anonymous(&return_path).with_cookie(clear)
+            }
             Err(Failed { error, then }) => {
                 let reply = self.tell(parts, error, &return_path);
                 match then {

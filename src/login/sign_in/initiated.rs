@@ -47,6 +47,6 @@ impl SignIn {
             target.strip_prefix(self.site.origin.as_str())?
         };
         let path = if path.is_empty() { "/" } else { path };
-        ReturnPath::parse(path).filter(|path| is_here && !self.site.is_layers_own(path.path()))
+        ReturnPath::parse(path).filter(|path| is_here && self.site.is_page(path.path()))
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod loop_breaker;
 pub(crate) mod refusal;
 pub(crate) mod request;
 pub(crate) mod requirement;
+pub(crate) mod silent;
 pub(crate) mod start;
 
 use std::sync::Arc;

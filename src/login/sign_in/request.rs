@@ -11,6 +11,8 @@ pub(crate) struct AuthorizationRequest {
     /// Whether the provider posts its answer
     /// ([OAuth 2.0 Form Post Response Mode](https://openid.net/specs/oauth-v2-form-post-response-mode-1_0.html)).
     pub(crate) form_post: bool,
+    /// Whether visitors without a session are asked about once, without a page.
+    pub(crate) silent: bool,
     /// Whether the parameters are pushed ([RFC 9126](https://www.rfc-editor.org/rfc/rfc9126)).
     pub(crate) pushes: bool,
 }

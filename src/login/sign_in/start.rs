@@ -23,7 +23,11 @@ const AGAIN: &str = "again";
 impl SignIn {
     /// Sends the browser to the provider.
     pub(crate) async fn start(&self, parts: &Parts) -> Reply {
-        self.send(parts, &self.return_path(parts), None).await
+        let return_path = self.return_path(parts);
+        if self.is_silent(parts) {
+            return self.start_silently(parts, &return_path).await;
+        }
+        self.send(parts, &return_path, None).await
     }
 
     /// Sends the browser to the provider, to come back here. `hint` tells the provider who is about to sign in.
@@ -33,17 +37,18 @@ impl SignIn {
         return_path: &ReturnPath,
         hint: Option<&str>,
     ) -> Reply {
-        match self.try_start(parts, return_path, hint).await {
+        match self.try_start(parts, return_path, hint, false).await {
             Ok(reply) => reply,
             Err(error) => self.site.tell(parts, error, return_path),
         }
     }
 
-    async fn try_start(
+    pub(super) async fn try_start(
         &self,
         parts: &Parts,
         return_path: &ReturnPath,
         hint: Option<&str>,
+        is_silent: bool,
     ) -> Result<Reply, LoginError> {
         if parts.headers.contains_key("sec-fetch-mode") && !is_navigation(parts) {
             return Err(Kind::NotANavigation.into());
@@ -79,6 +84,11 @@ impl SignIn {
             passed.retain(|(name, _)| *name != "login_hint");
             passed.push(("login_hint", hint.to_owned()));
         }
+        if is_silent {
+            attempt.is_silent = true;
+            passed.retain(|(name, _)| *name != "prompt");
+            passed.push(("prompt", "none".to_owned()));
+        }
         let challenge = attempt.challenge();
         let mut parameters = vec![
             ("response_type", "code"),
@@ -98,7 +108,10 @@ impl SignIn {
         for resource in &self.request.resources {
             parameters.push(("resource", resource));
         }
+        // What this visitor asks for goes before what is sent with every request.
+        let is_passed = |name: &str| passed.iter().any(|(passed, _)| *passed == name);
         let fixed = self.request.parameters.iter();
+        let fixed = fixed.filter(|(name, _)| !is_passed(name));
         parameters.extend(fixed.map(|(name, value)| (name.as_str(), value.as_str())));
         parameters.extend(passed.iter().map(|(name, value)| (*name, value.as_str())));
         let url = self

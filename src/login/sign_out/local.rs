@@ -17,6 +17,7 @@ use crate::login::browser::site::wants_json;
 use crate::login::sessions::id::SessionId;
 use crate::login::sessions::seal::Purpose;
 use crate::login::sessions::tokens::TokenSet;
+use crate::login::sign_in::silent::was_asked;
 use crate::login::sign_out::SignOut;
 use crate::secret::{Secret, is_same, random_text};
 
@@ -88,6 +89,9 @@ impl SignOut {
             return clear.into_iter().collect();
         }
         let mut clear = vec![names.clear(&names.session)];
+        if self.settings.signs_in_silently {
+            clear.push(was_asked(names));
+        }
         if sent(&parts.headers, &names.history) != CookieValue::Nothing {
             clear.push(names.clear(&names.history));
         }

@@ -28,6 +28,7 @@ pub(crate) struct SignOut {
 }
 
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub(crate) struct SignOutSettings {
     pub(crate) at_provider: bool,
     /// Further parameters of the request to the provider.
@@ -37,6 +38,8 @@ pub(crate) struct SignOutSettings {
     pub(crate) path_back: Option<String>,
     pub(crate) frontchannel: bool,
     pub(crate) revokes_offline_access: bool,
+    /// Whether visitors are signed in without a page, which one who has signed out does not want.
+    pub(crate) signs_in_silently: bool,
 }
 
 impl SignOut {
