@@ -65,6 +65,8 @@ struct Members {
     sid: Value,
     #[serde(default)]
     auth_time: Value,
+    #[serde(default)]
+    session_expiry: Value,
 }
 
 impl IdTokenVerifier {
@@ -187,15 +189,13 @@ impl IdToken {
     }
 
     pub(crate) fn auth_time(&self) -> Option<UnixTime> {
-        let time = &self.members.auth_time;
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "the cast saturates, and a fraction of a second is dropped on purpose"
-        )]
-        let seconds = time
-            .as_i64()
-            .or_else(|| time.as_f64().map(|seconds| seconds as i64))?;
-        Some(UnixTime::from_seconds(seconds))
+        time(&self.members.auth_time)
+    }
+
+    /// When sessions that come of this token end at the latest
+    /// (the `session_expiry` of the profiles of the [IPSIE working group](https://openid.net/wg/ipsie/)).
+    pub(crate) fn session_expiry(&self) -> Option<UnixTime> {
+        time(&self.members.session_expiry)
     }
 
     pub(crate) fn principal(&self) -> &Principal {
@@ -205,4 +205,15 @@ impl IdToken {
     pub(crate) fn claims_json(&self) -> &str {
         self.claims.claims_json()
     }
+}
+
+fn time(claim: &Value) -> Option<UnixTime> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the cast saturates, and a fraction of a second is dropped on purpose"
+    )]
+    let seconds = claim
+        .as_i64()
+        .or_else(|| claim.as_f64().map(|seconds| seconds as i64))?;
+    Some(UnixTime::from_seconds(seconds))
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use tower::Layer;
 use tower_oidc::login::LoginBuilder;
+use tower_oidc::{Clock, LoginErrorKind};
 
-use crate::browser::{App, Browser, builder};
+use crate::browser::{App, Browser, builder, failure};
 use crate::faulty_store::FaultyStore;
 use crate::support::{seconds, until};
 
@@ -50,6 +51,42 @@ async fn the_idle_limit_counts_from_refreshes_unless_chosen_otherwise() {
         StatusCode::UNAUTHORIZED,
         "not used"
     );
+}
+
+// SC-08
+#[tokio::test]
+async fn the_session_expiry_of_an_id_token_brings_the_end_forward() {
+    let end = |app: &App, left: i64| {
+        let end = app.clock.now().as_seconds() + left;
+        app.idp
+            .edit_id_token(move |token| token.claim("session_expiry", end));
+    };
+    let app = App::start().await;
+    end(&app, 100);
+    let mut browser = Browser::default();
+    browser.sign_in(&app).await;
+    app.clock.advance(seconds(99));
+    assert_eq!(status(&app, &mut browser).await, StatusCode::OK);
+    app.clock.advance(seconds(2));
+    assert_eq!(status(&app, &mut browser).await, StatusCode::UNAUTHORIZED);
+    // One that has passed makes no session.
+    end(&app, 0);
+    let answer = browser.try_sign_in(&app).await;
+    assert_eq!(failure(&answer), Some(LoginErrorKind::IdTokenRefused));
+
+    // It comes with a refresh, and a later one does not put the end off.
+    app.idp
+        .edit_id_token(|token| token.claim("session_expiry", "1"));
+    browser.sign_in(&app).await;
+    app.hour_passes();
+    end(&app, 5_000);
+    assert_eq!(status(&app, &mut browser).await, StatusCode::OK);
+    app.hour_passes();
+    end(&app, 90_000);
+    assert_eq!(status(&app, &mut browser).await, StatusCode::OK);
+    app.clock.advance(seconds(1_401));
+    assert_eq!(status(&app, &mut browser).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(app.idp.hits().refreshed, 2);
 }
 
 // SC-08

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::UnixTime;
 use crate::error::{
     Chain, LoginError, LoginErrorKind as Kind, ProviderError, ProviderErrorKind, VerifyErrorKind,
 };
@@ -30,6 +31,9 @@ const LONG_PAUSE: Duration = Duration::from_secs(60);
 
 /// Between two attempts within the provider's grace.
 const GRACE_PAUSE: Duration = Duration::from_millis(500);
+
+/// The tokens of a refresh belong to another subject or issuer than those of the sign-in.
+struct SomebodyElse;
 
 impl Renewals {
     /// Spends the refresh token, holding the lease.
@@ -196,8 +200,8 @@ impl Renewals {
             }
             Ok(_) | Err(Unopened::Sealed) => false,
         };
-        if !is_other_access_token && !self.is_id_token_of_somebody_else(signed_in, answer).await {
-            return Outcome::Renewed(Box::new(seen));
+        if !is_other_access_token && let Ok(latest) = self.latest_end(signed_in, answer).await {
+            return Outcome::Renewed(Box::new(self.ended_by(key, latest, seen).await));
         }
         tracing::error!(
             "the session ended: the provider answered a refresh with tokens of another subject or issuer"
@@ -220,13 +224,35 @@ impl Renewals {
         Outcome::Over(Some(reason))
     }
 
-    async fn is_id_token_of_somebody_else(
+    /// Brings the end of a session forward to where the ID token has it.
+    async fn ended_by(&self, key: StoreKey, latest: Option<UnixTime>, seen: Seen) -> Seen {
+        let Some(latest) = latest.filter(|latest| *latest < seen.record.ends_at) else {
+            return seen;
+        };
+        let ended = self
+            .ledger
+            .apply_until_stored(key, &seen, COMMIT_PATIENCE, move |record, _| {
+                record.end_by(latest);
+            })
+            .await;
+        match ended {
+            Ok(ended) => ended.map_or(seen, |((), ended)| ended),
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), "the earlier end of a session could not be stored");
+                seen
+            }
+        }
+    }
+
+    /// When the session ends at the latest, as far as the ID token of a refresh says so. An error if that token is
+    /// somebody else's.
+    async fn latest_end(
         &self,
         signed_in: &TokenSet,
         answer: &TokenAnswer,
-    ) -> bool {
+    ) -> Result<Option<UnixTime>, SomebodyElse> {
         let Some(id_token) = &answer.id_token else {
-            return false;
+            return Ok(None);
         };
         let expected = Expected {
             access_token: Some(answer.access_token.expose()),
@@ -238,7 +264,8 @@ impl Renewals {
             .verify(id_token.expose(), now, &expected)
             .await
         {
-            Ok(id_token) => is_somebody_else(signed_in, &id_token),
+            Ok(id_token) if is_somebody_else(signed_in, &id_token) => Err(SomebodyElse),
+            Ok(id_token) => Ok(id_token.session_expiry()),
             Err(error) => {
                 // No evidence either way. The ID token of the sign-in stays.
                 tracing::warn!(
@@ -247,7 +274,7 @@ impl Renewals {
                     is_for_now = error.kind() == VerifyErrorKind::Unavailable,
                     "the ID token of a refresh was put aside: it could not be verified"
                 );
-                false
+                Ok(None)
             }
         }
     }

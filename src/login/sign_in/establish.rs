@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::request::Parts;
 
 use crate::clock::UnixTime;
-use crate::error::{LoginError, LoginErrorKind as Kind, VerifyErrorKind};
+use crate::error::{LoginError, LoginErrorKind as Kind, VerifyError, VerifyErrorKind};
 use crate::login::browser::cookie::{CookieValue, sent};
 use crate::login::browser::reply::no_randomness;
 use crate::login::sessions::id::{SessionId, session_key, sessionless_key, subject_key};
@@ -43,6 +43,10 @@ impl SignIn {
         let Exchanged { answer, marked } = exchanged;
         let now = self.provider.clock().now();
         let id_token = self.judge_id_token(attempt, answer, now).await?;
+        if id_token.session_expiry().is_some_and(|end| end <= now) {
+            let over = VerifyError::claim(VerifyErrorKind::Expired, "session_expiry");
+            return Err(LoginError::verify(Kind::IdTokenRefused, over));
+        }
         let principal = self
             .verifier
             .verify(answer.access_token.expose())
@@ -97,6 +101,8 @@ impl SignIn {
         } else {
             (access_expires_at, access_expires_at)
         };
+        let latest = id_token.session_expiry().unwrap_or(ends_at);
+        let (expires_at, ends_at) = (expires_at.min(latest), ends_at.min(latest));
         let id = SessionId::random().map_err(no_randomness)?;
         let key = id.store_key();
         let sealed = tokens
