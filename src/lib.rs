@@ -202,7 +202,7 @@ pub use crate::jwt::Algorithm;
 pub use crate::login::{KeyRing, LoginLayer, Session};
 #[cfg(feature = "outbound")]
 pub use crate::outbound::OutboundLayer;
-pub use crate::principal::Principal;
+pub use crate::principal::{Principal, PrincipalKind};
 #[cfg(any(feature = "login", feature = "outbound"))]
 pub use crate::provider::{Client, SecretMethod};
 pub use crate::provider::{Discovery, Phase, Provider, ProviderBuilder, Readiness};

@@ -28,8 +28,20 @@ pub struct Principal {
     source: Option<Arc<dyn TokenSource>>,
 }
 
+/// What a [`Principal`] was made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PrincipalKind {
+    /// An access token for this service. It has an audience of this service, and scopes.
+    AccessToken,
+    /// The ID token of a sign-in ([`LoginLayer::identity`](crate::LoginLayer::identity)): who the user is, and
+    /// nothing about what they may do here. Its audience is the client, and it has no scopes.
+    IdToken,
+}
+
 /// The findings of the verification.
 pub(crate) struct Verified {
+    pub(crate) kind: PrincipalKind,
     pub(crate) issuer: Issuer,
     pub(crate) subject: Option<Box<str>>,
     pub(crate) audience: Box<[Box<str>]>,
@@ -87,6 +99,12 @@ impl Principal {
         self.verified.misfits.is_due_for(type_name)
     }
 
+    /// Whether an access token or an ID token says who this is.
+    #[must_use]
+    pub fn kind(&self) -> PrincipalKind {
+        self.verified.kind
+    }
+
     /// The issuer of the token.
     #[must_use]
     pub fn issuer(&self) -> &Issuer {
@@ -100,7 +118,8 @@ impl Principal {
         self.verified.subject.as_deref()
     }
 
-    /// The audiences of the token. At least one of them is this service.
+    /// The audiences of the token. At least one of them is this service, or its client if this is an
+    /// [ID token](PrincipalKind::IdToken).
     pub fn audiences(&self) -> impl Iterator<Item = &str> {
         self.verified.audience.iter().map(|audience| &**audience)
     }
@@ -111,7 +130,7 @@ impl Principal {
         self.audiences().any(|named| named == audience)
     }
 
-    /// The scopes of the token.
+    /// The scopes of the token. An [ID token](PrincipalKind::IdToken) has none.
     #[must_use]
     pub fn scopes(&self) -> &ScopeSet {
         &self.verified.scopes
@@ -123,7 +142,8 @@ impl Principal {
         self.verified.scopes.contains(scope)
     }
 
-    /// When the token expires (`exp`), without the leeway.
+    /// When the token expires (`exp`), without the leeway. An [ID token](PrincipalKind::IdToken) says who signed
+    /// in and need not last: here it counts until the end of its session at the latest.
     #[must_use]
     pub fn expires_at(&self) -> UnixTime {
         self.verified.expires_at

@@ -47,6 +47,7 @@ pub(crate) const REQUIRED_ROLE: &str = "required role";
 pub(crate) const RESPONSE_MODE: &str = "response mode";
 pub(crate) const RESOURCE: &str = "resource";
 pub(crate) const RESOURCE_DOCUMENTATION: &str = "resource documentation";
+pub(crate) const ROLE_TOKEN: &str = "token of the required role";
 pub(crate) const ROTATION_GRACE: &str = "rotation grace";
 pub(crate) const SCOPE: &str = "scope";
 pub(crate) const SESSION_INFORMATION: &str = "session information";
@@ -157,6 +158,7 @@ pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
         CLAIM_PATH => OPENID_REQUIRED_ROLE_PARAMETER_PATH,
         EMAIL_DOMAIN => OPENID_ALLOWED_EMAIL_DOMAINS,
         REQUIRED_ROLE => OPENID_REQUIRED_ROLE,
+        ROLE_TOKEN => OPENID_REQUIRED_ROLE_TOKEN_KIND,
         RESPONSE_MODE => OPENID_RESPONSE_MODE,
         SILENT_SIGN_IN => OPENID_SILENT_SIGN_IN,
         END_SESSION_PARAMETER => OPENID_END_SESSION_PARAMETERS,

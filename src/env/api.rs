@@ -6,7 +6,7 @@ use crate::env::common::{CommonSettings, issuer, line};
 use crate::env::read::{Variables, readable};
 use crate::error::ConfigError;
 use crate::provider::Provider;
-use crate::settings::{DOMAIN_SERVER, OPENID_AUDIENCE};
+use crate::settings::{DOMAIN_SERVER, OPENID_AUDIENCE, OPENID_REUSE_TOKENS};
 use crate::verify::Verifier;
 
 /// The checked settings of an API. `Display` shows the effective values.
@@ -21,6 +21,7 @@ readable!(ApiSettings);
 impl ApiSettings {
     fn read(variables: &Variables) -> Result<Self, ConfigError> {
         let ignored = variables.check_names()?;
+        variables.must_be_true(OPENID_REUSE_TOKENS)?;
         let issuer = issuer(variables)?;
         let audiences = variables.list(OPENID_AUDIENCE).ok_or_else(|| {
             ConfigError::missing(

@@ -9,11 +9,13 @@ use crate::env::defaults::default_of;
 use crate::env::read::Variables;
 use crate::error::ConfigError;
 use crate::jwt::Algorithm;
+#[cfg(feature = "login")]
+use crate::login::LoginBuilder;
 use crate::provider::{Provider, ProviderBuilder};
 use crate::settings::{
     DEBUG_OPENID_REQUESTS, OPENID_ALGORITHMS, OPENID_AUDIENCE, OPENID_CLOCK_TOLERANCE,
     OPENID_ISSUER, OPENID_JWKS_URL, OPENID_JWKS_URL_CACHE_TIME, OPENID_JWKS_URL_MAX_CACHE_TIME,
-    OPENID_REUSE_TOKENS, OPENID_TOKEN_CACHE, OPENID_TOKEN_PROFILE, OPENID_USE_PKCE, variable_of,
+    OPENID_TOKEN_CACHE, OPENID_TOKEN_PROFILE, OPENID_USE_PKCE, variable_of,
 };
 use crate::verify::{TokenProfile, Verifier};
 
@@ -45,9 +47,7 @@ impl CommonSettings {
         issuer: String,
         audiences: Vec<String>,
     ) -> Result<Self, ConfigError> {
-        for name in [OPENID_REUSE_TOKENS, OPENID_USE_PKCE] {
-            variables.must_be_true(name)?;
-        }
+        variables.must_be_true(OPENID_USE_PKCE)?;
         let is_on_loopback = is_on_loopback(&issuer);
         let transport = if is_on_loopback {
             Transport::HttpsOrLoopback
@@ -116,6 +116,18 @@ impl CommonSettings {
         };
         settings.log(is_on_loopback);
         Ok(settings)
+    }
+
+    /// The same leeway and algorithms for the ID tokens of a sign-in.
+    #[cfg(feature = "login")]
+    pub(super) fn apply_to_identity(&self, mut builder: LoginBuilder) -> LoginBuilder {
+        if let Some(leeway) = self.leeway {
+            builder = builder.with_leeway(leeway);
+        }
+        if let Some(algorithms) = &self.algorithms {
+            builder = builder.with_algorithms(algorithms.iter().copied());
+        }
+        builder
     }
 
     /// Logs what an operator should know about accepted settings.

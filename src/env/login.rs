@@ -21,7 +21,7 @@ use crate::settings::{
     OPENID_BUTTON_LABEL, OPENID_CALLBACK_URL, OPENID_CLIENT_ID, OPENID_CLIENT_SECRET,
     OPENID_COOKIE_NAME, OPENID_IMAGE_URL, OPENID_OPEN_PATHS, OPENID_PATH,
     OPENID_POST_LOGOUT_REDIRECT_URI, OPENID_REFRESH_AUDIENCE, OPENID_REQUEST_AUDIENCE,
-    OPENID_RESOURCE, OPENID_SCOPE, OPENID_SESSION_SECRET,
+    OPENID_RESOURCE, OPENID_REUSE_TOKENS, OPENID_SCOPE, OPENID_SESSION_SECRET,
 };
 use crate::verify::Verifier;
 
@@ -29,6 +29,8 @@ use crate::verify::Verifier;
 #[derive(Debug, Clone)]
 pub struct LoginSettings {
     common: CommonSettings,
+    /// Whether the access token says who is signed in.
+    reuses_tokens: bool,
     client: Client,
     secrets: Vec<Secret>,
     address: Option<String>,
@@ -87,10 +89,12 @@ impl LoginSettings {
         let issuer = issuer(variables)?;
         let client_id = variables.required(OPENID_CLIENT_ID, "copy it from the provider")?;
         let audiences = variables.list(OPENID_AUDIENCE);
-        if audiences.is_none() {
+        let reuses_tokens = variables.truth(OPENID_REUSE_TOKENS)?.unwrap_or(true);
+        if reuses_tokens && audiences.is_none() {
             tracing::warn!(
                 "OPENID_AUDIENCE is not set: only access tokens whose audience is the client are accepted; \
-                 providers such as Auth0 then issue tokens that cannot be verified"
+                 providers such as Auth0 and Google then issue tokens that cannot be verified. Where this site \
+                 only has to know who its users are, set OPENID_REUSE_TOKENS=false"
             );
         }
         let requested_audience = requested_audience(variables);
@@ -102,6 +106,7 @@ impl LoginSettings {
         )?;
         let (address, callback) = address_and_callback(variables)?;
         let settings = Self {
+            reuses_tokens,
             client: client(variables, &client_id)?,
             secrets: variables
                 .list(OPENID_SESSION_SECRET)
@@ -204,10 +209,15 @@ impl LoginSettings {
             )
         })?;
         let keys = KeyRing::new(self.secrets.iter().map(Secret::expose)).map_err(in_environment)?;
-        let mut builder =
-            LoginLayer::builder(self.verifier().clone(), self.client.clone(), address, keys)
-                .with_callback_path(&self.callback)
-                .with_requested_audience(self.requested_audience.as_deref());
+        let client = self.client.clone();
+        let mut builder = if self.reuses_tokens {
+            LoginLayer::builder(self.verifier().clone(), client, address, keys)
+        } else {
+            let builder = LoginLayer::identity(self.provider(), client, address, keys);
+            self.common.apply_to_identity(builder)
+        }
+        .with_callback_path(&self.callback)
+        .with_requested_audience(self.requested_audience.as_deref());
         if let Some(scope) = &self.scope {
             builder = builder.with_scope(scope);
         }
@@ -240,7 +250,8 @@ impl LoginSettings {
         &self.common.provider
     }
 
-    /// The verifier of the provider's access tokens, for a bearer layer on the same routes.
+    /// The verifier of the provider's access tokens, for a bearer layer on the same routes. Their audience is one of
+    /// `OPENID_AUDIENCE`, or else the client.
     #[must_use]
     pub fn verifier(&self) -> &Verifier {
         &self.common.verifier
@@ -352,6 +363,10 @@ impl fmt::Display for LoginSettings {
             .map(|address| format!("{}/", address.trim_end_matches('/')));
         let after_sign_out = self.post_logout_redirect.as_ref().or(home.as_ref());
         for (name, value) in [
+            (
+                OPENID_REUSE_TOKENS,
+                Some(if self.reuses_tokens { "true" } else { "false" }),
+            ),
             (OPENID_CLIENT_ID, Some(self.client.id())),
             (OPENID_CLIENT_SECRET, Some(self.client.secret_for_people())),
             (OPENID_SESSION_SECRET, Some(&*secrets)),
@@ -382,7 +397,7 @@ impl fmt::Display for LoginSettings {
         ] {
             line(formatter, name, value)?;
         }
-        let choices = self.choices.shown().into_iter();
+        let choices = self.choices.shown(self.reuses_tokens).into_iter();
         let choices = choices
             .chain(self.front_doors.shown())
             .chain(self.admission.shown());

@@ -180,7 +180,7 @@ impl Variables {
             return Err(ConfigError::invalid(
                 name,
                 "false",
-                "this crate supports nothing else",
+                "here nothing else is supported",
                 "set it to true or remove it",
             ));
         }

@@ -20,7 +20,8 @@ pub(super) struct SignInChoices {
     path: Option<String>,
     parameters: Vec<(String, String)>,
     passed: Vec<PassedParameter>,
-    requires_refresh_token: bool,
+    /// `None` for the default of the mode.
+    requires_refresh_token: Option<bool>,
     sends_refresh_scope: bool,
     asks_userinfo: bool,
     allows_anonymous: bool,
@@ -48,7 +49,7 @@ impl SignInChoices {
             path: variables.text(OPENID_PATH),
             parameters: variables.parameters(OPENID_AUTHORIZATION_PARAMETERS)?,
             passed: passed(variables)?,
-            requires_refresh_token: is_on(OPENID_REQUIRE_REFRESH_TOKEN, true)?,
+            requires_refresh_token: variables.truth(OPENID_REQUIRE_REFRESH_TOKEN)?,
             sends_refresh_scope: is_on(OPENID_REFRESH_SCOPE, true)?,
             asks_userinfo: is_on(OPENID_USERINFO, false)?,
             allows_anonymous: is_on(OPENID_ALLOW_ANONYMOUS, false)?,
@@ -87,10 +88,14 @@ impl SignInChoices {
             let claims = self.session_information.iter();
             builder = builder.with_session_information(claims.map(String::as_str));
         }
-        let choices: [(bool, Choose); 7] = [
+        let choices: [(bool, Choose); 8] = [
             (
-                !self.requires_refresh_token,
+                self.requires_refresh_token == Some(false),
                 LoginBuilder::allow_short_session,
+            ),
+            (
+                self.requires_refresh_token == Some(true),
+                LoginBuilder::require_refresh_token,
             ),
             (
                 !self.sends_refresh_scope,
@@ -128,8 +133,8 @@ impl SignInChoices {
         self.signs_out_at_provider
     }
 
-    /// Names and values as they may be shown.
-    pub(super) fn shown(&self) -> [(&'static str, Option<String>); 14] {
+    /// Names and values as they may be shown, where sessions stand and fall with their access tokens or not.
+    pub(super) fn shown(&self, reuses_tokens: bool) -> [(&'static str, Option<String>); 14] {
         let list = |items: Vec<String>| (!items.is_empty()).then(|| items.join(","));
         let names = |parameters: &[(String, String)]| {
             list(parameters.iter().map(|(name, _)| name.clone()).collect())
@@ -143,7 +148,7 @@ impl SignInChoices {
             (OPENID_PASSED_PARAMETERS, list(passed.collect())),
             (
                 OPENID_REQUIRE_REFRESH_TOKEN,
-                truth(self.requires_refresh_token),
+                truth(self.requires_refresh_token.unwrap_or(reuses_tokens)),
             ),
             (OPENID_REFRESH_SCOPE, truth(self.sends_refresh_scope)),
             (OPENID_USERINFO, truth(self.asks_userinfo)),

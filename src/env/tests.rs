@@ -239,6 +239,47 @@ mod login {
         LoginSettings::from_pairs(GUIDE.iter().chain(more).copied())
     }
 
+    // D20, D21
+    #[test]
+    fn without_reuse_of_tokens_no_audience_and_no_refresh_token_are_needed() {
+        let google = [
+            ("OPENID_ISSUER", "https://accounts.google.com"),
+            ("OPENID_CLIENT_ID", "client"),
+            ("OPENID_CLIENT_SECRET", "secret"),
+            ("OPENID_SCOPE", "openid profile email"),
+            (
+                "OPENID_AUTHORIZATION_PARAMETERS",
+                "access_type=offline&prompt=consent",
+            ),
+            (
+                "OPENID_SESSION_SECRET",
+                "your-secure-session-secret-32-chars-or-more",
+            ),
+            ("DOMAIN_SERVER", "https://app.example.com"),
+            ("OPENID_REUSE_TOKENS", "false"),
+            ("OPENID_CLOCK_TOLERANCE", "5"),
+            ("OPENID_ALGORITHMS", "RS256"),
+        ];
+        let settings = LoginSettings::from_pairs(google).unwrap();
+        let shown = settings.to_string();
+        for line in [
+            "OPENID_REUSE_TOKENS = false\n",
+            "OPENID_REQUEST_AUDIENCE = none (default)\n",
+            "OPENID_REQUIRE_REFRESH_TOKEN = false\n",
+        ] {
+            assert!(shown.contains(line), "{shown}");
+        }
+        assert!(settings.builder().unwrap().build().is_ok());
+        let required = google
+            .into_iter()
+            .chain([("OPENID_REQUIRE_REFRESH_TOKEN", "true")]);
+        let shown = LoginSettings::from_pairs(required).unwrap().to_string();
+        assert!(
+            shown.contains("OPENID_REQUIRE_REFRESH_TOKEN = true\n"),
+            "{shown}"
+        );
+    }
+
     // D17
     #[test]
     fn the_env_of_the_auth0_guide_is_read_unchanged() {
@@ -520,7 +561,7 @@ mod login {
             ),
             ("OPENID_TENANTS", "contoso", "{tenantid}"),
             ("OPENID_USE_PKCE", "false", "true or remove"),
-            ("OPENID_REUSE_TOKENS", "false", "true or remove"),
+            ("OPENID_REUSE_TOKENS", "maybe", "true or false"),
             (
                 "OPENID_USE_END_SESSION_ENDPOINT",
                 "perhaps",
@@ -915,6 +956,16 @@ fn who_may_sign_in_is_read_as_it_is_written_or_refused() {
             "[\"https://a.example/r\"]",
         ),
         (&[(PATH, "roles"), (ROLE, ",")], ROLE, "admin"),
+        (
+            &[
+                (PATH, "roles"),
+                (ROLE, "x"),
+                (KIND, "access"),
+                ("OPENID_REUSE_TOKENS", "false"),
+            ],
+            KIND,
+            "OPENID_REUSE_TOKENS=true",
+        ),
         (&[(KIND, "userinfo")], KIND, "id or access"),
         (&[(DOMAINS, ",")], DOMAINS, "example.com"),
         (&[(DOMAINS, "@example.com")], DOMAINS, "example.com"),

@@ -59,6 +59,16 @@ kinds! {
             message: "the session has ended",
             remedy: "sign in",
         }
+        /// The session lives, its access token has ended, and it has no refresh token to get another. Only
+        /// sessions of [`LoginLayer::identity`](crate::LoginLayer::identity) outlive their access token.
+        NoAccessToken {
+            name: "no_access_token", status: Status::UNAUTHORIZED, sign_in_again: true,
+            told: "this part of the site needs a new sign-in",
+            advice: "sign in",
+            message: "the session's access token has ended, and there is no refresh token to get another",
+            remedy: "have the provider issue refresh tokens: ask for the scope offline_access (OPENID_SCOPE), or at \
+                Google for access_type=offline and prompt=consent (OPENID_AUTHORIZATION_PARAMETERS)",
+        }
         /// The request would change something and does not prove that it comes from this site.
         CrossOrigin {
             name: "cross_origin", status: Status::FORBIDDEN, sign_in_again: false,

@@ -15,11 +15,12 @@ use crate::login::browser::open_paths::OpenPaths;
 use crate::login::browser::site::{OwnPath, Paths, Site, parse_target};
 use crate::login::party::Party;
 use crate::login::sessions::information::SessionInformation;
+use crate::login::sessions::mode::Mode;
 use crate::login::sessions::parts::SessionParts;
 use crate::login::sessions::renewals::{Lifetimes, RefreshRequest};
 use crate::login::sessions::seal::KeyRing;
 use crate::login::sign_in::SignIn;
-use crate::login::sign_in::request::AuthorizationRequest;
+use crate::login::sign_in::request::{AuthorizationRequest, OfflineAccess};
 use crate::login::sign_out::{SignOut, SignOutSettings};
 use crate::login::store::near_cache::LONGEST_NEAR_CACHE_AGE;
 use crate::login::store::{MemoryStore, SessionStore};
@@ -34,7 +35,7 @@ use crate::verify::Verifier;
 use crate::verify::id_token::IdTokenVerifier;
 use crate::verify::logout_token::LogoutTokenVerifier;
 
-use crate::login::builder::LoginBuilder;
+use crate::login::builder::{LoginBuilder, SignsInBy};
 
 const SHORTEST_LIMIT: Duration = Duration::from_secs(60);
 const LONGEST_LIMIT: Duration = Duration::from_secs(400 * 24 * 3600);
@@ -152,26 +153,32 @@ impl LoginBuilder {
         }
         for requirement in &self.admission.requirements {
             requirement.validate()?;
+            if self.signs_in_by.is_identity() {
+                requirement.validate_for_identity()?;
+            }
         }
         Ok(())
     }
 
-    fn id_tokens(&self) -> Result<IdTokenVerifier, ConfigError> {
+    fn id_tokens(&self, verifier: &Verifier) -> Result<IdTokenVerifier, ConfigError> {
         let others = self.additional_audiences.iter();
         let others = others.map(|audience| {
             Audience::new(audience).map_err(|error| error.renamed(ADDITIONAL_AUDIENCE))
         });
         let others = others.collect::<Result<_, _>>()?;
-        IdTokenVerifier::new(&self.verifier, self.client.id(), others)
+        IdTokenVerifier::new(verifier, self.client.id(), others)
     }
 
     pub(super) fn party(self) -> Result<Party, ConfigError> {
-        let provider = only_provider(&self.verifier)?;
+        let verifier = self.signs_in_by.verifier(self.client.id())?;
+        let provider = only_provider(&verifier)?;
+        // What else the provider issues is judged likewise.
+        let judge = verifier.with_choices(self.leeway, self.algorithms.as_deref())?;
         self.check_request()?;
         check_sessions_per_subject(self.sessions_per_subject)?;
         let open_paths = OpenPaths::new(self.open_paths.iter().map(String::as_str))?;
         let (site, cookies, back_to) = self.site()?;
-        let id_tokens = self.id_tokens()?;
+        let id_tokens = self.id_tokens(&judge)?;
         let information = self.information.map(SessionInformation::new).transpose()?;
         let store = self
             .store
@@ -193,12 +200,16 @@ impl LoginBuilder {
             absolute: limit(ABSOLUTE_LIMIT, self.absolute)?,
             follow_use: self.follow_use,
         };
-        let logout_tokens = LogoutTokenVerifier::new(&self.verifier, self.client.id())?;
-        let verifier = self.verifier.for_sessions();
+        let logout_tokens = LogoutTokenVerifier::new(&judge, self.client.id())?;
+        let mode = match self.signs_in_by {
+            SignsInBy::AccessToken(_) => Mode::Token(verifier.for_sessions()),
+            SignsInBy::IdToken(_) => Mode::Identity(id_tokens.clone()),
+        };
         let sessions = SessionParts {
             provider: provider.clone(),
             client: self.client.clone(),
-            verifier: verifier.clone(),
+            mode: mode.clone(),
+            leeway: verifier.leeway(),
             id_tokens: id_tokens.clone(),
             store,
             near_cache_age: at_most(
@@ -223,7 +234,11 @@ impl LoginBuilder {
                 sessions: Arc::clone(&sessions),
                 provider: provider.clone(),
                 client: self.client.clone(),
-                verifier,
+                offline: self.offline.unwrap_or(match &mode {
+                    Mode::Token(_) => OfflineAccess::Required,
+                    Mode::Identity(_) => OfflineAccess::MayBeShort,
+                }),
+                mode,
                 id_tokens,
                 site: Arc::clone(&site),
                 cookies: Arc::clone(&cookies),
@@ -238,7 +253,6 @@ impl LoginBuilder {
                     silent: self.silent,
                 },
                 lifetimes,
-                offline: self.offline,
                 with_userinfo: self.with_userinfo,
                 admission: self.admission,
                 sessions_per_subject: self.sessions_per_subject,

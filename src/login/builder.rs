@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::claim_path::ClaimPath;
 use crate::error::{ConfigError, LoginErrorKind};
+use crate::jwt::Algorithm;
 use crate::login::browser::language::{Language, Languages, PageText};
 use crate::login::browser::site::Paths;
 use crate::login::layer::LoginLayer;
@@ -16,14 +17,17 @@ use crate::login::sign_in::request::{OfflineAccess, PassedParameter};
 use crate::login::sign_in::requirement::{Requirement, RoleToken};
 use crate::login::store::SessionStore;
 use crate::login::store::near_cache::NEAR_CACHE_AGE;
-use crate::provider::Client;
+use crate::provider::{Client, Provider};
 use crate::verify::Verifier;
 
 /// Chooses how browsers are signed in. Made by [`LoginLayer::builder`].
 #[must_use]
 #[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct LoginBuilder {
-    pub(super) verifier: Verifier,
+    pub(super) signs_in_by: SignsInBy,
+    /// For ID and logout tokens. `None` for those of the verifier.
+    pub(super) leeway: Option<Duration>,
+    pub(super) algorithms: Option<Vec<Algorithm>>,
     pub(super) client: Client,
     pub(super) address: String,
     pub(super) keys: KeyRing,
@@ -35,7 +39,8 @@ pub struct LoginBuilder {
     pub(super) passed_through: Vec<PassedParameter>,
     pub(super) refresh_audience: Option<String>,
     pub(super) sends_scope: bool,
-    pub(super) offline: OfflineAccess,
+    /// `None` for the default of the mode.
+    pub(super) offline: Option<OfflineAccess>,
     pub(super) with_userinfo: bool,
     pub(super) admission: Admission,
     pub(super) form_post: bool,
@@ -67,6 +72,30 @@ pub struct LoginBuilder {
     pub(super) other_paths: Vec<Paths>,
 }
 
+/// What says who has signed in.
+pub(super) enum SignsInBy {
+    /// The access token, judged by this verifier.
+    AccessToken(Verifier),
+    /// The ID token of this provider.
+    IdToken(Provider),
+}
+
+impl SignsInBy {
+    pub(super) fn is_identity(&self) -> bool {
+        matches!(self, Self::IdToken(_))
+    }
+
+    /// What judges access tokens, or what other verifiers are made of where none are judged.
+    pub(super) fn verifier(&self, client_id: &str) -> Result<Verifier, ConfigError> {
+        match self {
+            Self::AccessToken(verifier) => Ok(verifier.clone()),
+            Self::IdToken(provider) => Verifier::builder(provider, client_id)
+                .without_cache()
+                .build(),
+        }
+    }
+}
+
 impl LoginLayer {
     /// A layer that signs in as `client` at the verifier's provider, for the site at `address`.
     ///
@@ -79,18 +108,71 @@ impl LoginLayer {
         address: &str,
         keys: KeyRing,
     ) -> LoginBuilder {
-        LoginBuilder::new(verifier, client, address, keys)
+        let audience = verifier.audiences().first();
+        let audience = audience.map(|audience| audience.as_str().to_owned());
+        let signs_in_by = SignsInBy::AccessToken(verifier);
+        LoginBuilder::new(signs_in_by, audience, client, address, keys)
+    }
+
+    /// A layer that signs in as `client` at this provider and only wants to know **who** the user is, for the site
+    /// at `address`.
+    ///
+    /// Here the ID token is the [`Principal`](crate::Principal): its audience is the client, and it has no scopes.
+    /// The access token is for others and is not looked at, so that it may be opaque, as those of Google, GitLab,
+    /// Okta's own authorization server, Entra ID for Microsoft Graph, Django OAuth Toolkit and Hydra are. It is kept
+    /// for requests that leave. Otherwise all is as with [`builder`](Self::builder), with these differences:
+    ///
+    /// - A sign-in needs no refresh token. A session without one lasts as long as its limits say, and the
+    ///   [idle limit](LoginBuilder::with_idle_limit) counts from its last use. A session with one is refreshed, and
+    ///   ends when the provider rejects the refresh token.
+    /// - A session outlives its access token. [`Session::access_token`](crate::Session::access_token) then fails
+    ///   with [`NoAccessToken`](crate::LoginErrorKind::NoAccessToken), unless it can be refreshed.
+    /// - No `audience` is asked for.
+    ///
+    /// ```
+    /// use tower_oidc::{Client, KeyRing, LoginLayer, Provider};
+    ///
+    /// # fn main() -> Result<(), tower_oidc::ConfigError> {
+    /// let provider = Provider::discover("https://accounts.google.com")?;
+    /// let client = Client::with_secret("client-id", "client-secret")?;
+    /// # let secret = "a secret of thirty-two characters or more";
+    /// let keys = KeyRing::new([secret])?;
+    /// let login = LoginLayer::identity(&provider, client, "https://app.example.com", keys)
+    ///     .with_scope("openid profile email")
+    ///     .add_parameter("access_type", "offline")
+    ///     .add_parameter("prompt", "consent")
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Security
+    /// Nothing in an ID token says what its user may do in this service: any user of the provider can sign in. At a
+    /// provider that everyone can have an account at, decide who may.
+    pub fn identity(
+        provider: &Provider,
+        client: Client,
+        address: &str,
+        keys: KeyRing,
+    ) -> LoginBuilder {
+        let signs_in_by = SignsInBy::IdToken(provider.clone());
+        LoginBuilder::new(signs_in_by, None, client, address, keys)
     }
 }
 
 impl LoginBuilder {
-    fn new(verifier: Verifier, client: Client, address: &str, keys: KeyRing) -> Self {
+    fn new(
+        signs_in_by: SignsInBy,
+        audience: Option<String>,
+        client: Client,
+        address: &str,
+        keys: KeyRing,
+    ) -> Self {
         Self {
-            audience: verifier
-                .audiences()
-                .first()
-                .map(|audience| audience.as_str().to_owned()),
-            verifier,
+            signs_in_by,
+            leeway: None,
+            algorithms: None,
+            audience,
             client,
             address: address.to_owned(),
             keys,
@@ -101,7 +183,7 @@ impl LoginBuilder {
             passed_through: Vec::new(),
             refresh_audience: None,
             sends_scope: true,
-            offline: OfflineAccess::Required,
+            offline: None,
             with_userinfo: false,
             admission: Admission::default(),
             form_post: false,
@@ -155,7 +237,7 @@ impl LoginBuilder {
     }
 
     /// The `audience` asked for, as Auth0 wants it to issue a JWT. Default: the first audience the
-    /// verifier accepts; `None` sends none.
+    /// verifier accepts, and none in [identity mode](LoginLayer::identity). `None` sends none.
     pub fn with_requested_audience(mut self, audience: Option<&str>) -> Self {
         self.audience = audience.map(str::to_owned);
         self
@@ -195,9 +277,31 @@ impl LoginBuilder {
     }
 
     /// Takes a sign-in that brings no refresh token: such a session ends with its access token.
-    /// Default: it fails, whatever the scope, and the log names the causes.
+    /// Default: it fails, whatever the scope, and the log names the causes. In
+    /// [identity mode](LoginLayer::identity) this is the default, and such a session lasts as long as its limits say.
     pub fn allow_short_session(mut self) -> Self {
-        self.offline = OfflineAccess::MayBeShort;
+        self.offline = Some(OfflineAccess::MayBeShort);
+        self
+    }
+
+    /// Refuses a sign-in that brings no refresh token, and the log names the causes. The default, except in
+    /// [identity mode](LoginLayer::identity).
+    pub fn require_refresh_token(mut self) -> Self {
+        self.offline = Some(OfflineAccess::Required);
+        self
+    }
+
+    /// How far the clocks of this machine and the provider may differ when ID and logout tokens are judged; at most
+    /// 5 minutes. Default: the leeway of the verifier, and 60 seconds in [identity mode](LoginLayer::identity).
+    pub fn with_leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = Some(leeway);
+        self
+    }
+
+    /// Accepts ID and logout tokens with exactly these algorithms. Default: the algorithms of the verifier; in
+    /// [identity mode](LoginLayer::identity) those of [`Algorithm::DEFAULT`] that the provider lists.
+    pub fn with_algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        self.algorithms = Some(algorithms.into_iter().collect());
         self
     }
 

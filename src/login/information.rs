@@ -8,8 +8,8 @@ use crate::login::browser::cookie::{CookieValue, sent};
 use crate::login::browser::query::single;
 use crate::login::browser::reply::Reply;
 use crate::login::party::Party;
-use crate::login::sessions::Standing;
 use crate::login::sessions::id::SessionId;
+use crate::login::sessions::{Need, Standing};
 
 /// The parameter by which a request counts as use of the session.
 const KEEP_ALIVE: &str = "keep_alive";
@@ -38,7 +38,7 @@ impl Party {
         };
         let key = id.ok_or_else(not_signed_in)?.store_key();
         if single(head, KEEP_ALIVE).is_some_and(|value| value == "true") {
-            match self.sessions.standing(key, None).await {
+            match self.sessions.standing(key, Need::Caller).await {
                 Standing::Live(_) => {}
                 Standing::Over(_) => return Err(Kind::SessionEnded.into()),
                 Standing::NeedsSignIn => return Err(not_signed_in()),

@@ -25,7 +25,7 @@ use crate::login::browser::site::{OwnPath, Site, is_navigation, may_change_state
 use crate::login::sessions::handle::Session;
 use crate::login::sessions::id::SessionId;
 use crate::login::sessions::information::SessionInformation;
-use crate::login::sessions::{Sessions, Standing};
+use crate::login::sessions::{Need, Sessions, Standing};
 use crate::login::sign_in::SignIn;
 use crate::login::sign_in::answer::LONGEST_QUERY;
 use crate::login::sign_out::SignOut;
@@ -223,7 +223,7 @@ impl Party {
         }
         let party = Arc::clone(self);
         Ok(Verdict::Wait(Box::pin(async move {
-            let standing = party.sessions.standing(session.key, None).await;
+            let standing = party.sessions.standing(session.key, Need::Caller).await;
             Found(Finding::Session(session, standing))
         })))
     }

@@ -193,6 +193,10 @@ impl Unmet<'_> {
     pub(super) fn is_audience(&self) -> bool {
         self.is_audience
     }
+
+    pub(super) fn is_scope(&self) -> bool {
+        matches!(self.rule, Rule::AllScopes(_) | Rule::AnyScope(_))
+    }
 }
 
 impl fmt::Display for Unmet<'_> {

@@ -11,7 +11,7 @@ use crate::gate::challenge::Challenges;
 use crate::gate::route::Route;
 use crate::gate::{Anonymous, Gate, Gated, Verdict, no_layer_verifies};
 use crate::log_pace::LogPace;
-use crate::principal::Principal;
+use crate::principal::{Principal, PrincipalKind};
 use crate::require::policy::{Policy, Unmet};
 
 /// A service behind a requirement. Made by [`RequireLayer`](crate::RequireLayer).
@@ -27,15 +27,28 @@ pub(super) struct Settings {
     pub(super) log: LogPace<CAUSES>,
 }
 
-/// What is logged, each at most once in ten seconds: what a caller lacks, and a missing layer.
-pub(super) const CAUSES: usize = 2;
+/// What is logged, each at most once in ten seconds: what a caller lacks, a missing layer, and a requirement that
+/// no user can meet.
+pub(super) const CAUSES: usize = 3;
 
 const UNMET: usize = 0;
 const MISSING_LAYER: usize = 1;
+const IDENTITY: usize = 2;
 
 impl Settings {
-    fn refuse(&self, unmet: &Unmet, head: &Parts) -> Rejection {
+    fn refuse(&self, principal: &Principal, unmet: &Unmet, head: &Parts) -> Rejection {
         let (required, route) = (&self.policy, Route(head));
+        if principal.kind() == PrincipalKind::IdToken
+            && unmet.is_scope()
+            && self.log.is_due(IDENTITY)
+        {
+            tracing::error!(
+                %required, %route,
+                "a scope is required of a user who is signed in by an ID token, which has no scopes: no such user can \
+                 ever pass; require a claim instead, or sign in with access tokens for this service \
+                 (LoginLayer::builder, OPENID_REUSE_TOKENS=true and OPENID_AUDIENCE)"
+            );
+        }
         if self.log.is_due(UNMET) {
             tracing::info!(%required, %unmet, %route, "refused a caller whose token does not suffice");
         } else {
@@ -97,7 +110,7 @@ impl<B, R: OnRefusal<B> + Clone> Gate<B> for RequireGate<R> {
         };
         match settings.policy.evaluate(principal) {
             Ok(()) => Verdict::Pass(()),
-            Err(unmet) => Verdict::Answer(settings.refuse(&unmet, head)),
+            Err(unmet) => Verdict::Answer(settings.refuse(principal, &unmet, head)),
         }
     }
 

@@ -2,6 +2,7 @@
 //! is spent twice revokes its whole family
 //! ([RFC 9700 §4.14.2](https://www.rfc-editor.org/rfc/rfc9700#section-4.14.2)).
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::clock::UnixTime;
@@ -17,6 +18,9 @@ pub(super) struct Grant {
     pub(super) nonce: Option<String>,
     pub(super) sid: String,
     pub(super) auth_time: i64,
+    /// Whether a refresh token belongs to it.
+    pub(super) is_offline: bool,
+    pub(super) has_opaque_tokens: bool,
 }
 
 #[derive(Debug)]
@@ -50,6 +54,10 @@ pub(super) enum Refresh {
 pub(super) struct Grants {
     codes: Vec<Code>,
     families: Vec<Family>,
+    /// The users who have consented to being away, each with the client.
+    consented: Vec<(String, String)>,
+    /// The latest opaque access tokens, each with its user.
+    opaque: VecDeque<(String, String)>,
     pub(super) lifetime: Duration,
     pub(super) rotates: bool,
     /// For how long a spent refresh token is taken again.
@@ -61,6 +69,8 @@ impl Default for Grants {
         Self {
             codes: Vec::new(),
             families: Vec::new(),
+            consented: Vec::new(),
+            opaque: VecDeque::new(),
             lifetime: Duration::from_secs(3600),
             rotates: true,
             reuse_grace: Duration::ZERO,
@@ -69,6 +79,35 @@ impl Default for Grants {
 }
 
 impl Grants {
+    /// Whether this is the first consent of a user to what this client does while they are away.
+    pub(super) fn consents_first(&mut self, client: &str, user: &str) -> bool {
+        let consent = (client.to_owned(), user.to_owned());
+        let is_first = !self.consented.contains(&consent);
+        if is_first {
+            self.consented.push(consent);
+        }
+        is_first
+    }
+
+    /// An access token that only this provider can read.
+    pub(super) fn add_opaque(&mut self, user: &str) -> String {
+        const MOST: usize = 10_000;
+        if self.opaque.len() == MOST {
+            self.opaque.pop_front();
+        }
+        let token = opaque_token();
+        self.opaque.push_back((token.clone(), user.to_owned()));
+        token
+    }
+
+    /// The user of such a token.
+    pub(super) fn user_of_opaque(&self, token: &str) -> Option<String> {
+        let mut known = self.opaque.iter();
+        known
+            .find(|(known, _)| known == token)
+            .map(|(_, user)| user.clone())
+    }
+
     pub(super) fn add_code(&mut self, code: Code) {
         self.codes.push(code);
     }
@@ -108,7 +147,8 @@ impl Grants {
         let Some(family) = self.families.iter_mut().find(is_taken) else {
             return Refresh::Unknown;
         };
-        let next = self.rotates.then(opaque_token);
+        let rotates = self.rotates && !family.grant.has_opaque_tokens;
+        let next = rotates.then(opaque_token);
         if let Some(next) = &next {
             let former = family.live.replace(next.clone());
             family.spent.extend(former.map(|token| (token, now)));

@@ -27,6 +27,7 @@ mod exchange;
 mod fault;
 mod form;
 mod grants;
+mod manner;
 mod offline;
 mod provider;
 mod server;
@@ -40,6 +41,7 @@ mod token_endpoint;
 
 pub use self::clock::ManualClock;
 pub use self::fault::{Endpoint, Fault, Hits};
+pub use self::manner::Manner;
 pub use self::offline::{OfflineProvider, OfflineProviderBuilder};
 pub use self::provider::{DevelopmentProvider, DevelopmentProviderBuilder};
 pub use self::signing_key::SigningKey;

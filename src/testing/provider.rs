@@ -16,6 +16,7 @@ use crate::http_client::{Call, HttpClient, Limits};
 use crate::jwt::Algorithm;
 use crate::provider::{Provider, ProviderBuilder};
 use crate::testing::fault::{Endpoint, Fault, Hits};
+use crate::testing::manner::Manner;
 use crate::testing::server;
 use crate::testing::signing_key::SigningKey;
 use crate::testing::state::{State, generate_keys};
@@ -223,6 +224,11 @@ impl DevelopmentProvider {
     /// ([RFC 9126 §5](https://www.rfc-editor.org/rfc/rfc9126#section-5)).
     pub fn require_pushed_authorization(&self) {
         self.state.changing().must_push = true;
+    }
+
+    /// Treats sign-ins in this manner from now on.
+    pub fn set_manner(&self, manner: Manner) {
+        self.state.changing().manner = manner;
     }
 
     /// The lifetime of access tokens from now on. Default: one hour.

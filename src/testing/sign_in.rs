@@ -12,6 +12,7 @@ use url::Url;
 use crate::testing::fault::Endpoint;
 use crate::testing::form::{Parameters, is_client, known_client, parameter, refuse};
 use crate::testing::grants::{Code, Grant};
+use crate::testing::manner::Manner;
 use crate::testing::state::{Served, State};
 use crate::testing::token::opaque_token;
 
@@ -44,7 +45,8 @@ pub(super) fn answer(state: &State, query: Parameters) -> Result<Answer, &'stati
     };
     let user = state.changing().user.clone();
     let chosen = parameter(&query, "development_user").map(str::to_owned);
-    let result = match (check(&query), user.or(chosen)) {
+    let manner = state.changing().manner;
+    let result = match (check(&query, manner), user.or(chosen)) {
         (Err(error), _) => Err(error),
         (Ok(()), Some(user)) if user.is_empty() => Err("access_denied"),
         (Ok(()), Some(user)) => Ok(code(state, &query, client, user)),
@@ -93,7 +95,7 @@ pub(super) async fn push(
     (StatusCode::CREATED, axum::Json(answer)).into_response()
 }
 
-fn check(query: &Parameters) -> Result<(), &'static str> {
+fn check(query: &Parameters, manner: Manner) -> Result<(), &'static str> {
     let is = |name, value| parameter(query, name) == Some(value);
     if !is("response_type", "code") {
         return Err("unsupported_response_type");
@@ -102,7 +104,8 @@ fn check(query: &Parameters) -> Result<(), &'static str> {
         return Err("invalid_request");
     }
     let scope = parameter(query, "scope").unwrap_or_default();
-    if !scope.split(' ').any(|word| word == "openid") {
+    let has = |wanted| scope.split(' ').any(|word| word == wanted);
+    if !has("openid") || (manner == Manner::Google && has("offline_access")) {
         return Err("invalid_scope");
     }
     Ok(())
@@ -111,7 +114,23 @@ fn check(query: &Parameters) -> Result<(), &'static str> {
 fn code(state: &State, query: &Parameters, client: &str, user: String) -> String {
     let text = |name| parameter(query, name).map(str::to_owned);
     let code = opaque_token();
+    let is = |name, value| {
+        let words = parameter(query, name).unwrap_or_default();
+        words.split(' ').any(|word| word == value)
+    };
+    let mut changing = state.changing();
+    let manner = changing.manner;
+    let is_offline = match manner {
+        Manner::Usual => is("scope", "offline_access"),
+        Manner::Google => {
+            is("access_type", "offline")
+                && (changing.grants.consents_first(client, &user) || is("prompt", "consent"))
+        }
+    };
+    drop(changing);
     let grant = Grant {
+        is_offline,
+        has_opaque_tokens: manner == Manner::Google,
         client: client.to_owned(),
         user,
         scope: text("scope").unwrap_or_default(),
@@ -180,7 +199,11 @@ pub(super) async fn userinfo(Shared(state): Served, headers: HeaderMap) -> Respo
         let token = headers
             .get(AUTHORIZATION)
             .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-        match token.and_then(subject_of) {
+        let user_of = |token| {
+            let user = state.changing().grants.user_of_opaque(token);
+            user.or_else(|| subject_of(token))
+        };
+        match token.and_then(user_of) {
             Some(user) => (
                 StatusCode::OK,
                 json!({"sub": user, "nickname": format!("nick of {user}")}).to_string(),

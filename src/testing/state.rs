@@ -13,6 +13,7 @@ use crate::jwt::Algorithm;
 use crate::testing::fault::{self, Endpoint, Fault, Hits};
 use crate::testing::form::Parameters;
 use crate::testing::grants::Grants;
+use crate::testing::manner::Manner;
 use crate::testing::signing_key::SigningKey;
 use crate::testing::token::TokenBuilder;
 
@@ -39,6 +40,7 @@ pub(super) struct Changing {
     pub(super) jwks: Option<String>,
     pub(super) grants: Grants,
     pub(super) user: Option<String>,
+    pub(super) manner: Manner,
     /// The pushed authorization requests.
     pub(super) pushed: Vec<(String, Parameters)>,
     /// Whether requests have to be pushed.
@@ -69,6 +71,7 @@ impl State {
                 jwks: None,
                 grants: Grants::default(),
                 user,
+                manner: Manner::default(),
                 pushed: Vec::new(),
                 must_push: false,
                 seen: Vec::new(),

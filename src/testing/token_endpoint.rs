@@ -95,8 +95,9 @@ fn redeem_code(state: &State, client: &str, form: &Parameters) -> (StatusCode, S
         return refuse(StatusCode::BAD_REQUEST, "invalid_grant");
     };
     let grant = code.grant;
-    let is_offline = grant.scope.split(' ').any(|word| word == "offline_access");
-    let refresh_token = is_offline.then(|| state.changing().grants.add_family(&grant));
+    let refresh_token = grant
+        .is_offline
+        .then(|| state.changing().grants.add_family(&grant));
     let answer = tokens(state, "authorization_code", &grant, refresh_token);
     (StatusCode::OK, answer)
 }
@@ -127,6 +128,7 @@ fn refresh(state: &State, client: &str, form: &Parameters) -> (StatusCode, Strin
 fn tokens(state: &State, grant_type: &str, grant: &Grant, refresh_token: Option<String>) -> String {
     let (edits, lifetime) = state.issuing();
     let access_token = match &grant.audience {
+        _ if grant.has_opaque_tokens => state.changing().grants.add_opaque(&grant.user),
         Some(audience) => {
             let token = state
                 .token(Algorithm::Rs256, audience)

@@ -196,22 +196,12 @@ impl VerifierBuilder {
         }
         let clock = self.clock();
         let is_explicit = self.algorithms.is_some();
-        let algorithms: AlgorithmSet = self
-            .algorithms
-            .unwrap_or_else(|| Algorithm::DEFAULT.to_vec())
-            .into_iter()
-            .collect();
-        if algorithms.is_empty() {
-            return Err(ConfigError::missing(
-                ALGORITHMS,
-                "name at least one, or leave the setting out for the default",
-            ));
-        }
+        let algorithms = algorithm_set(self.algorithms.as_deref().unwrap_or(&Algorithm::DEFAULT))?;
         let issuers = TrustedIssuers::of(&self.providers)?;
         let expectation = Expectation {
             audiences,
             kind: TokenKind::Access(self.profile),
-            leeway: within(LEEWAY, self.leeway, Duration::ZERO, LONGEST_LEEWAY)?,
+            leeway: checked_leeway(self.leeway)?,
             max_age: self.max_age,
             allow_sender_constrained: self.allow_sender_constrained,
         };
@@ -230,6 +220,42 @@ impl VerifierBuilder {
         let accepted = (self.cached > 0).then(|| AcceptedTokens::new(self.cached));
         Ok(Verifier::new(self.providers, judge, accepted))
     }
+}
+
+impl Verifier {
+    /// The same with another leeway, and with other algorithms, where they were chosen.
+    #[cfg(feature = "login")]
+    pub(crate) fn with_choices(
+        &self,
+        leeway: Option<Duration>,
+        algorithms: Option<&[Algorithm]>,
+    ) -> Result<Self, ConfigError> {
+        self.changed(|judge| {
+            if let Some(leeway) = leeway {
+                judge.expectation.leeway = checked_leeway(leeway)?;
+            }
+            if let Some(algorithms) = algorithms {
+                judge.algorithms = algorithm_set(algorithms)?;
+                judge.narrowed_by_provider = false;
+            }
+            Ok(())
+        })
+    }
+}
+
+fn checked_leeway(leeway: Duration) -> Result<Duration, ConfigError> {
+    within(LEEWAY, leeway, Duration::ZERO, LONGEST_LEEWAY)
+}
+
+fn algorithm_set(algorithms: &[Algorithm]) -> Result<AlgorithmSet, ConfigError> {
+    let algorithms: AlgorithmSet = algorithms.iter().copied().collect();
+    if algorithms.is_empty() {
+        return Err(ConfigError::missing(
+            ALGORITHMS,
+            "name at least one, or leave the setting out for the default",
+        ));
+    }
+    Ok(algorithms)
 }
 
 /// What errors say about the configuration.

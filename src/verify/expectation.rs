@@ -10,6 +10,7 @@ use crate::error::remedy::Cause;
 use crate::error::setup::{Found, JudgedAs};
 use crate::error::{VerifyError, VerifyErrorKind as Kind};
 use crate::jwt::{JoseHeader, Json, Presence, UnverifiedClaims};
+use crate::principal::PrincipalKind;
 
 /// The largest bound on a token's size, in bytes.
 pub(super) const LARGEST_TOKEN_LIMIT: usize = 1024 * 1024;
@@ -40,6 +41,15 @@ pub(crate) enum TokenKind {
 }
 
 impl TokenKind {
+    /// What a principal made of it is.
+    pub(super) fn principal(self) -> PrincipalKind {
+        match self {
+            Self::Access(_) => PrincipalKind::AccessToken,
+            #[cfg(feature = "login")]
+            Self::Id | Self::Logout => PrincipalKind::IdToken,
+        }
+    }
+
     /// What errors call it.
     pub(super) fn judged_as(self) -> JudgedAs {
         match self {
@@ -371,7 +381,10 @@ fn has_words(claim: &Json) -> bool {
 }
 
 /// Seconds, perhaps with a fraction (RFC 7519 §2). A number too great to hold is the latest time there is.
-fn numeric_date(name: &'static str, claim: &Json) -> Result<Option<UnixTime>, VerifyError> {
+pub(crate) fn numeric_date(
+    name: &'static str,
+    claim: &Json,
+) -> Result<Option<UnixTime>, VerifyError> {
     let seconds = match claim {
         Json::Absent => return Ok(None),
         Json::Unsigned(seconds) => i64::try_from(*seconds).unwrap_or(i64::MAX),

@@ -12,9 +12,9 @@ use crate::clock::UnixTime;
 use crate::error::{ConfigError, VerifyError, VerifyErrorKind as Kind};
 use crate::jwt::JoseHeader;
 use crate::principal::Principal;
-use crate::secret::{half_hash, is_same};
-use crate::verify::Verifier;
+use crate::secret::{Secret, half_hash, is_same};
 use crate::verify::expectation::TokenKind;
+use crate::verify::{Decision, Verifier};
 
 /// Judges the ID tokens of one client.
 #[derive(Debug, Clone)]
@@ -91,6 +91,36 @@ impl IdTokenVerifier {
         expected: &Expected<'_>,
     ) -> Result<IdToken, VerifyError> {
         let claims = self.verifier.verify(token).await?;
+        self.compare(claims, now, expected)
+    }
+
+    /// The same with the keys at hand. `None` where keys must be fetched first.
+    pub(crate) fn verify_now(
+        &self,
+        token: &str,
+        now: UnixTime,
+        expected: &Expected<'_>,
+    ) -> Option<Result<IdToken, VerifyError>> {
+        match self.verifier.decide(token.as_bytes()) {
+            Decision::Accept(claims) => Some(self.compare(claims, now, expected)),
+            Decision::Refuse(error) if error.kind() == Kind::Unavailable => None,
+            Decision::Refuse(error) => Some(Err(error)),
+            Decision::Wait(_) => None,
+        }
+    }
+
+    /// The principal of an ID token that was verified when it came and has been under seal since. It counts until
+    /// `expires_at`.
+    pub(crate) fn recall_sealed(&self, token: &Secret, expires_at: UnixTime) -> Option<Principal> {
+        self.verifier.recall_sealed(token.expose(), expires_at)
+    }
+
+    fn compare(
+        &self,
+        claims: Principal,
+        now: UnixTime,
+        expected: &Expected<'_>,
+    ) -> Result<IdToken, VerifyError> {
         // Only `sub` can be of the wrong type, and that was checked.
         let members: Members = claims
             .claims()
@@ -200,6 +230,14 @@ impl IdToken {
 
     pub(crate) fn principal(&self) -> &Principal {
         &self.claims
+    }
+
+    pub(crate) fn audiences(&self) -> impl Iterator<Item = &str> {
+        self.claims.audiences()
+    }
+
+    pub(crate) fn nonce(&self) -> Option<&str> {
+        self.members.nonce.as_str()
     }
 
     pub(crate) fn claims_json(&self) -> &str {

@@ -5,12 +5,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::claims::ScopeSet;
 use crate::clock::UnixTime;
 use crate::error::remedy::Cause;
 use crate::error::setup::{Found, Setup};
 use crate::error::{VerifyError, VerifyErrorKind as Kind};
 use crate::jwt::{
-    Algorithm, AlgorithmSet, CallerClaims, CompactJws, DecodedJws, JoseHeader, Json,
+    Algorithm, AlgorithmSet, CallerClaims, CompactJws, DecodedJws, DecodedText, JoseHeader, Json,
     UnverifiedClaims,
 };
 use crate::keys::jwk_set::{Choice, TokenIssuer};
@@ -22,7 +23,9 @@ use crate::provider::Provider;
 use crate::renew::{Fetching, Reading, Refusal, Snapshot, can_fetch_here};
 use crate::token::is_b64token;
 use crate::verify::caller::{client_id, is_client};
-use crate::verify::expectation::{Expectation, says_access_token, screen_header};
+#[cfg(feature = "login")]
+use crate::verify::expectation::numeric_date;
+use crate::verify::expectation::{Expectation, TokenKind, says_access_token, screen_header};
 use crate::verify::scopes::ScopeRules;
 use crate::verify::trust::{Trusted, TrustedIssuers};
 
@@ -150,27 +153,72 @@ impl Judge {
 
         // 6. What the application reads of the claims later can be read.
         let caller = CallerClaims::parse(jws.payload())?;
+        let made = self.principal(&claims, &caller, jws.payload(), issuer);
         Ok(Judgement::Genuine(Genuine {
-            principal: Principal::verified(Verified {
-                issuer: issuer.named.issuer.clone(),
-                scopes: self.scopes.of(&claims, jws.payload()),
-                audience: match &claims.aud {
-                    Json::Texts(named) => named.iter().map(|named| boxed(named)).collect(),
-                    other => other.text().map(boxed).into_iter().collect(),
-                },
-                subject: claims.sub.text().map(boxed),
-                client_id: client_id(&caller).map(boxed),
-                is_client: is_client(&caller),
-                expires_at: times.expires_at,
-                issued_at: times.issued_at,
-                text: jws.into_text(),
-                misfits: Arc::clone(&self.misfits),
-            }),
+            principal: made(jws.into_text(), times.expires_at, times.issued_at),
             issuer: issuer.place,
             keys: keys.serial,
             now,
             window: times.valid_from..times.valid_until,
         }))
+    }
+
+    /// The principal of a token that was judged before and was kept under seal since. Neither its signature nor
+    /// its times are checked. `None` if it is not a token of an issuer that is trusted still.
+    #[cfg(feature = "login")]
+    pub(super) fn recall_sealed(&self, token: &[u8], expires_at: UnixTime) -> Option<Principal> {
+        let jws = self.take_apart(token).ok()?;
+        let claims = UnverifiedClaims::parse(jws.payload()).ok()?;
+        let caller = CallerClaims::parse(jws.payload()).ok()?;
+        let issuer = self.issuers.named_by(&claims).ok()?;
+        let issued_at = numeric_date("iat", &claims.iat).ok().flatten();
+        let made = self.principal(&claims, &caller, jws.payload(), issuer);
+        Some(made(jws.into_text(), expires_at, issued_at))
+    }
+
+    /// Makes the principal of these claims, once their text can be taken out of the token that they were read of.
+    fn principal(
+        &self,
+        claims: &UnverifiedClaims,
+        caller: &CallerClaims,
+        payload: &str,
+        issuer: &Trusted,
+    ) -> impl FnOnce(DecodedText, UnixTime, Option<UnixTime>) -> Principal + use<> {
+        let kind = self.expectation.kind.principal();
+        let issuer = issuer.named.issuer.clone();
+        let scopes = self.scopes_of(claims, payload);
+        let audience = match &claims.aud {
+            Json::Texts(named) => named.iter().map(|named| boxed(named)).collect(),
+            other => other.text().map(boxed).into_iter().collect(),
+        };
+        let subject = claims.sub.text().map(boxed);
+        let client_id = client_id(caller).map(boxed);
+        let is_client = is_client(caller);
+        let misfits = Arc::clone(&self.misfits);
+        move |text, expires_at, issued_at| {
+            Principal::verified(Verified {
+                kind,
+                issuer,
+                subject,
+                audience,
+                scopes,
+                expires_at,
+                issued_at,
+                client_id,
+                is_client,
+                text,
+                misfits,
+            })
+        }
+    }
+
+    /// Scopes are what an access token grants. A claim of that name in another token grants nothing here.
+    fn scopes_of(&self, claims: &UnverifiedClaims, payload: &str) -> ScopeSet {
+        match self.expectation.kind {
+            TokenKind::Access(_) => self.scopes.of(claims, payload),
+            #[cfg(feature = "login")]
+            TokenKind::Id | TokenKind::Logout => ScopeSet::default(),
+        }
     }
 
     fn take_apart<'a>(&self, token: &'a [u8]) -> Result<DecodedJws<'a>, VerifyError> {

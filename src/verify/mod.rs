@@ -34,6 +34,8 @@ use std::time::Duration;
 
 use crate::claims::Audience;
 #[cfg(feature = "login")]
+use crate::clock::UnixTime;
+#[cfg(feature = "login")]
 use crate::error::ConfigError;
 use crate::error::VerifyError;
 #[cfg(feature = "login")]
@@ -199,6 +201,12 @@ impl Verifier {
         genuine.principal
     }
 
+    /// The principal of a token that this verifier accepted once and that was under seal since.
+    #[cfg(feature = "login")]
+    pub(crate) fn recall_sealed(&self, token: &str, expires_at: UnixTime) -> Option<Principal> {
+        self.0.judge.recall_sealed(token.as_bytes(), expires_at)
+    }
+
     /// A verifier of another kind of JWT by the same providers, with the same algorithms, leeway and
     /// bounds, for this audience alone.
     #[cfg(feature = "login")]
@@ -208,22 +216,34 @@ impl Verifier {
         audience: &str,
         max_age: Option<Duration>,
     ) -> Result<Self, ConfigError> {
+        self.changed(|judge| {
+            judge.bringer = match kind {
+                TokenKind::Logout => Bringer::LogoutRequest,
+                _ => Bringer::TokenEndpoint,
+            };
+            judge.expectation = Expectation {
+                audiences: vec![Audience::new(audience)?],
+                kind,
+                leeway: judge.expectation.leeway,
+                max_age,
+                // These tokens are not presented to us by their bearer.
+                allow_sender_constrained: true,
+            };
+            // They come from the provider, and name every group of the user.
+            judge.max_token_size = LARGEST_TOKEN_LIMIT;
+            Ok(())
+        })
+    }
+
+    /// The same with a change to what tokens are judged by, and without a cache.
+    #[cfg(feature = "login")]
+    fn changed(
+        &self,
+        change: impl FnOnce(&mut Judge) -> Result<(), ConfigError>,
+    ) -> Result<Self, ConfigError> {
         let mut inner = Inner::clone(&self.0);
-        inner.judge.bringer = match kind {
-            TokenKind::Logout => Bringer::LogoutRequest,
-            _ => Bringer::TokenEndpoint,
-        };
-        inner.judge.expectation = Expectation {
-            audiences: vec![Audience::new(audience)?],
-            kind,
-            leeway: inner.judge.expectation.leeway,
-            max_age,
-            // These tokens are not presented to us by their bearer.
-            allow_sender_constrained: true,
-        };
-        // They come from the provider, and name every group of the user.
-        inner.judge.max_token_size = LARGEST_TOKEN_LIMIT;
         let judge = &mut inner.judge;
+        change(judge)?;
         judge.setup = Arc::new(setup(
             &judge.issuers,
             &judge.expectation,

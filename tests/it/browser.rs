@@ -9,7 +9,7 @@ use http::{Method, Request, Response, StatusCode};
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_oidc::login::{Login, LoginBuilder, LoginLayer, MemoryStore};
-use tower_oidc::testing::{DevelopmentProvider, ManualClock};
+use tower_oidc::testing::{DevelopmentProvider, Manner, ManualClock};
 use tower_oidc::{
     Client, KeyRing, LoginError, LoginErrorKind, Principal, Session, Verifier, VerifierBuilder,
 };
@@ -65,6 +65,23 @@ impl App {
             inner,
             last,
         }
+    }
+
+    /// An application that only wants to know who its users are, at a provider with opaque access tokens.
+    pub(crate) async fn identity(choose: impl FnOnce(LoginBuilder) -> LoginBuilder) -> Self {
+        let mut app = Self::start().await;
+        app.idp.set_manner(Manner::Google);
+        app.layer = choose(app.identity_builder()).build().unwrap();
+        app
+    }
+
+    /// The same as another process, or with other choices.
+    pub(crate) fn identity_builder(&self) -> LoginBuilder {
+        let keys = KeyRing::new([SECRET]).unwrap();
+        let provider = self.idp.provider().unwrap();
+        LoginLayer::identity(&provider, client(), SITE, keys)
+            .with_scope("openid profile email")
+            .with_shared_store(self.store.clone())
     }
 
     /// Another process of the same application. It shares the store and the secrets only.

@@ -18,6 +18,7 @@ mod front_doors;
 mod gateway;
 mod glob;
 mod grpc;
+mod identity;
 mod issuer_down;
 mod key_rotation;
 mod limits;

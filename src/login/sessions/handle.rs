@@ -6,9 +6,9 @@ use serde::de::DeserializeOwned;
 use crate::claims_error::{ClaimsError, fit};
 use crate::clock::UnixTime;
 use crate::error::{LoginError, StoreError};
-use crate::login::sessions::Sessions;
 use crate::login::sessions::id::SessionKey;
 use crate::login::sessions::opened::Opened;
+use crate::login::sessions::{Need, Sessions};
 use crate::login::store::StoreKey;
 use crate::principal::Principal;
 use crate::token::live::LiveToken;
@@ -71,7 +71,8 @@ impl Session {
         Arc::clone(&self.sessions).until_over(self.key)
     }
 
-    /// The subject of the access token: what the layer put into the request, too.
+    /// Who signed in, as the access token says, or the ID token in
+    /// [identity mode](crate::LoginLayer::identity): what the layer put into the request, too.
     #[must_use]
     pub fn principal(&self) -> &Principal {
         &self.opened.principal
@@ -90,7 +91,7 @@ impl Session {
         &self.opened.tokens.issuer
     }
 
-    /// The claims of the ID token of the sign-in, as a type of yours.
+    /// The claims of the ID token of the sign-in, or of the last refresh that brought one, as a type of yours.
     ///
     /// # Errors
     /// [`ClaimsError`] if they do not fit the type.
@@ -130,7 +131,7 @@ impl Session {
     /// [`LoginError`]: of kind [`SessionEnded`](crate::LoginErrorKind::SessionEnded) if there will be no
     /// more, of another if there is none now.
     pub async fn access_token(&self) -> Result<LiveToken, LoginError> {
-        self.token(None).await
+        self.token(Need::Token).await
     }
 
     /// A newer access token than this one, which a service refused.
@@ -138,11 +139,11 @@ impl Session {
     /// # Errors
     /// As [`access_token`](Self::access_token).
     pub async fn access_token_after(&self, refused: &LiveToken) -> Result<LiveToken, LoginError> {
-        self.token(Some(refused.generation())).await
+        self.token(Need::TokenAfter(refused.generation())).await
     }
 
-    async fn token(&self, newer_than: Option<u64>) -> Result<LiveToken, LoginError> {
-        self.sessions.live(self.key, newer_than).await?.live_token()
+    async fn token(&self, need: Need) -> Result<LiveToken, LoginError> {
+        self.sessions.live(self.key, need).await?.live_token()
     }
 }
 

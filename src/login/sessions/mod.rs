@@ -9,11 +9,13 @@ pub(crate) mod information;
 pub(crate) mod ledger;
 pub(crate) mod listing;
 pub(crate) mod marks;
+pub(crate) mod mode;
 pub(crate) mod opened;
 pub(crate) mod opener;
 pub(crate) mod parts;
 pub(crate) mod per_subject;
 pub(crate) mod record;
+mod refreshed_identity;
 #[cfg(feature = "outbound")]
 pub(crate) mod relayed;
 pub(crate) mod renewals;
@@ -77,7 +79,7 @@ impl Asked {
 
 /// How a session stands when it is asked for.
 pub(crate) enum Standing {
-    /// Its access token is live and verified.
+    /// It is known who calls, by an access token that is live and verified, or by an ID token.
     Live(Arc<Opened>),
     /// There is none, or it is over.
     Over(Option<EndReason>),
@@ -91,6 +93,17 @@ pub(crate) enum Standing {
 pub(crate) struct Ended {
     /// `None` if they were sealed by a secret that is not configured here, or are damaged.
     pub(crate) tokens: Option<TokenSet>,
+}
+
+/// What a session is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Who calls. An access token that has ended says nothing against an identity.
+    Caller,
+    /// An access token that is live.
+    Token,
+    /// A newer one than that of this generation.
+    TokenAfter(u64),
 }
 
 /// How a record stands by itself.
@@ -119,24 +132,17 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 pub(crate) const RETIRED: Duration = Duration::from_secs(10);
 
 impl Sessions {
-    /// How the session stands, its tokens refreshed where that is due. With `newer_than`, the tokens of that
-    /// generation will not do.
-    pub(crate) async fn standing(
-        self: &Arc<Self>,
-        key: StoreKey,
-        newer_than: Option<u64>,
-    ) -> Standing {
+    /// How the session stands, its tokens refreshed where that is due.
+    pub(crate) async fn standing(self: &Arc<Self>, key: StoreKey, need: Need) -> Standing {
         let asked = Asked::now(&self.clock);
         let loaded = match self.ledger.load(key).await {
             Ok(Some(loaded)) => loaded,
             Ok(None) => return Standing::Over(None),
             Err(error) => return Standing::Failed(LoginError::store(error)),
         };
-        match self.judge(key, &loaded, asked, newer_than).await {
+        match self.judge(key, &loaded, asked, need).await {
             Judged::Stands(standing) => standing,
-            Judged::Due { seen, live } => {
-                self.refreshed_in_time(key, newer_than, *seen, live).await
-            }
+            Judged::Due { seen, live } => self.refreshed_in_time(key, need, *seen, live).await,
         }
     }
 
@@ -147,7 +153,7 @@ impl Sessions {
         let peeked = self.ledger.peek(key)?;
         let cache = &self.opener.cache;
         let opened = cache.find(key, peeked.tag, asked.asked_at)?;
-        match self.weigh(key, opened, peeked.now, asked, None) {
+        match self.weigh(key, opened, peeked.now, asked, Need::Caller) {
             Judged::Stands(standing) => Some(standing),
             Judged::Due { .. } => None,
         }
@@ -159,7 +165,7 @@ impl Sessions {
         key: StoreKey,
         loaded: &Loaded,
         asked: Asked,
-        newer_than: Option<u64>,
+        need: Need,
     ) -> Judged {
         let cache = &self.opener.cache;
         let opened = match cache.find(key, loaded.record.tag, asked.asked_at) {
@@ -169,7 +175,7 @@ impl Sessions {
                 Err(judged) => return judged,
             },
         };
-        self.weigh(key, opened, loaded.now, asked, newer_than)
+        self.weigh(key, opened, loaded.now, asked, need)
     }
 
     /// The same for a record that was opened here, at a time of the store.
@@ -179,7 +185,7 @@ impl Sessions {
         opened: Arc<Opened>,
         now: UnixTime,
         Asked { wall, asked_at }: Asked,
-        newer_than: Option<u64>,
+        need: Need,
     ) -> Judged {
         let record = &opened.record;
         let seen = || {
@@ -193,10 +199,14 @@ impl Sessions {
             )
         };
         let can_refresh = opened.tokens.refresh_token.is_some();
-        let is_rejected = newer_than.is_some_and(|generation| record.generation <= generation);
-        let is_live =
+        let is_identity = self.opener.mode.is_identity();
+        let is_rejected =
+            matches!(need, Need::TokenAfter(generation) if record.generation <= generation);
+        let is_token_live =
             now < record.access_expires_at && !is_rejected && self.is_within_exp(&opened, wall);
-        let need = if is_live {
+        // What an ID token said holds as long as the session.
+        let stands = is_token_live || (is_identity && need == Need::Caller);
+        let due = if is_token_live {
             due(
                 now,
                 opened.tokens.obtained_at(),
@@ -207,23 +217,29 @@ impl Sessions {
         } else {
             Due::First
         };
-        match need {
+        match due {
             Due::No => {}
-            _ if is_live && (!can_refresh || now < record.refresh_not_before) => {}
+            _ if stands && (!can_refresh || now < record.refresh_not_before) => {}
             Due::Behind => {
                 // Whether it could start or not, the live token is used.
                 let _ = self.renewals.start(key, seen());
+            }
+            Due::First if !can_refresh && is_identity => {
+                return Standing::Failed(Kind::NoAccessToken.into()).into();
             }
             Due::First if !can_refresh => return Standing::Over(None).into(),
             Due::First => {
                 return Judged::Due {
                     seen: Box::new(seen()),
-                    live: is_live.then_some(opened),
+                    live: stands.then_some(opened),
                 };
             }
         }
-        opened.found_live(asked_at);
-        if self.lifetimes.follow_use {
+        if is_token_live {
+            opened.found_live(asked_at);
+        }
+        // Where nothing renews a session, its use alone can put off its end.
+        if self.lifetimes.follow_use || !can_refresh {
             self.extend(key, &opened, now, asked_at);
         }
         Standing::Live(opened).into()
@@ -252,10 +268,11 @@ impl Sessions {
         self.tasks.spawn_on(extending, &runtime);
     }
 
-    /// The token's own end, by this machine's clock. The store's clock, by which the rest is decided, may
-    /// differ from the provider's.
+    /// The access token's own end, by this machine's clock. The store's clock, by which the rest is decided, may
+    /// differ from the provider's. What an access token for others says of itself is not looked at.
     fn is_within_exp(&self, opened: &Opened, wall: UnixTime) -> bool {
-        wall < opened.principal.expires_at().saturating_add(self.leeway)
+        self.opener.mode.is_identity()
+            || wall < opened.principal.expires_at().saturating_add(self.leeway)
     }
 
     /// Opens a record that was not opened here before. The error is what to do instead.
@@ -274,8 +291,9 @@ impl Sessions {
             Ok(opened) => Ok(opened),
             Err(Unopened::Sealed) => {
                 tracing::warn!(
-                    "a session does not open: it was sealed by a secret that is not configured here; \
-                     compare the session secrets of all replicas"
+                    "a session does not open: it was sealed by a secret that is not configured here, or begun by \
+                     other settings; compare OPENID_SESSION_SECRET, OPENID_ISSUER and OPENID_REUSE_TOKENS of all \
+                     replicas"
                 );
                 Err(Standing::NeedsSignIn.into())
             }
@@ -301,12 +319,12 @@ impl Sessions {
     async fn refreshed_in_time(
         self: &Arc<Self>,
         key: StoreKey,
-        newer_than: Option<u64>,
+        need: Need,
         seen: Seen,
         live: Option<Arc<Opened>>,
     ) -> Standing {
         let fallback = live.clone();
-        let refreshed = self.after_refresh(key, newer_than, seen, live);
+        let refreshed = self.after_refresh(key, need, seen, live);
         tokio::time::timeout(LONGEST_WAIT, refreshed)
             .await
             .unwrap_or_else(|_| match fallback {
@@ -320,7 +338,7 @@ impl Sessions {
     async fn after_refresh(
         self: &Arc<Self>,
         key: StoreKey,
-        newer_than: Option<u64>,
+        need: Need,
         mut seen: Seen,
         mut live: Option<Arc<Opened>>,
     ) -> Standing {
@@ -338,7 +356,7 @@ impl Sessions {
             };
             let asked = Asked::now(&self.clock);
             let loaded = renewed.to_loaded(self.ledger.now(&renewed));
-            match self.judge(key, &loaded, asked, newer_than).await {
+            match self.judge(key, &loaded, asked, need).await {
                 Judged::Stands(standing) => return standing,
                 // However short it lives: another would live no longer.
                 Judged::Due {
@@ -357,9 +375,9 @@ impl Sessions {
     pub(crate) async fn live(
         self: &Arc<Self>,
         key: StoreKey,
-        newer_than: Option<u64>,
+        need: Need,
     ) -> Result<Arc<Opened>, LoginError> {
-        match self.standing(key, newer_than).await {
+        match self.standing(key, need).await {
             Standing::Live(opened) => Ok(opened),
             Standing::Over(_) | Standing::NeedsSignIn => Err(Kind::SessionEnded.into()),
             Standing::Failed(error) => Err(error),

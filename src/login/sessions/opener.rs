@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use crate::error::{LoginError, LoginErrorKind as Kind, VerifyError, VerifyErrorKind};
+use crate::login::sessions::mode::{Caller, Mode};
 use crate::login::sessions::opened::{Opened, OpenedSessions};
 use crate::login::sessions::record::Record;
 use crate::login::sessions::seal::Sealing;
 use crate::login::sessions::tokens::TokenSet;
 use crate::login::store::{StoreKey, Tag};
 use crate::principal::Principal;
-use crate::verify::Verifier;
 
-/// Opens records and verifies the access tokens within.
+/// Opens records and finds out whose they are.
 pub(crate) struct Opener {
     pub(crate) sealing: Sealing,
-    pub(crate) verifier: Verifier,
+    pub(crate) mode: Mode,
     pub(crate) cache: OpenedSessions,
     /// Adds to a principal what requests that leave may send in its name.
     pub(crate) with_source: Box<dyn Fn(StoreKey, Principal) -> Principal + Send + Sync>,
@@ -22,7 +22,7 @@ pub(crate) struct Opener {
 
 /// Why a record is of no use as it is.
 pub(crate) enum Unopened {
-    /// It was sealed by a secret that is not configured here, or is damaged.
+    /// It was sealed by a secret that is not configured here, is damaged, or belongs to another provider or mode than now.
     Sealed,
     /// Its access token is good, and about another person than the one who signed in.
     SomebodyElse,
@@ -44,13 +44,14 @@ impl Opener {
             return Ok(opened);
         }
         let tokens = self.tokens(key, record).ok_or(Unopened::Sealed)?;
-        match self.verifier.verify(tokens.access_token.expose()).await {
-            Ok(principal) if principal.subject() == tokens.access_subject.as_deref() => {
+        match self.mode.caller(&tokens, record).await {
+            Caller::Known(principal) => {
                 let principal = (self.with_source)(key, principal);
                 Ok(self.cache.keep(key, record, tag, tokens, principal))
             }
-            Ok(_) => Err(Unopened::SomebodyElse),
-            Err(error) => Err(Unopened::Refused {
+            Caller::SomebodyElse => Err(Unopened::SomebodyElse),
+            Caller::Unknown => Err(Unopened::Sealed),
+            Caller::Refused(error) => Err(Unopened::Refused {
                 tokens: Box::new(tokens),
                 error,
             }),

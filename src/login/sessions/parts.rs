@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use crate::login::sessions::Sessions;
 use crate::login::sessions::ledger::Ledger;
 use crate::login::sessions::marks::Marks;
+use crate::login::sessions::mode::Mode;
 use crate::login::sessions::opened::OpenedSessions;
 use crate::login::sessions::opener::Opener;
 #[cfg(feature = "outbound")]
@@ -21,14 +22,14 @@ use crate::login::store::near_cache::NearCache;
 use crate::login::store::{SessionStore, StoreKey};
 use crate::principal::Principal;
 use crate::provider::{Client, Provider};
-use crate::verify::Verifier;
 use crate::verify::id_token::IdTokenVerifier;
 
 /// What the builder of a layer chose about sessions.
 pub(crate) struct SessionParts {
     pub(crate) provider: Provider,
     pub(crate) client: Client,
-    pub(crate) verifier: Verifier,
+    pub(crate) mode: Mode,
+    pub(crate) leeway: Duration,
     pub(crate) id_tokens: IdTokenVerifier,
     pub(crate) store: Arc<dyn SessionStore>,
     pub(crate) near_cache_age: Duration,
@@ -53,12 +54,12 @@ impl SessionParts {
         ));
         let issuer = self.provider.issuer().as_str();
         let sealing = Sealing::new(self.keys, issuer, self.client.id());
-        let leeway = self.verifier.leeway();
+        let leeway = self.leeway;
         // A principal leads back to its session, which the cache of opened sessions must not keep alive.
         Arc::new_cyclic(|sessions| {
             let opener = Arc::new(Opener {
                 sealing,
-                verifier: self.verifier,
+                mode: self.mode,
                 cache: OpenedSessions::new(clock.clone()),
                 with_source: with_source(sessions.clone()),
             });

@@ -351,6 +351,13 @@ impl Record {
         }
     }
 
+    /// Replaces what is known of the tokens of `generation`, as long as they are the newest.
+    pub(crate) fn reseal(&mut self, generation: u64, sealed: &Bytes) {
+        if self.generation == generation {
+            self.sealed.clone_from(sealed);
+        }
+    }
+
     /// Puts off the end of a session that is in use.
     pub(crate) fn extend(&mut self, until: UnixTime) {
         self.expires_at = self.expires_at.max(until.min(self.ends_at));

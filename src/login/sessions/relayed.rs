@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use crate::error::{LoginError, LoginErrorKind, OutboundError, OutboundErrorKind};
 use crate::login::sessions::handle::Session;
-use crate::login::sessions::{Asked, Sessions};
+use crate::login::sessions::{Asked, Need, Sessions};
 use crate::login::store::StoreKey;
 use crate::token::live::LiveToken;
 use crate::token::source::{TokenRequest, TokenSource, TokenSupply};
@@ -61,16 +61,16 @@ impl Sessions {
     /// The session's token, or the one after it if a service refused it. A service that refuses them all is
     /// shown the same one again: its age is not the reason.
     async fn unrefused_token(self: &Arc<Self>, key: StoreKey) -> Result<LiveToken, LoginError> {
-        let opened = self.live(key, None).await?;
+        let opened = self.live(key, Need::Token).await?;
         let token = opened.live_token()?;
         if !token.is_refused() {
             return Ok(token);
         }
         if !self.renewals.is_under_way(key) && !self.opener.cache.may_force(&opened) {
             // The task that was allowed to may have refreshed it just now.
-            return self.live(key, None).await?.live_token();
+            return self.live(key, Need::Token).await?.live_token();
         }
-        match self.live(key, Some(opened.generation())).await {
+        match self.live(key, Need::TokenAfter(opened.generation())).await {
             Ok(newer) => newer.live_token(),
             // It cannot be refreshed for now: what the service has against it is what counts.
             Err(error) if error.kind() == LoginErrorKind::ProviderUnavailable => Ok(token),

@@ -113,6 +113,9 @@ pub(crate) const STORE_CALL: Duration = Duration::from_secs(2);
 /// How long a grant may take.
 pub(crate) const GRANT: Duration = Duration::from_secs(12);
 
+/// How long tokens that a store does not take are held on to.
+pub(crate) const COMMIT_PATIENCE: Duration = Duration::from_secs(60);
+
 /// Times of the store are whole seconds.
 const ROUNDING: Duration = Duration::from_secs(1);
 

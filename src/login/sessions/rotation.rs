@@ -5,35 +5,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::UnixTime;
-use crate::error::{
-    Chain, LoginError, LoginErrorKind as Kind, ProviderError, ProviderErrorKind, VerifyErrorKind,
-};
+use crate::error::{Chain, LoginError, LoginErrorKind as Kind, ProviderError, ProviderErrorKind};
 use crate::login::sessions::due::back_off;
-use crate::login::sessions::identity::is_somebody_else;
 use crate::login::sessions::ledger::Seen;
 use crate::login::sessions::opener::Unopened;
 use crate::login::sessions::record::{EndReason, FenceOutcome, RefreshState, Renewal, Settlement};
-use crate::login::sessions::renewals::{GRANT, LEASE, Outcome, Renewals, STORE_CALL};
+use crate::login::sessions::refreshed_identity::Told;
+use crate::login::sessions::renewals::{
+    COMMIT_PATIENCE, GRANT, LEASE, Outcome, Renewals, STORE_CALL,
+};
 use crate::login::sessions::tokens::TokenSet;
 use crate::login::store::{StoreKey, Tag};
 use crate::observe;
 use crate::provider::client::token_endpoint::{GrantFailure, TokenAnswer};
 use crate::secret::Secret;
 use crate::token::lifetime::{stated_expiry, token_lifetime};
-use crate::verify::id_token::Expected;
-
-/// How long tokens that a store does not take are held on to.
-const COMMIT_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Until the next attempt when a setting, or the user, must do something first.
 const LONG_PAUSE: Duration = Duration::from_secs(60);
 
 /// Between two attempts within the provider's grace.
 const GRACE_PAUSE: Duration = Duration::from_millis(500);
-
-/// The tokens of a refresh belong to another subject or issuer than those of the sign-in.
-struct SomebodyElse;
 
 impl Renewals {
     /// Spends the refresh token, holding the lease.
@@ -127,7 +119,12 @@ impl Renewals {
         let exp = stated_expiry(answer.access_token.expose());
         let lifetime = token_lifetime(clock, answer.expires_in, exp);
         let access_expires_at = now.saturating_add(lifetime);
-        let next = tokens.renewed(&answer, now).with_expiry_seen(exp, clock);
+        // A plain function call: nothing is waited for before what came is stored.
+        let told = self.told_now(tokens, &answer);
+        let mut next = tokens.renewed(&answer, now).with_expiry_seen(exp, clock);
+        if let (Some(Told::Same(claims)), Some(id_token)) = (&told, &answer.id_token) {
+            next = next.with_id_token(id_token, claims);
+        }
         let Ok(sealed) = next.seal(&self.opener.sealing, key, generation.saturating_add(1)) else {
             return Outcome::Kept(Kind::StoreUnavailable.into());
         };
@@ -150,7 +147,7 @@ impl Renewals {
             Ok(Some((FenceOutcome::Done, seen))) => {
                 observe::refreshed("won");
                 tracing::debug!(?lifetime, "a session's tokens were refreshed");
-                self.look_at(key, tokens, &answer, seen).await
+                self.look_at(key, tokens, &answer, told, seen).await
             }
             // Either another task has begun since, or this commit was stored long ago, its answer lost, and
             // others have refreshed after it. Providers revoke all tokens of a sign-in together, so that
@@ -186,7 +183,8 @@ impl Renewals {
         key: StoreKey,
         signed_in: &TokenSet,
         answer: &TokenAnswer,
-        seen: Seen,
+        told: Option<Told>,
+        mut seen: Seen,
     ) -> Outcome {
         let is_other_access_token = match self.opener.open(key, &seen.record, seen.tag).await {
             Err(Unopened::SomebodyElse) => true,
@@ -200,8 +198,23 @@ impl Renewals {
             }
             Ok(_) | Err(Unopened::Sealed) => false,
         };
-        if !is_other_access_token && let Ok(latest) = self.latest_end(signed_in, answer).await {
-            return Outcome::Renewed(Box::new(self.ended_by(key, latest, seen).await));
+        let told = match told {
+            Some(told) => told,
+            None => {
+                let told = self.told(signed_in, answer).await;
+                if let Told::Same(claims) = &told {
+                    seen = self.take_id_token(key, answer, claims, seen).await;
+                }
+                told
+            }
+        };
+        if !is_other_access_token && !matches!(told, Told::SomebodyElse) {
+            if let Told::Same(claims) = &told
+                && let Some(latest) = claims.session_expiry()
+            {
+                seen = self.ended_by(key, latest, seen).await;
+            }
+            return Outcome::Renewed(Box::new(seen));
         }
         tracing::error!(
             "the session ended: the provider answered a refresh with tokens of another subject or issuer"
@@ -220,63 +233,10 @@ impl Renewals {
             tracing::error!(error = %Chain(&error), "the end of a session could not be stored");
         }
         self.opener.cache.forget(key);
-        self.revoker.revoke_behind(answer.refresh_token.clone());
+        let refresh_token = answer.refresh_token.clone();
+        self.revoker
+            .revoke_behind(refresh_token.or_else(|| signed_in.refresh_token.clone()));
         Outcome::Over(Some(reason))
-    }
-
-    /// Brings the end of a session forward to where the ID token has it.
-    async fn ended_by(&self, key: StoreKey, latest: Option<UnixTime>, seen: Seen) -> Seen {
-        let Some(latest) = latest.filter(|latest| *latest < seen.record.ends_at) else {
-            return seen;
-        };
-        let ended = self
-            .ledger
-            .apply_until_stored(key, &seen, COMMIT_PATIENCE, move |record, _| {
-                record.end_by(latest);
-            })
-            .await;
-        match ended {
-            Ok(ended) => ended.map_or(seen, |((), ended)| ended),
-            Err(error) => {
-                tracing::error!(error = %Chain(&error), "the earlier end of a session could not be stored");
-                seen
-            }
-        }
-    }
-
-    /// When the session ends at the latest, as far as the ID token of a refresh says so. An error if that token is
-    /// somebody else's.
-    async fn latest_end(
-        &self,
-        signed_in: &TokenSet,
-        answer: &TokenAnswer,
-    ) -> Result<Option<UnixTime>, SomebodyElse> {
-        let Some(id_token) = &answer.id_token else {
-            return Ok(None);
-        };
-        let expected = Expected {
-            access_token: Some(answer.access_token.expose()),
-            ..Expected::default()
-        };
-        let now = self.provider.clock().now();
-        match self
-            .id_tokens
-            .verify(id_token.expose(), now, &expected)
-            .await
-        {
-            Ok(id_token) if is_somebody_else(signed_in, &id_token) => Err(SomebodyElse),
-            Ok(id_token) => Ok(id_token.session_expiry()),
-            Err(error) => {
-                // No evidence either way. The ID token of the sign-in stays.
-                tracing::warn!(
-                    kind = error.kind().as_str(),
-                    error = %Chain(&error),
-                    is_for_now = error.kind() == VerifyErrorKind::Unavailable,
-                    "the ID token of a refresh was put aside: it could not be verified"
-                );
-                Ok(None)
-            }
-        }
     }
 
     async fn failed(

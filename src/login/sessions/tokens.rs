@@ -9,6 +9,7 @@ use crate::login::sessions::seal::{Purpose, SealError, Sealing};
 use crate::login::store::StoreKey;
 use crate::provider::client::token_endpoint::TokenAnswer;
 use crate::secret::Secret;
+use crate::verify::id_token::IdToken;
 
 /// What is known of a session beside its record.
 #[derive(Clone, Serialize, Deserialize)]
@@ -21,13 +22,21 @@ pub(crate) struct TokenSet {
     pub(crate) sid: Option<String>,
     pub(crate) access_token: Secret,
     pub(crate) refresh_token: Option<Secret>,
-    /// The ID token of the sign-in, kept for signing out.
+    /// The ID token of the sign-in, or of the last refresh that brought one. It is kept for signing out.
     pub(crate) id_token: Secret,
     pub(crate) id_claims: String,
     pub(crate) userinfo: Option<String>,
     /// What was granted.
     pub(crate) scope: String,
     pub(crate) signed_in_at: i64,
+    /// `auth_time` and `nonce` of the sign-in, which ID tokens of later refreshes must repeat if they have any.
+    #[serde(default)]
+    pub(crate) auth_time: Option<i64>,
+    #[serde(default)]
+    pub(crate) nonce: Option<String>,
+    /// Whether the ID token says who this is, and the access token was not looked at.
+    #[serde(default)]
+    pub(crate) is_identity: bool,
     /// By the store's clock.
     pub(crate) obtained_at: i64,
     /// Whether the access token's own end had passed by this machine's clock when it was obtained: its age is
@@ -49,6 +58,13 @@ impl TokenSet {
         }
         next.obtained_at = obtained_at.as_seconds();
         next
+    }
+
+    /// The same with a newer ID token of the same person.
+    pub(crate) fn with_id_token(mut self, id_token: &Secret, claims: &IdToken) -> Self {
+        self.id_token = id_token.clone();
+        claims.claims_json().clone_into(&mut self.id_claims);
+        self
     }
 
     pub(crate) fn with_expiry_seen(mut self, exp: Option<UnixTime>, clock: UnixTime) -> Self {

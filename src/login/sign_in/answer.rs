@@ -8,8 +8,8 @@ use crate::login::browser::query::{single, values};
 use crate::login::browser::reply::Reply;
 use crate::login::browser::return_path::ReturnPath;
 use crate::login::browser::site::is_navigation;
-use crate::login::sessions::Standing;
 use crate::login::sessions::id::SessionId;
+use crate::login::sessions::{Need, Standing};
 use crate::login::sign_in::SignIn;
 use crate::login::sign_in::attempt::{self, LoginAttempt};
 
@@ -113,6 +113,6 @@ impl SignIn {
             return None;
         };
         let id = SessionId::parse(value)?;
-        Some(self.sessions.standing(id.store_key(), None).await)
+        Some(self.sessions.standing(id.store_key(), Need::Caller).await)
     }
 }

@@ -23,7 +23,7 @@ use crate::login::sign_in::request::OfflineAccess;
 use crate::login::store::Owner;
 use crate::provider::client::token_endpoint::TokenAnswer;
 use crate::secret::Secret;
-use crate::token::lifetime::token_lifetime;
+use crate::token::lifetime::{stated_expiry, token_lifetime};
 use crate::verify::id_token::{Expected, IdToken};
 
 /// What came for a code.
@@ -47,9 +47,9 @@ impl SignIn {
             let over = VerifyError::claim(VerifyErrorKind::Expired, "session_expiry");
             return Err(LoginError::verify(Kind::IdTokenRefused, over));
         }
-        let principal = self
-            .verifier
-            .verify(answer.access_token.expose())
+        let access = self
+            .mode
+            .judge_access_token(answer.access_token.expose())
             .await
             .map_err(|error| refused(&error))?;
         if answer.refresh_token.is_none() && self.offline == OfflineAccess::Required {
@@ -62,12 +62,15 @@ impl SignIn {
         if self.admission.is_asked() {
             let claims = SignInClaims::new(
                 id_token.principal().clone(),
-                Some(principal.clone()),
+                access.clone(),
                 userinfo.clone(),
             );
             self.admit(&claims, answer).await?;
         }
-        let exp = Some(principal.expires_at());
+        let exp = match &access {
+            Some(principal) => Some(principal.expires_at()),
+            None => stated_expiry(answer.access_token.expose()),
+        };
         let lifetime = token_lifetime(now, answer.expires_in, exp);
         // Sessions are dated by the store's clock from the first generation on.
         let stored_at = marked.now.saturating_add(passed);
@@ -75,7 +78,7 @@ impl SignIn {
         let tokens = TokenSet {
             issuer: id_token.issuer().to_owned(),
             subject: id_token.subject().to_owned(),
-            access_subject: principal.subject().map(str::to_owned),
+            access_subject: access.and_then(|principal| principal.subject().map(str::to_owned)),
             sid: id_token.session().map(str::to_owned),
             access_token: answer.access_token.clone(),
             refresh_token: answer.refresh_token.clone(),
@@ -87,19 +90,22 @@ impl SignIn {
                 .clone()
                 .unwrap_or_else(|| self.request.scope.clone()),
             signed_in_at: stored_at.as_seconds(),
+            auth_time: id_token.auth_time().map(UnixTime::as_seconds),
+            nonce: id_token.nonce().map(str::to_owned),
+            is_identity: self.mode.is_identity(),
             obtained_at: stored_at.as_seconds(),
             expired_when_obtained: false,
         }
         .with_expiry_seen(exp, now);
         let refresh_expires_in = answer.refresh_expires_in;
-        let (expires_at, ends_at) = if tokens.refresh_token.is_some() {
-            let idle = self
-                .lifetimes
-                .idle_end(stored_at, access_expires_at, refresh_expires_in);
-            let absolute = stored_at.saturating_add(self.lifetimes.absolute);
-            (idle, absolute.max(idle))
-        } else {
-            (access_expires_at, access_expires_at)
+        let idle = self
+            .lifetimes
+            .idle_end(stored_at, access_expires_at, refresh_expires_in);
+        let absolute = stored_at.saturating_add(self.lifetimes.absolute);
+        let limits = (idle, absolute.max(idle));
+        let (expires_at, ends_at) = match tokens.refresh_token {
+            Some(_) => limits,
+            None => self.mode.end_unrenewed(access_expires_at, limits),
         };
         let latest = id_token.session_expiry().unwrap_or(ends_at);
         let (expires_at, ends_at) = (expires_at.min(latest), ends_at.min(latest));

@@ -22,11 +22,11 @@ use crate::allowance::Allowance;
 use crate::login::browser::cookie::CookieNames;
 use crate::login::browser::site::Site;
 use crate::login::sessions::Sessions;
+use crate::login::sessions::mode::Mode;
 use crate::login::sessions::renewals::Lifetimes;
 use crate::login::sign_in::admission::Admission;
 use crate::login::sign_in::request::{AuthorizationRequest, OfflineAccess};
 use crate::provider::{Client, Provider};
-use crate::verify::Verifier;
 use crate::verify::id_token::IdTokenVerifier;
 
 /// Signs browsers in.
@@ -34,7 +34,7 @@ pub(crate) struct SignIn {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) provider: Provider,
     pub(crate) client: Client,
-    pub(crate) verifier: Verifier,
+    pub(crate) mode: Mode,
     pub(crate) id_tokens: IdTokenVerifier,
     pub(crate) site: Arc<Site>,
     pub(crate) cookies: Arc<CookieNames>,

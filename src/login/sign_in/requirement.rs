@@ -6,7 +6,7 @@ use crate::claim_path::{ClaimPath, ClaimValue};
 use crate::error::ConfigError;
 use crate::login::sign_in::refusal::SignInRefusal;
 use crate::principal::Principal;
-use crate::settings::{EMAIL_DOMAIN, REQUIRED_ROLE};
+use crate::settings::{EMAIL_DOMAIN, REQUIRED_ROLE, ROLE_TOKEN};
 
 /// The token that holds the roles of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +14,8 @@ use crate::settings::{EMAIL_DOMAIN, REQUIRED_ROLE};
 pub enum RoleToken {
     /// The ID token.
     Id,
-    /// The access token. It is verified like every other token.
+    /// The access token. It is verified like every other token, and therefore no choice for
+    /// [`LoginLayer::identity`](crate::LoginLayer::identity).
     Access,
 }
 
@@ -51,6 +52,23 @@ impl Requirement {
                     )
                 })
             }
+        }
+    }
+
+    /// Whether it can be met where access tokens are not verified, which then must not admit.
+    pub(crate) fn validate_for_identity(&self) -> Result<(), ConfigError> {
+        match self {
+            Self::Role {
+                token: RoleToken::Access,
+                ..
+            } => Err(ConfigError::invalid(
+                ROLE_TOKEN,
+                "access",
+                "users are signed in by their ID token, and the access token is not verified",
+                "require the role of the ID token (id), or sign in with access tokens for this service: \
+                 LoginLayer::builder, OPENID_REUSE_TOKENS=true",
+            )),
+            _ => Ok(()),
         }
     }
 
