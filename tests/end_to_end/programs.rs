@@ -117,6 +117,22 @@ pub(crate) fn provider(options: &str) -> Program {
     Program::start(&mut command, "ready ")
 }
 
+/// Django OAuth Toolkit, with the options of `project.py`.
+pub(crate) fn django(options: &str) -> Program {
+    let packages = folder("dot").join("../../target/dot");
+    assert!(
+        packages.join("oauth2_provider").exists(),
+        "run `pip install --target target/dot django-oauth-toolkit` first"
+    );
+    let mut command = Command::new("python3");
+    command
+        .args(["project.py", options])
+        .current_dir(folder("dot"))
+        .env("PYTHONPATH", packages)
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    Program::start(&mut command, "ready ")
+}
+
 /// An example. Cargo builds them along with the tests, into a folder beside theirs.
 pub(crate) fn example(name: &str, environment: &[(&str, &str)]) -> Command {
     let tests = std::env::current_exe().unwrap();

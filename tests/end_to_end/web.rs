@@ -101,7 +101,7 @@ impl Site {
     }
 }
 
-fn browser() -> reqwest::Client {
+pub(crate) fn browser() -> reqwest::Client {
     reqwest::Client::builder()
         .cookie_store(true)
         .timeout(Duration::from_secs(30))
@@ -109,7 +109,7 @@ fn browser() -> reqwest::Client {
         .unwrap()
 }
 
-async fn visit(browser: &reqwest::Client, url: &str) -> reqwest::Response {
+pub(crate) async fn visit(browser: &reqwest::Client, url: &str) -> reqwest::Response {
     let request = browser.get(url).header("accept", "text/html");
     request.send().await.unwrap()
 }
