@@ -20,14 +20,15 @@
 //!    life. One task per session does it, in one process or in many that share a store, and goes on if
 //!    the request is cancelled.
 //! 6. Passed: the [`Principal`](crate::Principal) of the access token, verified as a bearer token is,
-//!    and the [`Session`] stand in the request's extensions.
+//!    and the [`Session`] stand in the request's extensions. In
+//!    [identity mode](crate::LoginLayer::identity) it is that of the ID token.
 //! 7. The provider rejected the refresh token (`invalid_grant`), or a refresh brought verified tokens of
 //!    another subject or issuer: the session is over, the cookie cleared, and 3 holds. Nothing else
 //!    ends a session but a sign-out and its own end. While the provider or the store is away, or the
 //!    provider refuses this client, live tokens are used; after their end the answer is 503 with
 //!    `Retry-After`, or 500 naming the setting.
 //! 8. An access token that can never be verified here (opaque, encrypted, for another audience) makes
-//!    no session. It is not refreshed and causes no redirect loop: a page says what came and
+//!    no session, but in identity mode, where it is not looked at. It is not refreshed and causes no redirect loop: a page says what came and
 //!    which setting cures it.
 //! 9. GET and HEAD requests for [open paths](LoginBuilder::with_open_paths) pass without a principal, and one
 //!    that was there is removed. No session is loaded for them, and their responses stay as they are. The
@@ -42,6 +43,10 @@
 //!     ([`allow_initiated_sign_in`](LoginBuilder::allow_initiated_sign_in)).
 //! 13. Where [who may sign in](LoginBuilder::on_sign_in) is decided by the application or by settings, that is done
 //!     with verified claims, before a session exists. A refusal makes no session and revokes the tokens.
+//!
+//! In identity mode 5 and 7 differ in this: a session outlives its access token. While the provider is away the user
+//! is known all the same, and only [`Session::access_token`] fails. A session without a refresh token ends by its
+//! limits alone, and the idle limit counts from its last use.
 //!
 //! The browser holds a random session id that does not change with the tokens, in a `__Host-`
 //! cookie. Behind it stands a short code made with the secrets, by which the layer tells a cookie of its own from
