@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::programs::{Program, example, folder, provider};
+use crate::programs::{Program, django, example, folder, provider};
 use crate::web::{free_port, settings};
 
 fn browse(name: &str, url: &str, embedded: bool, waits: bool) {
@@ -57,6 +57,27 @@ fn tokens_of_a_certified_provider_are_renewed_while_the_page_polls() {
     environment.push(("OPENID_BUTTON_LABEL", "Continue with <Auth0>"));
     let _web = Program::start(&mut example("web", &environment), "listening on ");
     browse("certified", &origin, false, true);
+}
+
+// D20
+#[test]
+#[ignore = "needs Node, playwright-core, Chromium and Django OAuth Toolkit; the full test run brings them"]
+fn opaque_tokens_are_renewed_while_the_page_polls() {
+    let port = free_port().to_string();
+    let origin = format!("http://127.0.0.1:{port}");
+    let idp = django(&json!({"lifetime": 5, "origin": origin}).to_string());
+    let issuer = idp.address();
+    let changed = [
+        ("PORT", port.as_str()),
+        ("OPENID_REUSE_TOKENS", "false"),
+        ("OPENID_SCOPE", "openid profile email"),
+        ("OPENID_CLOCK_TOLERANCE", "5"),
+    ];
+    let mut environment = settings(&issuer, &origin);
+    environment.retain(|(name, _)| !matches!(*name, "OPENID_AUDIENCE" | "OPENID_RESOURCE"));
+    environment.extend(changed);
+    let _web = Program::start(&mut example("web", &environment), "listening on ");
+    browse("identity", &origin, false, true);
 }
 
 #[test]
