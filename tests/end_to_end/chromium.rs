@@ -80,6 +80,26 @@ fn opaque_tokens_are_renewed_while_the_page_polls() {
     browse("identity", &origin, false, true);
 }
 
+// D22
+#[test]
+#[ignore = "needs Node, oidc-provider, playwright-core and Chromium; the full test run brings them"]
+fn a_user_whom_a_setting_does_not_let_in_reads_why() {
+    let port = free_port().to_string();
+    let origin = format!("http://127.0.0.1:{port}");
+    let idp = provider(&json!({"lifetime": 60, "origin": origin}).to_string());
+    let issuer = idp.address();
+    let mut environment = settings(&issuer, &origin);
+    environment.push(("PORT", &port));
+    environment.push(("OPENID_ALLOWED_EMAIL_DOMAINS", "example.org"));
+    let _web = Program::start(&mut example("web", &environment), "listening on ");
+    let text = "Your email address is not one that may sign in to this site.";
+    run(
+        "refused.mjs",
+        "refused",
+        &json!({"url": origin, "text": text}),
+    );
+}
+
 #[test]
 #[ignore = "needs Node, oidc-provider, playwright-core, Chromium and Caddy; the full test run brings them"]
 fn behind_a_proxy_that_brings_https_cookies_are_kept_to_the_host() {

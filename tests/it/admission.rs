@@ -75,11 +75,13 @@ async fn a_refused_visitor_reads_the_text_and_nothing_is_left() {
     assert!(problem["detail"].as_str().unwrap().starts_with("<script>"));
 }
 
+type Choose = fn(LoginBuilder) -> LoginBuilder;
+
 /// What became of a sign-in, and how much the log tells of it at `ERROR`.
-async fn with_hook(hook: fn(LoginBuilder) -> LoginBuilder) -> (App, Browser, Option<Kind>, String) {
-    let app = App::start_with(hook).await;
+async fn with_hook(hook: Choose) -> (App, Browser, Option<Kind>, String) {
     let log = Log::default();
     let guard = log.capture();
+    let app = App::start_with(hook).await;
     let mut browser = Browser::default();
     let answer = browser.try_sign_in(&app).await;
     let failed = failure(&answer);
@@ -99,7 +101,7 @@ async fn with_hook(hook: fn(LoginBuilder) -> LoginBuilder) -> (App, Browser, Opt
 // D22
 #[tokio::test]
 async fn a_hook_that_panics_or_cannot_decide_admits_no_one() {
-    let hooks: [(fn(LoginBuilder) -> LoginBuilder, &str); 3] = [
+    let hooks: [(Choose, &str); 3] = [
         (
             |login| login.on_sign_in(async |_| panic!("hunter2")),
             "the hook panicked",
