@@ -216,7 +216,8 @@ impl OfflineProvider {
     }
 
     /// Signs in the user who follows this authorization URL, and returns the URL of the callback
-    /// that the browser is sent to. It carries a code, or the error that the provider answers with.
+    /// that the browser is sent to. It carries a code, or the error that the provider answers with. Where the answer
+    /// is posted, its parameters are in the query of the URL all the same.
     ///
     /// # Errors
     /// [`ProviderError`] if it is no authorization URL of a known client.
@@ -226,6 +227,7 @@ impl OfflineProvider {
         let query: Parameters = url.query_pairs().into_owned().collect();
         match sign_in::answer(&self.wire.state, query) {
             Ok(Answer::Back(callback)) => Ok(callback),
+            Ok(Answer::Posted(callback)) => Ok(callback.into()),
             Ok(Answer::AskWho(_)) => Err(refuse("no user is set")),
             Err(text) => Err(refuse(text)),
         }

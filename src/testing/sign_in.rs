@@ -19,6 +19,7 @@ use crate::testing::token::opaque_token;
 pub(super) async fn authorize(Shared(state): Served, Query(query): Query<Parameters>) -> Response {
     match answer(&state, query) {
         Ok(Answer::Back(url)) => Redirect::to(&url).into_response(),
+        Ok(Answer::Posted(url)) => posting_page(url).into_response(),
         Ok(Answer::AskWho(query)) => sign_in_page(&query).into_response(),
         Err(text) => (StatusCode::BAD_REQUEST, format!("{text}\n")).into_response(),
     }
@@ -28,6 +29,8 @@ pub(super) async fn authorize(Shared(state): Served, Query(query): Query<Paramet
 pub(super) enum Answer {
     /// A redirect to the callback of the site.
     Back(String),
+    /// A form that the browser posts to the callback of the site, written as a redirect.
+    Posted(Url),
     /// The page on which the visitor chooses a user, and the parameters it passes on.
     AskWho(Parameters),
 }
@@ -50,6 +53,7 @@ pub(super) fn answer(state: &State, query: Parameters) -> Result<Answer, &'stati
         (Err(error), _) => Err(error),
         (Ok(()), Some(user)) if user.is_empty() => Err("access_denied"),
         (Ok(()), Some(user)) => Ok(code(state, &query, client, user)),
+        (Ok(()), None) if parameter(&query, "prompt") == Some("none") => Err("login_required"),
         (Ok(()), None) => return Ok(Answer::AskWho(query)),
     };
     let mut pairs = redirect_uri.query_pairs_mut();
@@ -62,6 +66,9 @@ pub(super) fn answer(state: &State, query: Parameters) -> Result<Answer, &'stati
     }
     pairs.append_pair("iss", &state.issuer);
     drop(pairs);
+    if parameter(&query, "response_mode") == Some("form_post") {
+        return Ok(Answer::Posted(redirect_uri));
+    }
     Ok(Answer::Back(redirect_uri.into()))
 }
 
@@ -148,15 +155,15 @@ fn code(state: &State, query: &Parameters, client: &str, user: String) -> String
     code
 }
 
-/// The page on which the visitor chooses a user.
-fn sign_in_page(query: &Parameters) -> Html<String> {
-    let escape = |text: &str| {
-        text.replace('&', "&amp;")
-            .replace('"', "&quot;")
-            .replace('<', "&lt;")
-    };
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('"', "&quot;")
+        .replace('<', "&lt;")
+}
+
+fn hidden_fields(parameters: &Parameters) -> String {
     let mut fields = String::new();
-    for (name, value) in query {
+    for (name, value) in parameters {
         let _ = write!(
             fields,
             "<input type=\"hidden\" name=\"{}\" value=\"{}\">",
@@ -164,6 +171,27 @@ fn sign_in_page(query: &Parameters) -> Html<String> {
             escape(value)
         );
     }
+    fields
+}
+
+/// The page that posts an answer
+/// ([Form Post Response Mode §2](https://openid.net/specs/oauth-v2-form-post-response-mode-1_0.html)).
+fn posting_page(mut callback: Url) -> Html<String> {
+    let parameters: Parameters = callback.query_pairs().into_owned().collect();
+    callback.set_query(None);
+    Html(format!(
+        "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <title>Development provider</title></head><body onload=\"document.forms[0].submit()\">\
+         <form method=\"post\" action=\"{}\">{}<noscript><button>Continue</button></noscript></form>\
+         </body></html>",
+        escape(callback.as_str()),
+        hidden_fields(&parameters),
+    ))
+}
+
+/// The page on which the visitor chooses a user.
+fn sign_in_page(query: &Parameters) -> Html<String> {
+    let fields = hidden_fields(query);
     let button = |user: &str, text: &str| {
         format!("<button name=\"development_user\" value=\"{user}\">{text}</button>")
     };

@@ -30,17 +30,28 @@ fn posted(browser: &Browser, path: &str, content_type: &str, form: &str) -> Requ
         .unwrap()
 }
 
-fn form_of(callback: &str) -> String {
-    callback.split_once('?').unwrap().1.to_owned()
-}
-
 /// Begins a sign-in whose answer is posted, and returns the form.
 async fn begin(app: &App, browser: &mut Browser) -> String {
     let answer = browser.visit(app, "/oauth/openid?return_to=/a").await;
     assert_eq!(query(location(&answer))["response_mode"], "form_post");
     let field = answer.headers()[SET_COOKIE].to_str().unwrap();
     assert!(field.contains("SameSite=None; Secure"), "{field}");
-    form_of(&crate::browser::at_provider(location(&answer)).await)
+    form_at_provider(location(&answer)).await
+}
+
+/// The form on the page of the provider that posts itself.
+async fn form_at_provider(url: &str) -> String {
+    let page = reqwest::get(url).await.unwrap().text().await.unwrap();
+    assert!(
+        page.contains(&format!("action=\"{SITE}{CALLBACK}\"")),
+        "{page}"
+    );
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    for field in page.split("<input type=\"hidden\" name=\"").skip(1) {
+        let (name, rest) = field.split_once("\" value=\"").unwrap();
+        form.append_pair(name, rest.split('"').next().unwrap());
+    }
+    form.finish()
 }
 
 // LG-25, SC-03, LG-14
