@@ -55,6 +55,7 @@ pub(crate) const SESSION_SECRET: &str = "session secret";
 pub(crate) const SESSIONS_PER_SUBJECT: &str = "sessions per subject";
 pub(crate) const SILENT_SIGN_IN: &str = "silent sign-in";
 pub(crate) const STALE_LIMIT: &str = "stale limit";
+pub(crate) const START_PATH: &str = "start path";
 pub(crate) const TENANTS: &str = "tenants";
 pub(crate) const TOKEN: &str = "token";
 pub(crate) const TOKEN_SIZE: &str = "token size";
@@ -193,6 +194,7 @@ pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
         SCOPE => OPENID_SCOPE,
         SESSION_INFORMATION => OPENID_SESSION_INFORMATION,
         SESSION_SECRET => OPENID_SESSION_SECRET,
+        START_PATH => OPENID_PATH,
         SESSIONS_PER_SUBJECT => OPENID_SESSIONS_PER_SUBJECT,
         _ => return None,
     };

@@ -150,6 +150,7 @@ const ROOMS: [(&str, &[&str]); 28] = [
             "http_client",
             "provider",
             "resource_metadata",
+            "login/browser/base_path",
             "login/browser/query",
             "login/browser/reply",
             "login/assembly",

@@ -168,10 +168,7 @@ fn is_on_loopback(issuer: &str) -> bool {
 
 /// The same error under the name of the environment variable.
 pub(super) fn in_environment(error: ConfigError) -> ConfigError {
-    match variable_of(error.setting()) {
-        Some(name) => error.renamed(name),
-        None => error,
-    }
+    error.renamed_by(variable_of)
 }
 
 /// Writes one line of the effective settings. Without a value: the default, and that it is one.

@@ -13,6 +13,8 @@ use crate::env::read::{Variables, readable};
 use crate::env::redis::RedisSettings;
 use crate::env::sign_in::{DEFAULT_PATH, SignInChoices};
 use crate::error::ConfigError;
+use crate::login::browser::base_path::BasePath;
+use crate::login::browser::site::parse_address;
 use crate::login::{KeyRing, LoginBuilder, LoginLayer};
 use crate::provider::{Client, Provider};
 use crate::secret::Secret;
@@ -205,7 +207,7 @@ impl LoginSettings {
         let address = self.address.as_deref().ok_or_else(|| {
             ConfigError::missing(
                 DOMAIN_SERVER,
-                "set it to the public origin of this site, such as https://app.example.com",
+                "set it to the public address of this site, such as https://app.example.com",
             )
         })?;
         let keys = KeyRing::new(self.secrets.iter().map(Secret::expose)).map_err(in_environment)?;
@@ -291,32 +293,27 @@ impl LoginLayer {
 
 /// The address of the site, if a variable names it, and the path of the callback.
 fn address_and_callback(variables: &Variables) -> Result<(Option<String>, String), ConfigError> {
-    let origin = |name| -> Result<Option<Url>, ConfigError> {
+    let address = |name| -> Result<Option<(&'static str, Url)>, ConfigError> {
         let Some(text) = variables.text(name) else {
             return Ok(None);
         };
-        let url = parse_url(name, &text, &Transport::HttpsOrLoopback)?;
-        if url.path() != "/" || url.query().is_some() {
-            return Err(ConfigError::invalid(
-                name,
-                text,
-                "it has a path or query",
-                "write the origin alone, such as https://app.example.com",
-            ));
-        }
-        Ok(Some(url))
+        let url = parse_address(&text).map_err(|error| error.renamed(name))?;
+        Ok(Some((name, url)))
     };
-    let configured = match origin(DOMAIN_SERVER)? {
-        Some(url) => Some(url),
-        None => origin(DOMAIN_CLIENT)?,
+    let configured = match address(DOMAIN_SERVER)? {
+        Some(configured) => Some(configured),
+        None => address(DOMAIN_CLIENT)?,
     };
-    let text = |url: &Url| url.origin().ascii_serialization();
+    let text = |url: &Url| {
+        let origin = url.origin().ascii_serialization();
+        format!("{origin}{}", url.path().trim_end_matches('/'))
+    };
     let callback = variables.text(OPENID_CALLBACK_URL).unwrap_or_else(|| {
         let start = variables.text(OPENID_PATH);
         format!("{}/callback", start.as_deref().unwrap_or(DEFAULT_PATH))
     });
     if !callback.contains("://") {
-        return Ok((configured.as_ref().map(text), callback));
+        return Ok((configured.as_ref().map(|(_, url)| text(url)), callback));
     }
     let url = parse_url(OPENID_CALLBACK_URL, &callback, &Transport::HttpsOrLoopback)?;
     if url.query().is_some() {
@@ -327,16 +324,25 @@ fn address_and_callback(variables: &Variables) -> Result<(Option<String>, String
             "remove everything from the question mark on",
         ));
     }
-    if configured.is_some_and(|configured| configured.origin() != url.origin()) {
+    let Some((other, configured)) = configured else {
+        let origin = url.origin().ascii_serialization();
+        return Ok((Some(origin), url.path().to_owned()));
+    };
+    let base = BasePath::of(&configured).map_err(|error| error.renamed(other))?;
+    let is_here = configured.origin() == url.origin();
+    let Some(path) = base.strip(url.path()).filter(|_| is_here) else {
+        let address = text(&configured);
         return Err(ConfigError::Contradiction {
             setting: OPENID_CALLBACK_URL.into(),
-            other: DOMAIN_SERVER.into(),
-            remedy: "the callback must be on the site: write a path, such as \
-                     /oauth/openid/callback"
-                .into(),
+            other: other.into(),
+            remedy: format!(
+                "the callback must be on the site, below {address}: write a path, such as /oauth/openid/callback; \
+                 a path in the address is one that a proxy takes off the paths of requests"
+            )
+            .into(),
         });
-    }
-    Ok((Some(text(&url)), url.path().to_owned()))
+    };
+    Ok((Some(text(&configured)), path.to_owned()))
 }
 
 /// Where the provider sends browsers after signing out.

@@ -516,7 +516,9 @@ mod login {
             ("OPENID_CALLBACK_URL", "http://app.example/cb", "only https"),
             ("OPENID_CALLBACK_URL", "https://app.example/cb?a=b", "query"),
             ("DOMAIN_SERVER", "http://app.example", "only https"),
-            ("DOMAIN_SERVER", "https://app.example/chat", "origin alone"),
+            ("DOMAIN_SERVER", "https://app.example/a//b", "plain path"),
+            ("DOMAIN_SERVER", "https://app.example/a?b", "it has a query"),
+            ("DOMAIN_CLIENT", "https://app.example/a?b", "it has a query"),
             ("DOMAIN_CLIENT", "nowhere", "absolute URL"),
             (
                 "OPENID_POST_LOGOUT_REDIRECT_URI",
@@ -593,6 +595,101 @@ mod login {
                 .to_string()
                 .contains("on the site")
         );
+    }
+
+    // D17, SC-21
+    #[test]
+    fn a_base_path_and_the_callback_are_read_together() {
+        let callback = |more: &Pairs| {
+            let layer = with(more)?.builder()?.build()?;
+            Ok::<_, ConfigError>((layer.redirect_uri(), layer.sign_in_path().to_owned()))
+        };
+        for (more, expected) in [
+            (
+                &[("DOMAIN_SERVER", "https://a.example/app")][..],
+                (
+                    "https://a.example/app/oauth/openid/callback",
+                    "/app/oauth/openid",
+                ),
+            ),
+            (
+                &[
+                    ("DOMAIN_CLIENT", "https://a.example/app/"),
+                    ("OPENID_CALLBACK_URL", "https://a.example/app/done"),
+                ],
+                ("https://a.example/app/done", "/app/oauth/openid"),
+            ),
+            (
+                &[
+                    ("DOMAIN_SERVER", "https://a.example"),
+                    ("OPENID_PATH", "/app/oauth/openid"),
+                    (
+                        "OPENID_CALLBACK_URL",
+                        "https://a.example/app/oauth/openid/callback",
+                    ),
+                ],
+                (
+                    "https://a.example/app/oauth/openid/callback",
+                    "/app/oauth/openid",
+                ),
+            ),
+        ] {
+            let (redirect_uri, start) = callback(more).unwrap();
+            assert_eq!((&*redirect_uri, &*start), expected);
+            let shown = with(more).unwrap().to_string();
+            let told = format!("  callback URL: {redirect_uri}\n");
+            assert!(shown.contains(&told), "{shown}");
+        }
+        for (more, parts) in [
+            (
+                &[
+                    ("DOMAIN_SERVER", "https://a.example/app"),
+                    (
+                        "OPENID_CALLBACK_URL",
+                        "https://a.example/oauth/openid/callback",
+                    ),
+                ][..],
+                [
+                    "OPENID_CALLBACK_URL contradicts DOMAIN_SERVER",
+                    "below https://a.example/app",
+                ],
+            ),
+            (
+                &[
+                    ("DOMAIN_SERVER", "https://a.example/app"),
+                    ("OPENID_CALLBACK_URL", "/app/oauth/openid/callback"),
+                ],
+                [
+                    "OPENID_CALLBACK_URL contradicts DOMAIN_SERVER",
+                    "write /oauth/openid/callback;",
+                ],
+            ),
+            (
+                &[
+                    ("DOMAIN_SERVER", "https://a.example/app"),
+                    ("OPENID_PATH", "/app/oauth/openid"),
+                ],
+                [
+                    "OPENID_PATH contradicts DOMAIN_SERVER",
+                    "write /oauth/openid;",
+                ],
+            ),
+            (
+                &[(
+                    "OPENID_CALLBACK_URL",
+                    "https://a.example/app/oauth/openid/callback",
+                )],
+                [
+                    "OPENID_CALLBACK_URL contradicts OPENID_PATH",
+                    "choose /app/oauth/openid",
+                ],
+            ),
+        ] {
+            let text = with(more).unwrap_err().to_string();
+            for part in parts {
+                assert!(text.contains(part), "{part}: {text}");
+            }
+        }
     }
 
     #[test]

@@ -92,6 +92,21 @@ impl ConfigError {
         }
     }
 
+    /// The same error in the words of those who set environment variables.
+    #[cfg(feature = "reqwest")]
+    #[must_use]
+    pub(crate) fn renamed_by(mut self, name_of: fn(&str) -> Option<&'static str>) -> Self {
+        if let Self::Contradiction { other, .. } = &mut self
+            && let Some(name) = name_of(other)
+        {
+            *other = Cow::Borrowed(name);
+        }
+        match name_of(self.setting()) {
+            Some(name) => self.renamed(name),
+            None => self,
+        }
+    }
+
     /// The same error under another name of the setting.
     #[cfg(any(feature = "login", feature = "reqwest"))]
     #[must_use]

@@ -263,7 +263,18 @@ kinds! {
             advice: "tell the operator of this site the code below",
             message: "the sign-in stands where its own paths do not reach it",
             remedy: "add the layer by Router::layer to the outermost router, after the last nest, and not to a \
-                router that is nested below a prefix",
+                router that is nested below a prefix; or mount the router by nest_service and put the prefix \
+                behind the address of the site (DOMAIN_SERVER)",
+        }
+        /// The address of the site has a path, and no proxy takes it off the paths of requests.
+        BasePathKept {
+            name: "base_path_kept", status: Status::INTERNAL_SERVER_ERROR, sign_in_again: false,
+            told: "signing in does not work on this site at the moment",
+            advice: "tell the operator of this site the code below",
+            message: "requests arrive with the path of the site's address",
+            remedy: "have the proxy take the path off (nginx: proxy_pass with a final slash; Caddy: handle_path; \
+                Traefik: StripPrefix), or write the address without a path (DOMAIN_SERVER) and put the path \
+                before that of the sign-in (OPENID_PATH, OPENID_CALLBACK_URL)",
         }
         /// The provider cannot be reached, or answers with an error.
         ProviderUnavailable {

@@ -112,7 +112,7 @@ impl LoginBuilder {
         }
         let back_to = match &self.back_to {
             Some(url) => parse_target(POST_LOGOUT_REDIRECT, url)?,
-            None => parse_target(ADDRESS, &site.origin)?,
+            None => parse_target(ADDRESS, &format!("{}{}", site.origin, site.home()))?,
         };
         check_back_to(&site, &back_to)?;
         Ok((site, cookies, back_to))
@@ -187,8 +187,7 @@ impl LoginBuilder {
         let at_most = |setting, duration, most| within(setting, duration, Duration::ZERO, most);
         let settings = SignOutSettings {
             at_provider: self.sign_out_at_provider,
-            path_back: (back_to.origin().ascii_serialization() == site.origin)
-                .then(|| back_to.path().to_owned()),
+            path_back: path_here(&site, &back_to).map(str::to_owned),
             back_to,
             parameters: self.end_session_parameters,
             frontchannel: self.frontchannel,
@@ -313,13 +312,17 @@ fn only_provider(verifier: &Verifier) -> Result<Provider, ConfigError> {
     }
 }
 
+/// The path of this address as requests have it, if it is of this site.
+fn path_here<'a>(site: &Site, address: &'a Url) -> Option<&'a str> {
+    let is_here = address.origin().ascii_serialization() == site.origin;
+    is_here.then(|| site.base.strip(address.path())).flatten()
+}
+
 /// A browser that comes back from signing out must find something there.
 fn check_back_to(site: &Site, back_to: &Url) -> Result<(), ConfigError> {
-    let is_here = back_to.origin().ascii_serialization() == site.origin;
-    match site.paths.own(back_to.path()) {
+    match path_here(site, back_to).and_then(|path| site.paths.own(path)) {
         // A browser that is sent to the start signs in again, which some sites want.
         None | Some(OwnPath::Start) => Ok(()),
-        Some(_) if !is_here => Ok(()),
         Some(_) => Err(ConfigError::invalid(
             POST_LOGOUT_REDIRECT,
             back_to.as_str(),

@@ -47,6 +47,6 @@ impl Party {
         }
         let glance = self.sessions.glance(key).await.map_err(LoginError::store)?;
         let glance = glance.ok_or(Kind::SessionEnded)?;
-        Ok(information.told(&glance, &self.site.paths.logout))
+        Ok(information.told(&glance, &self.site.public.logout))
     }
 }

@@ -60,11 +60,18 @@ impl<P> LoginLayer<P> {
         }
     }
 
-    /// The local path that signs in, for a button: `/oauth/openid` unless chosen otherwise. With
-    /// `return_to`, a path of this site, it comes back there.
+    /// The path of the site's address, for links of its pages: `/app` for `https://host.example/app`, empty for an
+    /// origin. Browsers see it before every path, and a proxy takes it off the paths of requests.
+    #[must_use]
+    pub fn base_path(&self) -> &str {
+        self.party.site.base.as_str()
+    }
+
+    /// The local path that signs in, for a button: `/oauth/openid` unless chosen otherwise, below the
+    /// [base path](Self::base_path). With `return_to`, a path of this site as browsers see it, it comes back there.
     #[must_use]
     pub fn sign_in_path(&self) -> &str {
-        &self.party.site.paths.start
+        &self.party.site.public.start
     }
 
     /// The local address that signs in and comes back to this path, for a link on a page of the application where
@@ -90,7 +97,8 @@ impl<P> LoginLayer<P> {
     /// ```
     #[must_use]
     pub fn sign_in_link(&self, back_to: &ReturnPath) -> String {
-        with_return_path(&self.party.site.paths.start, back_to)
+        let site = &self.party.site;
+        with_return_path(&site.public.start, &site.within(back_to))
     }
 
     /// The local path that signs out when a page of this site posts to it.
@@ -100,7 +108,7 @@ impl<P> LoginLayer<P> {
     /// another origin.
     #[must_use]
     pub fn sign_out_path(&self) -> &str {
-        &self.party.site.paths.logout
+        &self.party.site.public.logout
     }
 
     /// The issuer of the provider at which it signs in, as [`Session::issuer`](crate::Session::issuer) names it; for a

@@ -112,7 +112,7 @@
 //! pass.
 
 mod assembly;
-mod browser;
+pub(crate) mod browser;
 mod builder;
 mod information;
 mod layer;

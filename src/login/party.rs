@@ -19,7 +19,6 @@ use crate::login::browser::open_paths::OpenPaths;
 use crate::login::browser::page::OnPage;
 use crate::login::browser::query::with_form;
 use crate::login::browser::reply::{Reply, set_private};
-use crate::login::browser::return_path::ReturnPath;
 use crate::login::browser::session_cookie;
 use crate::login::browser::site::{OwnPath, Site, is_navigation, may_change_state};
 use crate::login::sessions::handle::Session;
@@ -208,7 +207,7 @@ impl Party {
         if may_change_state(head) && !self.site.is_same_origin(&head.headers) {
             let reply = self
                 .site
-                .tell(head, Kind::CrossOrigin.into(), &ReturnPath::default());
+                .tell(head, Kind::CrossOrigin.into(), &self.site.home());
             return Ok(Verdict::Answer(reply));
         }
         let session = match self.sessions.opener.cache.known_key(&id) {
@@ -230,7 +229,10 @@ impl Party {
 
     /// What the layer answers itself, if the request is for a path of its own.
     pub(super) fn check_path(self: &Arc<Self>, head: &mut Parts) -> Option<Decided> {
-        let own = self.site.paths.own(head.uri.path())?;
+        let Some(own) = self.site.paths.own(head.uri.path()) else {
+            let is_own = |path: &str| self.site.paths.own(path).is_some();
+            return self.base_path_kept(head, is_own).map(Verdict::Answer);
+        };
         let is_off = match own {
             OwnPath::Frontchannel => !self.sign_out.settings.frontchannel,
             OwnPath::Session => self.information.is_none(),
@@ -253,13 +255,13 @@ impl Party {
             .any(|method| head.method.as_str() == method)
         {
             let error = Kind::MethodNotAllowed.into();
-            let reply = party.site.tell(head, error, &ReturnPath::default());
+            let reply = party.site.tell(head, error, &party.site.home());
             return Verdict::Answer(reply.allowing(allowed));
         }
         if own == OwnPath::Logout && !party.site.is_same_origin(&head.headers) {
             let reply = party
                 .site
-                .tell(head, Kind::CrossOrigin.into(), &ReturnPath::default());
+                .tell(head, Kind::CrossOrigin.into(), &party.site.home());
             return Verdict::Answer(reply);
         }
         if let Some(reply) = party.misplaced(head) {
@@ -331,7 +333,7 @@ impl Party {
                 kind: Kind::NotSignedIn,
             }),
             Standing::Failed(error) => {
-                let back_to = here(head);
+                let back_to = self.site.here(head);
                 Ok(Verdict::Answer(self.site.tell(head, error, &back_to)))
             }
         }
@@ -340,17 +342,37 @@ impl Party {
     /// The answer where a router around the layer has taken a prefix off the path: the layer's own paths then lie
     /// where no request for them reaches it.
     fn misplaced(&self, head: &Parts) -> Option<Reply> {
-        let prefix = nested_below(head)?;
+        // A router below the path of the address does what a proxy does.
+        let prefix = nested_below(head).filter(|prefix| *prefix != self.site.base.as_str())?;
         let path = &self.site.paths.start;
         tracing::error!(prefix, path, "the sign-in layer is nested below a prefix");
         let error = Kind::Misplaced.into();
-        Some(self.site.tell(head, error, &ReturnPath::default()))
+        Some(self.site.tell(head, error, &self.site.home()))
+    }
+
+    /// The answer where a request for a path of the layer comes with the base path, which a proxy was to take off.
+    /// Browsers would be sent to paths that do not exist.
+    pub(super) fn base_path_kept(
+        &self,
+        head: &Parts,
+        is_own: impl FnOnce(&str) -> bool,
+    ) -> Option<Reply> {
+        let (path, base) = (head.uri.path(), &self.site.base);
+        let kept = Some(path).filter(|path| base.was_kept(path))?;
+        base.strip(kept).filter(|path| is_own(path))?;
+        tracing::error!(
+            path,
+            base = base.as_str(),
+            "a request of the sign-in arrives with the path of the site's address"
+        );
+        let error = Kind::BasePathKept.into();
+        Some(self.site.tell(head, error, &self.site.home()))
     }
 
     fn count_sent_to_start(&self) {
         // From a page where they choose, people may go elsewhere.
         if self.site.sends_to_start() {
-            self.sent_to_start.add(&self.site.paths.start);
+            self.sent_to_start.add(&self.site.public.start);
         }
     }
 
@@ -374,7 +396,7 @@ impl Party {
                 ..Pending::default()
             });
         }
-        let sign_in = is_navigation(head).then(|| self.site.sign_in_path(&here(head)));
+        let sign_in = is_navigation(head).then(|| self.site.sign_in_path(&self.site.here(head)));
         if self.allows_anonymous {
             if sign_in.is_some()
                 && let Some(reply) = self.sign_in.ask_silently(head, &here(head))
@@ -393,19 +415,10 @@ impl Party {
                 self.count_sent_to_start();
                 Reply::see_other(&sign_in)
             }
-            None => self.site.tell(head, kind.into(), &ReturnPath::default()),
+            None => self.site.tell(head, kind.into(), &self.site.home()),
         };
         Verdict::Answer(reply.with_cookies(clear))
     }
-}
-
-/// The address that was asked for, as a path to come back to.
-fn here(head: &Parts) -> ReturnPath {
-    let asked = head
-        .uri
-        .path_and_query()
-        .map(http::uri::PathAndQuery::as_str);
-    asked.and_then(ReturnPath::parse).unwrap_or_default()
 }
 
 /// A request for an open path has no caller, even if an outer layer has verified one.

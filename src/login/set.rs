@@ -14,11 +14,10 @@ use tower_service::Service;
 
 use crate::error::{ConfigError, LoginErrorKind as Kind};
 use crate::gate::{Gate, Gated, ResponseFuture, Verdict};
+use crate::login::browser::base_path::check_path;
 use crate::login::browser::cookie::{CookieValue, sent};
 use crate::login::browser::page::{OnPage, PlainPages};
 use crate::login::browser::reply::Reply;
-use crate::login::browser::return_path::ReturnPath;
-use crate::login::browser::site::check_plain_path;
 use crate::login::builder::LoginBuilder;
 use crate::login::layer::LoginLayer;
 use crate::login::party::{Absent, BoxError, Decided, Found, Party, Pending, open};
@@ -89,7 +88,10 @@ pub struct LoginSet<P = PlainPages> {
 /// What every service of one set shares.
 struct Set {
     parties: Vec<Arc<Party>>,
+    /// As requests have it.
     sign_out: String,
+    /// As browsers see it.
+    public_sign_out: String,
 }
 
 const SIGN_OUT: &str = "/oauth/sign-out";
@@ -117,11 +119,7 @@ impl LoginSet {
             .map(|layer| Arc::clone(&layer.party))
             .collect();
         check(&parties)?;
-        let set = Set {
-            parties,
-            sign_out: SIGN_OUT.to_owned(),
-        };
-        set.check_sign_out()?;
+        let set = Set::new(parties, SIGN_OUT)?;
         Ok(Self {
             layers,
             set: Arc::new(set),
@@ -136,11 +134,7 @@ impl<P> LoginSet<P> {
     /// # Errors
     /// [`ConfigError`] if it is no plain path, or one that a layer answers.
     pub fn with_sign_out_path(mut self, path: &str) -> Result<Self, ConfigError> {
-        let set = Set {
-            parties: self.set.parties.clone(),
-            sign_out: path.to_owned(),
-        };
-        set.check_sign_out()?;
+        let set = Set::new(self.set.parties.clone(), path)?;
         self.set = Arc::new(set);
         Ok(self)
     }
@@ -163,7 +157,7 @@ impl<P> LoginSet<P> {
     /// [`LoginLayer::sign_out_path`].
     #[must_use]
     pub fn sign_out_path(&self) -> &str {
-        &self.set.sign_out
+        &self.set.public_sign_out
     }
 
     /// Ends the background work of all layers before the process does: see [`LoginLayer::drain`].
@@ -198,11 +192,12 @@ fn check(parties: &[Arc<Party>]) -> Result<(), ConfigError> {
         ));
     };
     for (at, party) in parties.iter().enumerate() {
-        if party.site.origin != first.site.origin {
+        let (address, other) = (party.site.address(), first.site.address());
+        if address != other {
             return Err(ConfigError::invalid(
                 ADDRESS,
-                &party.site.origin,
-                format!("another layer of the set has {}", first.site.origin),
+                address,
+                format!("another layer of the set has {other}"),
                 "build all layers of a set with the address of the one site",
             ));
         }
@@ -232,8 +227,22 @@ fn check(parties: &[Arc<Party>]) -> Result<(), ConfigError> {
 }
 
 impl Set {
+    fn new(parties: Vec<Arc<Party>>, sign_out: &str) -> Result<Self, ConfigError> {
+        let base = parties.first().map(|party| &party.site.base);
+        let set = Self {
+            public_sign_out: base.map_or_else(String::new, |base| base.join(sign_out)),
+            sign_out: sign_out.to_owned(),
+            parties,
+        };
+        set.check_sign_out()?;
+        Ok(set)
+    }
+
     fn check_sign_out(&self) -> Result<(), ConfigError> {
-        check_plain_path(PATH, &self.sign_out, SIGN_OUT)?;
+        check_path(PATH, &self.sign_out, SIGN_OUT)?;
+        if let Some(party) = self.parties.first() {
+            party.site.base.check_absent(PATH, &self.sign_out)?;
+        }
         let is_taken = |party: &Arc<Party>| !party.site.is_page(&self.sign_out);
         if self.parties.iter().any(is_taken) {
             return Err(ConfigError::invalid(
@@ -294,7 +303,7 @@ impl Set {
                 Some(former) => former.with_cookies_of(&next),
             });
         }
-        reply.unwrap_or_else(|| Reply::see_other("/"))
+        reply.unwrap_or_else(|| Reply::empty(http::StatusCode::INTERNAL_SERVER_ERROR))
     }
 }
 
@@ -364,7 +373,7 @@ impl<P> LoginSetGate<P> {
 
     fn check_sign_out(&self, head: &mut Parts) -> Verdict<Reply, Pending, FoundOfSet> {
         let site = &self.first().site;
-        let refuse = |kind: Kind| site.tell(head, kind.into(), &ReturnPath::default());
+        let refuse = |kind: Kind| site.tell(head, kind.into(), &site.home());
         if head.method != Method::POST {
             return Verdict::Answer(refuse(Kind::MethodNotAllowed).allowing("POST"));
         }
@@ -393,6 +402,10 @@ impl<B: Default, P: OnPage<B> + Clone> Gate<B> for LoginSetGate<P> {
         let parties = &self.set.parties;
         if head.uri.path() == self.set.sign_out {
             return self.check_sign_out(head);
+        }
+        let is_sign_out = |path: &str| path == self.set.sign_out;
+        if let Some(reply) = self.first().base_path_kept(head, is_sign_out) {
+            return Verdict::Answer(reply);
         }
         for (at, party) in parties.iter().enumerate() {
             if let Some(decided) = party.check_path(head) {

@@ -5,6 +5,7 @@
 mod admission;
 mod auto_traits;
 mod axum;
+mod base_path;
 mod bearer;
 mod browser;
 mod cache;

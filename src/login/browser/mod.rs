@@ -1,5 +1,6 @@
 //! What a browser sends and gets: cookies, addresses, pages. Pure.
 
+pub(crate) mod base_path;
 pub(crate) mod cookie;
 pub(crate) mod language;
 pub(crate) mod mount;

@@ -140,9 +140,11 @@ impl Page {
             | Kind::SignInUndecided
             | Kind::TooManySignIns => "Not available at the moment",
             Kind::SignInLoop => "Signing in does not help",
-            Kind::UnusableToken | Kind::NoRefreshToken | Kind::Misconfigured | Kind::Misplaced => {
-                "This service is not set up correctly"
-            }
+            Kind::UnusableToken
+            | Kind::NoRefreshToken
+            | Kind::Misconfigured
+            | Kind::Misplaced
+            | Kind::BasePathKept => "This service is not set up correctly",
             _ => "Sign-in did not work",
         }
     }

@@ -222,6 +222,7 @@ impl Site {
             | Kind::NoRefreshToken
             | Kind::Misconfigured
             | Kind::Misplaced
+            | Kind::BasePathKept
             | Kind::IdTokenRefused
             | Kind::UserInfoRefused => {
                 tracing::warn!(kind, error = %error_chain, remedy, "a sign-in or session failed");
@@ -252,7 +253,7 @@ impl Site {
 
     /// The same for a program, whatever it accepts.
     pub(crate) fn document(&self, parts: &Parts, error: LoginError) -> Reply {
-        Reply::page(self.new_page(parts, error, &ReturnPath::default(), false))
+        Reply::page(self.new_page(parts, error, &self.home(), false))
     }
 
     fn new_page(
@@ -272,7 +273,7 @@ impl Site {
     /// The local address where a browser signs in and comes back here: of the provider, or of the page where
     /// people choose.
     pub(crate) fn sign_in_path(&self, back_to: &ReturnPath) -> String {
-        with_return_path(self.sign_in_page(), back_to)
+        with_return_path(&self.sign_in_page(), back_to)
     }
 }
 

@@ -1,6 +1,7 @@
 //! This site as its visitors see it: its origin and its own addresses, all from the configuration and
 //! none from a request.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::header::{HOST, ORIGIN};
@@ -13,8 +14,10 @@ use crate::clock::SharedClock;
 use crate::error::ConfigError;
 use crate::gate::challenge::{ChallengeParameters, Challenges};
 use crate::log_pace::LogPace;
+use crate::login::browser::base_path::{BasePath, EXAMPLE, check_path};
 use crate::login::browser::language::Languages;
-use crate::settings::{ADDRESS, LOGIN_PAGE, PATH, TRUSTED_ORIGIN};
+use crate::login::browser::return_path::ReturnPath;
+use crate::settings::{ADDRESS, LOGIN_PAGE, PATH, START_PATH, TRUSTED_ORIGIN};
 
 /// The longest text of a stranger that is logged, in characters.
 const LONGEST_SHOWN: usize = 200;
@@ -25,6 +28,7 @@ pub(crate) struct Site {
     pub(crate) is_secure: bool,
     /// Whether the configured address is on this machine, so that every visitor is the developer.
     pub(crate) is_loopback: bool,
+    /// As requests have them.
     pub(crate) paths: Paths,
     /// Where the application lets people choose how to sign in.
     login_page: Option<String>,
@@ -32,6 +36,10 @@ pub(crate) struct Site {
     other_paths: Vec<Paths>,
     /// The languages of its pages.
     pub(crate) languages: Languages,
+    /// What browsers put before a path.
+    pub(crate) base: BasePath,
+    /// As browsers see them.
+    pub(crate) public: Paths,
     trusted_origins: Vec<String>,
     /// For requests without a session.
     pub(crate) challenges: Challenges,
@@ -40,7 +48,7 @@ pub(crate) struct Site {
 }
 
 /// The addresses that the layer answers itself.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Paths {
     pub(crate) start: String,
     pub(crate) callback: String,
@@ -79,6 +87,17 @@ impl Paths {
         }
     }
 
+    fn at(&self, base: &BasePath) -> Self {
+        Self {
+            start: base.join(&self.start),
+            callback: base.join(&self.callback),
+            logout: base.join(&self.logout),
+            backchannel: base.join(&self.backchannel),
+            frontchannel: base.join(&self.frontchannel),
+            session: base.join(&self.session),
+        }
+    }
+
     pub(crate) fn own(&self, path: &str) -> Option<OwnPath> {
         self.all()
             .into_iter()
@@ -99,9 +118,10 @@ impl Paths {
 
     /// Whether each can be told from the others, and be reached by a browser.
     fn check(&self) -> Result<(), ConfigError> {
+        self.check_mount()?;
         let all = self.all();
         for (at, (path, what)) in all.iter().enumerate() {
-            check_path(path)?;
+            check_path(PATH, path, EXAMPLE)?;
             let Some((_, other)) = all[..at].iter().find(|(known, _)| known == path) else {
                 continue;
             };
@@ -123,6 +143,39 @@ impl Paths {
     }
 }
 
+impl Paths {
+    /// A callback below a prefix that the start path lacks shows that a proxy or router is in front, and it depends
+    /// on this one which of both is wrong.
+    fn check_mount(&self) -> Result<(), ConfigError> {
+        let usual = Self::below(&self.start).callback;
+        match self.callback.strip_suffix(usual.as_str()) {
+            Some(prefix) if prefix.starts_with('/') => Err(ConfigError::Contradiction {
+                setting: PATH.into(),
+                other: START_PATH.into(),
+                remedy: format!(
+                    "the callback is below {prefix}, and the sign-in is at {start}; where a proxy takes {prefix} off \
+                     the paths of requests, add {prefix} to the address of the site (DOMAIN_SERVER) and write the \
+                     callback as {usual}; where requests arrive with {prefix}, choose {prefix}{start} as the path \
+                     of the sign-in (OPENID_PATH)",
+                    start = self.start,
+                )
+                .into(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Below a base path that a proxy takes off, no request arrives that begins with it.
+    fn check_base(&self, base: &BasePath) -> Result<(), ConfigError> {
+        self.all()
+            .into_iter()
+            .try_for_each(|(path, what)| match what {
+                OwnPath::Callback => base.check_absent(PATH, path),
+                _ => base.check_absent(START_PATH, path),
+            })
+    }
+}
+
 impl OwnPath {
     fn description(self) -> &'static str {
         match self {
@@ -138,13 +191,15 @@ impl OwnPath {
 }
 
 impl Site {
-    /// The site at this address, an origin without a path.
+    /// The site at this address. If that has a path, it is what a proxy takes off.
     pub(crate) fn new(
         address: &str,
         paths: Paths,
         trusted_origins: &[String],
     ) -> Result<Self, ConfigError> {
-        let url = parse_origin(ADDRESS, address)?;
+        let url = parse_address(address)?;
+        let base = BasePath::of(&url)?;
+        paths.check_base(&base)?;
         paths.check()?;
         let is_secure = url.scheme() == "https";
         if !is_secure {
@@ -161,7 +216,9 @@ impl Site {
             origin,
             is_secure,
             is_loopback: is_loopback(&url),
+            public: paths.at(&base),
             paths,
+            base,
             login_page: None,
             other_paths: Vec::new(),
             languages: Languages::default(),
@@ -176,7 +233,8 @@ impl Site {
     /// The same, where people choose on a page of the application how to sign in.
     pub(crate) fn with_login_page(mut self, page: Option<String>) -> Result<Self, ConfigError> {
         if let Some(page) = &page {
-            check_plain_path(LOGIN_PAGE, page, "/login")?;
+            check_path(LOGIN_PAGE, page, "/login")?;
+            self.base.check_absent(LOGIN_PAGE, page)?;
             if self.is_layers_own(page) {
                 return Err(ConfigError::invalid(
                     LOGIN_PAGE,
@@ -215,7 +273,8 @@ impl Site {
         all.find(|path| other.paths.own(path).is_some())
     }
 
-    /// Whether a sign-in may end there: not where another would begin, and not where people choose one.
+    /// Whether a sign-in may end there: not where another would begin, and not where people choose one. As requests
+    /// have it.
     pub(crate) fn is_page(&self, path: &str) -> bool {
         !self.is_layers_own(path) && !self.is_login_page(path)
     }
@@ -226,8 +285,11 @@ impl Site {
     }
 
     /// Where a browser is sent that has to sign in.
-    pub(crate) fn sign_in_page(&self) -> &str {
-        self.login_page.as_deref().unwrap_or(&self.paths.start)
+    pub(crate) fn sign_in_page(&self) -> Cow<'_, str> {
+        match &self.login_page {
+            Some(page) => self.base.join(page).into(),
+            None => self.public.start.as_str().into(),
+        }
     }
 
     /// Whether a browser that has to sign in is sent to the start of the sign-in at once.
@@ -235,10 +297,54 @@ impl Site {
         self.login_page.is_none()
     }
 
+    /// The address of the site, without a final slash.
+    pub(crate) fn address(&self) -> String {
+        format!("{}{}", self.origin, self.base.as_str())
+    }
+
     /// The callback, byte for byte the same in both requests
     /// ([RFC 9700 §4.1.3](https://www.rfc-editor.org/rfc/rfc9700#section-4.1.3)).
     pub(crate) fn redirect_uri(&self) -> String {
-        format!("{}{}", self.origin, self.paths.callback)
+        format!("{}{}", self.origin, self.public.callback)
+    }
+
+    /// The root of the site, as browsers see it.
+    pub(crate) fn home(&self) -> ReturnPath {
+        ReturnPath::parse(&self.base.join("/")).unwrap_or_default()
+    }
+
+    /// A path of this site to return to, as browsers see it. `None` for any other text, and for paths that a layer
+    /// answers itself.
+    pub(crate) fn return_path(&self, text: &str) -> Option<ReturnPath> {
+        let path = ReturnPath::parse(text)?;
+        let seen = self.base.strip(path.path())?;
+        (!self.is_layers_own(seen)).then_some(path)
+    }
+
+    /// The same, where a sign-in may end.
+    pub(crate) fn page_path(&self, text: &str) -> Option<ReturnPath> {
+        let path = ReturnPath::parse(text)?;
+        let seen = self.base.strip(path.path())?;
+        self.is_page(seen).then_some(path)
+    }
+
+    /// This path, or the root of the site where it leads out of it.
+    pub(crate) fn within<'a>(&self, path: &'a ReturnPath) -> Cow<'a, ReturnPath> {
+        match self.base.strip(path.path()) {
+            Some(_) => Cow::Borrowed(path),
+            None => Cow::Owned(self.home()),
+        }
+    }
+
+    /// The address that a request asks for, as the browser sees it.
+    pub(crate) fn here(&self, head: &Parts) -> ReturnPath {
+        let asked = head
+            .uri
+            .path_and_query()
+            .map(http::uri::PathAndQuery::as_str);
+        let asked = asked.filter(|path| ReturnPath::parse(path).is_some());
+        let public = asked.and_then(|path| ReturnPath::parse(&self.base.join(path)));
+        public.unwrap_or_else(|| self.home())
     }
 
     /// The host that a request was sent to, if it is another than that of the configured address. It is a
@@ -273,6 +379,20 @@ impl Site {
     }
 }
 
+/// The address of a site.
+pub(crate) fn parse_address(text: &str) -> Result<Url, ConfigError> {
+    let url = parse_url(ADDRESS, text, &Transport::HttpsOrLoopback)?;
+    if url.query().is_some() {
+        return Err(ConfigError::invalid(
+            ADDRESS,
+            text,
+            "it has a query",
+            "remove everything from the question mark on",
+        ));
+    }
+    Ok(url)
+}
+
 /// An address that is an origin alone.
 fn parse_origin(setting: &'static str, text: &str) -> Result<Url, ConfigError> {
     let url = parse_url(setting, text, &Transport::HttpsOrLoopback)?;
@@ -285,44 +405,6 @@ fn parse_origin(setting: &'static str, text: &str) -> Result<Url, ConfigError> {
         ));
     }
     Ok(url)
-}
-
-fn check_path(path: &str) -> Result<(), ConfigError> {
-    check_plain_path(PATH, path, "/oauth/openid/callback")
-}
-
-/// Whether a path of this site is one that browsers ask for as it is written.
-pub(crate) fn check_plain_path(
-    setting: &'static str,
-    path: &str,
-    example: &str,
-) -> Result<(), ConfigError> {
-    let from_the_root = || format!("write it from the root, such as {example}");
-    let refuse = |problem: &'static str, remedy: String| {
-        Err(ConfigError::invalid(setting, path, problem, remedy))
-    };
-    if path.contains(['?', '#']) {
-        return refuse(
-            "it has a query or a fragment",
-            "write the path alone, without the question mark or number sign and what follows it"
-                .to_owned(),
-        );
-    }
-    // Browsers resolve them, and then ask for another path.
-    if path.split('/').any(|segment| matches!(segment, "." | "..")) {
-        return refuse("it holds a dot segment", from_the_root());
-    }
-    let is_path = path.starts_with('/')
-        && path.len() > 1
-        && !path.ends_with('/')
-        && !path.contains("//")
-        && path
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte));
-    if is_path {
-        return Ok(());
-    }
-    refuse("it is not a plain path", from_the_root())
 }
 
 /// Whether a request may change something: any but the safe methods
@@ -562,8 +644,10 @@ mod tests {
         for bad in [
             "http://app.example.com",
             "app.example.com",
-            "https://a.example/x",
+            "https://a.example/x//y",
+            "https://a.example/x%2fy",
             "https://a.example/?b",
+            "https://a.example/x?b",
         ] {
             let error = site(bad).unwrap_err();
             assert_eq!(error.setting(), "address", "{bad}");
@@ -575,6 +659,111 @@ mod tests {
                 Site::new("https://a.example", Paths::below(bad), &[]).is_err(),
                 "{bad}"
             );
+        }
+    }
+
+    // SC-21
+    #[test]
+    fn addresses_of_browsers_have_the_base_path_and_requests_have_not() {
+        let site = Site::new("https://a.example/app/", Paths::below("/login"), &[]).unwrap();
+        assert_eq!(site.origin, "https://a.example");
+        assert_eq!(site.redirect_uri(), "https://a.example/app/login/callback");
+        assert_eq!(site.home().as_str(), "/app/");
+        assert_eq!(
+            site.sign_in_path(&site.home()),
+            "/app/login?return_to=%2Fapp%2F"
+        );
+        assert_eq!(site.paths.own("/login"), Some(OwnPath::Start));
+        assert_eq!(site.paths.own("/app/login"), None);
+        for (text, kept) in [
+            ("/app/orders?a=b", true),
+            ("/app/", true),
+            ("/app", true),
+            ("/app/app/login", true),
+            ("/app/login", false),
+            ("/app/login/logout?a", false),
+            ("/", false),
+            ("/orders", false),
+            ("/apple", false),
+            ("/%61pp/orders", false),
+            ("/app/../orders", false),
+            ("//app/orders", false),
+            ("https://a.example/app/orders", false),
+        ] {
+            let path = site.return_path(text);
+            assert_eq!(path.is_some(), kept, "{text}");
+            assert!(path.is_none_or(|path| path.as_str() == text), "{text}");
+        }
+        for (asked, here) in [
+            ("/orders?a=b", "/app/orders?a=b"),
+            ("/", "/app/"),
+            ("/app/x", "/app/app/x"),
+            ("/..//evil.example", "/app/"),
+            ("//evil.example", "/app/"),
+        ] {
+            let mut head = parts("GET", &[]);
+            head.uri = http::Uri::builder().path_and_query(asked).build().unwrap();
+            assert_eq!(site.here(&head).as_str(), here, "{asked}");
+        }
+    }
+
+    // SC-21
+    #[test]
+    fn a_base_path_and_a_mount_that_disagree_are_named_with_the_cure() {
+        let site = |address: &str, start: &str, callback: Option<&str>| {
+            let mut paths = Paths::below(start);
+            if let Some(callback) = callback {
+                callback.clone_into(&mut paths.callback);
+            }
+            Site::new(address, paths, &[]).map_err(|error| error.to_string())
+        };
+        let (here, below) = ("https://a.example", "https://a.example/app");
+        for (address, start, callback) in [
+            (here, "/app/login", None),
+            (below, "/login", None),
+            (below, "/login", Some("/done")),
+            (here, "/login", Some("/app/done")),
+            (here, "/app/login", Some("/app/login/callback")),
+        ] {
+            let built = site(address, start, callback);
+            assert!(built.is_ok(), "{address} {start} {callback:?}: {built:?}");
+        }
+        for (address, start, callback, told) in [
+            (
+                below,
+                "/app/login",
+                None,
+                [
+                    "start path contradicts address",
+                    "write /login;",
+                    "the address without one",
+                ],
+            ),
+            (
+                below,
+                "/login",
+                Some("/app/login/callback"),
+                [
+                    "path contradicts address",
+                    "write /login/callback;",
+                    "the address without one",
+                ],
+            ),
+            (
+                here,
+                "/login",
+                Some("/app/login/callback"),
+                [
+                    "path contradicts start path",
+                    "add /app to the address of the site (DOMAIN_SERVER)",
+                    "choose /app/login as the path of the sign-in (OPENID_PATH)",
+                ],
+            ),
+        ] {
+            let text = site(address, start, callback).unwrap_err();
+            for part in told {
+                assert!(text.contains(part), "{part}: {text}");
+            }
         }
     }
 

@@ -6,7 +6,6 @@ use crate::error::{LoginError, LoginErrorKind as Kind};
 use crate::login::browser::cookie::{CookieValue, sent};
 use crate::login::browser::query::{single, values};
 use crate::login::browser::reply::Reply;
-use crate::login::browser::return_path::ReturnPath;
 use crate::login::browser::site::is_navigation;
 use crate::login::sessions::id::SessionId;
 use crate::login::sessions::{Need, Standing};
@@ -37,12 +36,12 @@ impl SignIn {
     /// a forged answer.
     pub(crate) async fn without_attempt(&self, parts: &Parts, error: LoginError) -> Reply {
         if error.kind() != Kind::UnknownAttempt {
-            return self.site.tell(parts, error, &ReturnPath::default());
+            return self.site.tell(parts, error, &self.site.home());
         }
         match self.standing(parts).await {
-            Some(Standing::Live(_)) => Reply::see_other(ReturnPath::default().as_str()),
+            Some(Standing::Live(_)) => Reply::see_other(self.site.home().as_str()),
             // It may well be signed in.
-            Some(Standing::Failed(error)) => self.tell(parts, error, &ReturnPath::default()),
+            Some(Standing::Failed(error)) => self.tell(parts, error, &self.site.home()),
             _ if self.was_overwritten(parts) => {
                 tracing::debug!(
                     "a sign-in whose cookie another tab has overwritten begins once more"
@@ -51,7 +50,7 @@ impl SignIn {
             }
             _ => {
                 self.tell_of_lost_cookie(parts, &error);
-                self.site.page(parts, error, &ReturnPath::default())
+                self.site.page(parts, error, &self.site.home())
             }
         }
     }

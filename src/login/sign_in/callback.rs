@@ -82,9 +82,8 @@ impl SignIn {
             Ok(found) => found,
             Err(error) => return self.without_attempt(parts, error).await,
         };
-        let return_path = ReturnPath::parse(&attempt.return_path)
-            .filter(|path| self.site.is_page(path.path()))
-            .unwrap_or_default();
+        let return_path = self.site.page_path(&attempt.return_path);
+        let return_path = return_path.unwrap_or_else(|| self.site.home());
         let result = self.finish(parts, &attempt).await;
         let end = match &result {
             Ok(_) => "signed_in",

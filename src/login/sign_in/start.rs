@@ -137,7 +137,7 @@ impl SignIn {
 
     /// Sends the browser to begin once more, in place of a sign-in whose cookie was overwritten.
     pub(crate) fn start_again(&self) -> Reply {
-        Reply::see_other(&format!("{}?{AGAIN}=1", self.site.paths.start))
+        Reply::see_other(&format!("{}?{AGAIN}=1", self.site.public.start))
     }
 
     /// How the last sign-ins of the browser ended. A posted answer brings only the cookie of its own sign-in.
@@ -183,9 +183,8 @@ impl SignIn {
     /// Where to go after signing in: a path of this site, and none of ours.
     fn return_path(&self, parts: &Parts) -> ReturnPath {
         single(parts, "return_to")
-            .and_then(|text| ReturnPath::parse(&text))
-            .filter(|path| self.site.is_page(path.path()))
-            .unwrap_or_default()
+            .and_then(|text| self.site.page_path(&text))
+            .unwrap_or_else(|| self.site.home())
     }
 
     pub(crate) fn history(&self, parts: &Parts) -> SignInHistory {

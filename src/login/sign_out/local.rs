@@ -46,9 +46,7 @@ impl SignOut {
     }
 
     async fn ended(&self, parts: &Parts) -> Reply {
-        let return_path = single(parts, "return_to")
-            .and_then(|text| ReturnPath::parse(&text))
-            .filter(|path| !self.site.is_layers_own(path.path()));
+        let return_path = single(parts, "return_to").and_then(|text| self.site.return_path(&text));
         let id = match sent(&parts.headers, &self.cookies.session) {
             CookieValue::One(value) => SessionId::parse(value),
             CookieValue::Nothing | CookieValue::Several => None,
@@ -62,11 +60,11 @@ impl SignOut {
             Err(error) => {
                 // The session lives on, and so does its cookie: a second try ends it.
                 let error = LoginError::store(error);
-                return self.site.tell(parts, error, &ReturnPath::default());
+                return self.site.tell(parts, error, &self.site.home());
             }
         };
         let clear = self.cookies_to_clear(parts, ended.is_some());
-        let local = return_path.clone().unwrap_or_default();
+        let local = return_path.clone().unwrap_or_else(|| self.site.home());
         let Some(tokens) = ended.and_then(|ended| ended.tokens) else {
             return Reply::see_other(local.as_str()).with_cookies(clear);
         };
@@ -152,7 +150,8 @@ impl SignOut {
         if !is_same(signing_out.state.expose(), &state) {
             return None;
         }
-        let path = ReturnPath::parse(&signing_out.return_path).unwrap_or_default();
+        let path = self.site.return_path(&signing_out.return_path);
+        let path = path.unwrap_or_else(|| self.site.home());
         Some(Reply::see_other(path.as_str()).with_cookie(self.cookies.clear(name)))
     }
 }
