@@ -76,7 +76,8 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     };
     let relay = OutboundLayer::relay(&support::origin("UPSTREAM_URL", &upstream)?)
         .map_err(|error| format!("UPSTREAM_URL: {error}"))?;
-    let public: Uri = support::origin("DOMAIN_SERVER", &login.redirect_uri())?.parse()?;
+    let origin = support::origin("DOMAIN_SERVER", &login.redirect_uri())?;
+    let public: Uri = format!("{origin}{}", login.base_path()).parse()?;
     let further = std::env::var("UPSTREAM_HEADERS").unwrap_or_default();
     let proxy = Proxy::new(relay.layer(proxy::plain()?), &upstream, public)
         .map_err(|error| format!("UPSTREAM_URL: {error}"))?
@@ -117,13 +118,14 @@ async fn home(
 ) -> impl IntoResponse {
     let body = match session {
         Some(session) => format!(
-            "<h1>Hello, {}</h1><p>What lies under <a href=\"/upstream/\"><code>/upstream/</code></a> \
+            "<h1>Hello, {}</h1><p>What lies under <a href=\"{}/upstream/\"><code>/upstream/</code></a> \
              comes from the service behind, which is called with your access token. The token \
              itself never reaches your browser.</p>{}",
             in_pieces(session.subject()),
+            pages::escape(login.base_path()),
             pages::sign_out_button(&login)
         ),
         None => pages::signed_out(&button, &login),
     };
-    pages::page(&body, &button)
+    pages::page(&body, &button, &login)
 }

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! `HOST` and `PORT` (127.0.0.1:3080) choose the address to listen on, `DOMAIN_SERVER` the public address,
-//! `RUST_LOG` what is logged on stderr.
+//! `RUST_LOG` what is logged on stderr. A path in the public address, such as `https://host.example/app`, is what a
+//! proxy takes off the paths of requests.
 //!
 //! Do not copy: the development provider, which signs in anyone as any user.
 #![expect(clippy::print_stdout, reason = "a program for people")]
@@ -134,7 +135,7 @@ async fn home(
         Some(session) => signed_in(&session, &login),
         None => pages::signed_out(&button, &login),
     };
-    pages::page(&body, &button)
+    pages::page(&body, &button, &login)
 }
 
 fn signed_in(session: &Session, login: &LoginLayer) -> String {
@@ -173,8 +174,9 @@ fn signed_in(session: &Session, login: &LoginLayer) -> String {
         "</dl><div class=\"buttons\">{}<form method=\"post\" action=\"/sign-out-everywhere\">\
          <button class=\"quiet\">Sign out everywhere</button></form></div><p class=\"note\">The page asks <code>/api/me</code> every two seconds. The access \
          token stays on the server and renews itself there; the browser holds a handle that never \
-         changes.</p><script src=\"/app.js\"></script>",
-        pages::sign_out_button(login)
+         changes.</p><script src=\"{}/app.js\"></script>",
+        pages::sign_out_button(login),
+        escape(login.base_path())
     );
     page
 }

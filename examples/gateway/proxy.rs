@@ -110,12 +110,13 @@ where
     }
 
     fn tell_public_address(&self, headers: &mut HeaderMap) {
+        let base = self.public.path().trim_end_matches('/');
         let host = self.public.authority().map(ToString::to_string);
         let scheme = self.public.scheme_str().map(str::to_owned);
         for (name, value) in [
             ("x-forwarded-host", host),
             ("x-forwarded-proto", scheme),
-            ("x-forwarded-prefix", Some(PREFIX.to_owned())),
+            ("x-forwarded-prefix", Some(format!("{base}{PREFIX}"))),
         ] {
             if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
                 headers.insert(name, value);

@@ -46,12 +46,13 @@ async fn ready(State(login): State<LoginLayer>) -> impl IntoResponse {
     (status, format!("keys: {keys:?}\nstore: {store}\n"))
 }
 
-/// A page with this body. Its policy allows images from the origin of the button only.
-pub(crate) fn page(body: &str, button: &Button) -> impl IntoResponse + use<> {
+/// A page with this body. Its links begin with the path of the site's address. Its policy allows images from the origin of the button only.
+pub(crate) fn page(body: &str, button: &Button, login: &LoginLayer) -> impl IntoResponse + use<> {
     let page = format!(
         "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>tower-oidc</title>\
-         <link rel=\"stylesheet\" href=\"/app.css\"></head><body><main>{body}</main></body></html>"
+         <link rel=\"stylesheet\" href=\"{}/app.css\"></head><body><main>{body}</main></body></html>",
+        escape(login.base_path())
     );
     let image = button.image.as_deref().unwrap_or_default();
     let policy = format!(
@@ -70,8 +71,9 @@ pub(crate) fn signed_out(button: &Button, login: &LoginLayer) -> String {
         .unwrap_or_default();
     format!(
         "<h1>Welcome</h1><p>You are not signed in.</p>\
-         <a class=\"button\" href=\"{}?return_to=/\">{image}<span>{}</span></a>",
+         <a class=\"button\" href=\"{}?return_to={}/\">{image}<span>{}</span></a>",
         escape(login.sign_in_path()),
+        escape(login.base_path()),
         escape(&button.label)
     )
 }

@@ -78,6 +78,7 @@ pub(crate) fn print_public_address(
     listener: &TcpListener,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let public = support::origin("DOMAIN_SERVER", &login.redirect_uri())?;
+    let public = format!("{public}{}", login.base_path());
     if public != format!("http://{}", listener.local_addr()?) {
         println!("open {public}");
     }

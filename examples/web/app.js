@@ -1,5 +1,6 @@
 // Shows times in local format, and updates the page when the access token was renewed.
 const field = (id) => document.getElementById(id);
+const api = new URL('api/me', document.currentScript.src);
 
 function show(id, text) {
   const shown = field(id);
@@ -24,7 +25,7 @@ function tick() {
 }
 
 async function poll() {
-  const answer = await fetch('/api/me');
+  const answer = await fetch(api);
   if (answer.status === 401) return location.reload();
   if (!answer.ok) return;
   const me = await answer.json();
