@@ -122,7 +122,8 @@ impl ProtectedResource {
     }
 
     /// The path of the metadata: the well-known one, followed by the identifier's own
-    /// ([RFC 9728 §3.1](https://www.rfc-editor.org/rfc/rfc9728#section-3.1)).
+    /// ([RFC 9728 §3.1](https://www.rfc-editor.org/rfc/rfc9728#section-3.1)). Where a proxy takes the identifier's
+    /// path off the paths of requests, it has to pass this one on as it is, because it is not below that.
     #[must_use]
     pub fn metadata_path(&self) -> String {
         match self.url.path() {

@@ -184,6 +184,7 @@ impl LoginBuilder {
             .store
             .unwrap_or_else(|| Arc::new(MemoryStore::with_shared_clock(provider.clock().clone())));
         check_keys(&self.keys, &*store)?;
+        let is_alone = !store.is_shared();
         let at_most = |setting, duration, most| within(setting, duration, Duration::ZERO, most);
         let settings = SignOutSettings {
             at_provider: self.sign_out_at_provider,
@@ -274,7 +275,7 @@ impl LoginBuilder {
             open_paths,
             information,
             allows_initiated: self.initiated,
-            sent_to_start: SentToStart::default(),
+            sent_to_start: SentToStart::new(is_alone),
             allows_anonymous: self.anonymous,
         })
     }

@@ -100,8 +100,9 @@ impl LoginLayer {
     /// A layer that signs in as `client` at the verifier's provider, for the site at `address`.
     ///
     /// `verifier` judges the access tokens that come of it: a token that this service would refuse from an API
-    /// client makes no session either. `address` is the site's public origin, such as
-    /// `https://app.example.com`; `keys` seal what is stored and what browsers hold.
+    /// client makes no session either. `address` is the site's public address, such as
+    /// `https://app.example.com`. A path in it is one that a proxy takes off the paths of requests, as the
+    /// [module](crate::login#deployment) says. `keys` seal what is stored and what browsers hold.
     pub fn builder(
         verifier: Verifier,
         client: Client,
@@ -430,7 +431,7 @@ impl LoginBuilder {
         self
     }
 
-    /// The path that signs in. The others lie below it: `callback`, `logout`, `backchannel-logout`,
+    /// The path that signs in, as requests have it. The others lie below it: `callback`, `logout`, `backchannel-logout`,
     /// `frontchannel-logout`. Default: `/oauth/openid`.
     pub fn with_path(mut self, path: &str) -> Self {
         path.clone_into(&mut self.start);

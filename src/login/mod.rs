@@ -58,8 +58,18 @@
 //! The site's address is configured, never read from `Host` or forwarded fields. Add the layer last,
 //! around the outermost router, by `Router::layer`: with axum, a router that is merged into another or nested
 //! in it brings its routes along but not its fallback, and the layer's own paths are routes of no router. With the
-//! feature `axum`, a layer within `nest` answers 500 and says where to put it; one that was added by
-//! `route_layer` says so in the log, once ten browsers were sent to a start path that none reached. Several replicas need one
+//! feature `axum`, a layer within `nest` answers 500 and says where to put it. A layer that was added by
+//! `route_layer` cannot know it from a request: axum wraps a route by both methods alike. It says so in the log at
+//! the second page that a browser asks for, if that is three seconds or more after the first and no browser has come
+//! to the start path; with a store that replicas share, at the tenth.
+//!
+//! If the address has a path, as `https://host.example/app` has, then browsers see the site below it, and a proxy
+//! takes it off the paths of requests (nginx: `proxy_pass` with a final slash; Caddy: `handle_path`; Traefik:
+//! `StripPrefix`), or axum's `nest_service` does. All addresses that the layer writes begin with it, and paths to
+//! return to are as browsers see them; requests, [open paths](LoginBuilder::with_open_paths) and the paths of
+//! the sign-in are without it. Cookies are for the whole host, as `__Host-` asks, so each application
+//! there needs a cookie name of its own. Where the proxy passes paths on as they are, write the address without a
+//! path and the whole path in [`with_path`](LoginBuilder::with_path). Several replicas need one
 //! store, such as `RedisStore` of the feature `redis`, and one set of secrets; [`MemoryStore`] is for one
 //! replica. Answers, but those of open paths, carry `Vary: Cookie` and,
 //! unless the application says otherwise, `Cache-Control: no-store`.

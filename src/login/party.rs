@@ -14,7 +14,7 @@ use crate::gate::answer::{Rejection, RejectionKind};
 use crate::gate::challenge::lacks_realm;
 use crate::gate::{Anonymous, Verdict};
 use crate::login::browser::cookie::{CookieNames, CookieValue, sent};
-use crate::login::browser::mount::{SentToStart, nested_below};
+use crate::login::browser::mount::{Sender, SentToStart, nested_below};
 use crate::login::browser::open_paths::OpenPaths;
 use crate::login::browser::page::OnPage;
 use crate::login::browser::query::with_form;
@@ -60,7 +60,7 @@ pub struct Pending {
     /// Cookies that are of no use.
     clear: Vec<HeaderValue>,
     /// Where to send a browser that turns out to have to sign in.
-    sign_in: Option<String>,
+    sign_in: Option<(String, Sender)>,
     /// Whether the path is open: the response depends on no cookie, and stays as it is.
     is_open: bool,
 }
@@ -369,10 +369,11 @@ impl Party {
         Some(self.site.tell(head, error, &self.site.home()))
     }
 
-    fn count_sent_to_start(&self) {
+    fn count_sent_to_start(&self, sender: Sender) {
         // From a page where they choose, people may go elsewhere.
         if self.site.sends_to_start() {
-            self.sent_to_start.add(&self.site.public.start);
+            let now = self.sign_in.provider.clock().monotonic();
+            self.sent_to_start.add(&self.site.public.start, sender, now);
         }
     }
 
@@ -396,7 +397,10 @@ impl Party {
                 ..Pending::default()
             });
         }
-        let sign_in = is_navigation(head).then(|| self.site.sign_in_path(&self.site.here(head)));
+        let sign_in = is_navigation(head).then(|| {
+            let path = self.site.sign_in_path(&self.site.here(head));
+            (path, Sender::of(head))
+        });
         if self.allows_anonymous {
             if sign_in.is_some()
                 && let Some(reply) = self.sign_in.ask_silently(head, &here(head))
@@ -411,8 +415,8 @@ impl Party {
             });
         }
         let reply = match sign_in {
-            Some(sign_in) => {
-                self.count_sent_to_start();
+            Some((sign_in, sender)) => {
+                self.count_sent_to_start(sender);
                 Reply::see_other(&sign_in)
             }
             None => self.site.tell(head, kind.into(), &self.site.home()),
@@ -455,8 +459,8 @@ impl Party {
                 .extensions()
                 .get::<Rejection>()
                 .is_some_and(|rejection| rejection.kind() == RejectionKind::NoToken);
-        if let Some(sign_in) = kept.sign_in.filter(|_| wants_sign_in) {
-            self.count_sent_to_start();
+        if let Some((sign_in, sender)) = kept.sign_in.filter(|_| wants_sign_in) {
+            self.count_sent_to_start(sender);
             let reply = Reply::see_other(&sign_in).with_cookies(kept.clear);
             *response = reply.into_response(pages, &self.site.challenges);
             return;

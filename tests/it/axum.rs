@@ -9,12 +9,12 @@ use serde::Deserialize;
 use tower::ServiceExt;
 use tower_oidc::login::LoginSet;
 use tower_oidc::{
-    BearerLayer, Claims, LoginError, LoginErrorKind, LoginLayer, Principal, Rejection,
+    BearerLayer, Claims, KeyRing, LoginError, LoginErrorKind, LoginLayer, Principal, Rejection,
     RejectionKind, RequireLayer,
 };
 use tracing::Level;
 
-use crate::browser::{App, builder};
+use crate::browser::{App, SECRET, SITE, builder, client};
 use crate::log::Log;
 use crate::support::{Api, seconds};
 
@@ -329,6 +329,18 @@ async fn a_sign_in_below_a_prefix_is_an_error_at_the_first_request() {
     let choice = answer.headers()["location"].to_str().unwrap();
     assert_eq!(choice, "/login?return_to=%2Fapp%2Fpage");
     assert_eq!(navigate(&app, choice).await.status(), StatusCode::OK);
+    // Where the address has the prefix, the router that takes it off is like a proxy.
+    let keys = KeyRing::new([SECRET]).unwrap();
+    let address = format!("{SITE}/app");
+    let below = LoginLayer::builder(site.verifier.clone(), client(), &address, keys);
+    let below = below.build().unwrap();
+    let app = Router::new().nest_service("/app", pages().layer(below));
+    let answer = navigate(&app, "/app/page").await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    let start = answer.headers()["location"].to_str().unwrap();
+    assert_eq!(start, "/app/oauth/openid?return_to=%2Fapp%2Fpage");
+    let answer = navigate(&app, start).await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
     // Around all of them it works.
     let app = Router::new().nest("/app", pages()).layer(login);
     let answer = navigate(&app, "/app/page").await;
@@ -362,4 +374,14 @@ async fn a_start_path_that_none_reaches_is_named_in_the_log() {
         assert_eq!(answer.status(), StatusCode::NOT_FOUND);
     }
     assert_eq!(log.text().matches(SAID).count(), 1);
+    // Browsers follow redirects at once, but two tabs may be sent at the same time.
+    let site = App::start().await;
+    let app = pages().route_layer(site.layer.clone());
+    for (waits, told) in [(0, 1), (2, 1), (1, 2), (5, 2)] {
+        site.clock.advance(seconds(waits));
+        let request = Request::get("/page").header("sec-fetch-mode", "navigate");
+        let request = request.body(Body::empty()).unwrap();
+        app.clone().oneshot(request).await.unwrap();
+        assert_eq!(log.text().matches(SAID).count(), told, "{waits}");
+    }
 }
