@@ -27,9 +27,8 @@ use serde_json::{Value, json};
 use support::api::Api;
 use support::embedded;
 use tokio::net::TcpListener;
-use tower_oidc::danger::loopback_resource;
 use tower_oidc::testing::DevelopmentProvider;
-use tower_oidc::{BearerLayer, Principal, ProtectedResource, Provider, RequireLayer};
+use tower_oidc::{Principal, Provider, RequireLayer};
 
 const SCOPE: &str = "read:messages";
 
@@ -49,16 +48,8 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
 }
 
 async fn serve(listener: TcpListener, api: &Api) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let verifier = &api.verifier;
-    let resource = match api.domain.as_deref() {
-        Some(address) if address.starts_with("https://") => {
-            ProtectedResource::new(address, verifier)?
-        }
-        Some(address) => loopback_resource(address, verifier)?,
-        None => loopback_resource(&own_address(&listener)?, verifier)?,
-    }
-    .add_scope(SCOPE)?;
-    let bearer = BearerLayer::new(verifier.clone()).with_resource(&resource);
+    let resource = api.resource(&own_address(&listener)?)?.add_scope(SCOPE)?;
+    let bearer = api.bearer()?.with_resource(&resource);
     let open = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready).with_state(api.provider.clone()))

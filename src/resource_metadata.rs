@@ -95,7 +95,9 @@ impl ProtectedResource {
                 "leave it to the clients",
             ));
         }
-        self.scopes.push(scope);
+        if !self.scopes.contains(&scope) {
+            self.scopes.push(scope);
+        }
         Ok(self)
     }
 

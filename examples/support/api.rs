@@ -2,17 +2,17 @@
 
 use std::error::Error;
 
+use tower_oidc::danger::loopback_resource;
 use tower_oidc::env::ApiSettings;
 use tower_oidc::testing::DevelopmentProvider;
-use tower_oidc::{Provider, Verifier};
+use tower_oidc::{BearerLayer, ConfigError, ProtectedResource, Provider, Verifier};
 
 use super::{ask_once, embedded, is_configured};
 
 pub(crate) struct Api {
     pub(crate) provider: Provider,
     pub(crate) verifier: Verifier,
-    /// The public address of the API, if one is set.
-    pub(crate) domain: Option<String>,
+    settings: Option<ApiSettings>,
     /// The provider beside it. It runs as long as it is kept.
     pub(crate) embedded: Option<DevelopmentProvider>,
 }
@@ -26,7 +26,7 @@ impl Api {
             return Ok(Self {
                 provider: settings.provider().clone(),
                 verifier: settings.verifier().clone(),
-                domain: settings.domain_server().map(str::to_owned),
+                settings: Some(settings),
                 embedded: None,
             });
         }
@@ -35,8 +35,23 @@ impl Api {
         Ok(Self {
             verifier: provider.verifier(embedded::AUDIENCE)?,
             provider,
-            domain: None,
+            settings: None,
             embedded: Some(idp),
         })
+    }
+
+    /// The API as a resource, at `address` unless a setting says otherwise.
+    pub(crate) fn resource(&self, address: &str) -> Result<ProtectedResource, ConfigError> {
+        match &self.settings {
+            Some(settings) => settings.clone().with_default_address(address).resource(),
+            None => loopback_resource(address, &self.verifier),
+        }
+    }
+
+    pub(crate) fn bearer(&self) -> Result<BearerLayer, ConfigError> {
+        match &self.settings {
+            Some(settings) => settings.bearer(),
+            None => Ok(BearerLayer::new(self.verifier.clone())),
+        }
     }
 }

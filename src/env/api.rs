@@ -2,11 +2,15 @@ use std::fmt;
 
 use crate::bearer::BearerLayer;
 use crate::claims::{Transport, parse_url};
-use crate::env::common::{CommonSettings, issuer, line};
+use crate::env::common::{CommonSettings, in_environment, issuer, line};
 use crate::env::read::{Variables, readable};
 use crate::error::ConfigError;
 use crate::provider::Provider;
-use crate::settings::{DOMAIN_SERVER, OPENID_AUDIENCE, OPENID_REUSE_TOKENS};
+use crate::resource_metadata::ProtectedResource;
+use crate::settings::{
+    DOMAIN_SERVER, OPENID_AUDIENCE, OPENID_REALM, OPENID_RESOURCE_DOCUMENTATION,
+    OPENID_RESOURCE_NAME, OPENID_RESOURCE_SCOPES, OPENID_REUSE_TOKENS, RESOURCE, SCOPE,
+};
 use crate::verify::Verifier;
 
 /// The checked settings of an API. `Display` shows the effective values.
@@ -14,6 +18,17 @@ use crate::verify::Verifier;
 pub struct ApiSettings {
     pub(super) common: CommonSettings,
     domain_server: Option<String>,
+    realm: Option<String>,
+    described: Described,
+}
+
+/// What the resource metadata tells.
+#[derive(Debug, Clone)]
+struct Described {
+    /// Separated by blanks.
+    scopes: String,
+    name: Option<String>,
+    documentation: Option<String>,
 }
 
 readable!(ApiSettings);
@@ -34,10 +49,80 @@ impl ApiSettings {
         if let Some(domain) = &domain_server {
             parse_url(DOMAIN_SERVER, domain, &Transport::HttpsOrLoopback)?;
         }
-        Ok(Self {
+        let settings = Self {
             common: CommonSettings::read(variables, ignored, issuer, audiences)?,
             domain_server,
-        })
+            realm: variables.text(OPENID_REALM),
+            described: Described {
+                scopes: variables.scope(OPENID_RESOURCE_SCOPES)?.unwrap_or_default(),
+                name: variables.text(OPENID_RESOURCE_NAME),
+                documentation: variables.text(OPENID_RESOURCE_DOCUMENTATION),
+            },
+        };
+        // A bad setting is an error now, although the address may come later.
+        let _ = settings.bearer()?;
+        let probe = settings.clone();
+        let _ = probe
+            .with_default_address("https://api.example.com")
+            .resource()?;
+        Ok(settings)
+    }
+
+    /// The address of the API if `DOMAIN_SERVER` does not name it.
+    #[must_use]
+    pub fn with_default_address(mut self, address: &str) -> Self {
+        self.domain_server.get_or_insert_with(|| address.to_owned());
+        self
+    }
+
+    /// A layer that verifies tokens with these settings. It names no resource: that is right only where the program
+    /// serves its metadata.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the variable and the remedy.
+    pub fn bearer(&self) -> Result<BearerLayer, ConfigError> {
+        let layer = BearerLayer::new(self.verifier().clone());
+        match &self.realm {
+            Some(realm) => layer.with_realm(realm).map_err(in_environment),
+            None => Ok(layer),
+        }
+    }
+
+    /// The API as a protected resource, for [`BearerLayer::with_resource`]. Its identifier is the public address,
+    /// and what its metadata tells is from `OPENID_RESOURCE_SCOPES`, `OPENID_RESOURCE_NAME` and
+    /// `OPENID_RESOURCE_DOCUMENTATION`. The program serves it at
+    /// [`metadata_path`](ProtectedResource::metadata_path).
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the variable and the remedy, also where there is no address.
+    pub fn resource(&self) -> Result<ProtectedResource, ConfigError> {
+        let address = self.domain_server.as_deref().ok_or_else(|| {
+            ConfigError::missing(
+                DOMAIN_SERVER,
+                "set it to the public address of this API, such as https://api.example.com",
+            )
+        })?;
+        let named = |name: &'static str| {
+            move |error: ConfigError| match error.setting() {
+                RESOURCE | SCOPE => error.renamed(name),
+                _ => in_environment(error),
+            }
+        };
+        let transport = Transport::HttpsOrLoopback;
+        let mut resource = ProtectedResource::parse(address, self.verifier(), &transport)
+            .map_err(named(DOMAIN_SERVER))?;
+        for scope in self.described.scopes.split_ascii_whitespace() {
+            resource = resource
+                .add_scope(scope)
+                .map_err(named(OPENID_RESOURCE_SCOPES))?;
+        }
+        if let Some(name) = &self.described.name {
+            resource = resource.with_name(name);
+        }
+        if let Some(url) = &self.described.documentation {
+            resource = resource.with_documentation(url).map_err(in_environment)?;
+        }
+        Ok(resource)
     }
 
     /// The provider.
@@ -71,13 +156,28 @@ impl BearerLayer {
     /// # Errors
     /// [`ConfigError`] with the variable and the remedy.
     pub fn from_env() -> Result<Self, ConfigError> {
-        Ok(Self::new(ApiSettings::from_env()?.verifier().clone()))
+        ApiSettings::from_env()?.bearer()
     }
 }
 
 impl fmt::Display for ApiSettings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.common.fmt(formatter)?;
-        line(formatter, DOMAIN_SERVER, self.domain_server())
+        for (name, value) in [
+            (DOMAIN_SERVER, self.domain_server()),
+            (OPENID_REALM, self.realm.as_deref()),
+            (
+                OPENID_RESOURCE_SCOPES,
+                Some(&*self.described.scopes).filter(|text| !text.is_empty()),
+            ),
+            (OPENID_RESOURCE_NAME, self.described.name.as_deref()),
+            (
+                OPENID_RESOURCE_DOCUMENTATION,
+                self.described.documentation.as_deref(),
+            ),
+        ] {
+            line(formatter, name, value)?;
+        }
+        Ok(())
     }
 }

@@ -229,7 +229,6 @@ impl Variables {
     }
 
     /// Scopes, separated by blanks.
-    #[cfg(any(feature = "login", feature = "outbound"))]
     pub(super) fn scope(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
         let Some(value) = self.0.get(name) else {
             return Ok(None);

@@ -4,11 +4,11 @@ use crate::env::client::{client, requested_audience};
 use crate::env::common::{CommonSettings, in_environment, issuer, line};
 use crate::env::read::{Variables, readable};
 use crate::error::ConfigError;
-use crate::outbound::{ClientCredentials, Target};
+use crate::outbound::{ClientCredentials, Target, TokenExchange};
 use crate::provider::{Client, Provider};
 use crate::settings::{
     OPENID_AUDIENCE, OPENID_CLIENT_ID, OPENID_CLIENT_SECRET, OPENID_REQUEST_AUDIENCE,
-    OPENID_RESOURCE, OPENID_SCOPE,
+    OPENID_RESOURCE, OPENID_SCOPE, OPENID_SUBJECT_TOKEN_TYPE,
 };
 
 /// The checked settings of a service that calls others with its own tokens. `Display` shows the effective
@@ -18,6 +18,8 @@ pub struct ServiceSettings {
     common: CommonSettings,
     client: Client,
     tokens: ClientCredentials,
+    target: Target,
+    subject_token_type: Option<String>,
     audience: Option<String>,
     resources: Vec<String>,
     scope: Option<String>,
@@ -62,7 +64,9 @@ impl ServiceSettings {
         let target = target(audience.as_deref(), &resources, scope.as_deref());
         let target = target.map_err(in_environment)?;
         Ok(Self {
-            tokens: ClientCredentials::new(&common.provider, client.clone(), target),
+            tokens: ClientCredentials::new(&common.provider, client.clone(), target.clone()),
+            target,
+            subject_token_type: subject_token_type(variables)?,
             common,
             client,
             audience,
@@ -78,6 +82,18 @@ impl ServiceSettings {
         &self.tokens
     }
 
+    /// Exchanges the caller's token for one of the same audience, resources and scopes, for an
+    /// [`OutboundLayer`](crate::OutboundLayer). Each call makes a source with tokens of its own.
+    #[must_use]
+    pub fn exchange(&self) -> TokenExchange {
+        let provider = &self.common.provider;
+        let exchange = TokenExchange::new(provider, self.client.clone(), self.target.clone());
+        match &self.subject_token_type {
+            Some(name) => exchange.with_subject_token_type(name),
+            None => exchange,
+        }
+    }
+
     /// The provider.
     #[must_use]
     pub fn provider(&self) -> &Provider {
@@ -88,6 +104,21 @@ impl ServiceSettings {
     #[must_use]
     pub fn debug_requests(&self) -> bool {
         self.common.debug_requests
+    }
+}
+
+/// The type of the token that is exchanged, a URI
+/// ([RFC 8693 §2.1](https://www.rfc-editor.org/rfc/rfc8693#section-2.1)).
+fn subject_token_type(variables: &Variables) -> Result<Option<String>, ConfigError> {
+    let name = variables.text(OPENID_SUBJECT_TOKEN_TYPE);
+    match name {
+        Some(name) if url::Url::parse(&name).is_err() => Err(ConfigError::invalid(
+            OPENID_SUBJECT_TOKEN_TYPE,
+            name,
+            "it is not a URI",
+            "write it as the provider has it, such as urn:ietf:params:oauth:token-type:jwt",
+        )),
+        name => Ok(name),
     }
 }
 
@@ -122,6 +153,10 @@ impl fmt::Display for ServiceSettings {
                 Some(&*resources).filter(|text| !text.is_empty()),
             ),
             (OPENID_SCOPE, Some(self.scope.as_deref().unwrap_or("none"))),
+            (
+                OPENID_SUBJECT_TOKEN_TYPE,
+                self.subject_token_type.as_deref(),
+            ),
         ] {
             line(formatter, name, value)?;
         }

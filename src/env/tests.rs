@@ -192,6 +192,65 @@ fn every_bad_value_names_its_variable_and_a_remedy() {
     .unwrap();
 }
 
+// D17, PR-01
+#[test]
+fn what_challenges_and_the_resource_metadata_tell_is_read_and_shown() {
+    let settings = with(&[
+        ("OPENID_REALM", "the shop"),
+        ("OPENID_RESOURCE_SCOPES", "files:read  files:write"),
+        ("OPENID_RESOURCE_NAME", "Files"),
+        ("OPENID_RESOURCE_DOCUMENTATION", "https://docs.example/"),
+    ])
+    .unwrap();
+    let error = settings.resource().unwrap_err();
+    assert_eq!(error.setting(), "DOMAIN_SERVER", "{error}");
+    let settings = settings.with_default_address("https://api.example.com/files");
+    let resource = settings.resource().unwrap();
+    let metadata = resource.metadata();
+    for part in [
+        r#""resource":"https://api.example.com/files""#,
+        r#""scopes_supported":["files:read","files:write"]"#,
+        r#""resource_name":"Files""#,
+        r#""resource_documentation":"https://docs.example/""#,
+    ] {
+        assert!(metadata.contains(part), "{part}: {metadata}");
+    }
+    let shown = settings.to_string();
+    for line in [
+        "DOMAIN_SERVER = https://api.example.com/files\n",
+        "OPENID_REALM = the shop\n",
+        "OPENID_RESOURCE_SCOPES = files:read files:write\n",
+        "OPENID_RESOURCE_NAME = Files\n",
+        "OPENID_RESOURCE_DOCUMENTATION = https://docs.example/\n",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    let shown = with(&[]).unwrap().to_string();
+    assert!(!shown.contains("= (default)"), "{shown}");
+    for (name, value, part) in [
+        ("OPENID_REALM", "caf\u{e9}", "visible ASCII"),
+        (
+            "OPENID_RESOURCE_SCOPES",
+            "a,b",
+            "OPENID_RESOURCE_SCOPES=a b",
+        ),
+        (
+            "OPENID_RESOURCE_SCOPES",
+            "a offline_access",
+            "to the clients",
+        ),
+        (
+            "OPENID_RESOURCE_DOCUMENTATION",
+            "http://docs.example",
+            "only https",
+        ),
+    ] {
+        let error = with(&[(name, value)]).unwrap_err();
+        assert!(error.to_string().contains(part), "{name}={value}: {error}");
+        assert_eq!(error.setting(), name, "{error}");
+    }
+}
+
 #[test]
 fn values_at_their_bounds_are_taken() {
     for (name, value) in [
@@ -974,6 +1033,7 @@ mod service {
             "OPENID_SCOPE = orders:read\n",
             "OPENID_RESOURCE = https://orders.example.com/\n",
             "OPENID_CLIENT_SECRET = (redacted)\n",
+            "OPENID_SUBJECT_TOKEN_TYPE = urn:ietf:params:oauth:token-type:access_token (default)\n",
         ] {
             assert!(shown.contains(line), "{shown}");
         }
@@ -994,6 +1054,10 @@ mod service {
             (("OPENID_ISSUER", ""), "OPENID_ISSUER is not set"),
             (("OPENID_RESOURCE", "orders"), "OPENID_RESOURCE"),
             (("OPENID_SCOPE", "a\"b"), "OPENID_SCOPE"),
+            (
+                ("OPENID_SUBJECT_TOKEN_TYPE", "jwt"),
+                "OPENID_SUBJECT_TOKEN_TYPE",
+            ),
         ] {
             let error = service(&[changed]).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");

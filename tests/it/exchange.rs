@@ -4,6 +4,7 @@ use base64::Engine as _;
 use http::Request;
 use serde_json::{Value, json};
 use tower::Layer;
+use tower_oidc::env::ServiceSettings;
 use tower_oidc::error::{OutboundError, OutboundErrorKind as Kind};
 use tower_oidc::outbound::{ClientCredentials, OnBehalfOf, Target, TokenExchange, TokenSource};
 use tower_oidc::testing::{
@@ -118,6 +119,33 @@ async fn an_exchange_is_asked_for_and_judged_in_the_standards_words() {
     );
     let sent = claims(&upstream.tokens().pop().unwrap().unwrap());
     assert_eq!(sent["act"], json!({"sub": "development"}));
+}
+
+// OB-09, D17
+#[tokio::test]
+async fn an_exchange_with_the_settings_of_the_environment() {
+    let idp = DevelopmentProvider::builder().start().await.unwrap();
+    let ann = caller(&idp, user(&idp, "ann").build()).await;
+    let settings = ServiceSettings::from_pairs([
+        ("OPENID_ISSUER", idp.issuer()),
+        ("OPENID_CLIENT_ID", "development"),
+        ("OPENID_CLIENT_SECRET", "development-secret"),
+        ("OPENID_REQUEST_AUDIENCE", AUDIENCE),
+        ("OPENID_SCOPE", "openid orders:read"),
+        ("OPENID_SUBJECT_TOKEN_TYPE", "urn:example:session"),
+    ])
+    .unwrap();
+    let upstream = Upstream::new();
+    let service = upstream.behind(&layer(settings.exchange()));
+    call(&service, from(&ann)).await.unwrap();
+    let form = form(&idp);
+    for (name, expected) in [
+        ("subject_token_type", "urn:example:session"),
+        ("audience", AUDIENCE),
+        ("scope", "orders:read"),
+    ] {
+        assert_eq!(value(&form, name), Some(expected));
+    }
 }
 
 // OB-09

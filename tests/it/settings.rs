@@ -20,6 +20,12 @@ fn quoted(cell: &str) -> Vec<String> {
     pieces.map(str::to_owned).collect()
 }
 
+/// A choice without a variable says why it has none. It has no bounds.
+fn reason(why: &str) -> String {
+    assert!(why.len() > 8, "a reason: {why}");
+    String::new()
+}
+
 fn rows() -> Vec<Row> {
     let page = fs::read_to_string("docs/settings.md").expect("the page");
     let lines = page.lines().filter(|line| line.starts_with('|'));
@@ -36,11 +42,11 @@ fn rows() -> Vec<Row> {
             default: default.to_owned(),
             bounds: bounds.to_owned(),
         },
-        [in_code, _, default] => Row {
+        [in_code, _, default, why] => Row {
             variables: Vec::new(),
             in_code: quoted(in_code),
             default: default.to_owned(),
-            bounds: String::new(),
+            bounds: reason(why),
         },
         _ => panic!("a row of another form: {cells:?}"),
     })
@@ -77,11 +83,9 @@ const BUILDERS: [(&str, &str); 12] = [
 ];
 
 /// Methods that choose nothing an operator could want to know of.
-const NO_CHOICES: [&str; 5] = [
+const NO_CHOICES: [&str; 3] = [
     "DangerousProviderBuilder::allow_http_on_loopback",
     "DangerousProviderBuilder::allow_sender_constrained",
-    "OutboundLayer::add_destination",
-    "OutboundLayer::with_repeat",
     "ProviderBuilder::with_shared_clock",
 ];
 
