@@ -2,7 +2,8 @@
 //! `login` also `Session` and `Option<Session>`.
 //!
 //! A route without [`BearerLayer`](crate::BearerLayer) or `LoginLayer` around it answers 500 and names the
-//! layer. A forgotten layer is never taken for an anonymous caller. Claims that do not fit the type that a
+//! layer. A forgotten layer is never taken for an anonymous caller. The log says so for each request, because
+//! an extractor remembers nothing between two of them. Claims that do not fit the type that a
 //! handler asks for are a 500 too, because the type is at fault and not the caller; the log names the claim
 //! and the reason.
 

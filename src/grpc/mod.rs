@@ -77,7 +77,8 @@ use crate::principal::Principal;
 /// ```
 ///
 /// # Errors
-/// `UNAUTHENTICATED` if the call is anonymous and that is allowed; `INTERNAL` if no layer verifies callers.
+/// `UNAUTHENTICATED` if the call is anonymous and that is allowed; `INTERNAL` if no layer verifies callers, which
+/// the log says for each call.
 pub fn principal<T>(request: &Request<T>) -> Result<&Principal, Status> {
     let missing = || Rejection::new(RejectionKind::MissingLayer("BearerLayer"));
     let rejection = match caller(request.extensions(), missing) {
