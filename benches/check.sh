@@ -31,6 +31,7 @@ function row(of) {
 END {
     bare = row("bare/inner")
     most("accepted, seen before", row("accept_again/rs256") - bare, 1750)
+    most("a claim policy over a scope policy", row("require/claim") - row("require/scope"), 300)
     most("accepted, new, RS256", row("accept/rs256") - bare, 1.09 * row("signature_alone/rs256"))
     most("accepted, new, ES256", row("accept/es256") - bare, 1.05 * row("signature_alone/es256"))
     most("accepted, new, EdDSA", row("accept/eddsa") - bare, 1.05 * row("signature_alone/eddsa"))
@@ -46,5 +47,5 @@ END {
     most("outbound, a fresh token", row("leave/fresh_token") - row("bare_client/inner"), 4100)
     most("axum, Router::layer, seen before", row("route/within") - row("route/idle"), 1750)
     most("axum, around, seen before", row("route/around") - row("route/bare"), 1750)
-    exit over || missing || rows != 15
+    exit over || missing || rows != 16
 }' "$counts"

@@ -20,10 +20,12 @@ use support::outbound::{Caller, Upstream, request as leaving_request};
 use support::routes::{Routes, Stack, routes};
 use support::session::{Page, Site, again};
 use support::{Fixture, Inner, call, request};
-use tower_oidc::Algorithm;
+use tower::Layer;
 use tower_oidc::bearer::Bearer;
 use tower_oidc::login::Login;
 use tower_oidc::outbound::Outbound;
+use tower_oidc::require::Require;
+use tower_oidc::{Algorithm, BearerLayer, RequireLayer};
 
 struct Warm {
     service: Bearer<Inner>,
@@ -195,6 +197,47 @@ fn refuse(mut warm: Warm) -> (Response<()>, Bearer<Inner>, Fixture) {
 #[library_benchmark(setup = bad_signature)]
 #[bench::rs256()]
 fn refuse_signature(mut warm: Warm) -> (Response<()>, Bearer<Inner>, Fixture) {
+    (
+        black_box(call(&mut warm.service, warm.request)),
+        warm.service,
+        warm.fixture,
+    )
+}
+
+struct Restricted {
+    service: Bearer<Require<Inner>>,
+    request: Request<()>,
+    fixture: Fixture,
+}
+
+/// Behind this requirement, which the token was asked before.
+fn restricted(layer: &RequireLayer) -> Restricted {
+    let fixture = Fixture::new();
+    let token = fixture.token(Algorithm::Rs256, &[]);
+    let mut service = BearerLayer::new(fixture.verifier.clone()).layer(layer.layer(Inner));
+    {
+        let _runtime = fixture.enter();
+        let _ = call(&mut service, request(Some(&token)));
+    }
+    Restricted {
+        request: request(Some(&token)),
+        service,
+        fixture,
+    }
+}
+
+fn by_scope() -> Restricted {
+    restricted(&RequireLayer::scope("read:messages").expect("a scope"))
+}
+
+fn by_claim() -> Restricted {
+    restricted(&RequireLayer::claim("permissions", "read:messages").expect("a path"))
+}
+
+#[library_benchmark]
+#[bench::scope(by_scope())]
+#[bench::claim(by_claim())]
+fn require(mut warm: Restricted) -> (Response<()>, Bearer<Require<Inner>>, Fixture) {
     (
         black_box(call(&mut warm.service, warm.request)),
         warm.service,
@@ -396,6 +439,7 @@ library_benchmark_group!(
         signature_alone,
         accept,
         accept_again,
+        require,
         refuse,
         refuse_signature,
         refuse_unread

@@ -10,6 +10,8 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 use serde_json::{Map, Value};
 
+use crate::claim_path::{ClaimPath, Found};
+
 /// The claims of a verified token do not fit the application's type.
 ///
 /// `Display` names the claim and the reason, and none of the values.
@@ -46,6 +48,34 @@ pub(crate) fn fit<T: DeserializeOwned>(json: &str) -> Result<T, ClaimsError> {
             },
         }
     })
+}
+
+/// The claim at this path as a type. `None` if it is not there, or null.
+pub(crate) fn fit_claim<T: DeserializeOwned>(
+    json: &str,
+    path: &str,
+) -> Result<Option<T>, ClaimsError> {
+    let misfit = |reason: String| ClaimsError {
+        claim: joined(&[path.to_owned()]),
+        reason: reason.into(),
+    };
+    let parsed =
+        ClaimPath::parse(path).map_err(|error| misfit(format!("cannot be looked up: {error}")))?;
+    let claims: Map<String, Value> =
+        serde_json::from_str(json).map_err(|_| misfit("cannot be read".to_owned()))?;
+    match parsed.find(&claims) {
+        Found::Value(Value::Null) | Found::Nothing(_) | Found::NoObject(..) => Ok(None),
+        Found::Value(value) => fit(&value.to_string())
+            .map(Some)
+            .map_err(|error: ClaimsError| {
+                let within = error.claim.iter().map(ToString::to_string);
+                let whole: Vec<_> = within.chain([path.to_owned()]).collect();
+                ClaimsError {
+                    claim: joined(&whole),
+                    ..error
+                }
+            }),
+    }
 }
 
 /// The most characters of a path that are shown.

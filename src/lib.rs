@@ -142,6 +142,7 @@ mod observe;
 mod retry_after;
 mod settings;
 
+mod claim_test;
 mod claims_error;
 mod principal;
 #[cfg(any(feature = "login", feature = "outbound"))]
@@ -185,7 +186,8 @@ pub mod testing;
 #[cfg(feature = "axum")]
 pub use crate::axum::{Claims, ExtractRejection};
 pub use crate::bearer::BearerLayer;
-pub use crate::claim_path::{ClaimPath, ClaimValue};
+pub use crate::claim_path::ClaimPath;
+pub use crate::claim_test::ClaimValue;
 pub use crate::claims::{Audience, Issuer, Scope, ScopeSet};
 pub use crate::claims_error::ClaimsError;
 pub use crate::clock::{Clock, SystemClock, UnixTime};

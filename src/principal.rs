@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use crate::claim_test::{ClaimAnswers, ClaimTest};
 use crate::claims::{Issuer, ScopeSet};
-use crate::claims_error::{ClaimsError, fit};
+use crate::claims_error::{ClaimsError, fit, fit_claim};
 use crate::clock::UnixTime;
 use crate::jwt::DecodedText;
 use crate::log_pace::LogPace;
@@ -51,6 +52,8 @@ pub(crate) struct Verified {
     pub(crate) client_id: Option<Box<str>>,
     pub(crate) is_client: bool,
     pub(crate) text: DecodedText,
+    /// What policies asked of the claims.
+    pub(crate) answers: ClaimAnswers,
     /// When the log was last told that claims do not fit a type of the application. The verifier's
     /// principals share it.
     #[cfg_attr(
@@ -192,6 +195,30 @@ impl Principal {
     #[cfg(feature = "login")]
     pub(crate) fn header_json(&self) -> &str {
         self.verified.text.header()
+    }
+
+    /// Whether the claims meet this test. They are read once for each test.
+    #[inline]
+    pub(crate) fn meets(&self, test: &Arc<ClaimTest>) -> bool {
+        self.verified.answers.to(test, self.claims_json())
+    }
+
+    /// The claim at this path as your own type, such as `realm_access.roles` or `['https://example.com/roles']`: see
+    /// [`ClaimPath`](crate::ClaimPath). `None` if it is not there, or null.
+    /// Each call reads the claims; a [`Policy`](crate::Policy) reads those of a token once.
+    ///
+    /// ```
+    /// # fn of(principal: &tower_oidc::Principal) -> Result<(), tower_oidc::ClaimsError> {
+    /// let roles: Vec<String> = principal.claim("realm_access.roles")?.unwrap_or_default();
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ClaimsError`] with the claim and the reason if the text is no path, or the claim does not fit the type. It
+    /// does not repeat its value.
+    pub fn claim<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, ClaimsError> {
+        fit_claim(self.claims_json(), path)
     }
 
     /// The claims as your own type. It may have registered claims too.

@@ -16,6 +16,7 @@ pub(crate) const CACHE_CAPACITY: &str = "cache capacity";
 pub(crate) const CALL_TIMEOUT: &str = "call timeout";
 pub(crate) const CERTIFICATE_AUTHORITY: &str = "certificate authority";
 pub(crate) const CLAIM_PATH: &str = "claim path";
+pub(crate) const CLAIM_VALUE: &str = "claim value";
 pub(crate) const CLIENT_ID: &str = "client id";
 pub(crate) const CLIENT_PRIVATE_KEY: &str = "client private key";
 pub(crate) const CLIENT_SECRET: &str = "client secret";

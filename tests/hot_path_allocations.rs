@@ -9,8 +9,8 @@ use support::outbound::{Caller, Upstream, request as leaving};
 use support::session::{Page, Site, again};
 use support::{Fixture, call, request};
 use tower::Layer;
-use tower_oidc::Algorithm;
 use tower_oidc::outbound::Never;
+use tower_oidc::{Algorithm, BearerLayer, RequireLayer};
 
 /// Of a request with `token`, after one with `first`, which fills what is filled once.
 fn allocations(
@@ -68,6 +68,23 @@ fn budgets_of_the_warm_path() {
             "{name}: {measured} allocations, budget {budget}"
         );
     }
+}
+
+// D25
+#[test]
+fn a_policy_on_claims_allocates_nothing_for_a_token_that_it_has_seen() {
+    let fixture = Fixture::new();
+    let _runtime = fixture.enter();
+    let token = fixture.token(Algorithm::Rs256, &[]);
+    let measured = |layer: RequireLayer| {
+        let bearer = BearerLayer::new(fixture.verifier.clone());
+        let mut service = bearer.layer(layer.layer(support::Inner));
+        count(&mut service, request(Some(&token)), StatusCode::OK);
+        count(&mut service, request(Some(&token)), StatusCode::OK)
+    };
+    let scope = measured(RequireLayer::scope("read:messages").unwrap());
+    let claim = measured(RequireLayer::claim("permissions", "read:messages").unwrap());
+    assert_eq!(claim, scope);
 }
 
 #[test]

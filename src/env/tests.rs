@@ -1109,12 +1109,12 @@ fn who_may_sign_in_is_read_as_it_is_written_or_refused() {
         (
             &[(PATH, "a..b"), (ROLE, "admin")],
             PATH,
-            "separated by dots",
+            "separate names by dots",
         ),
         (
             &[(PATH, "https://a.example/r"), (ROLE, "x")],
             PATH,
-            "[\"https://a.example/r\"]",
+            "['https://a.example/r']",
         ),
         (&[(PATH, "roles"), (ROLE, ",")], ROLE, "admin"),
         (

@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::convert::Infallible;
 
 /// A setting that the crate refuses to start with. The message names the setting, the problem and the
 /// remedy.
@@ -47,6 +48,13 @@ pub enum ConfigError {
         /// How to fix it.
         remedy: Cow<'static, str>,
     },
+}
+
+/// Lets a parsed value itself stand where text can.
+impl From<Infallible> for ConfigError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
 }
 
 fn did_you_mean(suggestion: Option<&str>) -> String {

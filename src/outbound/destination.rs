@@ -1,6 +1,5 @@
 //! Where tokens may go.
 
-use std::convert::Infallible;
 use std::fmt;
 
 use http::Uri;
@@ -99,13 +98,6 @@ impl TryFrom<&String> for Destination {
 
     fn try_from(text: &String) -> Result<Self, ConfigError> {
         Self::try_from(text.as_str())
-    }
-}
-
-/// Lets a [`Destination`] itself stand where text can.
-impl From<Infallible> for ConfigError {
-    fn from(never: Infallible) -> Self {
-        match never {}
     }
 }
 

@@ -3,6 +3,8 @@ use std::sync::Arc;
 
 use tower_layer::Layer;
 
+use crate::claim_path::ClaimPath;
+use crate::claim_test::ClaimValue;
 use crate::claims::Scope;
 use crate::clock::SharedClock;
 use crate::error::ConfigError;
@@ -41,6 +43,36 @@ impl RequireLayer {
     /// [`ConfigError::Invalid`] if it is not a scope.
     pub fn scope(scope: &str) -> Result<Self, ConfigError> {
         Policy::scope(scope).map(Self::new)
+    }
+
+    /// Requires all of these scopes.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if one of them is not a scope, or the list is empty.
+    pub fn scopes<'a>(scopes: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
+        Policy::all_scopes(scopes).map(Self::new)
+    }
+
+    /// Requires that a claim is, or is an array with, this text, number or truth: see [`Policy::claim`].
+    ///
+    /// # Errors
+    /// As [`Policy::claim`].
+    pub fn claim<P>(path: P, value: impl Into<ClaimValue>) -> Result<Self, ConfigError>
+    where
+        P: TryInto<ClaimPath, Error: Into<ConfigError>>,
+    {
+        Policy::claim(path, value).map(Self::new)
+    }
+
+    /// Requires a role by its name: see [`Policy::role`].
+    ///
+    /// # Errors
+    /// As [`Policy::role`].
+    pub fn role<P>(path: P, name: &str) -> Result<Self, ConfigError>
+    where
+        P: TryInto<ClaimPath, Error: Into<ConfigError>>,
+    {
+        Policy::role(path, name).map(Self::new)
     }
 
     /// Requires any verified caller: for routes behind a layer that allows anonymous requests.

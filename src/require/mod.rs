@@ -11,8 +11,31 @@
 //! 6. No outer layer that verifies: 500. The log names the layer that is missing, or inside of this one, and
 //!    the order to put them in.
 //!
+//! Where the methods of an axum route need different things, give each method its layer and merge them. A
+//! `route_layer` is around all methods that are written before it, and around none behind it: of
+//! `get(a).route_layer(x).post(b).route_layer(y)` a GET needs both, and of `get(a).route_layer(x).post(b)` a POST needs
+//! nothing.
+//!
+//! ```
+//! # #[cfg(feature = "axum")]
+//! # fn main() -> Result<(), tower_oidc::ConfigError> {
+//! # use axum::{Router, routing::{get, post}};
+//! # use tower_oidc::RequireLayer;
+//! # async fn list() {}
+//! # async fn create() {}
+//! let orders = get(list)
+//!     .route_layer(RequireLayer::scope("orders:read")?)
+//!     .merge(post(create).route_layer(RequireLayer::role("realm_access.roles", "clerk")?));
+//! let app: Router = Router::new().route("/orders", orders);
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "axum"))]
+//! # fn main() {}
+//! ```
+//!
 //! The log tells what was required, what the token lacks and of which route, at most once in ten seconds for
-//! each layer (all of it at `debug`), and no value of a claim but `aud`.
+//! each layer (all of it at `debug`), and no value of a claim but `aud`. It is a warning where the token has the claim
+//! in another form, such as `true` for the text `"true"`, which no such token can meet.
 //!
 //! ```
 //! # use http::{Request, Response, StatusCode};
@@ -32,7 +55,7 @@
 //! assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
 //!
 //! // Configured: one of two scopes, and a claim.
-//! let policy = Policy::any_scope(["orders:read", "orders:all"])?.and(Policy::claim("tier", "gold"));
+//! let policy = Policy::any_scope(["orders:read", "orders:all"])?.and(Policy::claim("tier", "gold")?);
 //! let layer = RequireLayer::new(policy);
 //! # let _: &RequireLayer = &layer;
 //! # Ok(())

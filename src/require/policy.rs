@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
-
+use crate::claim_path::ClaimPath;
+use crate::claim_test::{ClaimTest, ClaimValue};
 use crate::claims::{Audience, Scope};
 use crate::error::ConfigError;
 use crate::error::setup::Found;
@@ -22,7 +22,7 @@ enum Rule {
     AllScopes(Vec<Scope>),
     AnyScope(Vec<Scope>),
     Audience(Audience),
-    Claim { name: String, value: String },
+    Claim(Arc<ClaimTest>),
     Check(Arc<dyn Fn(&Principal) -> bool + Send + Sync>),
     And(Box<(Self, Self)>),
     Or(Box<(Self, Self)>),
@@ -74,12 +74,34 @@ impl Policy {
         Ok(Self(Rule::Audience(Audience::new(audience)?)))
     }
 
-    /// A claim that is exactly this text, or an array with it.
-    pub fn claim(name: impl Into<String>, value: impl Into<String>) -> Self {
-        Self(Rule::Claim {
-            name: name.into(),
-            value: value.into(),
-        })
+    /// A claim that is exactly this text, number or truth, or an array with it. The path is text such as `tier`,
+    /// `realm_access.roles` or `['https://example.com/roles']`, or a [`ClaimPath`]. Text, numbers and truths are never
+    /// taken for each other: where a provider issues `"true"`, require that text.
+    ///
+    /// The claims of a token are read once for each policy, not for each request.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if it is no path, or if no accepted token can have this value there.
+    pub fn claim<P>(path: P, value: impl Into<ClaimValue>) -> Result<Self, ConfigError>
+    where
+        P: TryInto<ClaimPath, Error: Into<ConfigError>>,
+    {
+        let path = path.try_into().map_err(Into::into)?;
+        let test = ClaimTest::new(path, value.into())?;
+        Ok(Self(Rule::Claim(Arc::new(test))))
+    }
+
+    /// A role by its name, in the claim where the provider writes roles: `realm_access.roles` or
+    /// `resource_access['the-api'].roles` (Keycloak), `roles` (Entra ID), `cognito:groups` (Cognito),
+    /// `['https://example.com/roles']` (Auth0, by an action). The claim is an array of names or one name.
+    ///
+    /// # Errors
+    /// As [`claim`](Self::claim).
+    pub fn role<P>(path: P, name: &str) -> Result<Self, ConfigError>
+    where
+        P: TryInto<ClaimPath, Error: Into<ConfigError>>,
+    {
+        Self::claim(path, name)
     }
 
     /// A check of your own. The function must be quick and must not block.
@@ -131,7 +153,7 @@ impl Rule {
             Self::AllScopes(scopes) => scopes.iter().all(granted),
             Self::AnyScope(scopes) => scopes.iter().any(granted),
             Self::Audience(audience) => principal.has_audience(audience.as_str()),
-            Self::Claim { name, value } => has_claim(principal, name, value),
+            Self::Claim(test) => principal.meets(test),
             Self::Check(check) => check(principal),
             Self::And(both) => {
                 both.0.evaluate(principal)?;
@@ -157,6 +179,23 @@ impl Rule {
         })
     }
 
+    /// Whether the token has a claim in another form than what is asked for, in any part of the rule.
+    fn is_of_another_form(&self, principal: &Principal) -> bool {
+        match self {
+            Self::Claim(test) => {
+                !principal.meets(test) && test.unmet(principal.claims_json()).is_of_another_form()
+            }
+            Self::And(two) | Self::Or(two) => {
+                two.0.is_of_another_form(principal) || two.1.is_of_another_form(principal)
+            }
+            Self::Authenticated
+            | Self::AllScopes(_)
+            | Self::AnyScope(_)
+            | Self::Audience(_)
+            | Self::Check(_) => false,
+        }
+    }
+
     fn collect_scopes(&self, scopes: &mut Vec<Scope>) {
         let mut add = |scope: &Scope| {
             if !scopes.contains(scope) {
@@ -171,22 +210,9 @@ impl Rule {
                 both.1.collect_scopes(scopes);
             }
             Self::Or(either) => either.0.collect_scopes(scopes),
-            Self::Authenticated | Self::Audience(_) | Self::Claim { .. } | Self::Check(_) => {}
+            Self::Authenticated | Self::Audience(_) | Self::Claim(_) | Self::Check(_) => {}
         }
     }
-}
-
-fn has_claim(principal: &Principal, name: &str, value: &str) -> bool {
-    match claim(principal, name) {
-        Some(Value::String(text)) => text == value,
-        Some(Value::Array(items)) => items.iter().any(|item| item == value),
-        _ => false,
-    }
-}
-
-fn claim(principal: &Principal, name: &str) -> Option<Value> {
-    let claims: Result<Map<String, Value>, _> = principal.claims();
-    claims.ok()?.remove(name)
 }
 
 impl Unmet<'_> {
@@ -196,6 +222,11 @@ impl Unmet<'_> {
 
     pub(super) fn is_scope(&self) -> bool {
         matches!(self.rule, Rule::AllScopes(_) | Rule::AnyScope(_))
+    }
+
+    /// Whether no token of this form meets the policy, so that the policy is probably wrong.
+    pub(super) fn is_of_another_form(&self) -> bool {
+        self.rule.is_of_another_form(self.principal)
     }
 }
 
@@ -217,18 +248,7 @@ impl fmt::Display for Unmet<'_> {
                 let found = Found::new(principal.audiences()).instead_of(audience.as_str());
                 found.explain(&[], formatter)
             }
-            Rule::Claim { name, .. } => {
-                let held = match claim(principal, name) {
-                    None => "the token has no claim",
-                    Some(Value::Null) => "null is the value of the claim",
-                    Some(Value::Bool(_)) => "true or false and not text is the value of the claim",
-                    Some(Value::Number(_)) => "a number and not text is the value of the claim",
-                    Some(Value::String(_)) => "another text is the value of the claim",
-                    Some(Value::Array(_)) => "an array without that text is the value of the claim",
-                    Some(Value::Object(_)) => "an object and not text is the value of the claim",
-                };
-                write!(formatter, "{held} {name}")
-            }
+            Rule::Claim(test) => test.unmet(principal.claims_json()).fmt(formatter),
             Rule::Check(_) => formatter.write_str("the application's check says no"),
             Rule::Or(either) => {
                 for (at, rule) in [&either.0, &either.1].into_iter().enumerate() {
@@ -283,7 +303,7 @@ impl fmt::Display for Rule {
                 write_scopes(scopes, formatter)
             }
             Self::Audience(audience) => write!(formatter, "audience {audience}"),
-            Self::Claim { name, value } => write!(formatter, "claim {name} = {value:?}"),
+            Self::Claim(test) => test.fmt(formatter),
             Self::Check(_) => formatter.write_str("a check of the application"),
             Self::And(both) => write!(formatter, "({} and {})", both.0, both.1),
             Self::Or(either) => write!(formatter, "({} or {})", either.0, either.1),

@@ -49,10 +49,12 @@ impl Settings {
                  (LoginLayer::builder, OPENID_REUSE_TOKENS=true and OPENID_AUDIENCE)"
             );
         }
-        if self.log.is_due(UNMET) {
-            tracing::info!(%required, %unmet, %route, "refused a caller whose token does not suffice");
-        } else {
+        if !self.log.is_due(UNMET) {
             tracing::debug!(%required, %unmet, %route, "refused a caller whose token does not suffice");
+        } else if unmet.is_of_another_form() {
+            tracing::warn!(%required, %unmet, %route, "refused a caller whose token does not suffice");
+        } else {
+            tracing::info!(%required, %unmet, %route, "refused a caller whose token does not suffice");
         }
         if unmet.is_audience() {
             Rejection::new(RejectionKind::InvalidToken)

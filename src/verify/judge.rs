@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::claim_test::ClaimAnswers;
 use crate::claims::ScopeSet;
 use crate::clock::UnixTime;
 use crate::error::remedy::Cause;
@@ -207,6 +208,7 @@ impl Judge {
                 client_id,
                 is_client,
                 text,
+                answers: ClaimAnswers::default(),
                 misfits,
             })
         }

@@ -2,8 +2,8 @@
 
 use ::axum::Router;
 use ::axum::body::Body;
-use ::axum::routing::get;
-use http::{Request, Response, StatusCode};
+use ::axum::routing::{MethodRouter, get, post};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use serde::Deserialize;
 use tower::ServiceExt;
@@ -255,6 +255,52 @@ async fn a_site_is_told_of_its_own_layer_and_the_unknown_of_both() {
         let rejection = answer.extensions().get::<Rejection>().unwrap();
         assert_eq!(rejection.kind(), RejectionKind::MissingLayer(layer));
     }
+}
+
+// D25
+#[tokio::test]
+async fn each_method_of_a_route_has_its_own_requirement() {
+    let api = Api::start().await;
+    let scope = |scope: &str| RequireLayer::scope(scope).unwrap();
+    let (list, create) = (|| async { "list" }, || async { "create" });
+    let of = |route: MethodRouter| Router::new().route("/", route).layer(api.bearer());
+    let ask = async |app: &Router, method: Method, granted: &str| {
+        let token = api.token().scope(granted).build();
+        let request = Request::builder().method(method).uri("/");
+        let request = request.header("authorization", format!("Bearer {token}"));
+        let request = request.body(Body::empty()).unwrap();
+        app.clone().oneshot(request).await.unwrap().status()
+    };
+    // The right form: each method with its layer, then merged; or routed one by one.
+    let merged = of(get(list)
+        .route_layer(scope("read"))
+        .merge(post(create).route_layer(scope("write"))));
+    let one_by_one = Router::new()
+        .route("/", get(list).route_layer(scope("read")))
+        .route("/", post(create).route_layer(scope("write")))
+        .layer(api.bearer());
+    for app in [merged, one_by_one] {
+        for (method, granted, status) in [
+            (Method::GET, "read", 200),
+            (Method::HEAD, "read", 200),
+            (Method::GET, "write", 403),
+            (Method::HEAD, "write", 403),
+            (Method::POST, "write", 200),
+            (Method::POST, "read", 403),
+        ] {
+            let found = ask(&app, method.clone(), granted).await;
+            assert_eq!(found, status, "{method} {granted}");
+        }
+    }
+    // A second layer is around the first method too, and a method behind a layer is outside of it.
+    let chained = of(get(list)
+        .route_layer(scope("read"))
+        .post(create)
+        .route_layer(scope("write")));
+    assert_eq!(ask(&chained, Method::GET, "read").await, 403);
+    assert_eq!(ask(&chained, Method::GET, "read write").await, 200);
+    let behind = of(get(list).route_layer(scope("read")).post(create));
+    assert_eq!(ask(&behind, Method::POST, "other").await, 200);
 }
 
 #[tokio::test]

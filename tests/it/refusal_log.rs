@@ -31,10 +31,11 @@ async fn told(api: &Api, bearer: &BearerLayer, policy: Policy, token: &str) -> (
 
 // D26, BT-15
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn a_caller_that_lacks_something_is_told_of_with_the_route() {
     let api = Api::start().await;
     let scopes = |scopes: &[&'static str]| Policy::all_scopes(scopes.iter().copied()).unwrap();
-    let gold = || Policy::claim("tier", "gold");
+    let gold = || Policy::claim("tier", "gold").unwrap();
     let token = |tier: serde_json::Value| api.token().scope("a hunter2").claim("tier", tier);
     let none = || api.token().scope("a hunter2");
     let cases: Vec<(Policy, TokenBuilder, u16, &str, &str)> = vec![
@@ -88,6 +89,20 @@ async fn a_caller_that_lacks_something_is_told_of_with_the_route() {
             "a number and not text",
         ),
         (
+            Policy::role("realm.roles", "admin").unwrap(),
+            api.token().claim("realm.roles", ["hunter2"]),
+            403,
+            r#"required=claim realm.roles = "admin""#,
+            "no claim realm (it has ['realm.roles'], which is written like this)",
+        ),
+        (
+            Policy::claim("tier", true).unwrap(),
+            token(json!("true")),
+            403,
+            "required=claim tier = true",
+            "text and not true or false is the value of the claim tier (require text",
+        ),
+        (
             scopes(&["b"]).or(gold()),
             none(),
             403,
@@ -129,6 +144,40 @@ async fn a_caller_that_lacks_something_is_told_of_with_the_route() {
         told(&api, &api.bearer(), scopes(&["a"]), &none().build()).await,
         (200, vec![])
     );
+}
+
+// D25, D26
+#[tokio::test]
+async fn a_policy_that_such_tokens_never_meet_is_a_warning() {
+    let api = Api::start().await;
+    let verified = || Policy::claim("email_verified", "true").unwrap();
+    for (policy, value, level) in [
+        (verified(), json!(true), Level::WARN),
+        (verified(), json!("false"), Level::INFO),
+        (verified(), json!(null), Level::INFO),
+        (
+            Policy::authenticated().and(verified()),
+            json!(true),
+            Level::WARN,
+        ),
+        (
+            Policy::check(|_| false).or(verified()),
+            json!(true),
+            Level::WARN,
+        ),
+    ] {
+        let token = api.token().claim("email_verified", &value).build();
+        let inner = RequireLayer::new(policy).layer(api.inner.clone());
+        let log = Log::default();
+        let capturing = log.capture();
+        let inner = BoxCloneSyncService::new(inner);
+        let answer = send(&api.bearer(), inner, bearing(&token)).await;
+        drop(capturing);
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+        let lines = log.at(level);
+        let is_told = lines.iter().any(|line| line.contains("does not suffice"));
+        assert!(is_told, "{value}: {}", log.text());
+    }
 }
 
 // D26
@@ -206,7 +255,7 @@ async fn a_wrong_issuer_or_audience_is_shown_beside_what_is_expected() {
 #[tokio::test]
 async fn the_client_is_told_nothing_of_it() {
     let api = Api::start().await;
-    let inner = RequireLayer::new(Policy::claim("tier", "gold")).layer(api.inner.clone());
+    let inner = RequireLayer::new(Policy::claim("tier", "gold").unwrap()).layer(api.inner.clone());
     let token = api.token().claim("aud", "https://a.example").build();
     let refused = api.with_token(&token).await;
     let lacking = send(

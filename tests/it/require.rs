@@ -1,11 +1,12 @@
 //! `docs/rules.md` §7: what a caller may do.
 
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt};
-use tower_oidc::{Policy, Rejection, RejectionKind, RequireLayer};
+use tower_oidc::{ClaimPath, ClaimValue, Policy, Rejection, RejectionKind, RequireLayer};
 
+use crate::browser::{App, Browser};
 use crate::support::{API, Api, bearing, judging_as, parameter, send};
 
 fn scope(scope: &str) -> RequireLayer {
@@ -164,7 +165,7 @@ async fn requirements_add_up_and_all_scopes_are_named() {
         200
     );
     assert!(scope("a").add_named_scope("b c").is_err());
-    let both = RequireLayer::new(Policy::all_scopes(["b", "a"]).unwrap());
+    let both = RequireLayer::scopes(["b", "a"]).unwrap();
     let answer = api.requiring(both, api.token().build()).await;
     assert_eq!(parameter(&answer, "scope").unwrap(), "b a");
     assert_eq!(parameter(&answer, "error").unwrap(), "insufficient_scope");
@@ -174,7 +175,7 @@ async fn requirements_add_up_and_all_scopes_are_named() {
 async fn policies_join() {
     let api = Api::start().await;
     let any = || Policy::any_scope(["x", "y"]).unwrap();
-    let gold = || Policy::claim("tier", "gold");
+    let gold = || Policy::claim("tier", "gold").unwrap();
     let cases = [
         (any(), "y", json!(null), 200),
         (any(), "z", json!(null), 403),
@@ -203,6 +204,112 @@ async fn policies_join() {
         let token = api.token().scope(granted).claim("tier", &tier).build();
         let answer = api.requiring(RequireLayer::new(policy), token).await;
         assert_eq!(answer.status(), status, "{shown} with {granted} and {tier}");
+    }
+}
+
+// D25
+#[tokio::test]
+async fn claims_are_found_by_path_and_compared_by_kind() {
+    let api = Api::start().await;
+    let token = api
+        .token()
+        .claim("realm_access", json!({"roles": ["user", "admin"]}))
+        .claim(
+            "resource_access",
+            json!({"my.client": {"roles": ["editor"]}}),
+        )
+        .claim("https://example.com/roles", ["gold"])
+        .claim("cognito:groups", ["staff"])
+        .claim("email_verified", true)
+        .claim("level", 3)
+        .claim("text_level", "3")
+        .claim("a.b", "whole")
+        .build();
+    let role = |path: &str, name: &str| RequireLayer::role(path, name).unwrap();
+    let claim = |path: &str, value: ClaimValue| RequireLayer::claim(path, value).unwrap();
+    for (layer, status) in [
+        (role("realm_access.roles", "admin"), 200),
+        (role("realm_access.roles", "adm"), 403),
+        (role("realm_access", "admin"), 403),
+        (role("realm_access.roles.admin", "admin"), 403),
+        (role("resource_access['my.client'].roles", "editor"), 200),
+        (role("resource_access.my.client.roles", "editor"), 403),
+        (role("['https://example.com/roles']", "gold"), 200),
+        (role("cognito:groups", "staff"), 200),
+        (claim("email_verified", true.into()), 200),
+        (claim("email_verified", "true".into()), 403),
+        (claim("level", 3.into()), 200),
+        (claim("level", "3".into()), 403),
+        (claim("text_level", 3.into()), 403),
+        (claim("text_level", "3".into()), 200),
+        (claim("a.b", "whole".into()), 403),
+        (claim("['a.b']", "whole".into()), 200),
+        (
+            RequireLayer::claim(ClaimPath::named("a.b"), "whole").unwrap(),
+            200,
+        ),
+    ] {
+        // The second time the token was seen before.
+        for _ in 0..2 {
+            let answer = api.requiring(layer.clone(), &token).await;
+            assert_eq!(answer.status(), status, "{layer:?}");
+        }
+    }
+    let error = RequireLayer::role("https://example.com/roles", "gold").unwrap_err();
+    assert!(error.to_string().contains("['https://example.com/roles']"));
+    assert!(RequireLayer::claim("exp", "tomorrow").is_err());
+    let principal = api.verifier.verify(&token).await.unwrap();
+    let roles: Option<Vec<String>> = principal.claim("realm_access.roles").unwrap();
+    assert_eq!(roles.unwrap(), ["user", "admin"]);
+    assert_eq!(principal.claim::<u8>("level").unwrap(), Some(3));
+    for path in ["nothing", "level.deeper", "realm_access.nothing"] {
+        assert_eq!(principal.claim::<u8>(path).unwrap(), None, "{path}");
+    }
+    let error = principal.claim::<u8>("realm_access.roles").unwrap_err();
+    assert_eq!(error.claim(), Some("realm_access.roles"));
+    assert!(!error.to_string().contains("admin"), "{error}");
+    assert!(principal.claim::<u8>("a..b").is_err());
+}
+
+// D25
+#[tokio::test]
+async fn each_token_answers_for_itself() {
+    let api = Api::start().await;
+    let admin = RequireLayer::role("roles", "admin").unwrap();
+    let user = RequireLayer::role("roles", "user").unwrap();
+    let of = |roles: &[&str]| api.token().claim("roles", roles).build();
+    let (ann, bob) = (of(&["admin"]), of(&["user"]));
+    for _ in 0..3 {
+        for (layer, token, status) in [
+            (&admin, &ann, 200),
+            (&user, &ann, 403),
+            (&admin, &bob, 403),
+            (&user, &bob, 200),
+        ] {
+            let answer = api.requiring(layer.clone(), token).await;
+            assert_eq!(answer.status(), status);
+        }
+    }
+}
+
+// D25, LG-23
+#[tokio::test]
+async fn the_principal_of_a_session_meets_the_same_policies() {
+    let app = App::start().await;
+    let mut browser = Browser::default();
+    browser.sign_in(&app).await;
+    for (layer, status) in [
+        (RequireLayer::claim("sub", "user-1").unwrap(), 200),
+        (RequireLayer::claim("sub", "user-2").unwrap(), 403),
+        (RequireLayer::claim("aud", API).unwrap(), 200),
+    ] {
+        let inner = BoxCloneSyncService::new(layer.layer(app.inner.clone()));
+        let service = app.layer.layer(inner);
+        for _ in 0..2 {
+            let request = browser.script(Method::GET, "/");
+            let answer = browser.send(&service, request).await;
+            assert_eq!(answer.status(), status, "{layer:?}");
+        }
     }
 }
 
@@ -254,5 +361,6 @@ fn scopes_that_are_none_do_not_build() {
     }
     assert!(Policy::all_scopes([]).is_err());
     assert!(Policy::any_scope([]).is_err());
+    assert!(RequireLayer::scopes([]).is_err());
     assert!(Policy::audience("").is_err());
 }
