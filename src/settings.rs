@@ -9,6 +9,7 @@
 pub(crate) const ABSOLUTE_LIMIT: &str = "absolute limit";
 pub(crate) const ADDITIONAL_AUDIENCE: &str = "additional audience";
 pub(crate) const ADDRESS: &str = "address";
+pub(crate) const ALLOWED_CLIENTS: &str = "allowed clients";
 pub(crate) const ALGORITHMS: &str = "algorithms";
 pub(crate) const AUDIENCE: &str = "audience";
 pub(crate) const AUTHORIZATION_PARAMETER: &str = "authorization parameter";
@@ -79,6 +80,7 @@ variables! {
     DOMAIN_SERVER
     OPENID_ADDITIONAL_AUDIENCES
     OPENID_ALGORITHMS
+    OPENID_ALLOWED_CLIENTS
     OPENID_ALLOWED_EMAIL_DOMAINS
     OPENID_ALLOW_ANONYMOUS
     OPENID_ALLOW_HTTP
@@ -160,6 +162,7 @@ pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
         ADDITIONAL_AUDIENCE => OPENID_ADDITIONAL_AUDIENCES,
         ADDRESS => DOMAIN_SERVER,
         ALGORITHMS => OPENID_ALGORITHMS,
+        ALLOWED_CLIENTS => OPENID_ALLOWED_CLIENTS,
         AUTHORIZATION_PARAMETER => OPENID_AUTHORIZATION_PARAMETERS,
         CACHE_CAPACITY => OPENID_TOKEN_CACHE_CAPACITY,
         CALL_TIMEOUT => OPENID_REQUEST_TIMEOUT,

@@ -8,9 +8,9 @@ use crate::error::ConfigError;
 use crate::http_client::HttpClient;
 use crate::provider::{Discovery, ProviderBuilder};
 use crate::settings::{
-    OPENID_ALLOW_HTTP, OPENID_CA_FILE, OPENID_DISCOVERY, OPENID_JWKS_STALE_LIMIT,
-    OPENID_METADATA_URL, OPENID_REQUEST_TIMEOUT, OPENID_SCOPE_CLAIMS, OPENID_TENANTS,
-    OPENID_TOKEN_CACHE_CAPACITY, OPENID_TOKEN_MAX_AGE, OPENID_TOKEN_SIZE_LIMIT,
+    OPENID_ALLOW_HTTP, OPENID_ALLOWED_CLIENTS, OPENID_CA_FILE, OPENID_DISCOVERY,
+    OPENID_JWKS_STALE_LIMIT, OPENID_METADATA_URL, OPENID_REQUEST_TIMEOUT, OPENID_SCOPE_CLAIMS,
+    OPENID_TENANTS, OPENID_TOKEN_CACHE_CAPACITY, OPENID_TOKEN_MAX_AGE, OPENID_TOKEN_SIZE_LIMIT,
 };
 use crate::verify::VerifierBuilder;
 
@@ -25,6 +25,7 @@ pub(super) struct Bounds {
     stale_limit: Option<Duration>,
     request_timeout: Option<Duration>,
     scope_claims: Vec<String>,
+    allowed_clients: Option<Vec<String>>,
     token_max_age: Option<Duration>,
     token_size: Option<usize>,
     cache_capacity: Option<usize>,
@@ -41,6 +42,10 @@ impl Bounds {
             stale_limit: variables.duration(OPENID_JWKS_STALE_LIMIT)?,
             request_timeout: variables.duration(OPENID_REQUEST_TIMEOUT)?,
             scope_claims: variables.list(OPENID_SCOPE_CLAIMS).unwrap_or_default(),
+            // A list of commas alone allows no client, and not every one.
+            allowed_clients: variables
+                .text(OPENID_ALLOWED_CLIENTS)
+                .map(|_| variables.list(OPENID_ALLOWED_CLIENTS).unwrap_or_default()),
             token_max_age: variables.duration(OPENID_TOKEN_MAX_AGE)?,
             token_size: variables.count(OPENID_TOKEN_SIZE_LIMIT)?,
             cache_capacity: variables.count(OPENID_TOKEN_CACHE_CAPACITY)?,
@@ -79,6 +84,9 @@ impl Bounds {
         for claim in &self.scope_claims {
             builder = builder.add_scope_claim(claim);
         }
+        if let Some(clients) = &self.allowed_clients {
+            builder = builder.allow_clients(clients.iter().cloned());
+        }
         if let Some(age) = self.token_max_age {
             builder = builder.with_max_age(age);
         }
@@ -93,7 +101,7 @@ impl Bounds {
     }
 
     /// Names and values as they may be shown.
-    pub(super) fn shown(&self) -> [(&'static str, Option<String>); 11] {
+    pub(super) fn shown(&self) -> [(&'static str, Option<String>); 12] {
         let time = |duration: Option<Duration>| {
             duration.map(|duration| humantime::format_duration(duration).to_string())
         };
@@ -118,6 +126,12 @@ impl Bounds {
             (OPENID_JWKS_STALE_LIMIT, time(self.stale_limit)),
             (OPENID_REQUEST_TIMEOUT, time(self.request_timeout)),
             (OPENID_SCOPE_CLAIMS, claims),
+            (
+                OPENID_ALLOWED_CLIENTS,
+                self.allowed_clients
+                    .as_ref()
+                    .map(|clients| clients.join(",")),
+            ),
             (OPENID_TOKEN_MAX_AGE, time(self.token_max_age)),
             (OPENID_TOKEN_SIZE_LIMIT, count(self.token_size)),
             (OPENID_TOKEN_CACHE_CAPACITY, count(self.cache_capacity)),

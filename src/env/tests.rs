@@ -251,6 +251,24 @@ fn what_challenges_and_the_resource_metadata_tell_is_read_and_shown() {
     }
 }
 
+// D17, CL-15
+#[test]
+fn the_allowed_clients_are_read_and_shown() {
+    let shown = with(&[("OPENID_ALLOWED_CLIENTS", "shop, admin")]).unwrap();
+    let shown = shown.to_string();
+    assert!(
+        shown.contains("OPENID_ALLOWED_CLIENTS = shop,admin\n"),
+        "{shown}"
+    );
+    let shown = with(&[("OPENID_ALLOWED_CLIENTS", "")]).unwrap().to_string();
+    let default = "OPENID_ALLOWED_CLIENTS = every client of the provider (default)\n";
+    assert!(shown.contains(default), "{shown}");
+    for bad in [",", " , ,"] {
+        let error = with(&[("OPENID_ALLOWED_CLIENTS", bad)]).unwrap_err();
+        assert_eq!(error.setting(), "OPENID_ALLOWED_CLIENTS", "{error}");
+    }
+}
+
 #[test]
 fn values_at_their_bounds_are_taken() {
     for (name, value) in [

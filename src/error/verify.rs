@@ -134,6 +134,12 @@ kinds! {
             message: "the token's tenant is not on the allow-list",
             remedy: "add the tenant to the allow-list if it may use this service",
         }
+        /// The client that the token was issued to is not on the allow-list.
+        ClientNotAllowed {
+            name: "client_not_allowed", structural: true,
+            message: "the token was issued to a client that is not on the allow-list",
+            remedy: "add the client to the list (OPENID_ALLOWED_CLIENTS) if it may use this service",
+        }
         /// `exp` has passed.
         Expired {
             name: "expired", structural: false,

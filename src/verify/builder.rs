@@ -14,6 +14,7 @@ use crate::provider::{Provider, within};
 use crate::settings::{ALGORITHMS, CACHE_CAPACITY, LEEWAY, TOKEN_SIZE};
 use crate::verify::Verifier;
 use crate::verify::cache::AcceptedTokens;
+use crate::verify::clients::AllowedClients;
 use crate::verify::expectation::{Expectation, LARGEST_TOKEN_LIMIT, TokenKind, TokenProfile};
 use crate::verify::judge::Judge;
 use crate::verify::scopes::ScopeRules;
@@ -35,6 +36,7 @@ pub struct VerifierBuilder {
     max_token_size: usize,
     scope_claims: Vec<String>,
     implied_scopes: Vec<(String, String)>,
+    clients: Option<Vec<String>>,
     allow_sender_constrained: bool,
     cached: usize,
 }
@@ -74,6 +76,7 @@ impl VerifierBuilder {
             max_token_size: 16 * 1024,
             scope_claims: Vec::new(),
             implied_scopes: Vec::new(),
+            clients: None,
             allow_sender_constrained: false,
             cached: CACHED,
         }
@@ -143,6 +146,18 @@ impl VerifierBuilder {
         self
     }
 
+    /// Accepts only tokens that were issued to these clients. Default: to any client of the provider, as far as it
+    /// issues tokens for the audience.
+    ///
+    /// Each of the claims that name the client, `client_id`
+    /// ([RFC 9068 §2.2](https://www.rfc-editor.org/rfc/rfc9068#section-2.2)), `azp`, `cid` (Okta) and `appid` (Entra ID
+    /// v1), has to be one of these ids, as far as the token has it, and it has to have one. An array of ids is refused.
+    /// The sessions of a sign-in are not asked: their tokens are those of its own client.
+    pub fn allow_clients<C: Into<String>>(mut self, clients: impl IntoIterator<Item = C>) -> Self {
+        self.clients = Some(clients.into_iter().map(Into::into).collect());
+        self
+    }
+
     /// Caches so many accepted tokens. The signature of a cached token is not checked again. The token is
     /// compared whole, byte for byte, and its times are checked. An entry counts for five minutes at most
     /// and as long as the provider's keys stay the same. Default: 10 000, which take 20 MiB with tokens of
@@ -170,8 +185,8 @@ impl VerifierBuilder {
     /// The verifier.
     ///
     /// # Errors
-    /// [`ConfigError`] if an audience is empty, no algorithm is left, a scope is malformed, two providers
-    /// have the same issuer, or a number is out of bounds.
+    /// [`ConfigError`] if an audience is empty, no algorithm or client is left, a scope is malformed, two
+    /// providers have the same issuer, or a number is out of bounds.
     pub fn build(self) -> Result<Verifier, ConfigError> {
         let audiences = self
             .audiences
@@ -215,6 +230,7 @@ impl VerifierBuilder {
             narrowed_by_provider: !is_explicit,
             max_token_size: self.max_token_size,
             scopes: ScopeRules::new(self.scope_claims, &self.implied_scopes)?,
+            clients: self.clients.map(AllowedClients::new).transpose()?,
             bringer: Bringer::Client,
         };
         let accepted = (self.cached > 0).then(|| AcceptedTokens::new(self.cached));

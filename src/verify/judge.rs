@@ -26,6 +26,7 @@ use crate::token::is_b64token;
 use crate::verify::caller::{client_id, is_client};
 #[cfg(feature = "login")]
 use crate::verify::expectation::numeric_date;
+use crate::verify::clients::AllowedClients;
 use crate::verify::expectation::{Expectation, TokenKind, says_access_token, screen_header};
 use crate::verify::scopes::ScopeRules;
 use crate::verify::trust::{Trusted, TrustedIssuers};
@@ -40,6 +41,8 @@ pub(super) struct Judge {
     pub(super) narrowed_by_provider: bool,
     pub(super) max_token_size: usize,
     pub(super) scopes: ScopeRules,
+    /// The only clients whose tokens are accepted. `None`: all.
+    pub(super) clients: Option<AllowedClients>,
     /// What errors say about the configuration.
     pub(super) setup: Arc<Setup>,
     /// Shared by its principals.
@@ -154,6 +157,9 @@ impl Judge {
 
         // 6. What the application reads of the claims later can be read.
         let caller = CallerClaims::parse(jws.payload())?;
+        if let Some(clients) = &self.clients {
+            clients.check(&caller)?;
+        }
         let made = self.principal(&claims, &caller, jws.payload(), issuer);
         Ok(Judgement::Genuine(Genuine {
             principal: made(jws.into_text(), times.expires_at, times.issued_at),

@@ -9,7 +9,7 @@
 //!    exactly one of the accepted; `exp`, `nbf`, `iat`.
 //! 4. The key: of that issuer, by `kid` and algorithm, exactly one.
 //! 5. The signature.
-//! 6. Every JSON reader can read the claims.
+//! 6. Every JSON reader can read the claims, and the client is an allowed one ([`clients`]).
 //!
 //! With the keys at hand this is one plain function call. A token that was accepted before, byte for
 //! byte the same, skips the steps: only its times are checked, and that the keys are still the same
@@ -18,6 +18,7 @@
 mod builder;
 mod cache;
 mod caller;
+mod clients;
 pub(crate) mod expectation;
 #[cfg(feature = "login")]
 pub(crate) mod id_token;
@@ -229,6 +230,8 @@ impl Verifier {
                 // These tokens are not presented to us by their bearer.
                 allow_sender_constrained: true,
             };
+            // It is the provider that sends them, whatever clients may call.
+            judge.clients = None;
             // They come from the provider, and name every group of the user.
             judge.max_token_size = LARGEST_TOKEN_LIMIT;
             Ok(())
@@ -253,12 +256,13 @@ impl Verifier {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// The same for the tokens of sessions, which came from the token endpoint: without a cache, because
-    /// sessions keep what was verified themselves.
+    /// The same for the tokens of sessions, which came from the token endpoint, for the client of this program:
+    /// without a list of clients, and without a cache, because sessions keep what was verified themselves.
     #[cfg(feature = "login")]
     pub(crate) fn for_sessions(&self) -> Self {
         let mut inner = Inner::clone(&self.0);
         inner.accepted = None;
+        inner.judge.clients = None;
         inner.judge.bringer = Bringer::TokenEndpoint;
         Self(Arc::new(inner))
     }

@@ -10,6 +10,7 @@ mod bearer;
 mod browser;
 mod cache;
 mod callbacks;
+mod clients;
 mod discovery;
 mod doubt;
 mod drain;
