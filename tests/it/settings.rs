@@ -67,7 +67,7 @@ fn every_variable_has_its_row_and_every_row_its_variable() {
 }
 
 /// Where choices are made, and on which type.
-const BUILDERS: [(&str, &str); 12] = [
+const BUILDERS: [(&str, &str); 16] = [
     ("src/danger.rs", "DangerousProviderBuilder"),
     ("src/http_client.rs", "HttpClient"),
     ("src/provider/builder.rs", "ProviderBuilder"),
@@ -80,6 +80,10 @@ const BUILDERS: [(&str, &str); 12] = [
     ("src/outbound/layer.rs", "OutboundLayer"),
     ("src/resource_metadata.rs", "ProtectedResource"),
     ("src/outbound/token_exchange.rs", "TokenExchange"),
+    ("src/provider/client/target.rs", "Target"),
+    ("src/grpc/expiry.rs", "StreamExpiryLayer"),
+    ("src/login/store/memory.rs", "MemoryStore"),
+    ("src/require/layer.rs", "RequireLayer"),
 ];
 
 /// Methods that choose nothing an operator could want to know of.
