@@ -2,7 +2,9 @@
 //! come without it.
 
 use http::{Method, StatusCode};
-use tower_oidc::login::LoginBuilder;
+use serde_json::Value;
+use tower::{Layer, ServiceExt};
+use tower_oidc::login::{LoginBuilder, LoginSet, ReturnPath};
 use tower_oidc::{KeyRing, LoginErrorKind as Kind, LoginLayer};
 
 use crate::browser::{
@@ -133,6 +135,83 @@ async fn a_proxy_that_keeps_the_prefix_is_named_at_the_first_request() {
     // Pages of the application may be called like the prefix.
     let answer = browser.visit(&app, "/app/page").await;
     assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+}
+
+// SC-21, SC-19
+#[tokio::test]
+async fn what_a_script_reads_of_its_session_names_addresses_of_browsers() {
+    let app = app_below(|login| login.with_session_information(["sub"])).await;
+    let mut browser = Browser::default();
+    browser.sign_in_below(&app).await;
+    let request = browser.script(Method::GET, "/oauth/openid/session");
+    let answer = browser.send(&app.service(), request).await;
+    let told: Value = serde_json::from_str(answer.body()).unwrap();
+    assert_eq!(told["sign_out"], "/app/oauth/openid/logout", "{told}");
+}
+
+// SC-21, SC-20, D24
+#[tokio::test]
+async fn a_set_of_layers_and_its_login_page_behind_such_a_proxy() {
+    let app = App::start().await;
+    let address = format!("{SITE}{BASE}");
+    let login = |address: &str, name: &str| {
+        let keys = KeyRing::new([SECRET]).unwrap();
+        LoginLayer::builder(app.verifier.clone(), client(), address, keys)
+            .with_shared_store(app.store.clone())
+            .with_path(&format!("/oauth/{name}"))
+            .with_cookie_name(name)
+    };
+    let both = || ["staff", "guests"].map(|name| login(&address, name));
+    let set = LoginSet::new("/login", both()).unwrap();
+    assert_eq!(set.sign_out_path(), "/app/oauth/sign-out");
+    let mut browser = Browser::default();
+    let service = || set.layer(app.inner.clone());
+    let request = browser.navigation("/orders");
+    let answer = service().oneshot(request).await.unwrap();
+    assert_eq!(location(&answer), "/app/login?return_to=%2Fapp%2Forders");
+    let page = passed_on(location(&answer)).to_owned();
+    let answer = service().oneshot(browser.navigation(&page)).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let back_to = ReturnPath::of_query(page.split_once('?').unwrap().1);
+    let [staff, _] = set.layers() else { panic!() };
+    let link = staff.sign_in_link(&back_to);
+    assert_eq!(link, "/app/oauth/staff?return_to=%2Fapp%2Forders");
+    let home = "/app/oauth/staff?return_to=%2Fapp%2F";
+    assert_eq!(staff.sign_in_link(&ReturnPath::default()), home);
+    // Neither the choice nor a path of the other layer is a page to return to.
+    for (back_to, returned) in [
+        ("/app/orders", "/app/orders"),
+        ("/app/login", "/app/"),
+        ("/app/oauth/guests", "/app/"),
+        ("/login", "/app/"),
+    ] {
+        let link = staff.sign_in_link(&ReturnPath::parse(back_to).unwrap());
+        let request = browser.navigation(passed_on(&link));
+        let answer = service().oneshot(request).await.unwrap();
+        browser.take_cookies(&answer);
+        let answer = if location(&answer).starts_with(BASE) {
+            answer
+        } else {
+            let callback = at_provider(location(&answer)).await;
+            let request = browser.navigation(passed_on(&callback));
+            service().oneshot(request).await.unwrap()
+        };
+        browser.take_cookies(&answer);
+        assert_eq!(location(&answer), returned, "{back_to}");
+        browser.jar.clear();
+    }
+    // A proxy that keeps the prefix is named here too.
+    let request = browser.script(Method::POST, set.sign_out_path());
+    let answer = service().oneshot(request).await.unwrap();
+    assert_eq!(failure(&answer), Some(Kind::BasePathKept));
+    for refused in [
+        LoginSet::new("/app/login", both()).map(drop),
+        set.clone().with_sign_out_path("/app/out").map(drop),
+        LoginSet::new("/login", [login(SITE, "staff"), login(&address, "guests")]).map(drop),
+    ] {
+        let told = refused.unwrap_err().to_string();
+        assert!(told.contains("address") && told.contains(BASE), "{told}");
+    }
 }
 
 impl Browser {
