@@ -99,7 +99,7 @@ const ROOMS: [(&str, &[&str]); 28] = [
     ("base64_simd", &["jwt", "login/sessions/id"]),
     (
         "http_body_util",
-        &["http_client", "resource_metadata", "login/party"],
+        &["http_client", "resource_metadata", "login/forms"],
     ),
     ("cookie", &["login/browser/cookie"]),
     ("flate2", &["testing"]),
@@ -136,7 +136,7 @@ const ROOMS: [(&str, &[&str]); 28] = [
             "login/assembly",
             "login/sessions",
             "login/sign_in",
-            "login/party",
+            "login/forms",
             "login/store/redis",
             "outbound/granter",
             "grpc/expiry",

@@ -6,6 +6,8 @@ mod failure;
 mod kinds;
 #[cfg(feature = "login")]
 mod login;
+#[cfg(feature = "login")]
+mod login_kind;
 #[cfg(feature = "outbound")]
 mod outbound;
 mod provider;
@@ -19,7 +21,9 @@ use std::fmt;
 
 pub use self::config::ConfigError;
 #[cfg(feature = "login")]
-pub use self::login::{LoginError, LoginErrorKind};
+pub use self::login::LoginError;
+#[cfg(feature = "login")]
+pub use self::login_kind::LoginErrorKind;
 #[cfg(feature = "outbound")]
 pub use self::outbound::{OutboundError, OutboundErrorKind};
 pub use self::provider::{ProviderError, ProviderErrorKind};

@@ -124,6 +124,7 @@
 mod assembly;
 pub(crate) mod browser;
 mod builder;
+mod forms;
 mod information;
 mod layer;
 mod party;

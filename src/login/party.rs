@@ -1,13 +1,10 @@
 //! What becomes of each request to a site: its own paths, its sessions, and what is refused.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, SET_COOKIE};
+use http::header::SET_COOKIE;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body::Body;
-use http_body_util::{BodyExt, Limited};
 
 use crate::error::LoginErrorKind as Kind;
 use crate::gate::answer::{Rejection, RejectionKind};
@@ -17,7 +14,6 @@ use crate::login::browser::cookie::{CookieNames, CookieValue, sent};
 use crate::login::browser::mount::{Sender, SentToStart, nested_below};
 use crate::login::browser::open_paths::OpenPaths;
 use crate::login::browser::page::OnPage;
-use crate::login::browser::query::with_form;
 use crate::login::browser::reply::{Reply, set_private};
 use crate::login::browser::session_cookie;
 use crate::login::browser::site::{OwnPath, Site, is_navigation, may_change_state};
@@ -26,9 +22,7 @@ use crate::login::sessions::id::SessionId;
 use crate::login::sessions::information::SessionInformation;
 use crate::login::sessions::{Need, Sessions, Standing};
 use crate::login::sign_in::SignIn;
-use crate::login::sign_in::answer::LONGEST_QUERY;
 use crate::login::sign_out::SignOut;
-use crate::login::sign_out::backchannel::LONGEST_FORM;
 use crate::login::store::StoreKey;
 use crate::principal::Principal;
 
@@ -102,89 +96,7 @@ pub(super) struct Absent {
     kind: Kind,
 }
 
-/// How long the body of a back-channel logout may take.
-const FORM_TIME: Duration = Duration::from_secs(10);
-
 impl Party {
-    /// What a request is for whose body is read: a form that the provider sends, or another site lets the browser
-    /// send.
-    pub(super) fn takes_form<B>(&self, request: &Request<B>) -> Option<OwnPath> {
-        if request.method() != Method::POST {
-            return None;
-        }
-        let own = self.site.paths.own(request.uri().path())?;
-        let is_taken = match own {
-            OwnPath::Backchannel => true,
-            OwnPath::Callback => self.sign_in.request.form_post,
-            OwnPath::Initiate => self.allows_initiated,
-            _ => false,
-        };
-        is_taken.then_some(own)
-    }
-
-    /// The answer to a form.
-    pub(super) async fn take_form<B>(self: Arc<Self>, own: OwnPath, request: Request<B>) -> Reply
-    where
-        B: Body + 'static,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
-    {
-        if own == OwnPath::Backchannel {
-            return self.told_by_provider(request).await;
-        }
-        let (head, body) = request.into_parts();
-        if let Some(reply) = self.misplaced(&head) {
-            return reply;
-        }
-        let form = Limited::new(body, LONGEST_QUERY).collect();
-        let form = match tokio::time::timeout(FORM_TIME, form).await {
-            Ok(Ok(form)) => form.to_bytes(),
-            Ok(Err(_)) => return Reply::empty(StatusCode::PAYLOAD_TOO_LARGE),
-            Err(_) => return Reply::empty(StatusCode::REQUEST_TIMEOUT),
-        };
-        // From here on it is read as if it had come in the query.
-        let Some(head) = with_form(head, &form) else {
-            let error = Kind::MalformedCallback.into();
-            let head = Request::new(()).into_parts().0;
-            return self.site.tell(&head, error, &ReturnPath::default());
-        };
-        match own {
-            OwnPath::Initiate => self.sign_in.initiated(&head).await,
-            _ => self.sign_in.callback(&head).await,
-        }
-    }
-
-    /// The answer to a logout by the provider.
-    async fn told_by_provider<B>(self: Arc<Self>, request: Request<B>) -> Reply
-    where
-        B: Body + 'static,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
-    {
-        let (head, body) = request.into_parts();
-        let content_type = head
-            .headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        let form = Limited::new(body, LONGEST_FORM).collect();
-        match tokio::time::timeout(FORM_TIME, form).await {
-            Ok(Ok(form)) => {
-                let content_type = content_type.to_owned();
-                let tasks = self.sessions.tasks.clone();
-                // In a task of its own: a provider that hangs up early does not stop it halfway.
-                let logout = tasks.spawn(async move {
-                    let form = form.to_bytes();
-                    self.sign_out.backchannel(&content_type, &form).await
-                });
-                let unknown = |_| Reply::empty(StatusCode::SERVICE_UNAVAILABLE);
-                logout.await.unwrap_or_else(unknown)
-            }
-            Ok(Err(_)) => Reply::empty(StatusCode::PAYLOAD_TOO_LARGE),
-            Err(_) => Reply::empty(StatusCode::REQUEST_TIMEOUT),
-        }
-    }
-
     /// Whether the request has a session.
     pub(super) fn check_session(self: &Arc<Self>, head: &mut Parts) -> Result<Decided, Absent> {
         if head.extensions.get::<Principal>().is_some() {
@@ -341,7 +253,7 @@ impl Party {
 
     /// The answer where a router around the layer has taken a prefix off the path: the layer's own paths then lie
     /// where no request for them reaches it.
-    fn misplaced(&self, head: &Parts) -> Option<Reply> {
+    pub(super) fn misplaced(&self, head: &Parts) -> Option<Reply> {
         // A router below the path of the address does what a proxy does.
         let prefix = nested_below(head).filter(|prefix| *prefix != self.site.base.as_str())?;
         let path = &self.site.paths.start;
@@ -403,7 +315,7 @@ impl Party {
         });
         if self.allows_anonymous {
             if sign_in.is_some()
-                && let Some(reply) = self.sign_in.ask_silently(head, &here(head))
+                && let Some(reply) = self.sign_in.ask_silently(head, &self.site.here(head))
             {
                 return Verdict::Answer(reply.with_cookies(clear));
             }

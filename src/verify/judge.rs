@@ -24,9 +24,9 @@ use crate::provider::Provider;
 use crate::renew::{Fetching, Reading, Refusal, Snapshot, can_fetch_here};
 use crate::token::is_b64token;
 use crate::verify::caller::{client_id, is_client};
+use crate::verify::clients::AllowedClients;
 #[cfg(feature = "login")]
 use crate::verify::expectation::numeric_date;
-use crate::verify::clients::AllowedClients;
 use crate::verify::expectation::{Expectation, TokenKind, says_access_token, screen_header};
 use crate::verify::scopes::ScopeRules;
 use crate::verify::trust::{Trusted, TrustedIssuers};

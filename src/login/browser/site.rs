@@ -95,6 +95,7 @@ impl Paths {
             backchannel: base.join(&self.backchannel),
             frontchannel: base.join(&self.frontchannel),
             session: base.join(&self.session),
+            initiate: base.join(&self.initiate),
         }
     }
 

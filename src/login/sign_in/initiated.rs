@@ -18,19 +18,19 @@ impl SignIn {
             Ok(metadata) => metadata,
             Err(refusal) => {
                 let error = provider_failed(refusal.error).with_retry_after(refusal.retry_after);
-                return self.site.tell(parts, error, &ReturnPath::default());
+                return self.site.tell(parts, error, &self.site.home());
             }
         };
         let issuer = metadata.value.issuer.as_str();
         let is_ours = single(parts, "iss").is_some_and(|iss| self.is_called(issuer, &iss));
         if !is_ours {
             let error = Kind::InitiatorRefused.into();
-            return self.site.tell(parts, error, &ReturnPath::default());
+            return self.site.tell(parts, error, &self.site.home());
         }
         let target = single(parts, "target_link_uri").and_then(|target| self.here(&target));
         let hint = single(parts, "login_hint").filter(|hint| is_passable(hint));
-        self.send(parts, &target.unwrap_or_default(), hint.as_deref())
-            .await
+        let target = target.unwrap_or_else(|| self.site.home());
+        self.send(parts, &target, hint.as_deref()).await
     }
 
     /// The path of an address, if that is a page of this site.
@@ -47,6 +47,6 @@ impl SignIn {
             target.strip_prefix(self.site.origin.as_str())?
         };
         let path = if path.is_empty() { "/" } else { path };
-        ReturnPath::parse(path).filter(|path| is_here && self.site.is_page(path.path()))
+        self.site.page_path(path).filter(|_| is_here)
     }
 }

@@ -32,7 +32,7 @@ impl SignIn {
         if !self.request.silent || !is_browser || self.was_asked(parts) {
             return None;
         }
-        let address = with_return_path(&self.site.paths.start, here);
+        let address = with_return_path(&self.site.public.start, here);
         Some(Reply::see_other(&format!("{address}&{SILENT}=true")))
     }
 
