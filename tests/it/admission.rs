@@ -128,27 +128,31 @@ async fn a_hook_that_panics_or_cannot_decide_admits_no_one() {
     }
 }
 
-/// A hook that says when it is asked and never answers.
-async fn hanging() -> (App, Arc<Notify>) {
+/// A hook that says when it is asked and never answers. Each call holds the second part.
+async fn hanging() -> (App, Arc<Notify>, Arc<()>) {
     let asked = Arc::new(Notify::new());
-    let by_hook = Arc::clone(&asked);
+    let held = Arc::new(());
+    let by_hook = (Arc::clone(&asked), Arc::clone(&held));
     let app = App::start_with(|login| {
         login.on_sign_in(move |_| {
-            let asked = Arc::clone(&by_hook);
+            let (asked, held) = by_hook.clone();
             async move {
                 asked.notify_one();
-                std::future::pending().await
+                let never = std::future::pending().await;
+                drop(held);
+                never
             }
         })
     })
     .await;
-    (app, asked)
+    (app, asked, held)
 }
 
 // D22
 #[tokio::test]
 async fn a_hook_has_ten_seconds_and_a_visitor_who_leaves_has_no_tokens() {
-    let (app, asked) = hanging().await;
+    let (app, asked, held) = hanging().await;
+    let at_rest = Arc::strong_count(&held);
     let mut browser = Browser::default();
     let callback = browser.reach_callback(&app, "/oauth/openid").await;
     let sent = tokio::spawn(app.service().oneshot(browser.navigation(&callback)));
@@ -168,6 +172,8 @@ async fn a_hook_has_ten_seconds_and_a_visitor_who_leaves_has_no_tokens() {
     assert_eq!(app.idp.live_refresh_tokens().len(), 1);
     sent.abort();
     nothing_is_left(&app, &browser).await;
+    // The hooks have ended too.
+    until(|| Arc::strong_count(&held) == at_rest).await;
 }
 
 // D22

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use tokio::task::JoinSet;
 
 use crate::claims_error::{ClaimsError, fit};
 use crate::error::{LoginError, LoginErrorKind as Kind};
@@ -107,20 +108,19 @@ impl Admission {
         }
         let hooks = self.hooks.clone();
         let asked = claims.clone();
-        // In a task of its own, so that a panic ends the task alone.
-        let mut deciding = tokio::spawn(async move {
+        // In a task of its own, so that a panic ends the task alone. It ends with the set: after its time, and with
+        // a visitor who leaves.
+        let mut deciding = JoinSet::new();
+        deciding.spawn(async move {
             for hook in hooks {
                 hook(asked.clone()).await?;
             }
             Ok(())
         });
-        match tokio::time::timeout(LONGEST, &mut deciding).await {
-            Ok(Ok(decision)) => decision.map_err(|refusal| refused(claims, refusal)),
-            Ok(Err(_)) => Err(undecided(claims, "the hook panicked")),
-            Err(_) => {
-                deciding.abort();
-                Err(undecided(claims, "the hook took longer than ten seconds"))
-            }
+        match tokio::time::timeout(LONGEST, deciding.join_next()).await {
+            Ok(Some(Ok(decision))) => decision.map_err(|refusal| refused(claims, refusal)),
+            Ok(_) => Err(undecided(claims, "the hook panicked")),
+            Err(_) => Err(undecided(claims, "the hook took longer than ten seconds")),
         }
     }
 }
