@@ -171,7 +171,7 @@ impl<P> LoginSet<P> {
                 let first = set.parties.first();
                 first.map_or(Duration::ZERO, |party| party.sessions.clock.monotonic())
             };
-            let end = now() + deadline;
+            let end = now().saturating_add(deadline);
             let mut have_all_ended = true;
             for party in &set.parties {
                 have_all_ended &= party.sessions.drain(end.saturating_sub(now())).await;

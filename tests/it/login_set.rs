@@ -255,7 +255,7 @@ async fn each_provider_signs_out_its_own_people() {
     let answer = site.visit(guest, "/inbox").await;
     assert_eq!(location(&answer), "/login?return_to=%2Finbox");
     assert!(!guest.jar.contains_key(GUESTS));
-    assert!(site.logins.drain(crate::support::seconds(1)).await);
+    assert!(site.logins.drain(std::time::Duration::MAX).await);
 }
 
 // D24
@@ -387,6 +387,10 @@ async fn layers_that_cannot_be_told_apart_do_not_build() {
         ),
         (
             vec![login("/a", "a-sign-out"), login("/b", "a")],
+            "cookie name",
+        ),
+        (
+            vec![login("/a", "a"), login("/b", "a-silent")],
             "cookie name",
         ),
         (vec![login("/a", "a"), elsewhere], "address"),

@@ -75,11 +75,16 @@ impl CookieNames {
     pub(crate) fn collide_with(&self, other: &Self) -> bool {
         let all = |names: &Self| {
             let attempt = names.attempt.trim_end_matches('-').to_owned();
-            [&names.session, &names.history, &names.sign_out]
-                .map(Clone::clone)
-                .into_iter()
-                .chain([attempt])
-                .collect::<Vec<_>>()
+            [
+                &names.session,
+                &names.history,
+                &names.sign_out,
+                &names.silent,
+            ]
+            .map(Clone::clone)
+            .into_iter()
+            .chain([attempt])
+            .collect::<Vec<_>>()
         };
         let is_attempt = |names: &Self, name: &String| name.starts_with(&names.attempt);
         let (ours, theirs) = (all(self), all(other));
