@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
+use http::request::Parts;
 use http::{Method, Request, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Limited};
@@ -66,10 +67,20 @@ impl Party {
             let head = Request::new(()).into_parts().0;
             return self.site.tell(&head, error, &self.site.home());
         };
-        match own {
-            OwnPath::Initiate => self.sign_in.initiated(&head).await,
-            _ => self.sign_in.callback(&head).await,
+        if own == OwnPath::Initiate {
+            return self.asked_once_more(&head);
         }
+        self.sign_in.callback(&head).await
+    }
+
+    /// Sends a browser that another site had post a form to ask by GET. With the form come no cookies of this site,
+    /// so that neither the sign-ins under way nor those that have ended could be counted.
+    fn asked_once_more(&self, head: &Parts) -> Reply {
+        let query = head.uri.query().unwrap_or_default();
+        if query.len() > LONGEST_QUERY {
+            return Reply::empty(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        Reply::see_other(&format!("{}?{query}", self.site.public.initiate))
     }
 
     /// The answer to a logout by the provider.

@@ -168,7 +168,11 @@ async fn initiate(
     let mut browser = Browser::default();
     let answer = if by_post {
         let request = posted(&browser, "/oauth/openid/initiate", FORM, &text);
-        browser.send(&app.service(), request).await
+        let answer = browser.send(&app.service(), request).await;
+        match answer.status() {
+            StatusCode::SEE_OTHER => browser.visit(app, location(&answer)).await,
+            _ => answer,
+        }
     } else {
         browser
             .visit(app, &format!("/oauth/openid/initiate?{text}"))
@@ -221,6 +225,31 @@ async fn another_site_begins_a_sign_in_that_ends_on_this_one() {
             assert_eq!(hint, "ada@example.com");
         }
     }
+}
+
+// LG-26
+#[tokio::test]
+async fn forms_of_another_site_begin_no_sign_ins_without_count() {
+    let app = App::start_with(LoginBuilder::allow_initiated_sign_in).await;
+    let mut text = url::form_urlencoded::Serializer::new(String::new());
+    text.append_pair("iss", app.idp.issuer());
+    let text = text.finish();
+    let path = "/oauth/openid/initiate";
+    let mut browser = Browser::default();
+    for _ in 0..40 {
+        // Browsers send no Lax cookies along with a form of another site, and with the navigation after it they do.
+        let request = posted(&Browser::default(), path, FORM, &text);
+        let answer = browser.send(&app.service(), request).await;
+        assert!(!answer.headers().contains_key(SET_COOKIE));
+        assert_eq!(location(&answer), format!("{path}?{text}"));
+        browser.visit(&app, location(&answer)).await;
+    }
+    let bytes: usize = browser.jar.values().map(|value| value.len()).sum();
+    assert!(bytes < 6 * 1024, "{bytes} bytes of cookies");
+    let long = format!("{text}&login_hint={}", "<".repeat(12_000));
+    let request = posted(&browser, path, FORM, &long);
+    let answer = browser.send(&app.service(), request).await;
+    assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
 }
 
 // LG-26
