@@ -87,6 +87,14 @@ async fn the_session_expiry_of_an_id_token_brings_the_end_forward() {
     app.clock.advance(seconds(1_401));
     assert_eq!(status(&app, &mut browser).await, StatusCode::UNAUTHORIZED);
     assert_eq!(app.idp.hits().refreshed, 2);
+    // One that has passed when it comes ends the session at once.
+    app.idp
+        .edit_id_token(|token| token.claim("session_expiry", "1"));
+    browser.sign_in(&app).await;
+    app.hour_passes();
+    end(&app, 0);
+    assert_eq!(status(&app, &mut browser).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(app.idp.hits().refreshed, 3);
 }
 
 // SC-08

@@ -213,6 +213,10 @@ impl Renewals {
                 && let Some(latest) = claims.session_expiry()
             {
                 seen = self.ended_by(key, latest, seen).await;
+                if seen.record.expires_at <= self.ledger.now(&seen) {
+                    self.opener.cache.forget(key);
+                    return Outcome::Over(None);
+                }
             }
             return Outcome::Renewed(Box::new(seen));
         }
