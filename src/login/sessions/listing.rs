@@ -76,7 +76,8 @@ impl Sessions {
         Self(sessions)
     }
 
-    /// The sessions of this person that live, the newest first, at most 1 000. Empty for a person who has none.
+    /// The sessions of this person that live, the newest first. Of more than 1 000, any 1 000. Empty for a person who
+    /// has none.
     /// Sessions of another client are not listed, even if they are in the same store.
     ///
     /// `issuer` and `subject` are those of the ID token: see [`Session::issuer`](crate::Session::issuer) and
@@ -128,6 +129,9 @@ impl Sessions {
     /// Returns their number. A sign-in that began before and is still under way makes no session; one that begins
     /// later does. The provider's own session lives on: someone who has it may sign in again without a password, so
     /// end it at the provider too after a theft.
+    ///
+    /// A session that does not open here is taken for another client's and lives on, so that while secrets are
+    /// changed, all replicas must have the new one before any seals with it. The log has the number of these.
     ///
     /// The call is finished even if the caller stops waiting for it.
     ///
@@ -230,11 +234,14 @@ impl LayerSessions {
     async fn end_all(&self, subject: StoreKey) -> Result<usize, StoreError> {
         // First, so that a sign-in under way finds the mark if its session is not found here.
         mark_end_of_all(&self.marks, subject, self.clock.now()).await?;
-        let (mut count, mut failed) = (0, None);
+        let (mut count, mut left, mut failed) = (0, 0, None);
         for key in self.ledger.store().find(OwnedBy::Subject(subject)).await? {
             let ended = match self.own(key).await {
                 Ok(Some(_)) => self.end_and_revoke(key).await,
-                Ok(None) => continue,
+                Ok(None) => {
+                    left += 1;
+                    continue;
+                }
                 Err(error) => Err(error),
             };
             match ended {
@@ -245,7 +252,9 @@ impl LayerSessions {
         }
         tracing::info!(
             ended = count,
-            "the application ended all sessions of a user"
+            left,
+            "the application ended all sessions of a user; left are those that do not open here, such as another \
+             client's"
         );
         failed.map_or(Ok(count), Err)
     }
