@@ -198,15 +198,14 @@ impl Renewals {
             }
             Ok(_) | Err(Unopened::Sealed) => false,
         };
-        let told = match told {
-            Some(told) => told,
-            None => {
-                let told = self.told(signed_in, answer).await;
-                if let Told::Same(claims) = &told {
-                    seen = self.take_id_token(key, answer, claims, seen).await;
-                }
-                told
+        let told = if let Some(told) = told {
+            told
+        } else {
+            let told = self.told(signed_in, answer).await;
+            if let Told::Same(claims) = &told {
+                seen = self.take_id_token(key, answer, claims, seen).await;
             }
+            told
         };
         if !is_other_access_token && !matches!(told, Told::SomebodyElse) {
             if let Told::Same(claims) = &told
