@@ -17,7 +17,7 @@ struct Facts {
 }
 
 kinds! {
-    /// The kind of a [`LoginError`]. The set is closed, so that a kind can be the label of a metric.
+    /// The kind of a [`LoginError`](crate::LoginError). The set is closed, so that a kind can be the label of a metric.
     pub enum LoginErrorKind: Facts {
         /// The request has no session.
         NotSignedIn {

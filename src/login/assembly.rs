@@ -169,6 +169,14 @@ impl LoginBuilder {
         IdTokenVerifier::new(verifier, self.client.id(), others)
     }
 
+    fn lifetimes(&self) -> Result<Lifetimes, ConfigError> {
+        Ok(Lifetimes {
+            idle: limit(IDLE_LIMIT, self.idle)?,
+            absolute: limit(ABSOLUTE_LIMIT, self.absolute)?,
+            follow_use: self.follow_use,
+        })
+    }
+
     pub(super) fn party(self) -> Result<Party, ConfigError> {
         let verifier = self.signs_in_by.verifier(self.client.id())?;
         let provider = only_provider(&verifier)?;
@@ -176,6 +184,7 @@ impl LoginBuilder {
         let judge = verifier.with_choices(self.leeway, self.algorithms.as_deref())?;
         self.check_request()?;
         check_sessions_per_subject(self.sessions_per_subject)?;
+        let lifetimes = self.lifetimes()?;
         let open_paths = OpenPaths::new(self.open_paths.iter().map(String::as_str))?;
         let (site, cookies, back_to) = self.site()?;
         let id_tokens = self.id_tokens(&judge)?;
@@ -195,16 +204,9 @@ impl LoginBuilder {
             revokes_offline_access: self.revokes_offline_access,
             signs_in_silently: self.silent,
         };
-        let lifetimes = Lifetimes {
-            idle: limit(IDLE_LIMIT, self.idle)?,
-            absolute: limit(ABSOLUTE_LIMIT, self.absolute)?,
-            follow_use: self.follow_use,
-        };
         let logout_tokens = LogoutTokenVerifier::new(&judge, self.client.id())?;
-        let mode = match self.signs_in_by {
-            SignsInBy::AccessToken(_) => Mode::Token(verifier.for_sessions()),
-            SignsInBy::IdToken(_) => Mode::Identity(id_tokens.clone()),
-        };
+        let mode = mode(&self.signs_in_by, &verifier, &id_tokens);
+        let offline = self.offline.unwrap_or_else(|| default_offline(&mode));
         let sessions = SessionParts {
             provider: provider.clone(),
             client: self.client.clone(),
@@ -234,10 +236,7 @@ impl LoginBuilder {
                 sessions: Arc::clone(&sessions),
                 provider: provider.clone(),
                 client: self.client.clone(),
-                offline: self.offline.unwrap_or(match &mode {
-                    Mode::Token(_) => OfflineAccess::Required,
-                    Mode::Identity(_) => OfflineAccess::MayBeShort,
-                }),
+                offline,
                 mode,
                 id_tokens,
                 site: Arc::clone(&site),
@@ -278,6 +277,21 @@ impl LoginBuilder {
             sent_to_start: SentToStart::new(is_alone),
             allows_anonymous: self.anonymous,
         })
+    }
+}
+
+fn mode(signs_in_by: &SignsInBy, verifier: &Verifier, id_tokens: &IdTokenVerifier) -> Mode {
+    match signs_in_by {
+        SignsInBy::AccessToken(_) => Mode::Token(verifier.for_sessions()),
+        SignsInBy::IdToken(_) => Mode::Identity(id_tokens.clone()),
+    }
+}
+
+/// Without a refresh token a session of token mode ends with its access token, which should be a choice.
+fn default_offline(mode: &Mode) -> OfflineAccess {
+    match mode {
+        Mode::Token(_) => OfflineAccess::Required,
+        Mode::Identity(_) => OfflineAccess::MayBeShort,
     }
 }
 

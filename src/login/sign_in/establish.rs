@@ -97,18 +97,8 @@ impl SignIn {
             expired_when_obtained: false,
         }
         .with_expiry_seen(exp, now);
+        let (expires_at, ends_at) = self.ends(stored_at, access_expires_at, answer, &id_token);
         let refresh_expires_in = answer.refresh_expires_in;
-        let idle = self
-            .lifetimes
-            .idle_end(stored_at, access_expires_at, refresh_expires_in);
-        let absolute = stored_at.saturating_add(self.lifetimes.absolute);
-        let limits = (idle, absolute.max(idle));
-        let (expires_at, ends_at) = match tokens.refresh_token {
-            Some(_) => limits,
-            None => self.mode.end_unrenewed(access_expires_at, limits),
-        };
-        let latest = id_token.session_expiry().unwrap_or(ends_at);
-        let (expires_at, ends_at) = (expires_at.min(latest), ends_at.min(latest));
         let id = SessionId::random().map_err(no_randomness)?;
         let key = id.store_key();
         let sealed = tokens
@@ -147,6 +137,27 @@ impl SignIn {
         tracing::info!(issuer = tokens.issuer, "a user signed in");
         let lifetime = ends_at.as_seconds().saturating_sub(stored_at.as_seconds());
         Ok((id, Duration::from_secs(lifetime.unsigned_abs())))
+    }
+
+    /// When a new session ends if nothing renews it, and when at the latest.
+    fn ends(
+        &self,
+        stored_at: UnixTime,
+        access_expires_at: UnixTime,
+        answer: &TokenAnswer,
+        id_token: &IdToken,
+    ) -> (UnixTime, UnixTime) {
+        let idle = self
+            .lifetimes
+            .idle_end(stored_at, access_expires_at, answer.refresh_expires_in);
+        let absolute = stored_at.saturating_add(self.lifetimes.absolute);
+        let limits = (idle, absolute.max(idle));
+        let (expires_at, ends_at) = match answer.refresh_token {
+            Some(_) => limits,
+            None => self.mode.end_unrenewed(access_expires_at, limits),
+        };
+        let latest = id_token.session_expiry().unwrap_or(ends_at);
+        (expires_at.min(latest), ends_at.min(latest))
     }
 
     /// Whether the user may sign in. If not, or if the request is gone before that is decided, the tokens are
