@@ -244,7 +244,7 @@ async fn forms_of_another_site_begin_no_sign_ins_without_count() {
         assert_eq!(location(&answer), format!("{path}?{text}"));
         browser.visit(&app, location(&answer)).await;
     }
-    let bytes: usize = browser.jar.values().map(|value| value.len()).sum();
+    let bytes: usize = browser.jar.values().map(String::len).sum();
     assert!(bytes < 6 * 1024, "{bytes} bytes of cookies");
     let long = format!("{text}&login_hint={}", "<".repeat(12_000));
     let request = posted(&browser, path, FORM, &long);

@@ -262,7 +262,7 @@ async fn an_identity_that_is_not_used_ends_at_the_idle_limit() {
 // D21
 #[tokio::test]
 async fn a_refresh_token_can_be_required_of_an_identity() {
-    let app = App::identity(|login| login.require_refresh_token()).await;
+    let app = App::identity(LoginBuilder::require_refresh_token).await;
     let mut browser = Browser::default();
     let callback = browser.reach_callback(&app, "/oauth/openid").await;
     let answer = browser.visit(&app, &callback).await;
