@@ -35,8 +35,9 @@ pub struct Principal {
 pub enum PrincipalKind {
     /// An access token for this service. It has an audience of this service, and scopes.
     AccessToken,
-    /// The ID token of a sign-in ([`LoginLayer::identity`](crate::LoginLayer::identity)): who the user is, and
-    /// nothing about what they may do here. Its audience is the client, and it has no scopes.
+    /// The ID token of a sign-in ([`LoginLayer::identity`](crate::LoginLayer::identity)), or one that a client
+    /// presents ([`TokenProfile::IdToken`](crate::TokenProfile::IdToken)): who the caller is, and nothing about what
+    /// they may do here. It has no scopes.
     IdToken,
 }
 
@@ -121,8 +122,9 @@ impl Principal {
         self.verified.subject.as_deref()
     }
 
-    /// The audiences of the token. At least one of them is this service, or its client if this is an
-    /// [ID token](PrincipalKind::IdToken).
+    /// The audiences of the token. At least one of them is this service, or its client if this is the
+    /// [ID token](PrincipalKind::IdToken) of a sign-in. There is none where the token was accepted for
+    /// [its client](crate::VerifierBuilder::add_client_audience).
     pub fn audiences(&self) -> impl Iterator<Item = &str> {
         self.verified.audience.iter().map(|audience| &**audience)
     }

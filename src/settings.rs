@@ -14,6 +14,7 @@ pub(crate) const ALGORITHMS: &str = "algorithms";
 pub(crate) const AUDIENCE: &str = "audience";
 pub(crate) const AUTHORIZATION_PARAMETER: &str = "authorization parameter";
 pub(crate) const CACHE_CAPACITY: &str = "cache capacity";
+pub(crate) const CLIENT_AUDIENCE: &str = "client audience";
 pub(crate) const CALL_TIMEOUT: &str = "call timeout";
 pub(crate) const CERTIFICATE_AUTHORITY: &str = "certificate authority";
 pub(crate) const CLAIM_PATH: &str = "claim path";
@@ -61,6 +62,7 @@ pub(crate) const START_PATH: &str = "start path";
 pub(crate) const SUBJECT_TOKEN_TYPE: &str = "subject token type";
 pub(crate) const TENANTS: &str = "tenants";
 pub(crate) const TOKEN: &str = "token";
+pub(crate) const TOKEN_PROFILE: &str = "token profile";
 pub(crate) const TOKEN_SIZE: &str = "token size";
 pub(crate) const TRUSTED_ORIGIN: &str = "trusted origin";
 pub(crate) const VERIFIER: &str = "verifier";
@@ -89,6 +91,7 @@ variables! {
     OPENID_BUTTON_LABEL
     OPENID_CA_FILE
     OPENID_CALLBACK_URL
+    OPENID_CLIENT_AUDIENCES
     OPENID_CLIENT_ID
     OPENID_CLIENT_SECRET
     OPENID_CLIENT_SECRET_FILE
@@ -165,6 +168,7 @@ pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
         ALLOWED_CLIENTS => OPENID_ALLOWED_CLIENTS,
         AUTHORIZATION_PARAMETER => OPENID_AUTHORIZATION_PARAMETERS,
         CACHE_CAPACITY => OPENID_TOKEN_CACHE_CAPACITY,
+        CLIENT_AUDIENCE => OPENID_CLIENT_AUDIENCES,
         CALL_TIMEOUT => OPENID_REQUEST_TIMEOUT,
         CLAIM_PATH => OPENID_REQUIRED_ROLE_PARAMETER_PATH,
         EMAIL_DOMAIN => OPENID_ALLOWED_EMAIL_DOMAINS,
@@ -175,6 +179,7 @@ pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
         END_SESSION_PARAMETER => OPENID_END_SESSION_PARAMETERS,
         STALE_LIMIT => OPENID_JWKS_STALE_LIMIT,
         TENANTS => OPENID_TENANTS,
+        TOKEN_PROFILE => OPENID_TOKEN_PROFILE,
         TOKEN_SIZE => OPENID_TOKEN_SIZE_LIMIT,
         TRUSTED_ORIGIN => OPENID_TRUSTED_ORIGINS,
         AUDIENCE => OPENID_AUDIENCE,

@@ -8,9 +8,10 @@ use crate::error::ConfigError;
 use crate::http_client::HttpClient;
 use crate::provider::{Discovery, ProviderBuilder};
 use crate::settings::{
-    OPENID_ALLOW_HTTP, OPENID_ALLOWED_CLIENTS, OPENID_CA_FILE, OPENID_DISCOVERY,
-    OPENID_JWKS_STALE_LIMIT, OPENID_METADATA_URL, OPENID_REQUEST_TIMEOUT, OPENID_SCOPE_CLAIMS,
-    OPENID_TENANTS, OPENID_TOKEN_CACHE_CAPACITY, OPENID_TOKEN_MAX_AGE, OPENID_TOKEN_SIZE_LIMIT,
+    OPENID_ALLOW_HTTP, OPENID_ALLOWED_CLIENTS, OPENID_CA_FILE, OPENID_CLIENT_AUDIENCES,
+    OPENID_DISCOVERY, OPENID_JWKS_STALE_LIMIT, OPENID_METADATA_URL, OPENID_REQUEST_TIMEOUT,
+    OPENID_SCOPE_CLAIMS, OPENID_TENANTS, OPENID_TOKEN_CACHE_CAPACITY, OPENID_TOKEN_MAX_AGE,
+    OPENID_TOKEN_SIZE_LIMIT,
 };
 use crate::verify::VerifierBuilder;
 
@@ -26,6 +27,7 @@ pub(super) struct Bounds {
     request_timeout: Option<Duration>,
     scope_claims: Vec<String>,
     allowed_clients: Option<Vec<String>>,
+    client_audiences: Vec<String>,
     token_max_age: Option<Duration>,
     token_size: Option<usize>,
     cache_capacity: Option<usize>,
@@ -46,6 +48,7 @@ impl Bounds {
             allowed_clients: variables
                 .text(OPENID_ALLOWED_CLIENTS)
                 .map(|_| variables.list(OPENID_ALLOWED_CLIENTS).unwrap_or_default()),
+            client_audiences: variables.list(OPENID_CLIENT_AUDIENCES).unwrap_or_default(),
             token_max_age: variables.duration(OPENID_TOKEN_MAX_AGE)?,
             token_size: variables.count(OPENID_TOKEN_SIZE_LIMIT)?,
             cache_capacity: variables.count(OPENID_TOKEN_CACHE_CAPACITY)?,
@@ -87,6 +90,9 @@ impl Bounds {
         if let Some(clients) = &self.allowed_clients {
             builder = builder.allow_clients(clients.iter().cloned());
         }
+        for client in &self.client_audiences {
+            builder = builder.add_client_audience(client);
+        }
         if let Some(age) = self.token_max_age {
             builder = builder.with_max_age(age);
         }
@@ -101,7 +107,7 @@ impl Bounds {
     }
 
     /// Names and values as they may be shown.
-    pub(super) fn shown(&self) -> [(&'static str, Option<String>); 12] {
+    pub(super) fn shown(&self) -> [(&'static str, Option<String>); 13] {
         let time = |duration: Option<Duration>| {
             duration.map(|duration| humantime::format_duration(duration).to_string())
         };
@@ -131,6 +137,10 @@ impl Bounds {
                 self.allowed_clients
                     .as_ref()
                     .map(|clients| clients.join(",")),
+            ),
+            (
+                OPENID_CLIENT_AUDIENCES,
+                (!self.client_audiences.is_empty()).then(|| self.client_audiences.join(",")),
             ),
             (OPENID_TOKEN_MAX_AGE, time(self.token_max_age)),
             (OPENID_TOKEN_SIZE_LIMIT, count(self.token_size)),

@@ -191,7 +191,11 @@ impl fmt::Display for CommonSettings {
             let names: Vec<_> = algorithms.iter().map(|one| one.name()).collect();
             names.join(",")
         });
-        let profile = format!("{:?}", self.profile).to_lowercase();
+        let profile = match self.profile {
+            TokenProfile::Lenient => "lenient",
+            TokenProfile::Strict => "strict",
+            TokenProfile::IdToken => "id",
+        };
         for (name, value) in [
             (OPENID_ISSUER, Some(self.issuer.clone())),
             (OPENID_AUDIENCE, Some(self.audiences.join(","))),
@@ -202,7 +206,7 @@ impl fmt::Display for CommonSettings {
                 self.longest_key_lifetime.map(time),
             ),
             (OPENID_ALGORITHMS, algorithms),
-            (OPENID_TOKEN_PROFILE, Some(profile)),
+            (OPENID_TOKEN_PROFILE, Some(profile.to_owned())),
             (OPENID_CLOCK_TOLERANCE, self.leeway.map(time)),
             (OPENID_TOKEN_CACHE, Some(self.caches.to_string())),
         ] {

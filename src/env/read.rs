@@ -312,9 +312,10 @@ impl Variables {
             &[
                 ("lenient", TokenProfile::Lenient),
                 ("strict", TokenProfile::Strict),
+                ("id", TokenProfile::IdToken),
             ],
             "there is no such profile",
-            "write lenient or strict",
+            "write lenient, strict or id",
         )?;
         Ok(profile.unwrap_or(TokenProfile::Lenient))
     }

@@ -162,7 +162,7 @@ fn every_bad_value_names_its_variable_and_a_remedy() {
         ("OPENID_CLOCK_TOLERANCE", "1500ms", "a plain number"),
         ("OPENID_JWKS_URL_MAX_CACHE_TIME", "30s", "1m to 1day"),
         ("OPENID_JWKS_URL_MAX_CACHE_TIME", "2days", "1m to 1day"),
-        ("OPENID_TOKEN_PROFILE", "loose", "lenient or strict"),
+        ("OPENID_TOKEN_PROFILE", "loose", "lenient, strict or id"),
         ("OPENID_CLOCK_TOLERANCE", "301", "0s to 5m"),
         ("OPENID_CLOCK_TOLERANCE", "-1", "seconds"),
         ("OPENID_CLOCK_TOLERANCE", "1.5", "seconds"),

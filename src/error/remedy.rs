@@ -38,6 +38,7 @@ pub(super) fn remedy(
     match setup.judged_as {
         JudgedAs::Id | JudgedAs::Logout => of_the_providers_own(kind, cause, setup),
         JudgedAs::Access { strict } => of_access_token(kind, claim, cause, setup, strict),
+        JudgedAs::PresentedId => of_presented_id_token(kind),
     }
     .or_else(|| of_any(kind, cause, setup))
 }
@@ -77,6 +78,22 @@ fn of_access_token(
              configured; configure it, and set the issuer (OPENID_ISSUER) to the token's iss, character \
              by character"
         }
+        _ => return None,
+    })
+}
+
+/// For ID tokens that clients present.
+fn of_presented_id_token(kind: Kind) -> Option<&'static str> {
+    Some(match kind {
+        Kind::Opaque | Kind::Encrypted | Kind::TokenType | Kind::TokenKind => {
+            "send the ID token, not the access token; where clients send access tokens, choose another profile \
+             (OPENID_TOKEN_PROFILE)"
+        }
+        Kind::WrongAudience => {
+            "the accepted audience (OPENID_AUDIENCE) must be the client id or address that the ID token was asked for, \
+             character by character"
+        }
+        Kind::MissingClaim => CONFIGURE_CLAIM,
         _ => return None,
     })
 }
@@ -233,7 +250,7 @@ fn missing_audience(vendor: Option<Vendor>) -> &'static str {
         Some(Vendor::Cognito) => {
             "access tokens of Cognito have no aud by themselves: add it by a pre token generation trigger \
              (version 2 or 3), or have the client ask for this API as resource, and accept the same text \
-             (OPENID_AUDIENCE)"
+             (OPENID_AUDIENCE); or name the clients whose tokens need none (OPENID_CLIENT_AUDIENCES)"
         }
         _ => {
             "configure the provider to name this API as aud of its access tokens (Keycloak: a mapper of \

@@ -22,7 +22,11 @@ pub(crate) struct Setup {
 )]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum JudgedAs {
-    Access { strict: bool },
+    Access {
+        strict: bool,
+    },
+    /// An ID token that a client presents.
+    PresentedId,
     Id,
     Logout,
 }

@@ -29,7 +29,7 @@ use crate::provider::{Provider, within};
 use crate::settings::{
     ABSOLUTE_LIMIT, ADDITIONAL_AUDIENCE, ADDRESS, AUTHORIZATION_PARAMETER, END_SESSION_PARAMETER,
     IDLE_LIMIT, POST_LOGOUT_REDIRECT, RESPONSE_MODE, ROTATION_GRACE, SCOPE, SESSION_SECRET,
-    SESSIONS_PER_SUBJECT, SILENT_SIGN_IN, VERIFIER,
+    SESSIONS_PER_SUBJECT, SILENT_SIGN_IN, TOKEN_PROFILE, VERIFIER,
 };
 use crate::verify::Verifier;
 use crate::verify::id_token::IdTokenVerifier;
@@ -178,6 +178,7 @@ impl LoginBuilder {
     }
 
     pub(super) fn party(self) -> Result<Party, ConfigError> {
+        check_profile(&self.signs_in_by)?;
         let verifier = self.signs_in_by.verifier(self.client.id())?;
         let provider = only_provider(&verifier)?;
         // What else the provider issues is judged likewise.
@@ -311,6 +312,22 @@ fn check_keys(keys: &KeyRing, store: &dyn SessionStore) -> Result<(), ConfigErro
 
 fn limit(setting: &'static str, limit: Duration) -> Result<Duration, ConfigError> {
     within(setting, limit, SHORTEST_LIMIT, LONGEST_LIMIT)
+}
+
+/// The access token of a sign-in is no ID token.
+fn check_profile(signs_in_by: &SignsInBy) -> Result<(), ConfigError> {
+    match signs_in_by {
+        SignsInBy::AccessToken(verifier) if verifier.wants_id_tokens() => {
+            Err(ConfigError::invalid(
+                TOKEN_PROFILE,
+                "id",
+                "users are signed in by access tokens, which are no ID tokens",
+                "sign in by ID tokens (LoginLayer::identity, OPENID_REUSE_TOKENS=false), or choose a profile of access \
+                 tokens",
+            ))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Browsers are sent to one provider. A site with several needs a layer, and a path, for each.

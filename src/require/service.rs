@@ -44,9 +44,9 @@ impl Settings {
         {
             tracing::error!(
                 %required, %route,
-                "a scope is required of a user who is signed in by an ID token, which has no scopes: no such user can \
-                 ever pass; require a claim instead, or sign in with access tokens for this service \
-                 (LoginLayer::builder, OPENID_REUSE_TOKENS=true and OPENID_AUDIENCE)"
+                "a scope is required of a caller who is known by an ID token, which has no scopes: no such caller can \
+                 ever pass; require a claim instead, or use access tokens for this service (OPENID_AUDIENCE, with \
+                 OPENID_REUSE_TOKENS=true for a sign-in and OPENID_TOKEN_PROFILE=lenient for an API)"
             );
         }
         if !self.log.is_due(UNMET) {

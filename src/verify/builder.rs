@@ -11,7 +11,7 @@ use crate::jwt::{Algorithm, AlgorithmSet};
 use crate::keys::remote::Bringer;
 use crate::log_pace::LogPace;
 use crate::provider::{Provider, within};
-use crate::settings::{ALGORITHMS, CACHE_CAPACITY, LEEWAY, TOKEN_SIZE};
+use crate::settings::{ALGORITHMS, CACHE_CAPACITY, CLIENT_AUDIENCE, LEEWAY, TOKEN_SIZE};
 use crate::verify::Verifier;
 use crate::verify::cache::AcceptedTokens;
 use crate::verify::clients::AllowedClients;
@@ -29,6 +29,7 @@ use crate::verify::trust::TrustedIssuers;
 pub struct VerifierBuilder {
     providers: Vec<Provider>,
     audiences: Vec<String>,
+    client_audiences: Vec<String>,
     profile: TokenProfile,
     algorithms: Option<Vec<Algorithm>>,
     leeway: Duration,
@@ -69,6 +70,7 @@ impl VerifierBuilder {
         Self {
             providers: vec![provider.clone()],
             audiences: vec![audience],
+            client_audiences: Vec::new(),
             profile: TokenProfile::default(),
             algorithms: None,
             leeway: Duration::from_secs(60),
@@ -96,7 +98,20 @@ impl VerifierBuilder {
         self
     }
 
-    /// The claims that a token must have. Default: [`TokenProfile::Lenient`].
+    /// Accepts tokens **without** an audience that were issued to this client (`client_id`), too, as those of Cognito
+    /// are. A token for another audience is refused all the same. None by default. Such a principal has no audience,
+    /// so that [`Policy::audience`](crate::Policy::audience) refuses it.
+    ///
+    /// # Security
+    /// Nothing in such a token says that it is for this service: every service that accepts the client's tokens can
+    /// use them here.
+    pub fn add_client_audience(mut self, client_id: impl Into<String>) -> Self {
+        self.client_audiences.push(client_id.into());
+        self
+    }
+
+    /// What kind of tokens clients present, and the claims that these must have. Default:
+    /// [`TokenProfile::Lenient`].
     pub fn with_profile(mut self, profile: TokenProfile) -> Self {
         self.profile = profile;
         self
@@ -193,6 +208,11 @@ impl VerifierBuilder {
             .iter()
             .map(|audience| Audience::new(audience))
             .collect::<Result<_, _>>()?;
+        let clients = self
+            .client_audiences
+            .iter()
+            .map(|client| Audience::new(client).map_err(|error| error.renamed(CLIENT_AUDIENCE)))
+            .collect::<Result<_, _>>()?;
         if !(SMALLEST_TOKEN_LIMIT..=LARGEST_TOKEN_LIMIT).contains(&self.max_token_size) {
             return Err(ConfigError::invalid(
                 TOKEN_SIZE,
@@ -215,6 +235,7 @@ impl VerifierBuilder {
         let issuers = TrustedIssuers::of(&self.providers)?;
         let expectation = Expectation {
             audiences,
+            clients,
             kind: TokenKind::Access(self.profile),
             leeway: checked_leeway(self.leeway)?,
             max_age: self.max_age,

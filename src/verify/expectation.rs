@@ -15,7 +15,7 @@ use crate::principal::PrincipalKind;
 /// The largest bound on a token's size, in bytes.
 pub(super) const LARGEST_TOKEN_LIMIT: usize = 1024 * 1024;
 
-/// The claims that an access token must have.
+/// What kind of tokens clients present, and the claims that these must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum TokenProfile {
@@ -26,6 +26,15 @@ pub enum TokenProfile {
     /// [RFC 9068 §4](https://www.rfc-editor.org/rfc/rfc9068#section-4): `typ` is `at+jwt`; `sub`,
     /// `client_id`, `iat` and `jti` are required too.
     Strict,
+    /// [ID tokens](https://openid.net/specs/openid-connect-core-1_0.html#IDToken) that clients present instead of
+    /// access tokens: to services on Google Cloud and behind its IAP, with Firebase, with Cognito. `typ` is `JWT` or
+    /// absent; `sub` and `iat` are required too. Access tokens are refused as far as they say what they are. The
+    /// [`Principal`](crate::Principal) is of the kind [`IdToken`](crate::PrincipalKind::IdToken) and has no scopes.
+    ///
+    /// # Security
+    /// The audience of the ID token of a sign-in is the client that asked for it. Accept only an audience whose
+    /// tokens are meant for this service: any holder of one can call it.
+    IdToken,
 }
 
 /// The kind of JWT that is expected (RFC 8725 §3.12). A token of one kind never passes as another.
@@ -44,15 +53,29 @@ impl TokenKind {
     /// What a principal made of it is.
     pub(super) fn principal(self) -> PrincipalKind {
         match self {
-            Self::Access(_) => PrincipalKind::AccessToken,
+            Self::Access(TokenProfile::Lenient | TokenProfile::Strict) => {
+                PrincipalKind::AccessToken
+            }
+            Self::Access(TokenProfile::IdToken) => PrincipalKind::IdToken,
             #[cfg(feature = "login")]
             Self::Id | Self::Logout => PrincipalKind::IdToken,
+        }
+    }
+
+    fn is_id_token(self) -> bool {
+        match self {
+            Self::Access(profile) => profile == TokenProfile::IdToken,
+            #[cfg(feature = "login")]
+            Self::Id => true,
+            #[cfg(feature = "login")]
+            Self::Logout => false,
         }
     }
 
     /// What errors call it.
     pub(super) fn judged_as(self) -> JudgedAs {
         match self {
+            Self::Access(TokenProfile::IdToken) => JudgedAs::PresentedId,
             Self::Access(profile) => JudgedAs::Access {
                 strict: profile == TokenProfile::Strict,
             },
@@ -70,6 +93,7 @@ impl TokenKind {
             Self::Access(TokenProfile::Lenient) => {
                 media_type_is(typ, "at+jwt") || media_type_is(typ, "jwt")
             }
+            Self::Access(TokenProfile::IdToken) => media_type_is(typ, "jwt"),
             #[cfg(feature = "login")]
             Self::Id => media_type_is(typ, "jwt"),
             #[cfg(feature = "login")]
@@ -87,6 +111,7 @@ impl TokenKind {
         match self {
             Self::Access(TokenProfile::Lenient) => &[],
             Self::Access(TokenProfile::Strict) => &["sub", "client_id", "iat", "jti"],
+            Self::Access(TokenProfile::IdToken) => &["sub", "iat"],
             #[cfg(feature = "login")]
             Self::Id => &["sub", "iat"],
             #[cfg(feature = "login")]
@@ -94,21 +119,10 @@ impl TokenKind {
         }
     }
 
-    /// Whether an optional claim of another type than the standard's counts as absent.
-    fn ignores_other_types(self) -> bool {
-        match self {
-            Self::Access(_) => false,
-            #[cfg(feature = "login")]
-            Self::Id => true,
-            #[cfg(feature = "login")]
-            Self::Logout => false,
-        }
-    }
-
     /// The claims that mark other kinds. In an access token `nonce` is one where nothing says what the token is.
     fn foreign(self) -> &'static [&'static str] {
         match self {
-            Self::Access(_) => &[
+            Self::Access(TokenProfile::Lenient | TokenProfile::Strict) => &[
                 "typ",
                 "nonce",
                 "at_hash",
@@ -119,8 +133,9 @@ impl TokenKind {
                 "htu",
                 "token_introspection",
             ],
+            Self::Access(TokenProfile::IdToken) => OTHER_THAN_ID,
             #[cfg(feature = "login")]
-            Self::Id => &["events", "htm", "htu", "token_introspection"],
+            Self::Id => OTHER_THAN_ID,
             #[cfg(feature = "login")]
             Self::Logout => &[
                 "nonce",
@@ -135,10 +150,22 @@ impl TokenKind {
     }
 }
 
+/// The claims that no ID token has.
+const OTHER_THAN_ID: &[&str] = &[
+    "typ",
+    "scope",
+    "events",
+    "htm",
+    "htu",
+    "token_introspection",
+];
+
 /// What is expected of the tokens of every trusted issuer.
 #[derive(Debug, Clone)]
 pub(crate) struct Expectation {
     pub(crate) audiences: Vec<Audience>,
+    /// The clients whose tokens need no audience.
+    pub(crate) clients: Vec<Audience>,
     pub(crate) kind: TokenKind,
     pub(crate) leeway: Duration,
     pub(crate) max_age: Option<Duration>,
@@ -219,7 +246,7 @@ impl Expectation {
             }
             Presence::Present | Presence::Absent => {}
         }
-        self.screen_audience(&claims.aud)?;
+        self.screen_audience(claims)?;
         let times = self.screen_times(claims, now)?;
         for (name, claim) in [
             ("sub", &claims.sub),
@@ -232,7 +259,7 @@ impl Expectation {
                 }
                 Json::Absent => {}
                 Json::Text(text) if !text.is_empty() => {}
-                _ if self.kind.ignores_other_types() && !self.requires(name) => {}
+                _ if self.kind.is_id_token() && !self.requires(name) => {}
                 _ => return Err(VerifyError::claim(Kind::InvalidClaim, name)),
             }
         }
@@ -253,6 +280,7 @@ impl Expectation {
         let marks = [
             ("typ", self.is_called_otherwise(claims)),
             ("nonce", is_present(claims.nonce) && !may_have_nonce),
+            ("scope", self.grants_something(claims)),
             ("at_hash", is_present(claims.at_hash)),
             ("c_hash", is_present(claims.c_hash)),
             ("s_hash", is_present(claims.s_hash)),
@@ -287,17 +315,26 @@ impl Expectation {
         }
     }
 
-    /// Whether the claim `typ`, by which Keycloak tells its tokens apart, names another kind than an access token.
-    fn is_called_otherwise(&self, claims: &UnverifiedClaims) -> bool {
-        const OTHERS: [&str; 4] = ["ID", "Refresh", "Offline", "Logout"];
-        matches!(self.kind, TokenKind::Access(_))
-            && claims
-                .typ
-                .text()
-                .is_some_and(|typ| OTHERS.iter().any(|other| typ.eq_ignore_ascii_case(other)))
+    /// Whether an ID token that a client presents has scopes, as only access tokens have.
+    fn grants_something(&self, claims: &UnverifiedClaims) -> bool {
+        self.kind == TokenKind::Access(TokenProfile::IdToken)
+            && (has_words(&claims.scope) || has_words(&claims.scp))
     }
 
-    fn screen_audience(&self, aud: &Json) -> Result<(), VerifyError> {
+    /// Whether the claim `typ`, by which Keycloak tells its tokens apart, names another kind than is expected.
+    fn is_called_otherwise(&self, claims: &UnverifiedClaims) -> bool {
+        let other = if self.kind.is_id_token() {
+            "Bearer"
+        } else {
+            "ID"
+        };
+        let others = [other, "Refresh", "Offline", "Logout"];
+        let typ = claims.typ.text();
+        typ.is_some_and(|typ| others.iter().any(|other| typ.eq_ignore_ascii_case(other)))
+    }
+
+    fn screen_audience(&self, claims: &UnverifiedClaims) -> Result<(), VerifyError> {
+        let aud = &claims.aud;
         let accepted = |named: &Cow<str>| {
             self.audiences
                 .iter()
@@ -306,6 +343,7 @@ impl Expectation {
         let is_ours = match aud {
             Json::Text(named) => accepted(named),
             Json::Texts(named) => named.iter().any(accepted),
+            Json::Absent if self.is_of_named_client(claims) => true,
             Json::Absent => return Err(VerifyError::claim(Kind::MissingClaim, "aud")),
             _ => return Err(VerifyError::claim(Kind::InvalidClaim, "aud")),
         };
@@ -317,6 +355,12 @@ impl Expectation {
             other => Found::new(other.text()),
         };
         Err(VerifyError::claim(Kind::WrongAudience, "aud").having(found))
+    }
+
+    /// Whether a token without an audience was issued to a client that is named for this case.
+    fn is_of_named_client(&self, claims: &UnverifiedClaims) -> bool {
+        let client = claims.client_id.text();
+        client.is_some_and(|client| self.clients.iter().any(|named| named.as_str() == client))
     }
 
     fn screen_times(&self, claims: &UnverifiedClaims, now: UnixTime) -> Result<Times, VerifyError> {

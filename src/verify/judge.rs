@@ -19,7 +19,7 @@ use crate::keys::jwk_set::{Choice, TokenIssuer};
 use crate::keys::public_key::PublicKey;
 use crate::keys::remote::{Bringer, KeySet, NewKey};
 use crate::log_pace::LogPace;
-use crate::principal::{MISFITS, Principal, Verified};
+use crate::principal::{MISFITS, Principal, PrincipalKind, Verified};
 use crate::provider::Provider;
 use crate::renew::{Fetching, Reading, Refusal, Snapshot, can_fetch_here};
 use crate::token::is_b64token;
@@ -27,7 +27,7 @@ use crate::verify::caller::{client_id, is_client};
 use crate::verify::clients::AllowedClients;
 #[cfg(feature = "login")]
 use crate::verify::expectation::numeric_date;
-use crate::verify::expectation::{Expectation, TokenKind, says_access_token, screen_header};
+use crate::verify::expectation::{Expectation, says_access_token, screen_header};
 use crate::verify::scopes::ScopeRules;
 use crate::verify::trust::{Trusted, TrustedIssuers};
 
@@ -222,10 +222,9 @@ impl Judge {
 
     /// Scopes are what an access token grants. A claim of that name in another token grants nothing here.
     fn scopes_of(&self, claims: &UnverifiedClaims, payload: &str) -> ScopeSet {
-        match self.expectation.kind {
-            TokenKind::Access(_) => self.scopes.of(claims, payload),
-            #[cfg(feature = "login")]
-            TokenKind::Id | TokenKind::Logout => ScopeSet::default(),
+        match self.expectation.kind.principal() {
+            PrincipalKind::AccessToken => self.scopes.of(claims, payload),
+            PrincipalKind::IdToken => ScopeSet::default(),
         }
     }
 

@@ -43,6 +43,8 @@ use crate::error::VerifyError;
 use crate::keys::remote::Bringer;
 use crate::observe;
 use crate::principal::Principal;
+#[cfg(feature = "login")]
+use crate::principal::PrincipalKind;
 use crate::provider::Provider;
 use crate::verify::cache::AcceptedTokens;
 #[cfg(feature = "login")]
@@ -224,6 +226,7 @@ impl Verifier {
             };
             judge.expectation = Expectation {
                 audiences: vec![Audience::new(audience)?],
+                clients: Vec::new(),
                 kind,
                 leeway: judge.expectation.leeway,
                 max_age,
@@ -271,6 +274,12 @@ impl Verifier {
     #[cfg(feature = "login")]
     pub(crate) fn explain(&self, error: VerifyError) -> VerifyError {
         error.judged_by(&self.0.judge.setup)
+    }
+
+    /// Whether clients present ID tokens.
+    #[cfg(feature = "login")]
+    pub(crate) fn wants_id_tokens(&self) -> bool {
+        self.0.judge.expectation.kind.principal() == PrincipalKind::IdToken
     }
 
     /// How far clocks may differ.

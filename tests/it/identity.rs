@@ -91,7 +91,7 @@ async fn scopes_in_an_id_token_open_no_route() {
     let answer = at(&app.layer, inner, &mut browser).await;
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);
     let text = log.text();
-    assert!(text.contains("no such user can ever pass"), "{text}");
+    assert!(text.contains("no such caller can ever pass"), "{text}");
     assert!(text.contains("OPENID_REUSE_TOKENS"), "{text}");
 }
 

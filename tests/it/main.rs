@@ -36,6 +36,7 @@ mod outbound;
 mod pages;
 mod pausing_store;
 mod provider_logout;
+mod provider_tokens;
 mod readiness;
 mod redaction;
 mod refresh_rotation;

@@ -10,6 +10,7 @@ fn expectation(profile: TokenProfile, leeway: u64) -> Expectation {
             Audience::new("api").unwrap(),
             Audience::new("https://b/").unwrap(),
         ],
+        clients: vec![Audience::new("shop").unwrap()],
         kind: TokenKind::Access(profile),
         leeway: Duration::from_secs(leeway),
         max_age: None,
