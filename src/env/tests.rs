@@ -269,6 +269,22 @@ fn the_allowed_clients_are_read_and_shown() {
     }
 }
 
+// D29
+#[test]
+fn the_shape_of_tokens_is_read_and_shown() {
+    let settings = [
+        ("OPENID_TOKEN_PROFILE", "id"),
+        ("OPENID_CLIENT_AUDIENCES", "shop, admin"),
+    ];
+    let shown = with(&settings).unwrap().to_string();
+    for line in [
+        "OPENID_TOKEN_PROFILE = id\n",
+        "OPENID_CLIENT_AUDIENCES = shop,admin\n",
+    ] {
+        assert!(shown.contains(line), "{shown}");
+    }
+}
+
 #[test]
 fn values_at_their_bounds_are_taken() {
     for (name, value) in [
@@ -641,6 +657,7 @@ mod login {
             ("OPENID_TENANTS", "contoso", "{tenantid}"),
             ("OPENID_USE_PKCE", "false", "true or remove"),
             ("OPENID_REUSE_TOKENS", "maybe", "true or false"),
+            ("OPENID_TOKEN_PROFILE", "id", "OPENID_REUSE_TOKENS=false"),
             (
                 "OPENID_USE_END_SESSION_ENDPOINT",
                 "perhaps",

@@ -321,9 +321,15 @@ mod tests {
             Some(Vendor::Zitadel),
         ];
         for kind in Kind::ALL.iter().copied() {
-            for (judged_as, vendor) in [LENIENT, STRICT, JudgedAs::Id, JudgedAs::Logout]
-                .into_iter()
-                .flat_map(|judged_as| vendors.map(|vendor| (judged_as, vendor)))
+            for (judged_as, vendor) in [
+                LENIENT,
+                STRICT,
+                JudgedAs::PresentedId,
+                JudgedAs::Id,
+                JudgedAs::Logout,
+            ]
+            .into_iter()
+            .flat_map(|judged_as| vendors.map(|vendor| (judged_as, vendor)))
             {
                 for cause in CAUSES {
                     for claim in [None, Some("aud"), Some("sub"), Some("iat")] {
@@ -337,7 +343,8 @@ mod tests {
                             is_access || !text.contains("send an access token"),
                             "{shown}"
                         );
-                        assert!(is_access || !text.contains("OPENID_AUDIENCE"), "{shown}");
+                        let is_presented = is_access || judged_as == JudgedAs::PresentedId;
+                        assert!(is_presented || !text.contains("OPENID_AUDIENCE"), "{shown}");
                         assert!(!text.contains("OPENID_JWKS_URL"), "not set: {shown}");
                     }
                 }

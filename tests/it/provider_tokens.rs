@@ -297,7 +297,7 @@ fn cases() -> Vec<Case> {
             tokens: vec![
                 jwt(
                     "access",
-                    &[Lenient, Client, IdOfApi],
+                    &[Lenient, Client, IdOfApi, IdOfClient],
                     json!({"aud": ["zitadel-client", "project"], "client_id": "zitadel-client",
                         "jti": "V2_1-at_2", "sub": "s"}),
                 ),

@@ -92,6 +92,33 @@ fn the_leeway_is_added_on_both_sides() {
     );
 }
 
+// D29
+#[test]
+fn a_named_client_stands_for_an_audience_that_is_not_there() {
+    let at = |claims: &str| lenient(&format!(r#"{{"exp":2000000{claims}}}"#));
+    assert_eq!(at(r#","client_id":"shop""#), Ok(()));
+    let missing = Err((Kind::MissingClaim, Some("aud")));
+    for other in [
+        "",
+        r#","client_id":"Shop""#,
+        r#","azp":"shop""#,
+        r#","cid":"shop""#,
+    ] {
+        assert_eq!(at(other), missing, "{other}");
+    }
+    // It is never a way around an audience that is there.
+    for (aud, kind) in [
+        (r#""other""#, Kind::WrongAudience),
+        ("[]", Kind::WrongAudience),
+        (r#"["other"]"#, Kind::WrongAudience),
+        ("null", Kind::InvalidClaim),
+        ("7", Kind::InvalidClaim),
+    ] {
+        let told = at(&format!(r#","client_id":"shop","aud":{aud}"#));
+        assert_eq!(told, Err((kind, Some("aud"))), "{aud}");
+    }
+}
+
 // CL-05
 #[test]
 fn a_maximum_age_makes_iat_required() {
