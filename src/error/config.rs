@@ -116,7 +116,6 @@ impl ConfigError {
     }
 
     /// The same error under another name of the setting.
-    #[cfg(any(feature = "login", feature = "reqwest"))]
     #[must_use]
     pub(crate) fn renamed(mut self, name: &'static str) -> Self {
         match &mut self {

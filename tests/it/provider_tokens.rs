@@ -72,6 +72,7 @@ fn jwt(kind: &'static str, accepted: &'static [Setting], claims: Value) -> Token
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn cases() -> Vec<Case> {
     vec![
         Case {
