@@ -210,5 +210,7 @@ pub use crate::provider::{Client, SecretMethod};
 pub use crate::provider::{Discovery, Phase, Provider, ProviderBuilder, Readiness};
 pub use crate::require::{Policy, RequireLayer};
 pub use crate::resource_metadata::{MetadataBody, MetadataService, ProtectedResource};
+#[cfg(any(feature = "login", feature = "outbound"))]
+pub use crate::token::target::Target;
 pub use crate::token::{AccessToken, MalformedAuthorization};
 pub use crate::verify::{TokenProfile, Verifier, VerifierBuilder};

@@ -60,6 +60,7 @@ pub(crate) const SILENT_SIGN_IN: &str = "silent sign-in";
 pub(crate) const STALE_LIMIT: &str = "stale limit";
 pub(crate) const START_PATH: &str = "start path";
 pub(crate) const SUBJECT_TOKEN_TYPE: &str = "subject token type";
+pub(crate) const TARGET: &str = "target";
 pub(crate) const TENANTS: &str = "tenants";
 pub(crate) const TOKEN: &str = "token";
 pub(crate) const TOKEN_PROFILE: &str = "token profile";

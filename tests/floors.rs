@@ -151,6 +151,7 @@ const ROOMS: [(&str, &[&str]); 28] = [
             "keys/remote",
             "http_client",
             "provider",
+            "token/target",
             "resource_metadata",
             "login/browser/base_path",
             "login/browser/query",

@@ -46,6 +46,41 @@ kinds! {
             remedy: "have the provider issue refresh tokens: ask for the scope offline_access (OPENID_SCOPE), or at \
                 Google for access_type=offline and prompt=consent (OPENID_AUTHORIZATION_PARAMETERS)",
         }
+        /// The provider refuses a token for this target. The session goes on.
+        TargetRefused {
+            name: "target_refused", status: Status::FORBIDDEN, sign_in_again: true,
+            told: "this part of the site is not open to your account",
+            advice: "sign in once more; if that does not help, tell the operator of this site the code below",
+            message: "the provider refuses a token for this target",
+            remedy: "allow the client to ask for this target at the provider, and the user to grant it (Entra ID: \
+                consent to the scopes of the API); it is asked for again after a minute",
+        }
+        /// The provider answered with a token for another target than the one that was asked for.
+        TargetOfOtherAudience {
+            name: "target_of_other_audience", status: Status::INTERNAL_SERVER_ERROR, sign_in_again: false,
+            told: "a service behind this site cannot be reached",
+            advice: "tell the operator of this site the code below",
+            message: "the provider answered with a token for another audience than the one that was asked for",
+            remedy: "ask in the form that the provider expects (Target::audience, Target::resource or Target::scope); \
+                Auth0 issues tokens for the audience of the sign-in unless multi-resource refresh tokens are allowed \
+                for the application",
+        }
+        /// The tokens of all targets together are larger than a session may hold (32 KiB).
+        TargetTooLarge {
+            name: "target_too_large", status: Status::INTERNAL_SERVER_ERROR, sign_in_again: false,
+            told: "a service behind this site cannot be reached",
+            advice: "tell the operator of this site the code below",
+            message: "the tokens for other targets are larger than 32 KiB together",
+            remedy: "configure the provider to put less into the tokens, or ask for fewer targets",
+        }
+        /// A token is asked for a target that the layer was not told of.
+        UnknownTarget {
+            name: "unknown_target", status: Status::INTERNAL_SERVER_ERROR, sign_in_again: false,
+            told: "a service behind this site cannot be reached",
+            advice: "tell the operator of this site the code below",
+            message: "the target is none that the layer was told of",
+            remedy: "name each target when the layer is built (LoginBuilder::add_target)",
+        }
         /// The request would change something and does not prove that it comes from this site.
         CrossOrigin {
             name: "cross_origin", status: Status::FORBIDDEN, sign_in_again: false,

@@ -62,6 +62,12 @@ kinds! {
             name: "no_token_to_relay", status: Status::INTERNAL_SERVER_ERROR,
             message: "the caller's token was not kept for relaying; allow it by allow_relay on BearerLayer",
         }
+        /// A token for another target is asked for, and the caller has no session that could bring it.
+        NoSession {
+            name: "no_session", status: Status::INTERNAL_SERVER_ERROR,
+            message: "the caller has no session whose refresh token could bring a token for this target; exchange the \
+                caller's token (TokenExchange), or let only browsers with a session reach this call",
+        }
         /// Only a user's token can be exchanged, and the caller is a program.
         NotAUser {
             name: "not_a_user", status: Status::FORBIDDEN,
@@ -153,6 +159,7 @@ impl OutboundError {
                 OutboundErrorKind::Unavailable
             }
             LoginErrorKind::TokenRefused => OutboundErrorKind::TokenRefused,
+            LoginErrorKind::TargetRefused => OutboundErrorKind::Rejected,
             _ => OutboundErrorKind::Misconfigured,
         };
         Self {

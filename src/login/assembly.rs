@@ -24,13 +24,13 @@ use crate::login::sign_in::request::{AuthorizationRequest, OfflineAccess};
 use crate::login::sign_out::{SignOut, SignOutSettings};
 use crate::login::store::near_cache::LONGEST_NEAR_CACHE_AGE;
 use crate::login::store::{MemoryStore, SessionStore};
-use crate::provider::client::target::check_resource;
 use crate::provider::{Provider, within};
 use crate::settings::{
     ABSOLUTE_LIMIT, ADDITIONAL_AUDIENCE, ADDRESS, AUTHORIZATION_PARAMETER, END_SESSION_PARAMETER,
     IDLE_LIMIT, POST_LOGOUT_REDIRECT, RESPONSE_MODE, ROTATION_GRACE, SCOPE, SESSION_SECRET,
-    SESSIONS_PER_SUBJECT, SILENT_SIGN_IN, TOKEN_PROFILE, VERIFIER,
+    SESSIONS_PER_SUBJECT, SILENT_SIGN_IN, TARGET, TOKEN_PROFILE, VERIFIER,
 };
+use crate::token::target::{Target, check_resource};
 use crate::verify::Verifier;
 use crate::verify::id_token::IdTokenVerifier;
 use crate::verify::logout_token::LogoutTokenVerifier;
@@ -44,6 +44,9 @@ const LONGEST_GRACE: Duration = Duration::from_secs(60);
 
 /// Beyond it a limit on the sessions of a subject costs a sign-in more than it is worth.
 const MOST_PER_SUBJECT: usize = 1_000;
+
+/// Targets of one session beside its own.
+const MOST_TARGETS: usize = 8;
 
 /// Refresh grants under way at once, at the most, and as many sign-ins.
 const MOST_GRANTS: usize = 64;
@@ -142,6 +145,7 @@ impl LoginBuilder {
         for resource in &self.resources {
             check_resource(resource)?;
         }
+        check_targets(&self.targets)?;
         if self.silent && !self.anonymous {
             return Err(ConfigError::invalid(
                 SILENT_SIGN_IN,
@@ -226,6 +230,7 @@ impl LoginBuilder {
                 audience: self.refresh_audience,
                 resources: self.resources.clone(),
             },
+            targets: self.targets.into(),
             lifetimes,
             grace: at_most(ROTATION_GRACE, self.grace, LONGEST_GRACE)?,
             grants: MOST_GRANTS,
@@ -279,6 +284,19 @@ impl LoginBuilder {
             allows_anonymous: self.anonymous,
         })
     }
+}
+
+fn check_targets(targets: &[Target]) -> Result<(), ConfigError> {
+    let is_twice = (1..targets.len()).any(|at| targets[..at].contains(&targets[at]));
+    if targets.len() > MOST_TARGETS || is_twice {
+        return Err(ConfigError::invalid(
+            TARGET,
+            targets.len().to_string(),
+            "one of them stands twice, or they are too many",
+            format!("name each target once, and {MOST_TARGETS} at the most"),
+        ));
+    }
+    Ok(())
 }
 
 fn mode(signs_in_by: &SignsInBy, verifier: &Verifier, id_tokens: &IdTokenVerifier) -> Mode {

@@ -18,6 +18,7 @@ use crate::login::sign_in::requirement::{Requirement, RoleToken};
 use crate::login::store::SessionStore;
 use crate::login::store::near_cache::NEAR_CACHE_AGE;
 use crate::provider::{Client, Provider};
+use crate::token::target::Target;
 use crate::verify::Verifier;
 
 /// Chooses how browsers are signed in. Made by [`LoginLayer::builder`].
@@ -35,6 +36,7 @@ pub struct LoginBuilder {
     pub(super) scope: String,
     pub(super) audience: Option<String>,
     pub(super) resources: Vec<String>,
+    pub(super) targets: Vec<Target>,
     pub(super) parameters: Vec<(String, String)>,
     pub(super) passed_through: Vec<PassedParameter>,
     pub(super) refresh_audience: Option<String>,
@@ -180,6 +182,7 @@ impl LoginBuilder {
             store: None,
             scope: "openid profile email offline_access".to_owned(),
             resources: Vec::new(),
+            targets: Vec::new(),
             parameters: Vec::new(),
             passed_through: Vec::new(),
             refresh_audience: None,
@@ -249,6 +252,15 @@ impl LoginBuilder {
     /// renewing. None by default.
     pub fn add_resource(mut self, resource: &str) -> Self {
         self.resources.push(resource.to_owned());
+        self
+    }
+
+    /// Lets sessions ask for access tokens for this target too, beside their own:
+    /// [`Session::access_token_for`](crate::Session::access_token_for), and `OutboundLayer::relay_for`. The provider
+    /// must let the client ask for it by a refresh token: at Auth0 that is a multi-resource refresh token, at Entra ID
+    /// a scope of the other API that was consented to. None by default; at most 8, and their tokens 32 KiB together.
+    pub fn add_target(mut self, target: Target) -> Self {
+        self.targets.push(target);
         self
     }
 

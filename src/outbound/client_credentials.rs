@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::outbound::granted_token::GrantedToken;
 use crate::outbound::granter::Granter;
-use crate::provider::client::target::Target;
 use crate::provider::{Client, Provider};
 use crate::token::source::{DrainFuture, TokenRequest, TokenSource, TokenSupply};
+use crate::token::target::Target;
 
 /// Tokens of this service's own
 /// ([RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)): one at a time, fetched when it

@@ -10,13 +10,13 @@ use tokio::sync::Semaphore;
 use crate::clock::{SharedClock, UnixTime};
 use crate::error::{Chain, ProviderError, ProviderErrorKind};
 use crate::observe;
-use crate::provider::client::target::Target;
 use crate::provider::client::token_endpoint::{GrantFailure, TokenAnswer};
 use crate::provider::{Client, Provider};
 use crate::renew::Fetched;
 use crate::token::lifetime::{Windows, stated_expiry, token_lifetime};
 use crate::token::live::LiveToken;
 use crate::token::source::DrainFuture;
+use crate::token::target::Target;
 
 /// Makes grants for one client and one target.
 pub(super) struct Granter {

@@ -7,15 +7,15 @@ use tower_layer::Layer;
 use crate::error::ConfigError;
 use crate::outbound::client_credentials::ClientCredentials;
 use crate::outbound::destination::Destination;
-use crate::outbound::relay::Relay;
+use crate::outbound::relay::{Relay, RelayFor};
 use crate::outbound::repeat::EmptyBodies;
 use crate::outbound::service::Outbound;
 use crate::outbound::settings::Settings;
-use crate::provider::client::target::Target;
 use crate::provider::{Client, Provider};
 use crate::settings::TOKEN;
 use crate::token::live::LiveToken;
 use crate::token::source::TokenSource;
+use crate::token::target::Target;
 
 /// Attaches the right token to outgoing requests. See the [module](crate::outbound) for the rule.
 #[must_use]
@@ -62,6 +62,20 @@ impl OutboundLayer {
         D: TryInto<Destination, Error: Into<ConfigError>>,
     {
         Self::new(destination, Relay)
+    }
+
+    /// Attaches a token for this target, of the session of the caller, which is the
+    /// [`Principal`](crate::Principal) in the request's extensions. The layer that signs in must have been told of the
+    /// target ([`LoginBuilder::add_target`](crate::login::LoginBuilder::add_target)). For a caller without a session
+    /// the call fails; the caller's own token is never sent in its place.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn relay_for<D>(destination: D, target: Target) -> Result<Self, ConfigError>
+    where
+        D: TryInto<Destination, Error: Into<ConfigError>>,
+    {
+        Self::new(destination, RelayFor(target))
     }
 
     /// Attaches a token of this service's own, by client credentials. Asks for no audience, resource or

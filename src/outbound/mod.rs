@@ -25,6 +25,7 @@
 //! | source | whose token | |
 //! |---|---|---|
 //! | [`OutboundLayer::relay`] | the caller's own | that of the session, renewed when due; or that of the request, with [`allow_relay`](crate::BearerLayer::allow_relay) |
+//! | [`OutboundLayer::relay_for`] | one for another target, of the caller's session | the session's refresh token, spent for [that target](crate::login::LoginBuilder::add_target), one grant at a time |
 //! | [`ClientCredentials`] | this service's | one, shared by all requests |
 //! | [`TokenExchange`], [`OnBehalfOf`] | exchanged for the caller's | one for each token of a caller, at most 10 000 |
 //! | [`OutboundLayer::fixed`], a [`LiveToken`] | a fixed one | |
@@ -118,6 +119,6 @@ pub use self::on_behalf_of::OnBehalfOf;
 pub use self::repeat::{ClonedBodies, EmptyBodies, Never, Repeat};
 pub use self::service::Outbound;
 pub use self::token_exchange::TokenExchange;
-pub use crate::provider::client::target::Target;
 pub use crate::token::live::{LiveToken, UnusableToken};
 pub use crate::token::source::{DrainFuture, TokenFuture, TokenRequest, TokenSource, TokenSupply};
+pub use crate::token::target::Target;

@@ -9,11 +9,11 @@ use crate::http_client::BoxFuture;
 use crate::outbound::exchanged::{Exchange, Exchanged};
 use crate::outbound::granter::Granter;
 use crate::principal::Principal;
-use crate::provider::client::target::Target;
 use crate::provider::{Client, Provider};
 use crate::renew::Fetched;
 use crate::token::live::LiveToken;
 use crate::token::source::{DrainFuture, TokenRequest, TokenSource, TokenSupply};
+use crate::token::target::Target;
 
 /// Exchanges the caller's token as Microsoft Entra ID does it, "on behalf of" the caller: an assertion grant
 /// ([RFC 7523 §2.1](https://www.rfc-editor.org/rfc/rfc7523#section-2.1)) with

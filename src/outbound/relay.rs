@@ -1,6 +1,7 @@
 use crate::error::OutboundErrorKind;
 use crate::principal::Principal;
 use crate::token::source::{TokenRequest, TokenSource, TokenSupply};
+use crate::token::target::Target;
 
 /// The caller's own token.
 #[derive(Debug, Clone, Copy)]
@@ -10,6 +11,22 @@ impl TokenSource for Relay {
     fn supply(&self, request: &TokenRequest<'_>) -> TokenSupply {
         match callers(request) {
             Ok((_, source)) => source.supply(request),
+            Err(kind) => TokenSupply::Refused(kind.into()),
+        }
+    }
+}
+
+/// A token for a target, of the caller's session.
+#[derive(Debug, Clone)]
+pub(super) struct RelayFor(pub(super) Target);
+
+impl TokenSource for RelayFor {
+    fn supply(&self, request: &TokenRequest<'_>) -> TokenSupply {
+        match callers(request) {
+            Ok((_, source)) => source.supply_for(&self.0, request),
+            Err(OutboundErrorKind::NoTokenToRelay) => {
+                TokenSupply::Refused(OutboundErrorKind::NoSession.into())
+            }
             Err(kind) => TokenSupply::Refused(kind.into()),
         }
     }

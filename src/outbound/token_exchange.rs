@@ -7,12 +7,12 @@ use crate::http_client::BoxFuture;
 use crate::outbound::exchanged::{Exchange, Exchanged};
 use crate::outbound::granter::Granter;
 use crate::principal::Principal;
-use crate::provider::client::target::Target;
 use crate::provider::client::token_endpoint::TokenAnswer;
 use crate::provider::{Client, Provider};
 use crate::renew::Fetched;
 use crate::token::live::LiveToken;
 use crate::token::source::{DrainFuture, TokenRequest, TokenSource, TokenSupply};
+use crate::token::target::Target;
 
 /// Exchanges the caller's token for one that another service accepts
 /// ([RFC 8693](https://www.rfc-editor.org/rfc/rfc8693)). That service learns who the caller is, and gets

@@ -41,6 +41,20 @@ pub(crate) fn stated_expiry(token: &str) -> Option<UnixTime> {
     }
 }
 
+/// The audiences that a token states, if it is a JWT. It is not verified: they may refuse it and never admit it.
+#[cfg(feature = "login")]
+pub(crate) fn stated_audiences(token: &str) -> Vec<String> {
+    let read = || {
+        let jws = CompactJws::split(token.as_bytes()).ok()?.decode().ok()?;
+        let claims = UnverifiedClaims::parse(jws.payload()).ok()?;
+        Some(match &claims.aud {
+            Json::Texts(named) => named.iter().map(ToString::to_string).collect(),
+            other => other.text().map(str::to_owned).into_iter().collect(),
+        })
+    };
+    read().unwrap_or_default()
+}
+
 /// When an access token is renewed, in seconds before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Windows {

@@ -7,6 +7,8 @@ pub(crate) mod lifetime;
 pub(crate) mod live;
 #[cfg(feature = "outbound")]
 pub(crate) mod source;
+#[cfg(any(feature = "login", feature = "outbound"))]
+pub(crate) mod target;
 
 use std::fmt;
 

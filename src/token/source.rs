@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use http::{Extensions, Uri};
 
-use crate::error::OutboundError;
+use crate::error::{OutboundError, OutboundErrorKind};
 use crate::token::live::LiveToken;
+use crate::token::target::Target;
 
 /// Where the tokens of outgoing requests come from.
 ///
@@ -48,6 +49,13 @@ use crate::token::live::LiveToken;
 pub trait TokenSource: Send + Sync + 'static {
     /// A token for this request.
     fn supply(&self, request: &TokenRequest<'_>) -> TokenSupply;
+
+    /// A token for another target, of a source whose tokens come of one sign-in: a session of a layer that was told of
+    /// the target ([`LoginBuilder::add_target`](crate::login::LoginBuilder::add_target)). Default: there is none.
+    fn supply_for(&self, target: &Target, request: &TokenRequest<'_>) -> TokenSupply {
+        let _ = (target, request);
+        TokenSupply::Refused(OutboundErrorKind::NoSession.into())
+    }
 
     /// From the call on no grant is started. Completes when those under way have ended, at the latest after
     /// `deadline`, with whether all have. Default: at once, because there is none.

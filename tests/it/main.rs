@@ -58,5 +58,6 @@ mod sign_in_rules;
 mod sign_ins;
 mod support;
 mod tabs;
+mod targets;
 mod tokens;
 mod upstream;

@@ -12,6 +12,7 @@ use crate::login::sessions::{Need, Sessions};
 use crate::login::store::StoreKey;
 use crate::principal::Principal;
 use crate::token::live::LiveToken;
+use crate::token::target::Target;
 
 /// A signed-in browser. It stands in the extensions of the request beside the
 /// [`Principal`](crate::Principal), and can be kept as long as it is needed: by a stream, a socket, a job.
@@ -140,6 +141,21 @@ impl Session {
     /// As [`access_token`](Self::access_token).
     pub async fn access_token_after(&self, refused: &LiveToken) -> Result<LiveToken, LoginError> {
         self.token(Need::TokenAfter(refused.generation())).await
+    }
+
+    /// An access token for another target that is live now, asked for or refreshed first if that is due. The
+    /// session's refresh token is spent for it, as for the session's own tokens: one grant at a time, however many
+    /// requests and replicas ask.
+    ///
+    /// # Errors
+    /// [`LoginError`]: of kind [`UnknownTarget`](crate::LoginErrorKind::UnknownTarget) if the layer was not
+    /// [told of it](crate::login::LoginBuilder::add_target); [`TargetRefused`](crate::LoginErrorKind::TargetRefused)
+    /// if the provider refuses it, which is asked again after a minute and does not end the session;
+    /// [`TargetOfOtherAudience`](crate::LoginErrorKind::TargetOfOtherAudience) if it answers with another token;
+    /// [`TargetTooLarge`](crate::LoginErrorKind::TargetTooLarge); otherwise as
+    /// [`access_token`](Self::access_token).
+    pub async fn access_token_for(&self, target: &Target) -> Result<LiveToken, LoginError> {
+        self.sessions.token_for(self.key, target).await
     }
 
     async fn token(&self, need: Need) -> Result<LiveToken, LoginError> {

@@ -22,7 +22,11 @@ pub(crate) mod renewals;
 pub(crate) mod revoker;
 pub(crate) mod rotation;
 pub(crate) mod seal;
+mod settling;
 pub(crate) mod signed_out;
+mod target_set;
+pub(crate) mod target_token;
+mod targets;
 pub(crate) mod tokens;
 
 use std::sync::Arc;
@@ -42,7 +46,7 @@ use crate::login::sessions::opened::Opened;
 use crate::login::sessions::opener::{Opener, Unopened, refused};
 use crate::login::sessions::record::{EndReason, Record, RefreshState};
 use crate::login::sessions::renewals::{
-    LONGEST_WAIT, Lifetimes, Outcome, Renewals, waited_in_vain,
+    LONGEST_WAIT, Lifetimes, Outcome, Purpose, Renewals, waited_in_vain,
 };
 use crate::login::sessions::revoker::Revoker;
 use crate::login::sessions::tokens::TokenSet;
@@ -122,8 +126,9 @@ impl From<Standing> for Judged {
     }
 }
 
-/// How often the tokens may turn out old right after they were refreshed, for one request.
-const MOST_ROTATIONS: u8 = 3;
+/// How often the tokens may turn out old right after they were refreshed, for one request. Each target may be
+/// refreshed in between.
+const MOST_ROTATIONS: usize = 3;
 
 /// After a refresh that brought a token which is refused here, another is not tried for this long.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
@@ -201,7 +206,7 @@ impl Sessions {
         let can_refresh = opened.tokens.refresh_token.is_some();
         let is_identity = self.opener.mode.is_identity();
         let is_rejected =
-            matches!(need, Need::TokenAfter(generation) if record.generation <= generation);
+            matches!(need, Need::TokenAfter(generation) if opened.token_generation() <= generation);
         let is_token_live =
             now < record.access_expires_at && !is_rejected && self.is_within_exp(&opened, wall);
         // What an ID token said holds as long as the session.
@@ -222,7 +227,7 @@ impl Sessions {
             _ if stands && (!can_refresh || now < record.refresh_not_before) => {}
             Due::Behind => {
                 // Whether it could start or not, the live token is used.
-                let _ = self.renewals.start(key, seen());
+                let _ = self.renewals.start(key, seen(), Purpose::Own);
             }
             Due::First if !can_refresh && is_identity => {
                 return Standing::Failed(Kind::NoAccessToken.into()).into();
@@ -342,9 +347,9 @@ impl Sessions {
         mut seen: Seen,
         mut live: Option<Arc<Opened>>,
     ) -> Standing {
-        for _ in 0..MOST_ROTATIONS {
+        for _ in 0..MOST_ROTATIONS + self.renewals.targets.len() {
             let generation = seen.record.generation;
-            let renewed = match (self.renewals.renew(key, seen).await, live) {
+            let renewed = match (self.renewals.renew(key, seen, Purpose::Own).await, live) {
                 (Outcome::Renewed(renewed), _) => renewed,
                 (Outcome::Over(reason), _) => return Standing::Over(reason),
                 (_, Some(opened)) => return Standing::Live(opened),

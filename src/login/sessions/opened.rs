@@ -13,9 +13,11 @@ use crate::clock::{SharedClock, UnixTime};
 use crate::error::{LoginError, LoginErrorKind};
 use crate::login::sessions::id::SessionId;
 use crate::login::sessions::record::Record;
+use crate::login::sessions::target_token::TargetState;
 use crate::login::sessions::tokens::TokenSet;
 use crate::login::store::{StoreKey, Tag};
 use crate::principal::Principal;
+use crate::secret::Secret;
 use crate::slots::Slots;
 use crate::token::live::LiveToken;
 
@@ -37,6 +39,8 @@ pub(crate) struct Contents {
     pub(crate) principal: Principal,
     /// `None` if the token cannot stand in a header.
     live_token: Option<LiveToken>,
+    /// Those of the targets, in the order of the token set.
+    target_tokens: Vec<Option<LiveToken>>,
     /// When the access token was verified, in monotonic time.
     verified_at: Duration,
     /// Bounds refreshes because a service refused the token; the session's, not the generation's.
@@ -69,6 +73,17 @@ impl Opened {
     /// Whether this caller is the one to put off the session's end.
     pub(crate) fn begin_to_extend(&self) -> bool {
         !self.is_extending.swap(true, Ordering::Relaxed)
+    }
+
+    /// The generation in which this process found its access token first. Others bring tokens for other targets.
+    pub(crate) fn token_generation(&self) -> u64 {
+        let token = self.contents.live_token.as_ref();
+        token.map_or(self.record.generation, LiveToken::generation)
+    }
+
+    /// The token for the target at this place of the token set, ready to be sent.
+    pub(crate) fn target_token(&self, place: usize) -> Option<LiveToken> {
+        self.contents.target_tokens.get(place)?.clone()
     }
 
     /// The access token, ready to be sent.
@@ -172,18 +187,36 @@ impl OpenedSessions {
         principal: Principal,
     ) -> Arc<Opened> {
         let now = self.clock.monotonic();
-        let live_token = LiveToken::new(tokens.access_token.expose()).ok();
+        let last = self.last(key);
         let contents = Contents {
-            live_token: live_token.map(|token| {
-                token
-                    .with_generation(record.generation)
-                    .with_expiry(record.access_expires_at)
-            }),
+            live_token: live(
+                &tokens.access_token,
+                record.access_expires_at,
+                record.generation,
+                // A provider may answer a refresh with the token that it issued before.
+                last.as_deref()
+                    .filter(|last| last.tokens.obtained_at == tokens.obtained_at),
+            ),
+            target_tokens: tokens
+                .targets
+                .iter()
+                .map(|one| match &one.state {
+                    TargetState::Token {
+                        token, expires_at, ..
+                    } => live(
+                        token,
+                        UnixTime::from_seconds(*expires_at),
+                        record.generation,
+                        last.as_deref(),
+                    ),
+                    TargetState::Refused { .. } => None,
+                })
+                .collect(),
             tokens,
             principal,
             verified_at: now,
             #[cfg(feature = "outbound")]
-            forced: self.last(key).map_or_else(
+            forced: last.map_or_else(
                 || Arc::new(Allowance::full(now)),
                 |last| Arc::clone(&last.forced),
             ),
@@ -221,6 +254,26 @@ impl OpenedSessions {
     pub(crate) fn forget(&self, key: StoreKey) {
         self.opened.remove(key.as_bytes(), |there| there.key == key);
     }
+}
+
+/// A token, ready to be sent. One that the session had before keeps what is known of it: whether a service refused
+/// it.
+fn live(
+    token: &Secret,
+    expires_at: UnixTime,
+    generation: u64,
+    last: Option<&Opened>,
+) -> Option<LiveToken> {
+    let known = last.and_then(|last| {
+        let contents = &last.contents;
+        let all = contents.live_token.iter();
+        let mut all = all.chain(contents.target_tokens.iter().flatten());
+        all.find(|known| crate::secret::is_same(known.as_access_token().as_str(), token.expose()))
+    });
+    known.cloned().or_else(|| {
+        let token = LiveToken::new(token.expose()).ok()?;
+        Some(token.with_generation(generation).with_expiry(expires_at))
+    })
 }
 
 /// A store in memory hands out the same bytes each time.

@@ -22,6 +22,7 @@ use crate::login::store::near_cache::NearCache;
 use crate::login::store::{SessionStore, StoreKey};
 use crate::principal::Principal;
 use crate::provider::{Client, Provider};
+use crate::token::target::Target;
 use crate::verify::id_token::IdTokenVerifier;
 
 /// What the builder of a layer chose about sessions.
@@ -35,6 +36,7 @@ pub(crate) struct SessionParts {
     pub(crate) near_cache_age: Duration,
     pub(crate) keys: KeyRing,
     pub(crate) request: RefreshRequest,
+    pub(crate) targets: Box<[Target]>,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) grace: Duration,
     /// Refresh grants under way at once, at the most.
@@ -72,6 +74,7 @@ impl SessionParts {
                     client: self.client,
                     id_tokens: self.id_tokens,
                     request: self.request,
+                    targets: self.targets,
                     lifetimes: self.lifetimes,
                     grace: self.grace,
                     grants: Semaphore::new(self.grants),

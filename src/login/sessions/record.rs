@@ -147,6 +147,9 @@ pub(crate) enum Settlement {
     Unspent(UnixTime),
     /// The same, because the provider wants the user to do something first.
     WantsUser(UnixTime),
+    /// The provider refused what was asked for beside the session's own tokens. That says nothing about these, and
+    /// the refresh token is unspent.
+    TargetRefused,
     /// The refresh token may have been spent.
     Uncertain,
     /// The provider rejected the refresh token.
@@ -337,6 +340,10 @@ impl Record {
                     None => RefreshState::Idle,
                 }
             }
+            Settlement::TargetRefused => match probes.checked_sub(1) {
+                Some(before) => suspect(before),
+                None => RefreshState::Idle,
+            },
             Settlement::Uncertain => suspect(probes),
             Settlement::Rejected if probes > 0 => RefreshState::Dead(EndReason::RotationLost),
             Settlement::Rejected => RefreshState::Dead(EndReason::Rejected),
@@ -349,6 +356,11 @@ impl Record {
         if self.generation >= generation && !matches!(self.state, RefreshState::Dead(_)) {
             self.state = RefreshState::Dead(reason);
         }
+    }
+
+    /// Whether the lease was given for a probe: the refresh token may have been spent before.
+    pub(crate) fn is_probed(&self) -> bool {
+        matches!(self.state, RefreshState::Leased { probes, .. } if probes > 0)
     }
 
     /// Replaces what is known of the tokens of `generation`, as long as they are the newest.

@@ -8,6 +8,7 @@ use crate::login::sessions::{Asked, Need, Sessions};
 use crate::login::store::StoreKey;
 use crate::token::live::LiveToken;
 use crate::token::source::{TokenRequest, TokenSource, TokenSupply};
+use crate::token::target::Target;
 
 /// The tokens of one session, as its principal carries them. Holds the layer weakly: its cache holds
 /// principals, and a strong reference would be a cycle.
@@ -23,6 +24,13 @@ impl TokenSource for SessionTokens {
             None => TokenSupply::Refused(OutboundErrorKind::SessionEnded.into()),
         }
     }
+
+    fn supply_for(&self, target: &Target, _: &TokenRequest<'_>) -> TokenSupply {
+        match self.sessions.upgrade() {
+            Some(sessions) => sessions.supply_for(self.key, target.clone()),
+            None => TokenSupply::Refused(OutboundErrorKind::SessionEnded.into()),
+        }
+    }
 }
 
 /// The session is asked each time.
@@ -30,9 +38,20 @@ impl TokenSource for Session {
     fn supply(&self, _: &TokenRequest<'_>) -> TokenSupply {
         Arc::clone(&self.sessions).supply(self.key)
     }
+
+    fn supply_for(&self, target: &Target, _: &TokenRequest<'_>) -> TokenSupply {
+        Arc::clone(&self.sessions).supply_for(self.key, target.clone())
+    }
 }
 
 impl Sessions {
+    fn supply_for(self: Arc<Self>, key: StoreKey, target: Target) -> TokenSupply {
+        TokenSupply::Wait(Box::pin(async move {
+            let token = self.token_for(key, &target).await;
+            token.map_err(OutboundError::login)
+        }))
+    }
+
     fn supply(self: Arc<Self>, key: StoreKey) -> TokenSupply {
         if let Some(token) = self.at_hand(key) {
             return TokenSupply::Ready(token);
@@ -70,7 +89,10 @@ impl Sessions {
             // The task that was allowed to may have refreshed it just now.
             return self.live(key, Need::Token).await?.live_token();
         }
-        match self.live(key, Need::TokenAfter(opened.generation())).await {
+        match self
+            .live(key, Need::TokenAfter(opened.token_generation()))
+            .await
+        {
             Ok(newer) => newer.live_token(),
             // It cannot be refreshed for now: what the service has against it is what counts.
             Err(error) if error.kind() == LoginErrorKind::ProviderUnavailable => Ok(token),

@@ -27,6 +27,7 @@ use crate::login::store::{StoreKey, Tag};
 use crate::observe;
 use crate::provider::client::token_endpoint::TOKEN_CALL;
 use crate::provider::{Client, Provider};
+use crate::token::target::Target;
 use crate::verify::id_token::IdTokenVerifier;
 
 /// Refreshes the sessions of one layer.
@@ -38,6 +39,8 @@ pub(crate) struct Renewals {
     pub(crate) client: Client,
     pub(crate) id_tokens: IdTokenVerifier,
     pub(crate) request: RefreshRequest,
+    /// For which tokens can be asked beside the session's own.
+    pub(crate) targets: Box<[Target]>,
     pub(crate) lifetimes: Lifetimes,
     /// For this long after it was first spent, the provider takes an old refresh token again.
     pub(crate) grace: Duration,
@@ -91,15 +94,27 @@ pub(crate) enum Outcome {
     Over(Option<EndReason>),
 }
 
+/// What a refresh is to bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The session's own tokens.
+    Own,
+    /// A token for the target at this place of the list.
+    Target(usize),
+}
+
+/// A refresh that is under way, and what it is to bring.
+type UnderWay = (Purpose, Flight<Outcome>);
+
 type OnLanding = Box<dyn FnOnce(&Outcome) + Send>;
 type NewFlight = FlightGuard<Outcome, OnLanding>;
 
 /// The refreshes under way in this process, one a session at most.
 #[derive(Default)]
-pub(crate) struct Flights(Mutex<HashMap<StoreKey, Flight<Outcome>>>);
+pub(crate) struct Flights(Mutex<HashMap<StoreKey, UnderWay>>);
 
 impl Flights {
-    fn lock(&self) -> MutexGuard<'_, HashMap<StoreKey, Flight<Outcome>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<StoreKey, UnderWay>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -136,33 +151,68 @@ const FIRST_POLL: Duration = Duration::from_millis(50);
 const LONGEST_POLL: Duration = Duration::from_secs(1);
 
 impl Renewals {
-    /// Refreshes the tokens that were seen, and waits for it.
-    pub(crate) async fn renew(self: &Arc<Self>, key: StoreKey, seen: Seen) -> Outcome {
-        match self.start(key, seen) {
-            Some(flight) => flight.landed().await,
-            None => unavailable(),
+    /// Refreshes the tokens that were seen, and waits for it. There is one refresh of a session at a time: where
+    /// another one is under way that brings something else, it is waited for, and the record looked at once more.
+    pub(crate) async fn renew(
+        self: &Arc<Self>,
+        key: StoreKey,
+        mut seen: Seen,
+        purpose: Purpose,
+    ) -> Outcome {
+        // Each of the others can be under way, one after the other.
+        for _ in 0..self.targets.len() + 2 {
+            let generation = seen.record.generation;
+            let Some((brings, flight)) = self.start(key, seen, purpose) else {
+                return unavailable();
+            };
+            let outcome = flight.landed().await;
+            if brings == purpose {
+                return outcome;
+            }
+            seen = match self.ledger.see(key).await {
+                Ok(Some(seen)) => seen,
+                Ok(None) => return Outcome::Over(None),
+                Err(error) => return Outcome::Kept(LoginError::store(error)),
+            };
+            if let RefreshState::Dead(reason) = seen.record.state {
+                return Outcome::Over(Some(reason));
+            }
+            if seen.record.generation > generation {
+                return Outcome::Renewed(Box::new(seen));
+            }
         }
+        unavailable()
     }
 
-    /// Joins the refresh of this session, or starts one. `None` where there is no runtime to run it.
-    pub(crate) fn start(self: &Arc<Self>, key: StoreKey, seen: Seen) -> Option<Flight<Outcome>> {
+    /// Joins the refresh of this session, whatever it brings, or starts one. `None` where there is no runtime to run
+    /// it.
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        key: StoreKey,
+        seen: Seen,
+        purpose: Purpose,
+    ) -> Option<UnderWay> {
         let runtime = Handle::try_current().ok()?;
-        let (flight, guard) = match self.join_or_register(key) {
-            (flight, None) => {
+        let (flight, guard) = match self.join_or_register(key, purpose) {
+            (joined, None) => {
                 observe::refreshed("joined");
-                return Some(flight);
+                return Some(joined);
             }
             (flight, Some(guard)) => (flight, guard),
         };
         let span = tracing::info_span!("refresh", generation = seen.record.generation);
         let renewals = Arc::clone(self);
-        let leading = async move { renewals.lead(key, seen).await };
+        let leading = async move { renewals.lead(key, seen, purpose).await };
         guard.launch(&runtime, self.tasks.track_future(leading.instrument(span)));
         Some(flight)
     }
 
     /// The flight of this session; with the guard that launches it if it is new.
-    fn join_or_register(self: &Arc<Self>, key: StoreKey) -> (Flight<Outcome>, Option<NewFlight>) {
+    fn join_or_register(
+        self: &Arc<Self>,
+        key: StoreKey,
+        purpose: Purpose,
+    ) -> (UnderWay, Option<NewFlight>) {
         let mut flights = self.flights.lock();
         match flights.entry(key) {
             Entry::Occupied(flight) => (flight.get().clone(), None),
@@ -173,8 +223,16 @@ impl Renewals {
                     drop(landed);
                 });
                 let (flight, guard) = FlightGuard::new(unavailable(), on_landing);
-                (entry.insert(flight).clone(), Some(guard))
+                (entry.insert((purpose, flight)).clone(), Some(guard))
             }
+        }
+    }
+
+    /// The target that a refresh is for.
+    pub(crate) fn target(&self, purpose: Purpose) -> Option<&Target> {
+        match purpose {
+            Purpose::Own => None,
+            Purpose::Target(place) => self.targets.get(place),
         }
     }
 
@@ -189,7 +247,7 @@ impl Renewals {
         self.is_draining.store(true, Ordering::SeqCst);
     }
 
-    async fn lead(self: &Arc<Self>, key: StoreKey, mut seen: Seen) -> Outcome {
+    async fn lead(self: &Arc<Self>, key: StoreKey, mut seen: Seen, purpose: Purpose) -> Outcome {
         let generation = seen.record.generation;
         // A provider is not flooded, however many sessions are due at once.
         let Ok(_permit) = self.grants.acquire().await else {
@@ -227,7 +285,15 @@ impl Renewals {
                 }
             };
             match outcome {
-                LeaseOutcome::Leased => return self.spend(key, request.fence, seen).await,
+                LeaseOutcome::Leased => {
+                    // In doubt the session's own tokens come first: they show whether it lives.
+                    let purpose = if seen.record.is_probed() {
+                        Purpose::Own
+                    } else {
+                        purpose
+                    };
+                    return self.spend(key, request.fence, seen, purpose).await;
+                }
                 LeaseOutcome::Newer => {
                     observe::refreshed("handed_over");
                     return Outcome::Renewed(Box::new(seen));

@@ -12,7 +12,7 @@ use crate::login::sessions::opener::Unopened;
 use crate::login::sessions::record::{EndReason, FenceOutcome, RefreshState, Renewal, Settlement};
 use crate::login::sessions::refreshed_identity::Told;
 use crate::login::sessions::renewals::{
-    COMMIT_PATIENCE, GRANT, LEASE, Outcome, Renewals, STORE_CALL,
+    COMMIT_PATIENCE, GRANT, Outcome, Purpose, Renewals, STORE_CALL,
 };
 use crate::login::sessions::tokens::TokenSet;
 use crate::login::store::{StoreKey, Tag};
@@ -34,6 +34,7 @@ impl Renewals {
         key: StoreKey,
         mut fence: Tag,
         mut leased: Seen,
+        purpose: Purpose,
     ) -> Outcome {
         let tokens = self.opener.tokens(key, &leased.record);
         let spendable = tokens.and_then(|tokens| Some((tokens.refresh_token.clone()?, tokens)));
@@ -49,11 +50,16 @@ impl Renewals {
                 self.settle(key, &leased, fence, unspent).await;
                 return Outcome::Kept(Kind::StoreUnavailable.into());
             }
-            let granted = tokio::time::timeout(GRANT, self.refresh_grant(&tokens, &refresh_token))
-                .await
-                .unwrap_or_else(|_| Err(GrantFailure::Uncertain(late())));
+            let granted =
+                tokio::time::timeout(GRANT, self.refresh_grant(&tokens, &refresh_token, purpose))
+                    .await
+                    .unwrap_or_else(|_| Err(GrantFailure::Uncertain(late())));
             let failure = match granted {
-                Ok(answer) => return self.commit(key, fence, &leased, &tokens, answer).await,
+                Ok(answer) => {
+                    return self
+                        .commit(key, fence, &leased, &tokens, answer, purpose)
+                        .await;
+                }
                 Err(failure) => failure,
             };
             let passed = self.ledger.mark().saturating_sub(first_spent_at);
@@ -62,6 +68,17 @@ impl Renewals {
             if may_repeat && let Some(again) = self.lease_again(key, &leased, fence).await {
                 (fence, leased) = again;
                 continue;
+            }
+            let is_refused = matches!(
+                failure,
+                GrantFailure::Rejected(_) | GrantFailure::Misconfigured(_)
+            );
+            if let Some(target) = self.target(purpose).filter(|_| is_refused) {
+                let refused = tokens.refused_for(target, self.ledger.now(&leased));
+                let error = failure.error();
+                return self
+                    .target_refused(key, fence, &leased, &refused, error)
+                    .await;
             }
             return self.failed(key, fence, &leased, failure).await;
         }
@@ -87,11 +104,16 @@ impl Renewals {
         &self,
         tokens: &TokenSet,
         refresh_token: &Secret,
+        purpose: Purpose,
     ) -> Result<TokenAnswer, GrantFailure> {
         let mut form = vec![
             ("grant_type", "refresh_token"),
             ("refresh_token", refresh_token.expose()),
         ];
+        if let Some(target) = self.target(purpose) {
+            form.extend(target.parameters());
+            return self.provider.grant(&self.client, &form).await;
+        }
         if self.request.sends_scope {
             // What was granted, not what was asked for: a refresh may not widen it (RFC 6749 §6).
             form.push(("scope", &tokens.scope));
@@ -112,19 +134,27 @@ impl Renewals {
         leased: &Seen,
         tokens: &TokenSet,
         answer: TokenAnswer,
+        purpose: Purpose,
     ) -> Outcome {
         let generation = leased.record.generation;
         let now = self.ledger.now(leased);
         let clock = self.provider.clock().now();
         let exp = stated_expiry(answer.access_token.expose());
         let lifetime = token_lifetime(clock, answer.expires_in, exp);
-        let access_expires_at = now.saturating_add(lifetime);
         // A plain function call: nothing is waited for before what came is stored.
         let told = self.told_now(tokens, &answer);
-        let mut next = tokens.renewed(&answer, now).with_expiry_seen(exp, clock);
-        if let (Some(Told::Same(claims)), Some(id_token)) = (&told, &answer.id_token) {
-            next = next.with_id_token(id_token, claims);
-        }
+        let (next, access_expires_at) = if let Some(target) = self.target(purpose) {
+            // The own token stays as it is.
+            let next = tokens.renewed_for(target, &answer, now, lifetime);
+            (next, leased.record.access_expires_at)
+        } else {
+            let next = tokens.renewed(&answer, now).with_expiry_seen(exp, clock);
+            let next = match (&told, &answer.id_token) {
+                (Some(Told::Same(claims)), Some(id_token)) => next.with_id_token(id_token, claims),
+                _ => next,
+            };
+            (next, now.saturating_add(lifetime))
+        };
         let Ok(sealed) = next.seal(&self.opener.sealing, key, generation.saturating_add(1)) else {
             return Outcome::Kept(Kind::StoreUnavailable.into());
         };
@@ -147,7 +177,8 @@ impl Renewals {
             Ok(Some((FenceOutcome::Done, seen))) => {
                 observe::refreshed("won");
                 tracing::debug!(?lifetime, "a session's tokens were refreshed");
-                self.look_at(key, tokens, &answer, told, seen).await
+                self.look_at(key, tokens, &answer, told, seen, purpose)
+                    .await
             }
             // Either another task has begun since, or this commit was stored long ago, its answer lost, and
             // others have refreshed after it. Providers revoke all tokens of a sign-in together, so that
@@ -185,24 +216,15 @@ impl Renewals {
         answer: &TokenAnswer,
         told: Option<Told>,
         mut seen: Seen,
+        purpose: Purpose,
     ) -> Outcome {
-        let is_other_access_token = match self.opener.open(key, &seen.record, seen.tag).await {
-            Err(Unopened::SomebodyElse) => true,
-            Err(Unopened::Refused { error, .. }) => {
-                tracing::error!(
-                    kind = error.kind().as_str(),
-                    remedy = error.remedy(),
-                    "the provider answered a refresh with an access token that is refused here"
-                );
-                false
-            }
-            Ok(_) | Err(Unopened::Sealed) => false,
-        };
+        let is_own = purpose == Purpose::Own;
+        let is_other_access_token = is_own && self.is_of_somebody_else(key, &seen).await;
         let told = if let Some(told) = told {
             told
         } else {
             let told = self.told(signed_in, answer).await;
-            if let Told::Same(claims) = &told {
+            if is_own && let Told::Same(claims) = &told {
                 seen = self.take_id_token(key, answer, claims, seen).await;
             }
             told
@@ -240,6 +262,22 @@ impl Renewals {
         self.revoker
             .revoke_behind(refresh_token.or_else(|| signed_in.refresh_token.clone()));
         Outcome::Over(Some(reason))
+    }
+
+    /// Whether the access token that a refresh brought is another person's.
+    async fn is_of_somebody_else(&self, key: StoreKey, seen: &Seen) -> bool {
+        match self.opener.open(key, &seen.record, seen.tag).await {
+            Err(Unopened::SomebodyElse) => true,
+            Err(Unopened::Refused { error, .. }) => {
+                tracing::error!(
+                    kind = error.kind().as_str(),
+                    remedy = error.remedy(),
+                    "the provider answered a refresh with an access token that is refused here"
+                );
+                false
+            }
+            Ok(_) | Err(Unopened::Sealed) => false,
+        }
     }
 
     async fn failed(
@@ -310,35 +348,6 @@ impl Renewals {
                 unavailable(error).with_retry_after(asked.unwrap_or_default().max(pause)),
             ),
             GrantFailure::Uncertain(error) => Outcome::Kept(unavailable(error)),
-        }
-    }
-
-    /// Writes down how a grant ended, and returns the record as it then is. `None` where the session is gone
-    /// or the store does not answer; it is then written later, for as long as the lease lasts.
-    pub(crate) async fn settle(
-        self: &Arc<Self>,
-        key: StoreKey,
-        leased: &Seen,
-        fence: Tag,
-        settlement: Settlement,
-    ) -> Option<Seen> {
-        let settle = move |record: &mut crate::login::sessions::record::Record, now| {
-            record.settle(now, fence, settlement)
-        };
-        match self.ledger.apply(key, leased.clone(), settle).await {
-            Ok(settled) => settled.map(|(_, seen)| seen),
-            Err(error) => {
-                tracing::warn!(
-                    error = %Chain(&error),
-                    "the store did not take the end of a refresh; it is tried again"
-                );
-                let (ledger, leased) = (Arc::clone(&self.ledger), leased.clone());
-                self.tasks.spawn(async move {
-                    // Without it the lease ends by itself, and what follows is what follows a lost answer.
-                    let _ = ledger.apply_until_stored(key, &leased, LEASE, settle).await;
-                });
-                None
-            }
         }
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::UnixTime;
 use crate::login::sessions::record::Record;
 use crate::login::sessions::seal::{Purpose, SealError, Sealing};
+use crate::login::sessions::target_token::TargetToken;
 use crate::login::store::StoreKey;
 use crate::provider::client::token_endpoint::TokenAnswer;
 use crate::secret::Secret;
@@ -42,6 +43,9 @@ pub(crate) struct TokenSet {
     /// Whether the access token's own end had passed by this machine's clock when it was obtained: its age is
     /// not what is wrong with it, and another would be no better until a clock is set.
     pub(crate) expired_when_obtained: bool,
+    /// What came of asking for other targets, one entry each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) targets: Vec<TargetToken>,
 }
 
 impl TokenSet {

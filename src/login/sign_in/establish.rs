@@ -95,6 +95,7 @@ impl SignIn {
             is_identity: self.mode.is_identity(),
             obtained_at: stored_at.as_seconds(),
             expired_when_obtained: false,
+            targets: Vec::new(),
         }
         .with_expiry_seen(exp, now);
         let (expires_at, ends_at) = self.ends(stored_at, access_expires_at, answer, &id_token);

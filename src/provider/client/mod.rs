@@ -7,7 +7,6 @@ mod endpoint_call;
 mod oauth_error;
 mod secret_file;
 pub(super) mod side;
-pub(crate) mod target;
 pub(crate) mod token_endpoint;
 
 #[cfg(feature = "login")]

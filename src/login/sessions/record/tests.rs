@@ -199,6 +199,22 @@ fn an_unspent_token_is_tried_again_when_the_provider_said() {
     assert_eq!(record.state, RefreshState::Idle);
 }
 
+// D38
+#[test]
+fn a_refused_target_leaves_the_session_as_it_was() {
+    let before = fresh();
+    let mut record = leased(0, 1);
+    let settled = record.settle(at(1), tag(1), Settlement::TargetRefused);
+    assert_eq!(settled, FenceOutcome::Done);
+    assert_eq!(record, before, "no pause, and no failure");
+    record.reseal(0, &Bytes::from_static(&[9]));
+    record.reseal(1, &Bytes::from_static(&[8]));
+    assert_eq!(record.sealed[..], [9], "of this generation alone");
+    assert_eq!(lease(&mut record, 2, 2), LeaseOutcome::Leased);
+    let late = record.settle(at(3), tag(1), Settlement::TargetRefused);
+    assert_eq!(late, FenceOutcome::Stale, "another task has the lease");
+}
+
 // D7
 #[test]
 fn another_identity_ends_the_session_under_any_lease() {
@@ -442,12 +458,23 @@ impl World {
                 };
                 let unspent = Settlement::Unspent(at(self.now));
                 become_worker(swapping(Change::Settle(unspent)), &|_| {});
+                // Another target was asked for, and the provider refused it without looking at the token.
+                let refused = Change::Settle(Settlement::TargetRefused);
+                if !seen.record.is_probed() {
+                    become_worker(swapping(refused.clone()), &|_| {});
+                }
                 // Sent and answered; sent, and the answer lost.
                 let mut provider = self.provider.clone();
                 let change = match provider.grant(seen.record.sealed[0]) {
                     Some(token) => Change::Commit(token),
                     None => Change::Settle(Settlement::Rejected),
                 };
+                if matches!(change, Change::Settle(_)) && !seen.record.is_probed() {
+                    // It refused the token, and the session that asked for another target cannot tell.
+                    become_worker(swapping(refused), &|world| {
+                        world.provider = provider.clone();
+                    });
+                }
                 become_worker(swapping(change), &|world| world.provider = provider.clone());
                 become_worker(swapping(Change::Settle(Settlement::Uncertain)), &|world| {
                     world.provider = provider.clone();

@@ -1,6 +1,5 @@
 //! What a requested token is for.
 
-#[cfg(feature = "outbound")]
 use crate::claims::{Audience, Scope};
 use crate::error::ConfigError;
 use crate::settings::RESOURCE;
@@ -8,25 +7,24 @@ use crate::settings::RESOURCE;
 /// What a requested token is for: audiences, resources and scopes, in the form that the provider expects.
 ///
 /// ```
-/// use tower_oidc::outbound::Target;
+/// use tower_oidc::Target;
 ///
 /// # fn main() -> Result<(), tower_oidc::ConfigError> {
-/// let auth0 = Target::audience("https://orders.example.com")?; let entra =
-/// Target::scope("api://orders/.default")?; let rfc_8707 =
-/// Target::resource("https://orders.example.com/")?.with_scope("orders:read orders:write")?;
+/// let auth0 = Target::audience("https://orders.example.com")?;
+/// let entra = Target::scope("api://orders/.default")?;
+/// let rfc_8707 =
+///     Target::resource("https://orders.example.com/")?.with_scope("orders:read orders:write")?;
 /// # Ok(())
 /// # }
 /// ```
-#[cfg(feature = "outbound")]
 #[must_use]
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Target {
     audiences: Vec<String>,
     resources: Vec<String>,
     scope: Option<String>,
 }
 
-#[cfg(feature = "outbound")]
 impl Target {
     /// No audience, resource or scope: the provider chooses.
     pub fn unspecified() -> Self {
@@ -98,6 +96,24 @@ impl Target {
         let scope = self.scope.as_deref().map(|scope| ("scope", scope));
         audiences.chain(resources).chain(scope)
     }
+
+    /// Its parameters as one text.
+    #[cfg(feature = "login")]
+    pub(crate) fn text(&self) -> String {
+        let mut text = url::form_urlencoded::Serializer::new(String::new());
+        text.extend_pairs(self.parameters());
+        text.finish()
+    }
+
+    /// Whether a token with these audiences is for another service. Where only scopes were asked for, they do not
+    /// tell.
+    #[cfg(feature = "login")]
+    pub(crate) fn is_missed_by(&self, audiences: &[String]) -> bool {
+        let mut wanted = self.audiences.iter().chain(&self.resources).peekable();
+        wanted.peek().is_some()
+            && !audiences.is_empty()
+            && !wanted.any(|wanted| audiences.contains(wanted))
+    }
 }
 
 /// [RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2): an absolute URI without a
@@ -115,7 +131,7 @@ pub(crate) fn check_resource(resource: &str) -> Result<(), ConfigError> {
     ))
 }
 
-#[cfg(all(test, feature = "outbound"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

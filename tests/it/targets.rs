@@ -1,0 +1,329 @@
+//! Tokens for several services from one sign-in.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use tower::Layer;
+use tower_oidc::error::OutboundErrorKind;
+use tower_oidc::login::{LiveToken, LoginBuilder, LoginLayer};
+use tower_oidc::testing::{Endpoint, Fault};
+use tower_oidc::{BearerLayer, LoginErrorKind as Kind, OutboundLayer, Session, Target};
+
+use crate::browser::{App, Browser, builder};
+use crate::exchange::{from, principal};
+use crate::support::{API, seconds, until};
+use crate::upstream::{self, Upstream, call, kind};
+
+const ORDERS: &str = "https://orders.example.com";
+const STOCK: &str = "https://stock.example.com";
+
+fn target(audience: &str) -> Target {
+    Target::audience(audience).unwrap()
+}
+
+fn with_targets(login: LoginBuilder) -> LoginBuilder {
+    login.add_target(target(ORDERS)).add_target(target(STOCK))
+}
+
+async fn signed_in() -> (App, Browser) {
+    let app = App::start_with(with_targets).await;
+    let mut browser = Browser::default();
+    browser.sign_in(&app).await;
+    assert_eq!(browser.visit(&app, "/").await.body(), "user-1");
+    (app, browser)
+}
+
+fn claims(token: &LiveToken) -> Value {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let text = token.as_access_token().as_str().split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap()
+}
+
+async fn session_at(layer: &LoginLayer, app: &App, browser: &mut Browser) -> Session {
+    let request = browser.navigation("/");
+    let answer = browser.send(&layer.layer(app.inner.clone()), request).await;
+    assert_eq!(answer.status(), 200, "{}", answer.body());
+    app.session()
+}
+
+// D38
+#[tokio::test]
+async fn each_target_has_a_token_of_its_own_and_the_own_stays() {
+    let (app, mut browser) = signed_in().await;
+    let session = app.session();
+    let own = session.access_token().await.unwrap();
+    for audience in [ORDERS, STOCK] {
+        let token = session.access_token_for(&target(audience)).await.unwrap();
+        assert_eq!(claims(&token)["aud"], audience);
+        let again = session.access_token_for(&target(audience)).await.unwrap();
+        assert_eq!(token.to_authorization(), again.to_authorization());
+    }
+    let after = session.access_token().await.unwrap();
+    assert_eq!(own.to_authorization(), after.to_authorization());
+    assert_eq!(app.idp.hits().refreshed, 2);
+    assert_eq!(app.idp.hits().reused, 0);
+    // All of them are asked for anew once they have ended, each once.
+    app.hour_passes();
+    assert_eq!(browser.visit(&app, "/").await.body(), "user-1");
+    for audience in [ORDERS, STOCK] {
+        let token = session.access_token_for(&target(audience)).await.unwrap();
+        assert_eq!(claims(&token)["aud"], audience);
+    }
+    assert_eq!(app.idp.hits().refreshed, 5);
+    assert_eq!(app.idp.hits().reused, 0);
+    let error = session
+        .access_token_for(&target("https://other.example"))
+        .await;
+    assert_eq!(error.unwrap_err().kind(), Kind::UnknownTarget);
+}
+
+// D38, RT-01
+#[tokio::test(flavor = "multi_thread")]
+async fn many_requests_on_three_replicas_are_one_grant_a_token() {
+    let (app, mut browser) = signed_in().await;
+    let replica = || {
+        with_targets(builder(&app.verifier).with_shared_store(app.store.clone()))
+            .build()
+            .unwrap()
+    };
+    let replicas = [replica(), replica(), replica()];
+    let mut sessions = Vec::new();
+    for layer in &replicas {
+        sessions.push(session_at(layer, &app, &mut browser).await);
+    }
+    for round in 1..=2 {
+        let before = app.idp.hits().refreshed;
+        let mut asking = Vec::new();
+        for number in 0..90 {
+            let session = sessions[number % 3].clone();
+            let audience = [ORDERS, STOCK][number % 2];
+            asking.push(tokio::spawn(async move {
+                let token = session.access_token_for(&target(audience)).await.unwrap();
+                assert_eq!(claims(&token)["aud"], audience);
+                session.access_token().await.unwrap();
+            }));
+        }
+        for asked in asking {
+            asked.await.unwrap();
+        }
+        // The own token has ended before the second round, too.
+        let grants = app.idp.hits().refreshed - before;
+        assert_eq!(grants, if round == 1 { 2 } else { 3 });
+        assert_eq!(app.idp.hits().reused, 0);
+        app.hour_passes();
+    }
+}
+
+// D38, RT-06
+#[tokio::test]
+async fn a_refused_target_is_asked_for_again_later_and_ends_no_session() {
+    for error in ["invalid_grant", "invalid_target", "interaction_required"] {
+        let (app, mut browser) = signed_in().await;
+        let session = app.session();
+        let refusal = Fault::Answer {
+            status: 400,
+            headers: vec![("content-type".into(), "application/json".into())],
+            body: json!({"error": error}).to_string().into_bytes(),
+        };
+        app.idp.set_fault(Endpoint::Token, refusal);
+        let asked = app.idp.hits().token;
+        for _ in 0..5 {
+            let refused = session.access_token_for(&target(ORDERS)).await.unwrap_err();
+            assert_eq!(refused.kind(), Kind::TargetRefused, "{error}");
+        }
+        assert_eq!(app.idp.hits().token, asked + 1, "{error}");
+        app.idp.set_fault(Endpoint::Token, None);
+        assert_eq!(browser.visit(&app, "/").await.body(), "user-1", "{error}");
+        assert!(
+            session.access_token_for(&target(STOCK)).await.is_ok(),
+            "another"
+        );
+        app.clock.advance(seconds(61));
+        assert!(
+            session.access_token_for(&target(ORDERS)).await.is_ok(),
+            "{error}"
+        );
+        app.hour_passes();
+        assert_eq!(browser.visit(&app, "/").await.body(), "user-1", "{error}");
+        assert_eq!(app.idp.hits().reused, 0, "{error}");
+    }
+}
+
+// D38
+#[tokio::test]
+async fn a_live_token_stays_while_a_newer_one_is_refused() {
+    let (app, _) = signed_in().await;
+    let session = app.session();
+    let token = session.access_token_for(&target(ORDERS)).await.unwrap();
+    app.idp
+        .set_fault(Endpoint::Token, Fault::document("application/json", "{}"));
+    app.clock.advance(seconds(3_600 - 5));
+    app.idp.set_fault(
+        Endpoint::Token,
+        Fault::Answer {
+            status: 400,
+            headers: vec![("content-type".into(), "application/json".into())],
+            body: br#"{"error": "invalid_target"}"#.to_vec(),
+        },
+    );
+    let asked = app.idp.hits().token;
+    for _ in 0..5 {
+        let same = session.access_token_for(&target(ORDERS)).await.unwrap();
+        assert_eq!(same.to_authorization(), token.to_authorization());
+    }
+    assert!(
+        app.idp.hits().token <= asked + 2,
+        "its own, and the target's"
+    );
+}
+
+// D38, AZ-07
+#[tokio::test]
+async fn a_token_for_another_audience_is_not_used_and_nothing_is_lost() {
+    let (app, mut browser) = signed_in().await;
+    let session = app.session();
+    // As Auth0 does without a word.
+    let other = app
+        .idp
+        .token("https://api.example.com")
+        .subject("user-1")
+        .build();
+    app.idp
+        .edit_token_answer(move |_, answer| answer["access_token"] = json!(other));
+    let refused = session.access_token_for(&target(ORDERS)).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::TargetOfOtherAudience);
+    assert!(refused.remedy().contains("Auth0"));
+    app.idp.edit_token_answer(|_, _| {});
+    app.hour_passes();
+    // The refresh token that came with it was kept.
+    assert_eq!(browser.visit(&app, "/").await.body(), "user-1");
+    assert!(session.access_token_for(&target(ORDERS)).await.is_ok());
+    assert_eq!(app.idp.hits().reused, 0);
+}
+
+// D38
+#[tokio::test]
+async fn tokens_that_are_too_large_are_told_and_nothing_is_lost() {
+    let (app, mut browser) = signed_in().await;
+    let session = app.session();
+    app.idp.edit_token_answer(|_, answer| {
+        answer["access_token"] = json!("x".repeat(33 * 1024));
+    });
+    let refused = session.access_token_for(&target(ORDERS)).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::TargetTooLarge);
+    app.idp.edit_token_answer(|_, _| {});
+    app.hour_passes();
+    assert_eq!(browser.visit(&app, "/").await.body(), "user-1");
+    assert_eq!(app.idp.hits().reused, 0);
+}
+
+// D38, RT-05
+#[tokio::test]
+async fn a_lost_answer_for_a_target_ends_no_session() {
+    let (app, mut browser) = signed_in().await;
+    app.idp.set_reuse_grace(seconds(7_200));
+    let session = app.session();
+    app.idp.set_fault(Endpoint::Token, Fault::LoseAnswer);
+    let lost = session.access_token_for(&target(ORDERS)).await.unwrap_err();
+    assert_eq!(lost.kind(), Kind::ProviderUnavailable);
+    app.idp.set_fault(Endpoint::Token, None);
+    assert_eq!(browser.visit(&app, "/").await.body(), "user-1");
+    // A doubt is cleared by the session's own tokens, once they have ended.
+    app.hour_passes();
+    assert_eq!(browser.visit(&app, "/").await.body(), "user-1");
+    let token = session.access_token_for(&target(ORDERS)).await.unwrap();
+    assert_eq!(claims(&token)["aud"], ORDERS);
+    let forms = app.idp.seen(Endpoint::Token);
+    let audiences: Vec<_> = forms[1..]
+        .iter()
+        .map(|form| {
+            form.iter()
+                .any(|(name, value)| name == "audience" && value == ORDERS)
+        })
+        .collect();
+    assert_eq!(audiences, [true, false, true]);
+}
+
+// D38, OB-03
+#[tokio::test]
+async fn calls_that_leave_carry_the_token_of_their_target() {
+    let (app, _) = signed_in().await;
+    let upstream = Upstream::refusing_the_first();
+    let layer = OutboundLayer::relay_for(upstream::ORDERS, target(ORDERS)).unwrap();
+    let service = upstream.behind(&layer);
+    let answer = call(&service, from(app.session().principal()))
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let sent = upstream.tokens();
+    assert_eq!(sent.len(), 2);
+    assert_ne!(sent[0], sent[1], "refreshed once because it was refused");
+    // A caller without a session never lends its own token.
+    let token = app.idp.token(API).build();
+    let bearer = BearerLayer::new(app.verifier.clone()).allow_relay();
+    let caller = principal(&bearer, &token).await;
+    assert_eq!(
+        kind(&service, from(&caller)).await,
+        OutboundErrorKind::NoSession
+    );
+    let caller = app.verifier.verify(&token).await.unwrap();
+    assert_eq!(
+        kind(&service, from(&caller)).await,
+        OutboundErrorKind::NoSession
+    );
+    assert_eq!(upstream.tokens().len(), 2);
+}
+
+// D38, D20
+#[tokio::test]
+async fn an_identity_has_targets_too_and_one_without_a_refresh_token_none() {
+    let app = App::start().await;
+    let login = with_targets(app.identity_builder().with_scope("openid offline_access"));
+    let layer = login.build().unwrap();
+    let app = App { layer, ..app };
+    let mut browser = Browser::default();
+    browser.sign_in(&app).await;
+    assert_eq!(browser.visit(&app, "/").await.body(), "user-1");
+    let token = app
+        .session()
+        .access_token_for(&target(STOCK))
+        .await
+        .unwrap();
+    assert_eq!(claims(&token)["aud"], STOCK);
+
+    let layer = with_targets(app.identity_builder()).build().unwrap();
+    let app = App { layer, ..app };
+    let mut browser = Browser::default();
+    browser.sign_in(&app).await;
+    assert_eq!(browser.visit(&app, "/").await.body(), "user-1");
+    let error = app.session().access_token_for(&target(STOCK)).await;
+    assert_eq!(error.unwrap_err().kind(), Kind::NoAccessToken);
+}
+
+// D38, LO-18
+#[tokio::test]
+async fn signing_out_gives_back_the_refresh_token_that_a_target_brought() {
+    let (app, mut browser) = signed_in().await;
+    app.session()
+        .access_token_for(&target(ORDERS))
+        .await
+        .unwrap();
+    assert_eq!(app.idp.live_refresh_tokens().len(), 1);
+    let answer = browser.post(&app, "/oauth/openid/logout").await;
+    assert!(answer.status().is_success() || answer.status().is_redirection());
+    until(|| app.idp.live_refresh_tokens().is_empty()).await;
+}
+
+// D38
+#[tokio::test]
+async fn targets_are_named_once_and_eight_at_the_most() {
+    let app = App::start().await;
+    let many = (0..9).fold(builder(&app.verifier), |login, number| {
+        login.add_target(target(&format!("https://{number}.example")))
+    });
+    assert_eq!(many.build().unwrap_err().setting(), "target");
+    let twice = builder(&app.verifier)
+        .add_target(target(ORDERS))
+        .add_target(target(ORDERS));
+    assert_eq!(twice.build().unwrap_err().setting(), "target");
+}
