@@ -54,7 +54,8 @@ pub(crate) fn stale_served(what: &'static str) {
 }
 
 /// `tower_oidc_refreshes_total{outcome}`: refreshes of sessions, by `won`, `joined`, `handed_over`,
-/// `terminal`, `misconfigured`, `transient`, `uncertain`, `lost` or `identity_changed`.
+/// `repeated`, `terminal`, `interaction_required`, `misconfigured`, `transient`, `uncertain`, `lost`,
+/// `identity_changed` or `target_refused`.
 #[cfg(feature = "login")]
 pub(crate) fn refreshed(outcome: &'static str) {
     count("tower_oidc_refreshes_total", "outcome", outcome);

@@ -80,7 +80,7 @@ const BUILDERS: [(&str, &str); 16] = [
     ("src/outbound/layer.rs", "OutboundLayer"),
     ("src/resource_metadata.rs", "ProtectedResource"),
     ("src/outbound/token_exchange.rs", "TokenExchange"),
-    ("src/provider/client/target.rs", "Target"),
+    ("src/token/target.rs", "Target"),
     ("src/grpc/expiry.rs", "StreamExpiryLayer"),
     ("src/login/store/memory.rs", "MemoryStore"),
     ("src/require/layer.rs", "RequireLayer"),
