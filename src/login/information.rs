@@ -4,11 +4,10 @@ use http::request::Parts;
 use serde_json::Value;
 
 use crate::error::{LoginError, LoginErrorKind as Kind};
-use crate::login::browser::cookie::{CookieValue, sent};
 use crate::login::browser::query::single;
 use crate::login::browser::reply::Reply;
+use crate::login::browser::session_cookie;
 use crate::login::party::Party;
-use crate::login::sessions::id::SessionId;
 use crate::login::sessions::{Need, Standing};
 
 /// The parameter by which a request counts as use of the session.
@@ -32,10 +31,7 @@ impl Party {
     async fn told_of_session(&self, head: &Parts) -> Result<Value, LoginError> {
         let not_signed_in = || LoginError::from(Kind::NotSignedIn);
         let information = self.information.as_ref().ok_or_else(not_signed_in)?;
-        let id = match sent(&head.headers, &self.cookies.session) {
-            CookieValue::One(value) => SessionId::parse(value),
-            CookieValue::Nothing | CookieValue::Several => None,
-        };
+        let id = session_cookie::named_by(&head.headers, &self.cookies);
         let key = id.ok_or_else(not_signed_in)?.store_key();
         if single(head, KEEP_ALIVE).is_some_and(|value| value == "true") {
             match self.sessions.standing(key, Need::Caller).await {

@@ -23,9 +23,7 @@ pub(crate) fn single<'a>(parts: &'a Parts, name: &'a str) -> Option<Cow<'a, str>
 /// query beside it.
 pub(crate) fn with_form(mut parts: Parts, form: &[u8]) -> Option<Parts> {
     let content_type = parts.headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    let is_form = essence.eq_ignore_ascii_case("application/x-www-form-urlencoded");
-    if !is_form || parts.uri.query().is_some() {
+    if !is_form(content_type) || parts.uri.query().is_some() {
         return None;
     }
     // Written once more, so that it holds nothing which a query cannot hold.
@@ -35,4 +33,10 @@ pub(crate) fn with_form(mut parts: Parts, form: &[u8]) -> Option<Parts> {
     parts.uri = Uri::try_from(format!("{path}?{}", query.finish())).ok()?;
     parts.method = Method::GET;
     Some(parts)
+}
+
+/// Whether a body of this media type is a form.
+pub(crate) fn is_form(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue};
 
-use crate::login::browser::cookie::{CookieNames, values};
+use crate::login::browser::cookie::{CookieNames, CookieValue, sent, values};
 use crate::login::sessions::id::SessionId;
 use crate::login::sessions::seal::Sealing;
 
@@ -13,6 +13,14 @@ use crate::login::sessions::seal::Sealing;
 pub(crate) fn value_of(id: &SessionId, sealing: &Sealing) -> String {
     let code = URL_SAFE_NO_PAD.encode(sealing.short_code(id.as_bytes()));
     id.to_cookie() + &code
+}
+
+/// The session that a browser names. `None` without a cookie, with one that is no session id, and with several.
+pub(crate) fn named_by(headers: &HeaderMap, names: &CookieNames) -> Option<SessionId> {
+    match sent(headers, &names.session) {
+        CookieValue::One(value) => SessionId::parse(value),
+        CookieValue::Nothing | CookieValue::Several => None,
+    }
 }
 
 /// The field that clears the session's cookie, if this application made one that was sent. For a cookie whose

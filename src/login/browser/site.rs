@@ -317,16 +317,18 @@ impl Site {
     /// A path of this site to return to, as browsers see it. `None` for any other text, and for paths that a layer
     /// answers itself.
     pub(crate) fn return_path(&self, text: &str) -> Option<ReturnPath> {
-        let path = ReturnPath::parse(text)?;
-        let seen = self.base.strip(path.path())?;
-        (!self.is_layers_own(seen)).then_some(path)
+        self.path_where(text, |seen| !self.is_layers_own(seen))
     }
 
     /// The same, where a sign-in may end.
     pub(crate) fn page_path(&self, text: &str) -> Option<ReturnPath> {
+        self.path_where(text, |seen| self.is_page(seen))
+    }
+
+    fn path_where(&self, text: &str, is_right: impl FnOnce(&str) -> bool) -> Option<ReturnPath> {
         let path = ReturnPath::parse(text)?;
         let seen = self.base.strip(path.path())?;
-        self.is_page(seen).then_some(path)
+        is_right(seen).then_some(path)
     }
 
     /// This path, or the root of the site where it leads out of it.

@@ -77,8 +77,7 @@ impl Sessions {
     }
 
     /// The sessions of this person that live, the newest first. Of more than 1 000, any 1 000. Empty for a person who
-    /// has none.
-    /// Sessions of another client are not listed, even if they are in the same store.
+    /// has none. Sessions of another client are not listed, even if they are in the same store.
     ///
     /// `issuer` and `subject` are those of the ID token: see [`Session::issuer`](crate::Session::issuer) and
     /// [`Session::subject`](crate::Session::subject).
@@ -196,8 +195,8 @@ impl LayerSessions {
         }))
     }
 
-    /// `None` if it is over, or will be in a moment because another has replaced it.
-    async fn listed(&self, key: StoreKey) -> Result<Option<ListedSession>, StoreError> {
+    /// `None` if it is over, or will be in a moment because another has replaced it, or does not open here.
+    pub(crate) async fn listed(&self, key: StoreKey) -> Result<Option<ListedSession>, StoreError> {
         let own = self.own(key).await?;
         Ok(own.filter(Own::lives).map(|own| ListedSession {
             key: SessionKey::new(key),
@@ -221,7 +220,8 @@ impl LayerSessions {
         .await
     }
 
-    async fn end_and_revoke(&self, key: StoreKey) -> Result<bool, StoreError> {
+    /// Ends a session and revokes its refresh token. Whether there was one.
+    pub(crate) async fn end_and_revoke(&self, key: StoreKey) -> Result<bool, StoreError> {
         let Some(ended) = self.end(key).await? else {
             return Ok(false);
         };

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::{Chain, StoreError};
-use crate::login::sessions::record::{Record, RefreshState};
-use crate::login::sessions::{RETIRED, Sessions};
+use crate::login::sessions::Sessions;
 use crate::login::store::{OwnedBy, StoreKey};
 
 impl Sessions {
@@ -38,36 +37,16 @@ impl Sessions {
         }
         let mut live = Vec::with_capacity(keys.len());
         for key in keys {
-            if let Some(signed_in_at) = self.signed_in_at(key).await? {
-                live.push((signed_in_at, key));
+            if let Some(session) = self.listed(key).await? {
+                live.push((session.signed_in_at, key));
             }
         }
         // By the key where the second is the same, so that sign-ins at once end the same sessions.
         live.sort_unstable();
         let mut ended = 0;
         for (_, key) in live.iter().take(live.len().saturating_sub(most)) {
-            if let Some(session) = self.end(*key).await? {
-                ended += 1;
-                let tokens = session.tokens;
-                let refresh_token = tokens.and_then(|tokens| tokens.refresh_token);
-                self.revoker.revoke_behind(refresh_token);
-            }
+            ended += usize::from(self.end_and_revoke(*key).await?);
         }
         Ok(ended)
-    }
-
-    /// When a session that lives began. One that ends in a moment, because another has replaced it, does not
-    /// count, nor does a record that does not open here.
-    async fn signed_in_at(&self, key: StoreKey) -> Result<Option<i64>, StoreError> {
-        let Some(loaded) = self.ledger.store().load(key).await? else {
-            return Ok(None);
-        };
-        let in_a_moment = loaded.now.saturating_add(RETIRED);
-        let record = Record::try_decode(&loaded.record.bytes).ok();
-        Ok(record
-            .filter(|record| !matches!(record.state, RefreshState::Dead(_)))
-            .filter(|record| in_a_moment < record.expires_at)
-            .and_then(|record| self.opener.tokens(key, &record))
-            .map(|tokens| tokens.signed_in_at))
     }
 }

@@ -3,11 +3,10 @@
 use http::request::Parts;
 
 use crate::error::{LoginError, LoginErrorKind as Kind};
-use crate::login::browser::cookie::{CookieValue, sent};
 use crate::login::browser::query::{single, values};
 use crate::login::browser::reply::Reply;
+use crate::login::browser::session_cookie;
 use crate::login::browser::site::is_navigation;
-use crate::login::sessions::id::SessionId;
 use crate::login::sessions::{Need, Standing};
 use crate::login::sign_in::SignIn;
 use crate::login::sign_in::attempt::{self, LoginAttempt};
@@ -108,10 +107,7 @@ impl SignIn {
 
     /// How the session stands that the browser names, if it names one.
     async fn standing(&self, parts: &Parts) -> Option<Standing> {
-        let CookieValue::One(value) = sent(&parts.headers, &self.cookies.session) else {
-            return None;
-        };
-        let id = SessionId::parse(value)?;
+        let id = session_cookie::named_by(&parts.headers, &self.cookies)?;
         Some(self.sessions.standing(id.store_key(), Need::Caller).await)
     }
 }

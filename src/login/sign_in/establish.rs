@@ -7,8 +7,8 @@ use http::request::Parts;
 
 use crate::clock::UnixTime;
 use crate::error::{LoginError, LoginErrorKind as Kind, VerifyError, VerifyErrorKind};
-use crate::login::browser::cookie::{CookieValue, sent};
 use crate::login::browser::reply::no_randomness;
+use crate::login::browser::session_cookie;
 use crate::login::sessions::id::{SessionId, session_key, sessionless_key, subject_key};
 use crate::login::sessions::marks::Marked;
 use crate::login::sessions::opener::refused;
@@ -227,9 +227,7 @@ impl SignIn {
     /// The session that this browser had before is of no more use. Its tokens are not revoked: some providers would
     /// revoke those of the new one with them.
     async fn retire_former(&self, parts: &Parts) {
-        if let CookieValue::One(value) = sent(&parts.headers, &self.cookies.session)
-            && let Some(former) = SessionId::parse(value)
-        {
+        if let Some(former) = session_cookie::named_by(&parts.headers, &self.cookies) {
             self.sessions.retire(former.store_key()).await;
         }
     }

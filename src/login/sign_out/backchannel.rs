@@ -14,6 +14,7 @@ use url::form_urlencoded;
 use crate::clock::UnixTime;
 use crate::error::{Chain, LoginError, LoginErrorKind as Kind, StoreError, VerifyErrorKind};
 use crate::login::browser::page::Page;
+use crate::login::browser::query::is_form;
 use crate::login::browser::reply::Reply;
 use crate::login::sessions::id::{session_key, sessionless_key, subject_key};
 use crate::login::sessions::signed_out::mark_logout;
@@ -59,8 +60,7 @@ impl SignOut {
 
     async fn verified(&self, content_type: &str, form: &[u8]) -> Result<LogoutToken, LoginError> {
         let refuse = || LoginError::from(Kind::LogoutTokenRefused);
-        let essence = content_type.split(';').next().unwrap_or_default().trim();
-        if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        if !is_form(content_type) {
             return Err(refuse());
         }
         let mut tokens = form_urlencoded::parse(form).filter(|(name, _)| name == "logout_token");

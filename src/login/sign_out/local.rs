@@ -14,7 +14,6 @@ use crate::login::browser::reply::Reply;
 use crate::login::browser::return_path::ReturnPath;
 use crate::login::browser::session_cookie;
 use crate::login::browser::site::wants_json;
-use crate::login::sessions::id::SessionId;
 use crate::login::sessions::seal::Purpose;
 use crate::login::sessions::tokens::TokenSet;
 use crate::login::sign_in::silent::was_asked;
@@ -47,11 +46,7 @@ impl SignOut {
 
     async fn ended(&self, parts: &Parts) -> Reply {
         let return_path = single(parts, "return_to").and_then(|text| self.site.return_path(&text));
-        let id = match sent(&parts.headers, &self.cookies.session) {
-            CookieValue::One(value) => SessionId::parse(value),
-            CookieValue::Nothing | CookieValue::Several => None,
-        };
-        let ended = match id {
+        let ended = match session_cookie::named_by(&parts.headers, &self.cookies) {
             Some(id) => self.sessions.end(id.store_key()).await,
             None => Ok(None),
         };
