@@ -274,6 +274,51 @@ async fn calls_that_leave_carry_the_token_of_their_target() {
     assert_eq!(upstream.tokens().len(), 2);
 }
 
+// D38, OB-03
+#[tokio::test]
+async fn callers_whose_token_was_refused_wait_for_the_one_renewal() {
+    let (app, _) = signed_in().await;
+    let session = app.session();
+    let refused = session.access_token_for(&target(ORDERS)).await.unwrap();
+    refused.mark_refused();
+    app.idp.set_fault(Endpoint::Token, Fault::Slow(seconds(1)));
+    let before = app.idp.hits().refreshed;
+    let asking: Vec<_> = (0..20)
+        .map(|_| {
+            let session = session.clone();
+            tokio::spawn(async move { session.access_token_for(&target(ORDERS)).await })
+        })
+        .collect();
+    for asked in asking {
+        let token = asked.await.unwrap().unwrap();
+        assert_ne!(token.to_authorization(), refused.to_authorization());
+        assert!(!token.is_refused());
+    }
+    assert_eq!(app.idp.hits().refreshed, before + 1);
+}
+
+// D38
+#[tokio::test]
+async fn tokens_that_have_ended_take_no_room() {
+    let (app, mut browser) = signed_in().await;
+    let session = app.session();
+    let large = |audience: &'static str| {
+        app.idp.edit_token_answer(move |_, answer| {
+            answer["access_token"] = json!(format!("{audience}{}", "x".repeat(20 * 1024)));
+        });
+    };
+    large("orders");
+    assert!(session.access_token_for(&target(ORDERS)).await.is_ok());
+    large("stock");
+    let refused = session.access_token_for(&target(STOCK)).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::TargetTooLarge, "both live");
+    app.idp.edit_token_answer(|_, _| {});
+    app.hour_passes();
+    assert_eq!(browser.visit(&app, "/").await.body(), "user-1");
+    large("stock");
+    assert!(session.access_token_for(&target(STOCK)).await.is_ok());
+}
+
 // D38, D20
 #[tokio::test]
 async fn an_identity_has_targets_too_and_one_without_a_refresh_token_none() {

@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 
 use crate::error::{LoginError, LoginErrorKind, OutboundError, OutboundErrorKind};
 use crate::login::sessions::handle::Session;
+use crate::login::sessions::opened::Opened;
 use crate::login::sessions::{Asked, Need, Sessions};
 use crate::login::store::StoreKey;
 use crate::token::live::LiveToken;
@@ -77,6 +78,12 @@ impl Sessions {
         (!token.is_refused()).then_some(token)
     }
 
+    /// Whether to wait for newer tokens because a service refused one: where they are on their way, or within the
+    /// session's allowance.
+    pub(crate) fn may_force(&self, key: StoreKey, opened: &Opened) -> bool {
+        self.renewals.is_under_way(key) || self.opener.cache.may_force(opened)
+    }
+
     /// The session's token, or the one after it if a service refused it. A service that refuses them all is
     /// shown the same one again: its age is not the reason.
     async fn unrefused_token(self: &Arc<Self>, key: StoreKey) -> Result<LiveToken, LoginError> {
@@ -85,7 +92,7 @@ impl Sessions {
         if !token.is_refused() {
             return Ok(token);
         }
-        if !self.renewals.is_under_way(key) && !self.opener.cache.may_force(&opened) {
+        if !self.may_force(key, &opened) {
             // The task that was allowed to may have refreshed it just now.
             return self.live(key, Need::Token).await?.live_token();
         }

@@ -12,6 +12,9 @@ use crate::token::target::Target;
 /// The tokens of all targets together, in bytes.
 const LARGEST: usize = 32 * 1024;
 
+/// A refused target is not asked for again for this long.
+const REFUSED: Duration = Duration::from_secs(60);
+
 impl TokenSet {
     /// What came of asking for this target.
     pub(crate) fn target(&self, target: &str) -> Option<(usize, &TargetState)> {
@@ -28,56 +31,52 @@ impl TokenSet {
         now: UnixTime,
         lifetime: Duration,
     ) -> Self {
-        let mut next = self.clone();
+        let mut next = self.with_current_targets(now);
         if let Some(refresh_token) = &answer.refresh_token {
             next.refresh_token = Some(refresh_token.clone());
         }
         let text = target.text();
         let token = answer.access_token.expose();
-        let others = self.targets.iter().filter(|one| one.target != text);
+        let others = next.targets.iter().filter(|one| one.target != text);
         let size = others.map(TargetToken::size).sum::<usize>() + token.len();
-        let state = if target.is_missed_by(&stated_audiences(token)) {
-            Refusal::OtherAudience.since(now)
+        if target.is_missed_by(&stated_audiences(token)) {
+            next.refuse(text, Refusal::OtherAudience, now);
         } else if size > LARGEST {
-            Refusal::TooLarge.since(now)
+            next.refuse(text, Refusal::TooLarge, now);
         } else {
-            TargetState::Token {
+            let state = TargetState::Token {
                 token: answer.access_token.clone(),
                 obtained_at: now.as_seconds(),
                 expires_at: now.saturating_add(lifetime).as_seconds(),
                 not_before: i64::MIN,
-            }
-        };
-        next.set_target(text, state);
+            };
+            next.set_target(text, state);
+        }
         next
     }
 
-    /// The same after the provider refused a target. A token that still lives stays.
+    /// The same after the provider refused a target.
     pub(crate) fn refused_for(&self, target: &Target, now: UnixTime) -> Self {
+        let mut next = self.with_current_targets(now);
+        next.refuse(target.text(), Refusal::ByProvider, now);
+        next
+    }
+
+    /// Remembers for a while that there is no newer token for a target. One that still lives stays.
+    fn refuse(&mut self, target: String, why: Refusal, now: UnixTime) {
+        let until = now.saturating_add(REFUSED).as_seconds();
+        let known = self.targets.iter_mut().find(|one| one.target == target);
+        match known.map(|known| &mut known.state) {
+            Some(TargetState::Token { not_before, .. }) => *not_before = until,
+            Some(state) => *state = TargetState::Refused { why, until },
+            None => self.set_target(target, TargetState::Refused { why, until }),
+        }
+    }
+
+    /// The same without what has ended.
+    fn with_current_targets(&self, now: UnixTime) -> Self {
         let mut next = self.clone();
-        let text = target.text();
-        let refused = Refusal::ByProvider.since(now);
-        let state = match (self.target(&text), refused) {
-            (
-                Some((
-                    _,
-                    TargetState::Token {
-                        token,
-                        obtained_at,
-                        expires_at,
-                        ..
-                    },
-                )),
-                TargetState::Refused { until, .. },
-            ) if now.as_seconds() < *expires_at => TargetState::Token {
-                token: token.clone(),
-                obtained_at: *obtained_at,
-                expires_at: *expires_at,
-                not_before: until,
-            },
-            (_, refused) => refused,
-        };
-        next.set_target(text, state);
+        next.targets.retain(|one| one.counts(now));
         next
     }
 

@@ -1,7 +1,5 @@
 //! The tokens of a session for other services, as they are sealed into its record: each with its own times.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
@@ -38,9 +36,6 @@ pub(crate) enum Refusal {
     TooLarge,
 }
 
-/// A refused target is not asked for again for this long.
-const REFUSED: Duration = Duration::from_secs(60);
-
 impl Refusal {
     pub(crate) fn kind(self) -> Kind {
         match self {
@@ -49,16 +44,18 @@ impl Refusal {
             Self::TooLarge => Kind::TargetTooLarge,
         }
     }
-
-    pub(crate) fn since(self, now: UnixTime) -> TargetState {
-        TargetState::Refused {
-            why: self,
-            until: now.saturating_add(REFUSED).as_seconds(),
-        }
-    }
 }
 
 impl TargetToken {
+    /// Whether it says more than that the target is to be asked for.
+    pub(crate) fn counts(&self, now: UnixTime) -> bool {
+        let (TargetState::Token {
+            expires_at: end, ..
+        }
+        | TargetState::Refused { until: end, .. }) = self.state;
+        now.as_seconds() < end
+    }
+
     /// In bytes.
     pub(crate) fn size(&self) -> usize {
         match &self.state {

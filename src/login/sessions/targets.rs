@@ -117,7 +117,7 @@ impl Sessions {
                 if now < time(*not_before) {
                     return Stands::Live(token);
                 }
-                if token.is_refused() && self.may_force(opened) {
+                if token.is_refused() && may_ask && self.may_force(key, opened) {
                     return wanted(Some(token));
                 }
                 let (obtained_at, expires_at) = (time(*obtained_at), time(*expires_at));
@@ -137,15 +137,10 @@ impl Sessions {
         }
     }
 
-    /// Whether a newer token may be asked for because a service refused this one.
-    #[cfg(feature = "outbound")]
-    fn may_force(&self, opened: &Opened) -> bool {
-        self.opener.cache.may_force(opened)
-    }
-
+    /// Nothing is sent in a session's name, so that no service refuses its tokens.
     #[cfg(not(feature = "outbound"))]
     #[expect(clippy::unused_self, reason = "as with the feature")]
-    fn may_force(&self, _: &Opened) -> bool {
+    fn may_force(&self, _: StoreKey, _: &Opened) -> bool {
         false
     }
 }
