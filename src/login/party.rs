@@ -1,4 +1,4 @@
-//! What becomes of each request to a site: its own paths, its sessions, and what is refused.
+//! Decides each request to a site: answers the layer's own paths, admits sessions, and refuses the rest.
 
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::identity;
 use crate::programs::{Program, django, example, folder, provider};
 use crate::web::{free_port, settings};
 
@@ -67,15 +68,9 @@ fn opaque_tokens_are_renewed_while_the_page_polls() {
     let origin = format!("http://127.0.0.1:{port}");
     let idp = django(&json!({"lifetime": 5, "origin": origin}).to_string());
     let issuer = idp.address();
-    let changed = [
-        ("PORT", port.as_str()),
-        ("OPENID_REUSE_TOKENS", "false"),
-        ("OPENID_SCOPE", "openid profile email"),
-        ("OPENID_CLOCK_TOLERANCE", "5"),
-    ];
-    let mut environment = settings(&issuer, &origin);
-    environment.retain(|(name, _)| !matches!(*name, "OPENID_AUDIENCE" | "OPENID_RESOURCE"));
-    environment.extend(changed);
+    let mut environment = identity::settings(&issuer, &origin);
+    environment.push(("OPENID_SCOPE", "openid profile email"));
+    environment.push(("PORT", &port));
     let _web = Program::start(&mut example("web", &environment), "listening on ");
     browse("identity", &origin, false, true);
 }

@@ -6,7 +6,22 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::programs::{Program, django, example, provider};
-use crate::web::{browser, free_port, visit};
+use crate::web::{self, browser, free_port, visit};
+
+/// Those of the other tests, without an audience.
+pub(crate) fn settings<'a>(issuer: &'a str, origin: &'a str) -> Vec<(&'a str, &'a str)> {
+    let mut settings = web::settings(issuer, origin);
+    let differ = [
+        "OPENID_AUDIENCE",
+        "OPENID_RESOURCE",
+        "OPENID_REUSE_TOKENS",
+        "OPENID_CLOCK_TOLERANCE",
+    ];
+    settings.retain(|(name, _)| !differ.contains(name));
+    settings.push(("OPENID_REUSE_TOKENS", "false"));
+    settings.push(("OPENID_CLOCK_TOLERANCE", "5"));
+    settings
+}
 
 /// The site, its provider, and a browser.
 struct Site {
@@ -23,20 +38,8 @@ impl Site {
         let origin = format!("http://127.0.0.1:{port}");
         let idp = provider(&json!({"lifetime": 5, "origin": origin}).to_string());
         let (issuer, port) = (idp.address(), port.to_string());
-        let mut environment = vec![
-            ("OPENID_ISSUER", issuer.as_str()),
-            ("OPENID_CLIENT_ID", "web"),
-            ("OPENID_CLIENT_SECRET", "web-secret"),
-            (
-                "OPENID_SESSION_SECRET",
-                "a session secret of more than 32 characters",
-            ),
-            ("OPENID_REUSE_TOKENS", "false"),
-            ("OPENID_CLOCK_TOLERANCE", "5"),
-            ("DOMAIN_SERVER", &origin),
-            ("PORT", &port),
-            ("RUST_LOG", "debug"),
-        ];
+        let mut environment = settings(&issuer, &origin);
+        environment.push(("PORT", &port));
         environment.extend_from_slice(more);
         let web = Program::start(&mut example("web", &environment), "listening on ");
         Self {

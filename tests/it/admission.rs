@@ -226,7 +226,7 @@ async fn a_role_is_one_of_those_required_in_the_token_that_is_named() {
                     assert_ne!(
                         user.subject(),
                         "refused",
-                        "a hook sees nobody who lacks the role"
+                        "a hook sees only users who have the role"
                     );
                     Ok(())
                 })

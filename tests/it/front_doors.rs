@@ -397,7 +397,7 @@ async fn a_known_visitor_is_signed_in_and_stays_out_after_signing_out() {
     browser.post(&app, "/oauth/openid/logout").await;
     assert_eq!(browser.visit(&app, "/page").await.body(), "nobody");
 
-    // A provider that is away keeps nobody from a page that all may see.
+    // While the provider is away, an open page is served all the same.
     let app = silent().await;
     app.idp
         .set_fault(Endpoint::Discovery, tower_oidc::testing::Fault::Status(503));

@@ -214,14 +214,8 @@ async fn a_rejected_refresh_ends_an_identity_and_doubt_does_not() {
     app.clock.advance(seconds(120));
     assert_eq!(status(&app, &mut browser).await, StatusCode::OK);
     assert!(session.access_token().await.is_ok());
-    app.idp.set_fault(
-        Endpoint::Token,
-        Fault::Answer {
-            status: 400,
-            headers: vec![("content-type".into(), "application/json".into())],
-            body: br#"{"error": "invalid_grant"}"#.to_vec(),
-        },
-    );
+    app.idp
+        .set_fault(Endpoint::Token, Fault::error(400, "invalid_grant"));
     app.hour_passes();
     let answer = browser.fetch(&app, "/").await;
     assert_eq!(failure(&answer), Some(Kind::SessionEnded));

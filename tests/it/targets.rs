@@ -120,12 +120,7 @@ async fn a_refused_target_is_asked_for_again_later_and_ends_no_session() {
     for error in ["invalid_grant", "invalid_target", "interaction_required"] {
         let (app, mut browser) = signed_in().await;
         let session = app.session();
-        let refusal = Fault::Answer {
-            status: 400,
-            headers: vec![("content-type".into(), "application/json".into())],
-            body: json!({"error": error}).to_string().into_bytes(),
-        };
-        app.idp.set_fault(Endpoint::Token, refusal);
+        app.idp.set_fault(Endpoint::Token, Fault::error(400, error));
         let asked = app.idp.hits().token;
         for _ in 0..5 {
             let refused = session.access_token_for(&target(ORDERS)).await.unwrap_err();
@@ -155,17 +150,9 @@ async fn a_live_token_stays_while_a_newer_one_is_refused() {
     let (app, _) = signed_in().await;
     let session = app.session();
     let token = session.access_token_for(&target(ORDERS)).await.unwrap();
-    app.idp
-        .set_fault(Endpoint::Token, Fault::document("application/json", "{}"));
     app.clock.advance(seconds(3_600 - 5));
-    app.idp.set_fault(
-        Endpoint::Token,
-        Fault::Answer {
-            status: 400,
-            headers: vec![("content-type".into(), "application/json".into())],
-            body: br#"{"error": "invalid_target"}"#.to_vec(),
-        },
-    );
+    app.idp
+        .set_fault(Endpoint::Token, Fault::error(400, "invalid_target"));
     let asked = app.idp.hits().token;
     for _ in 0..5 {
         let same = session.access_token_for(&target(ORDERS)).await.unwrap();

@@ -54,8 +54,8 @@ impl Session {
         Arc::clone(&self.sessions).end_own(self.key).await
     }
 
-    /// Completes when this session is over, whoever ended it and on whichever replica: for streams and sockets
-    /// that must not outlive it. The store is asked once a second, or as seldom as the
+    /// Completes when this session is over: by its time limit, by a sign-out, or by the application, on any replica.
+    /// For streams and sockets that must not outlive it. The store is asked once a second, or as seldom as the
     /// [near cache](crate::login::LoginBuilder::with_near_cache_age) is old. A store that cannot be reached ends
     /// nothing.
     ///

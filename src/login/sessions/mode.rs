@@ -64,7 +64,7 @@ impl Mode {
     /// The principal of tokens that were under seal.
     pub(crate) async fn caller(&self, tokens: &TokenSet, record: &Record) -> Caller {
         match self {
-            // Nobody has judged its access token, which may be opaque.
+            // The session began in identity mode: its access token was never verified and may be opaque.
             Self::Token(_) if tokens.is_identity => Caller::Unknown,
             Self::Token(verifier) => match verifier.verify(tokens.access_token.expose()).await {
                 Ok(principal) if principal.subject() == tokens.access_subject.as_deref() => {

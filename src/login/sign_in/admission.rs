@@ -95,7 +95,7 @@ impl Admission {
         !(self.requirements.is_empty() && self.hooks.is_empty())
     }
 
-    /// Whether the user may sign in. Requirements come first, so that a hook sees nobody else.
+    /// Whether the user may sign in. Requirements come first: a hook sees only users who meet them.
     pub(crate) async fn check(&self, claims: &SignInClaims) -> Result<(), LoginError> {
         let sources = (&claims.0.id_token, claims.0.access_token.as_ref());
         for requirement in &self.requirements {
