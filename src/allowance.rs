@@ -24,7 +24,7 @@ impl Allowance {
     }
 
     /// Takes one attempt. `false` if none is left. `now` is monotonic time.
-    #[cfg(any(test, feature = "login", feature = "outbound"))]
+    #[cfg(any(test, feature = "client"))]
     pub(crate) fn take(&self, now: Duration) -> bool {
         self.take_or_wait(now).is_ok()
     }

@@ -145,7 +145,7 @@ mod settings;
 mod claim_test;
 mod claims_error;
 mod principal;
-#[cfg(any(feature = "login", feature = "outbound"))]
+#[cfg(feature = "client")]
 mod secret;
 #[cfg(feature = "login")]
 mod slots;
@@ -205,12 +205,12 @@ pub use crate::login::{KeyRing, LoginLayer, Session};
 #[cfg(feature = "outbound")]
 pub use crate::outbound::OutboundLayer;
 pub use crate::principal::{Principal, PrincipalKind};
-#[cfg(any(feature = "login", feature = "outbound"))]
+#[cfg(feature = "client")]
 pub use crate::provider::{Client, SecretMethod};
 pub use crate::provider::{Discovery, Phase, Provider, ProviderBuilder, Readiness};
 pub use crate::require::{Policy, RequireLayer};
 pub use crate::resource_metadata::{MetadataBody, MetadataService, ProtectedResource};
-#[cfg(any(feature = "login", feature = "outbound"))]
+#[cfg(feature = "client")]
 pub use crate::token::target::Target;
 pub use crate::token::{AccessToken, MalformedAuthorization};
 pub use crate::verify::{TokenProfile, Verifier, VerifierBuilder};

@@ -20,7 +20,7 @@
 mod admission;
 mod api;
 mod bounds;
-#[cfg(any(feature = "login", feature = "outbound"))]
+#[cfg(feature = "client")]
 mod client;
 mod common;
 mod defaults;

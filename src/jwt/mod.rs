@@ -85,7 +85,7 @@ fn append(text: &mut Vec<u8>, segment: &[u8]) -> Option<usize> {
 
 /// The compact form of a header and claims, signed by `sign`
 /// ([RFC 7515 §7.1](https://www.rfc-editor.org/rfc/rfc7515#section-7.1)).
-#[cfg(any(feature = "login", feature = "outbound", feature = "testing"))]
+#[cfg(any(feature = "client", feature = "testing"))]
 pub(crate) fn sign_compact<E>(
     header: &[u8],
     claims: &[u8],

@@ -81,7 +81,7 @@ pub(crate) struct Metadata {
     pub(crate) jwks_uri: Url,
     pub(crate) algorithms: Option<AlgorithmSet>,
     #[cfg_attr(
-        not(any(feature = "login", feature = "outbound")),
+        not(feature = "client"),
         expect(dead_code, reason = "only a client calls them")
     )]
     pub(crate) endpoints: Endpoints,

@@ -1,7 +1,7 @@
 //! The OpenID provider: its metadata, its keys and its endpoints.
 
 mod builder;
-#[cfg(any(feature = "login", feature = "outbound"))]
+#[cfg(feature = "client")]
 pub(crate) mod client;
 pub(crate) mod discovery;
 mod endpoints;
@@ -16,7 +16,7 @@ use url::Url;
 
 pub use self::builder::ProviderBuilder;
 pub(crate) use self::builder::within;
-#[cfg(any(feature = "login", feature = "outbound"))]
+#[cfg(feature = "client")]
 pub use self::client::credentials::{Client, SecretMethod};
 pub use self::discovery::Discovery;
 
@@ -28,7 +28,7 @@ use crate::http_client::{HttpClient, Limits};
 use crate::keys::jwk_set::TENANT_PLACEHOLDER;
 use crate::keys::remote::{KeyLifetime, KeySet, RemoteKeys, fetch_jwk_set};
 use crate::observe;
-#[cfg(any(feature = "login", feature = "outbound"))]
+#[cfg(feature = "client")]
 use crate::provider::client::side::ClientSide;
 use crate::provider::discovery::{IssuerRule, Metadata, Search};
 pub use crate::renew::Phase;
@@ -59,7 +59,7 @@ struct Inner {
     has_jwks_url: bool,
     keys: RemoteKeys,
     clock: SharedClock,
-    #[cfg(any(feature = "login", feature = "outbound"))]
+    #[cfg(feature = "client")]
     client_side: ClientSide,
 }
 
@@ -200,7 +200,7 @@ impl Provider {
 
     fn from_parts(parts: ProviderParts) -> Self {
         let metadata = renewed_metadata(&parts);
-        #[cfg(any(feature = "login", feature = "outbound"))]
+        #[cfg(feature = "client")]
         let client_side = ClientSide::new(parts.client.clone(), metadata.clone(), &parts.clock);
         let location = match &parts.jwks_url {
             Some(jwks_uri) => KeyLocation::Configured {
@@ -232,7 +232,7 @@ impl Provider {
             rule: parts.rule,
             has_jwks_url: parts.jwks_url.is_some(),
             keys,
-            #[cfg(any(feature = "login", feature = "outbound"))]
+            #[cfg(feature = "client")]
             client_side,
             clock: parts.clock,
         }))

@@ -1,13 +1,13 @@
 //! Access tokens: from a request's header, ready to be sent, and where they come from. None of them
 //! prints itself.
 
-#[cfg(any(feature = "login", feature = "outbound"))]
+#[cfg(feature = "client")]
 pub(crate) mod lifetime;
-#[cfg(any(feature = "login", feature = "outbound"))]
+#[cfg(feature = "client")]
 pub(crate) mod live;
 #[cfg(feature = "outbound")]
 pub(crate) mod source;
-#[cfg(any(feature = "login", feature = "outbound"))]
+#[cfg(feature = "client")]
 pub(crate) mod target;
 
 use std::fmt;

@@ -1,8 +1,9 @@
 //! What is logged in a test.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
+use tracing::Dispatch;
 use tracing_subscriber::fmt::MakeWriter;
 
 #[derive(Clone, Default)]
@@ -27,8 +28,15 @@ impl MakeWriter<'_> for Log {
     }
 }
 
+/// Two subscribers that want everything and are given nothing. Where there is one alone, a place that logs for the
+/// first time asks the thread it is on whether anyone wants it, and remembers the answer for all threads: a test
+/// without a log, on another thread, would turn off what this one waits for.
+static ALWAYS_TWO: LazyLock<[Dispatch; 2]> =
+    LazyLock::new(|| std::array::from_fn(|_| Dispatch::new(tracing_subscriber::registry())));
+
 impl Log {
     pub(crate) fn capture(&self) -> tracing::subscriber::DefaultGuard {
+        LazyLock::force(&ALWAYS_TWO);
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::TRACE)
             .with_writer(self.clone())
