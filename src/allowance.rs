@@ -3,24 +3,43 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Two attempts at once, then one in 30 seconds: enough for a key rotation during a sign-in, too few to
-/// load the provider.
-pub(crate) struct Allowance(Mutex<Level>);
+/// A number of attempts at once, then one in each interval.
+pub(crate) struct Allowance {
+    level: Mutex<Level>,
+    rate: Rate,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Rate {
+    /// The attempts that may come at once.
+    pub(crate) burst: u32,
+    /// The interval after which one more is allowed.
+    pub(crate) refill: Duration,
+}
 
 struct Level {
     left: u32,
     counted_at: Duration,
 }
 
-const BURST: u32 = 2;
-const REFILL: Duration = Duration::from_secs(30);
+/// Enough for a key rotation during a sign-in, too few to load the provider.
+const SELDOM: Rate = Rate {
+    burst: 2,
+    refill: Duration::from_secs(30),
+};
 
 impl Allowance {
+    /// Two attempts at once, then one in 30 seconds.
     pub(crate) fn full(now: Duration) -> Self {
-        Self(Mutex::new(Level {
-            left: BURST,
+        Self::of(SELDOM, now)
+    }
+
+    pub(crate) fn of(rate: Rate, now: Duration) -> Self {
+        let level = Mutex::new(Level {
+            left: rate.burst,
             counted_at: now,
-        }))
+        });
+        Self { level, rate }
     }
 
     /// Takes one attempt. `false` if none is left. `now` is monotonic time.
@@ -34,16 +53,17 @@ impl Allowance {
     /// # Errors
     /// If none is left, with the time until there is one.
     pub(crate) fn take_or_wait(&self, now: Duration) -> Result<(), Duration> {
-        let mut level = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while level.left < BURST && now >= level.counted_at.saturating_add(REFILL) {
+        let Rate { burst, refill } = self.rate;
+        let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        while level.left < burst && now >= level.counted_at.saturating_add(refill) {
             level.left += 1;
-            level.counted_at = level.counted_at.saturating_add(REFILL);
+            level.counted_at = level.counted_at.saturating_add(refill);
         }
         if level.left == 0 {
-            let next = level.counted_at.saturating_add(REFILL);
+            let next = level.counted_at.saturating_add(refill);
             return Err(next.saturating_sub(now));
         }
-        if level.left == BURST {
+        if level.left == burst {
             level.counted_at = now;
         }
         level.left -= 1;

@@ -323,6 +323,8 @@ pub(crate) enum MediaType {
 pub(crate) struct Call {
     pub(crate) authorization: Option<HeaderValue>,
     pub(crate) form: Option<String>,
+    /// The media type that is asked for, where it is another than JSON.
+    pub(crate) accept: Option<&'static str>,
 }
 
 impl Call {
@@ -345,7 +347,8 @@ impl Call {
             )
         })?;
         let headers = request.headers_mut();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let accept = self.accept.unwrap_or("application/json");
+        headers.insert(ACCEPT, HeaderValue::from_static(accept));
         if let Some(authorization) = self.authorization {
             headers.insert(AUTHORIZATION, authorization);
         }
@@ -540,8 +543,8 @@ mod tests {
         for (refusals, expected) in [(0, Ok(1)), (1, Ok(2)), (2, Err(2)), (9, Err(2))] {
             let (url, seen) = refusing(refusals).await;
             let call = Call {
-                authorization: None,
                 form: Some("grant_type=refresh_token".to_owned()),
+                ..Call::default()
             };
             let answer = client.send(&url, call, limits).await;
             let sent = seen.load(Ordering::SeqCst);

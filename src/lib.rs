@@ -118,6 +118,7 @@
 //! |---|---|
 //! | `reqwest` (default) | a ready HTTP client for the calls to the provider, and [`mod@env`] |
 //! | `axum` | extractors for handlers: [`Principal`], `Option<Principal>` and [`Claims`]; with `login` also `Session` and `Option<Session>` |
+//! | `introspection` | opaque tokens, by asking the provider about them |
 //! | `login` | browser sign-in with transparent refresh-token rotation |
 //! | `outbound` | tokens for calls that leave: relay, client credentials, exchange |
 //! | `tonic` | refusals in gRPC's words, the caller of a call, streams that end with their token |
@@ -210,7 +211,9 @@ pub use crate::provider::{Client, SecretMethod};
 pub use crate::provider::{Discovery, Phase, Provider, ProviderBuilder, Readiness};
 pub use crate::require::{Policy, RequireLayer};
 pub use crate::resource_metadata::{MetadataBody, MetadataService, ProtectedResource};
-#[cfg(feature = "client")]
+#[cfg(any(feature = "login", feature = "outbound"))]
 pub use crate::token::target::Target;
 pub use crate::token::{AccessToken, MalformedAuthorization};
+#[cfg(feature = "introspection")]
+pub use crate::verify::Introspection;
 pub use crate::verify::{TokenProfile, Verifier, VerifierBuilder};

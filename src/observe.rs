@@ -38,6 +38,14 @@ pub(crate) fn keys_fetched(result: Result<(), &ProviderError>) {
     );
 }
 
+/// `tower_oidc_introspections_total{result}`: tokens that the provider was to be asked about, by `active`, the kind of
+/// the refusal (such as `not_active`), the kind of the failure of the call, or `suppressed`: beyond the bound no call
+/// was made.
+#[cfg(feature = "introspection")]
+pub(crate) fn introspected(result: &'static str) {
+    count("tower_oidc_introspections_total", "result", result);
+}
+
 /// `tower_oidc_unknown_kid_total{outcome}`: tokens with an unknown `kid`, by whether the key set was
 /// fetched for them (`fetched`) or the bound on such fetches was reached (`suppressed`).
 pub(crate) fn unknown_kid(fetched: bool) {

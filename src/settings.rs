@@ -30,6 +30,8 @@ pub(crate) const END_SESSION_PARAMETER: &str = "end session parameter";
 pub(crate) const HTTP_HOST: &str = "http host";
 pub(crate) const HTTP_CLIENT: &str = "http client";
 pub(crate) const IDLE_LIMIT: &str = "idle limit";
+pub(crate) const INTROSPECTION: &str = "introspection";
+pub(crate) const INTROSPECTION_URL: &str = "introspection url";
 pub(crate) const ISSUER: &str = "issuer";
 pub(crate) const JWKS_URL: &str = "jwks url";
 pub(crate) const KEY_LIFETIME: &str = "key lifetime";
@@ -103,6 +105,9 @@ variables! {
     OPENID_FRONTCHANNEL_LOGOUT
     OPENID_IMAGE_URL
     OPENID_INITIATED_SIGN_IN
+    OPENID_INTROSPECTION
+    OPENID_INTROSPECTION_SIGNED
+    OPENID_INTROSPECTION_URL
     OPENID_ISSUER
     OPENID_JWKS_URL
     OPENID_JWKS_STALE_LIMIT
@@ -191,6 +196,8 @@ pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
         COOKIE_NAME => OPENID_COOKIE_NAME,
         HTTP_HOST => OPENID_ALLOW_HTTP,
         IDLE_LIMIT => OPENID_SESSION_IDLE_LIMIT,
+        INTROSPECTION => OPENID_INTROSPECTION,
+        INTROSPECTION_URL => OPENID_INTROSPECTION_URL,
         ISSUER => OPENID_ISSUER,
         JWKS_URL => OPENID_JWKS_URL,
         KEY_LIFETIME => OPENID_JWKS_URL_CACHE_TIME,

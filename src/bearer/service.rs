@@ -111,10 +111,10 @@ impl Settings {
         match self.verifier.decide(token) {
             Decision::Accept(principal) => self.admit(principal, head),
             Decision::Refuse(error) => self.refuse(error, head),
-            Decision::Wait(keys) => {
+            Decision::Wait(pending) => {
                 let (verifier, token) = (self.verifier.clone(), token.to_owned());
                 Verdict::Wait(Box::pin(async move {
-                    verifier.decide_after(&token, keys).await
+                    verifier.decide_after(&token, pending).await
                 }))
             }
         }

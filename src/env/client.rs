@@ -4,12 +4,14 @@ use crate::env::common::in_environment;
 use crate::env::read::Variables;
 use crate::error::ConfigError;
 use crate::provider::{Client, SecretMethod};
+#[cfg(any(feature = "login", feature = "outbound"))]
+use crate::settings::{OPENID_AUDIENCE, OPENID_REQUEST_AUDIENCE};
 use crate::settings::{
-    OPENID_AUDIENCE, OPENID_CLIENT_SECRET, OPENID_CLIENT_SECRET_FILE, OPENID_REQUEST_AUDIENCE,
-    OPENID_TOKEN_ENDPOINT_AUTH_METHOD,
+    OPENID_CLIENT_SECRET, OPENID_CLIENT_SECRET_FILE, OPENID_TOKEN_ENDPOINT_AUTH_METHOD,
 };
 
 /// The requested audience, if there is one.
+#[cfg(any(feature = "login", feature = "outbound"))]
 pub(super) fn requested_audience(variables: &Variables) -> Option<String> {
     variables
         .text(OPENID_REQUEST_AUDIENCE)

@@ -6,12 +6,16 @@ use std::time::Duration;
 use crate::claims::{Transport, is_loopback};
 use crate::env::bounds::Bounds;
 use crate::env::defaults::default_of;
+#[cfg(feature = "introspection")]
+use crate::env::introspection::IntrospectionSettings;
 use crate::env::read::Variables;
 use crate::error::ConfigError;
 use crate::jwt::Algorithm;
 #[cfg(feature = "login")]
 use crate::login::LoginBuilder;
 use crate::provider::{Provider, ProviderBuilder};
+#[cfg(not(feature = "introspection"))]
+use crate::settings::OPENID_INTROSPECTION;
 use crate::settings::{
     DEBUG_OPENID_REQUESTS, OPENID_ALGORITHMS, OPENID_AUDIENCE, OPENID_CLOCK_TOLERANCE,
     OPENID_ISSUER, OPENID_JWKS_URL, OPENID_JWKS_URL_CACHE_TIME, OPENID_JWKS_URL_MAX_CACHE_TIME,
@@ -31,6 +35,8 @@ pub(super) struct CommonSettings {
     leeway: Option<Duration>,
     caches: bool,
     bounds: Bounds,
+    #[cfg(feature = "introspection")]
+    introspection: IntrospectionSettings,
     pub(super) debug_requests: bool,
     /// Variables of another application.
     ignored: Vec<String>,
@@ -69,6 +75,12 @@ impl CommonSettings {
         if let Some(longest) = longest_key_lifetime {
             builder = builder.with_longest_key_lifetime(longest);
         }
+        #[cfg(feature = "introspection")]
+        let introspection = IntrospectionSettings::read(variables)?;
+        #[cfg(feature = "introspection")]
+        let builder = introspection.apply_to_provider(builder);
+        #[cfg(not(feature = "introspection"))]
+        refuse_introspection(variables)?;
         let bounds = Bounds::read(variables)?;
         let builder = bounds.apply_to_provider(builder).map_err(in_environment)?;
         let provider = builder.build().map_err(in_environment)?;
@@ -95,6 +107,8 @@ impl CommonSettings {
         if !caches {
             builder = builder.without_cache();
         }
+        #[cfg(feature = "introspection")]
+        let builder = introspection.apply_to_verifier(builder);
         let verifier = bounds.apply_to_verifier(builder).build();
         let verifier = verifier.map_err(in_environment)?;
         let debug_requests = variables.truth(DEBUG_OPENID_REQUESTS)?.unwrap_or(false);
@@ -109,6 +123,8 @@ impl CommonSettings {
             leeway,
             caches,
             bounds,
+            #[cfg(feature = "introspection")]
+            introspection,
             debug_requests,
             ignored,
             provider,
@@ -166,6 +182,20 @@ fn is_on_loopback(issuer: &str) -> bool {
     url::Url::parse(issuer).is_ok_and(|url| url.scheme() == "http" && is_loopback(&url))
 }
 
+/// A program without the feature must not seem to have it.
+#[cfg(not(feature = "introspection"))]
+fn refuse_introspection(variables: &Variables) -> Result<(), ConfigError> {
+    match variables.text(OPENID_INTROSPECTION) {
+        Some(value) if value != "none" => Err(ConfigError::invalid(
+            OPENID_INTROSPECTION,
+            value,
+            "this program was built without the feature introspection",
+            "build it with the feature, or remove the setting",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// The same error under the name of the environment variable.
 pub(super) fn in_environment(error: ConfigError) -> ConfigError {
     error.renamed_by(variable_of)
@@ -213,6 +243,10 @@ impl fmt::Display for CommonSettings {
             line(formatter, name, value.as_deref())?;
         }
         for (name, value) in self.bounds.shown() {
+            line(formatter, name, value.as_deref())?;
+        }
+        #[cfg(feature = "introspection")]
+        for (name, value) in self.introspection.shown() {
             line(formatter, name, value.as_deref())?;
         }
         Ok(())

@@ -26,6 +26,8 @@ mod common;
 mod defaults;
 #[cfg(feature = "login")]
 mod front_doors;
+#[cfg(feature = "introspection")]
+mod introspection;
 #[cfg(feature = "login")]
 mod lifetimes;
 #[cfg(feature = "login")]

@@ -83,7 +83,7 @@ impl ProviderError {
         Self(Failure::new(kind, message.into(), Some(source)))
     }
 
-    #[cfg(feature = "client")]
+    #[cfg(any(feature = "login", feature = "outbound"))]
     pub(crate) fn with_claims(mut self, claims: &str) -> Self {
         Arc::make_mut(&mut self.0).extra.claims = Some(claims.into());
         self
@@ -140,7 +140,7 @@ mod tests {
         let error = ProviderError::caused(kind, "GET failed", cause.into());
         let source = std::error::Error::source(&error).unwrap();
         assert!(source.downcast_ref::<std::io::Error>().is_some());
-        #[cfg(feature = "client")]
+        #[cfg(any(feature = "login", feature = "outbound"))]
         {
             let error = error.with_claims("{\"hunter2\":1}");
             assert_eq!(error.claims(), Some("{\"hunter2\":1}"));

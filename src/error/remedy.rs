@@ -39,6 +39,8 @@ pub(super) fn remedy(
         JudgedAs::Id | JudgedAs::Logout => of_the_providers_own(kind, cause, setup),
         JudgedAs::Access { strict } => of_access_token(kind, claim, cause, setup, strict),
         JudgedAs::PresentedId => of_presented_id_token(kind),
+        #[cfg(feature = "introspection")]
+        JudgedAs::Introspected => of_introspected(kind, claim, cause, setup),
     }
     .or_else(|| of_any(kind, cause, setup))
 }
@@ -79,6 +81,30 @@ fn of_access_token(
              by character"
         }
         _ => return None,
+    })
+}
+
+/// For what the provider says of a token.
+#[cfg(feature = "introspection")]
+fn of_introspected(
+    kind: Kind,
+    claim: Option<&str>,
+    cause: Cause,
+    setup: &Setup,
+) -> Option<&'static str> {
+    Some(match kind {
+        Kind::MissingClaim if claim == Some("aud") => {
+            "configure the provider to tell the audience (aud) when it introspects tokens, or name the clients whose \
+             tokens need none (OPENID_CLIENT_AUDIENCES)"
+        }
+        Kind::MissingClaim if claim == Some("client_id") => {
+            "configure the provider to tell the client (client_id) when it introspects tokens, or accept every client \
+             (OPENID_ALLOWED_CLIENTS)"
+        }
+        Kind::TokenKind => {
+            "send an access token; the provider says that this token is one of another kind"
+        }
+        _ => return of_access_token(kind, claim, cause, setup, false),
     })
 }
 

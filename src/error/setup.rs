@@ -29,6 +29,9 @@ pub(crate) enum JudgedAs {
     PresentedId,
     Id,
     Logout,
+    /// What the provider says of an access token, or the JWT that it says so with.
+    #[cfg(feature = "introspection")]
+    Introspected,
 }
 
 /// Providers whose configuration has names of its own.

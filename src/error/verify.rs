@@ -194,18 +194,26 @@ kinds! {
             message: "the signature is wrong",
             remedy: "the client must send the token exactly as the provider issued it",
         }
-        /// The provider's keys are not available, or its key could not be looked for yet, so it is
-        /// unknown whether the token is good.
+        /// The provider says that the token is not active: it has expired, was revoked or was never issued
+        /// ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)).
+        NotActive {
+            name: "not_active", structural: false,
+            message: "the provider says that the token is not active",
+            remedy: "the client must fetch a fresh token; if every token is refused, the provider may not tell this \
+                client about tokens of others: compare OPENID_ISSUER and OPENID_CLIENT_ID with what is registered"
+        }
+        /// The provider's keys are not available, its key could not be looked for yet, or its introspection endpoint
+        /// did not answer, so it is unknown whether the token is good.
         Unavailable {
             name: "unavailable", structural: false,
-            message: "the provider's keys are not available",
+            message: "the provider cannot be asked at present, so nobody knows whether the token is good",
             remedy: "check that this machine can reach the provider; no restart is needed afterwards",
         }
     }
 }
 
 const SUPPRESSED: &str = "the caller can try again after the pause; if this persists, find the client \
-    that sends tokens with unknown key names";
+    that sends tokens with unknown key names, or tokens that the provider never issued";
 
 impl VerifyErrorKind {
     /// Whether every token of this kind would be refused until the configuration here or at the provider

@@ -45,7 +45,7 @@ pub enum RejectionKind {
     InvalidToken,
     /// 403 `insufficient_scope`: the token is valid and does not grant enough.
     InsufficientScope,
-    /// 503 with `Retry-After`: the token cannot be judged, because the provider's keys are not available, or
+    /// 503 with `Retry-After`: the token cannot be judged, because the provider cannot be asked at present, or
     /// its key may be new and cannot be looked for yet.
     Unavailable,
     /// 500: the layer with this name is not around this one or this handler. It is missing, or stands in
@@ -291,7 +291,7 @@ impl fmt::Display for Rejection {
                 formatter.write_str("the token is not meant for this route")
             }
             (RejectionKind::Unavailable, _) => {
-                formatter.write_str("the provider's keys are not available")
+                formatter.write_str("the provider cannot be asked at present, so nobody knows whether the token is good")
             }
         }
     }

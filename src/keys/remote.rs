@@ -72,8 +72,8 @@ pub(crate) enum Bringer {
     /// Anyone, as a logout token.
     #[cfg(feature = "login")]
     LogoutRequest,
-    /// The provider, in an answer of its token endpoint.
-    #[cfg(feature = "login")]
+    /// The provider, in an answer of its token endpoint or its introspection endpoint.
+    #[cfg(any(feature = "introspection", feature = "login"))]
     TokenEndpoint,
 }
 

@@ -15,6 +15,8 @@ use crate::keys::remote::KeyLifetime;
 use crate::provider::discovery::{Discovery, IssuerRule, Search};
 use crate::provider::{AcceptedIssuer, Provider, ProviderParts};
 use crate::renew::Pace;
+#[cfg(feature = "introspection")]
+use crate::settings::INTROSPECTION_URL;
 use crate::settings::{
     CALL_TIMEOUT, HTTP_CLIENT, ISSUER, JWKS_URL, KEY_LIFETIME, MAX_KEY_LIFETIME, METADATA_URL,
     STALE_LIMIT, TENANTS,
@@ -32,6 +34,8 @@ pub struct ProviderBuilder {
     discovery: Discovery,
     tenants: Option<BTreeSet<String>>,
     jwks_url: Option<String>,
+    #[cfg(feature = "introspection")]
+    introspection_url: Option<String>,
     key_lifetime: Duration,
     longest_key_lifetime: Duration,
     stale_limit: Duration,
@@ -75,6 +79,8 @@ impl ProviderBuilder {
             discovery: Discovery::default(),
             tenants: None,
             jwks_url: None,
+            #[cfg(feature = "introspection")]
+            introspection_url: None,
             key_lifetime: Duration::from_secs(600),
             longest_key_lifetime: LONGEST_KEY_LIFETIME,
             stale_limit: Duration::from_secs(3600),
@@ -102,6 +108,16 @@ impl ProviderBuilder {
     /// Fetches the keys from this https URL. Default: the `jwks_uri` of the metadata.
     pub fn with_jwks_url(mut self, url: &str) -> Self {
         self.jwks_url = Some(url.to_owned());
+        self
+    }
+
+    /// Where the provider introspects tokens, an https URL
+    /// ([RFC 7662 §2](https://www.rfc-editor.org/rfc/rfc7662#section-2)). Default: the `introspection_endpoint` of the
+    /// metadata. With this URL, introspection needs no metadata; a client with a secret sends it in the
+    /// `Authorization` field, unless [`Client::with_secret_method`](crate::Client::with_secret_method) says otherwise.
+    #[cfg(feature = "introspection")]
+    pub fn with_introspection_url(mut self, url: &str) -> Self {
+        self.introspection_url = Some(url.to_owned());
         self
     }
 
@@ -214,6 +230,12 @@ impl ProviderBuilder {
             .as_deref()
             .map(|url| parse_url(JWKS_URL, url, &self.transport))
             .transpose()?;
+        #[cfg(feature = "introspection")]
+        let introspection_url = self
+            .introspection_url
+            .as_deref()
+            .map(|url| parse_url(INTROSPECTION_URL, url, &self.transport))
+            .transpose()?;
         let client = match self.client {
             Some(client) => client,
             None => default_client()?,
@@ -232,6 +254,8 @@ impl ProviderBuilder {
             rule: self.rule,
             search,
             jwks_url,
+            #[cfg(feature = "introspection")]
+            introspection_url,
             client,
             clock: self.clock,
             pace,

@@ -77,14 +77,22 @@ pub(crate) enum IssuerRule {
 /// The part of the metadata that this crate uses.
 #[derive(Debug, Clone)]
 pub(crate) struct Metadata {
-    pub(crate) issuer: Issuer,
+    pub(crate) server: Server,
     pub(crate) jwks_uri: Url,
     pub(crate) algorithms: Option<AlgorithmSet>,
-    #[cfg_attr(
-        not(feature = "client"),
-        expect(dead_code, reason = "only a client calls them")
-    )]
+}
+
+/// An authorization server, as its clients call it.
+#[derive(Debug, Clone)]
+#[cfg_attr(
+    not(feature = "client"),
+    expect(dead_code, reason = "only a client calls it")
+)]
+pub(crate) struct Server {
+    pub(crate) issuer: Issuer,
     pub(crate) endpoints: Endpoints,
+    /// Whether the metadata may know of newer addresses.
+    pub(crate) is_discovered: bool,
 }
 
 #[derive(Deserialize)]
@@ -177,10 +185,13 @@ impl Search {
                 )
             })?;
         Ok(Metadata {
-            issuer,
+            server: Server {
+                issuer,
+                endpoints: document.endpoints.check(&self.transport),
+                is_discovered: true,
+            },
             jwks_uri,
             algorithms: listed(&document.id_token_signing_alg_values_supported),
-            endpoints: document.endpoints.check(&self.transport),
         })
     }
 
@@ -343,7 +354,7 @@ mod tests {
     fn a_location_without_the_slash_finds_the_issuer_with_it_and_nothing_else() {
         let (bare, slash) = ("https://t.auth0.com", "https://t.auth0.com/");
         let found = read(bare, IssuerRule::MayEndInSlash, &document(slash)).unwrap();
-        assert_eq!(found.issuer.as_str(), slash);
+        assert_eq!(found.server.issuer.as_str(), slash);
         for (configured, found) in [
             (slash, bare),
             (bare, "https://t.auth0.com//"),

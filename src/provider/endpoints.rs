@@ -21,6 +21,8 @@ pub(crate) struct Endpoints {
     token: Option<Url>,
     userinfo: Option<Url>,
     revocation: Option<Url>,
+    #[cfg(feature = "introspection")]
+    introspection: Option<Url>,
     pub(crate) end_session: Option<Url>,
     pushed_authorization: Option<Url>,
     requires_pushed_authorization: bool,
@@ -40,6 +42,8 @@ pub(super) struct EndpointsDocument {
     token_endpoint: Value,
     userinfo_endpoint: Value,
     revocation_endpoint: Value,
+    #[cfg(feature = "introspection")]
+    introspection_endpoint: Value,
     end_session_endpoint: Value,
     pushed_authorization_request_endpoint: Value,
     require_pushed_authorization_requests: Value,
@@ -63,6 +67,8 @@ impl EndpointsDocument {
             token: url("token_endpoint", &self.token_endpoint),
             userinfo: url("userinfo_endpoint", &self.userinfo_endpoint),
             revocation: url("revocation_endpoint", &self.revocation_endpoint),
+            #[cfg(feature = "introspection")]
+            introspection: url("introspection_endpoint", &self.introspection_endpoint),
             end_session: url("end_session_endpoint", &self.end_session_endpoint),
             pushed_authorization: url(
                 "pushed_authorization_request_endpoint",
@@ -100,6 +106,20 @@ impl Endpoints {
 
     pub(crate) fn revocation(&self) -> Result<&Url, ProviderError> {
         named("revocation_endpoint", self.revocation.as_ref())
+    }
+
+    /// With this introspection endpoint alone.
+    #[cfg(feature = "introspection")]
+    pub(crate) fn of_introspection(url: Url) -> Self {
+        Self {
+            introspection: Some(url),
+            ..Self::default()
+        }
+    }
+
+    #[cfg(feature = "introspection")]
+    pub(crate) fn introspection(&self) -> Result<&Url, ProviderError> {
+        named("introspection_endpoint", self.introspection.as_ref())
     }
 
     pub(crate) fn pushed_authorization(&self) -> Result<&Url, ProviderError> {

@@ -77,6 +77,8 @@ pub(crate) struct ProviderParts {
     rule: IssuerRule,
     search: Search,
     jwks_url: Option<Url>,
+    #[cfg(feature = "introspection")]
+    introspection_url: Option<Url>,
     client: HttpClient,
     clock: SharedClock,
     pace: Pace,
@@ -202,6 +204,11 @@ impl Provider {
         let metadata = renewed_metadata(&parts);
         #[cfg(feature = "client")]
         let client_side = ClientSide::new(parts.client.clone(), metadata.clone(), &parts.clock);
+        #[cfg(feature = "introspection")]
+        let client_side = match &parts.introspection_url {
+            Some(url) => client_side.with_introspection(&parts.issuer, url),
+            None => client_side,
+        };
         let location = match &parts.jwks_url {
             Some(jwks_uri) => KeyLocation::Configured {
                 issuer: parts.issuer.clone(),
@@ -289,7 +296,7 @@ async fn fetch_keys(
                 .await
                 // The keys may have moved: the next attempt uses new metadata.
                 .inspect_err(|_| drop(renew.force(|| true)))?;
-            let (issuer, listed) = (metadata.issuer.clone(), metadata.algorithms);
+            let (issuer, listed) = (metadata.server.issuer.clone(), metadata.algorithms);
             Ok(keys.map(|jwks| KeySet::new(jwks, issuer, listed)))
         }
     }

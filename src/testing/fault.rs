@@ -31,6 +31,8 @@ pub enum Endpoint {
     UserInfo,
     /// Revocation.
     Revocation,
+    /// Introspection.
+    Introspection,
     /// RP-initiated logout.
     EndSession,
 }
@@ -163,6 +165,8 @@ pub struct Hits {
     pub userinfo: u32,
     /// Revocation.
     pub revocation: u32,
+    /// Introspection.
+    pub introspection: u32,
     /// RP-initiated logout.
     pub end_session: u32,
     /// Refresh tokens that were exchanged for new tokens.
@@ -182,6 +186,7 @@ impl Hits {
             Endpoint::Authorization => &mut self.authorization,
             Endpoint::UserInfo => &mut self.userinfo,
             Endpoint::Revocation => &mut self.revocation,
+            Endpoint::Introspection => &mut self.introspection,
             Endpoint::EndSession => &mut self.end_session,
         } += 1;
     }

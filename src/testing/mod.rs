@@ -27,6 +27,7 @@ mod exchange;
 mod fault;
 mod form;
 mod grants;
+mod introspection;
 mod manner;
 mod offline;
 mod provider;

@@ -298,8 +298,8 @@ impl DevelopmentProvider {
             )
         })?;
         let call = Call {
-            authorization: None,
             form: Some(format!("logout_token={}", token.build())),
+            ..Call::default()
         };
         let answer = client.send(&url, call, LIMITS).await?;
         Ok(answer.status())
@@ -309,6 +309,12 @@ impl DevelopmentProvider {
     /// ([Back-Channel Logout §2.4](https://openid.net/specs/openid-connect-backchannel-1_0.html#LogoutToken)).
     pub fn logout_token(&self, client_id: &str) -> TokenBuilder {
         self.state.logout_token(client_id)
+    }
+}
+
+impl DevelopmentProvider {
+    pub(super) fn state(&self) -> &Arc<State> {
+        &self.state
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use crate::jwt::Algorithm;
 use crate::testing::fault::Endpoint;
 use crate::testing::state::{Served, State};
-use crate::testing::{exchange, sign_in, token_endpoint};
+use crate::testing::{exchange, introspection, sign_in, token_endpoint};
 
 /// The path of the token endpoint.
 pub(super) const TOKEN: &str = "/token";
@@ -32,6 +32,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .route("/par", post(sign_in::push))
         .route("/userinfo", get(sign_in::userinfo))
         .route("/revoke", post(token_endpoint::revoke))
+        .route("/introspect", post(introspection::introspect))
         .route("/end-session", get(sign_in::end_session))
         .route("/favicon.ico", get(sign_in::favicon))
         .fallback(any(elsewhere))
@@ -64,6 +65,7 @@ fn discovery(state: &State) -> Value {
         "require_pushed_authorization_requests": state.changing().must_push,
         "userinfo_endpoint": at("/userinfo"),
         "revocation_endpoint": at("/revoke"),
+        "introspection_endpoint": at("/introspect"),
         "end_session_endpoint": at("/end-session"),
         "response_types_supported": ["code"],
         "grant_types_supported": [

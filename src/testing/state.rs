@@ -13,6 +13,7 @@ use crate::jwt::Algorithm;
 use crate::testing::fault::{self, Endpoint, Fault, Hits};
 use crate::testing::form::Parameters;
 use crate::testing::grants::Grants;
+use crate::testing::introspection::Introspected;
 use crate::testing::manner::Manner;
 use crate::testing::signing_key::SigningKey;
 use crate::testing::token::TokenBuilder;
@@ -47,6 +48,7 @@ pub(super) struct Changing {
     pub(super) must_push: bool,
     pub(super) seen: Vec<(Endpoint, Parameters)>,
     pub(super) edits: Edits,
+    pub(super) introspected: Introspected,
 }
 
 impl State {
@@ -76,6 +78,7 @@ impl State {
                 must_push: false,
                 seen: Vec::new(),
                 edits: Edits::default(),
+                introspected: Introspected::default(),
             }),
         }
     }
@@ -187,16 +190,24 @@ pub(super) struct Edits {
     pub(super) answer: Option<Arc<EditAnswer>>,
     pub(super) id_token: Option<Arc<EditToken>>,
     pub(super) access_token: Option<Arc<EditToken>>,
+    pub(super) introspection: Option<Arc<EditDocument>>,
+    pub(super) signed_introspection: Option<Arc<EditToken>>,
 }
 
 type TokenEndpoint = dyn Fn(&[(String, String)]) -> String + Send + Sync;
 type EditAnswer = dyn Fn(&str, &mut Value) + Send + Sync;
+type EditDocument = dyn Fn(&mut Value) + Send + Sync;
 type EditToken = dyn Fn(TokenBuilder) -> TokenBuilder + Send + Sync;
 
 impl Edits {
     /// An access token as it is issued.
     pub(super) fn access_token(&self, token: TokenBuilder) -> String {
         edited(self.access_token.as_deref(), token)
+    }
+
+    /// A signed answer of the introspection endpoint as it is sent.
+    pub(super) fn signed_introspection(&self, token: TokenBuilder) -> String {
+        edited(self.signed_introspection.as_deref(), token)
     }
 
     /// An ID token as it is issued.

@@ -1,13 +1,13 @@
 //! Access tokens: from a request's header, ready to be sent, and where they come from. None of them
 //! prints itself.
 
-#[cfg(feature = "client")]
+#[cfg(any(feature = "login", feature = "outbound"))]
 pub(crate) mod lifetime;
-#[cfg(feature = "client")]
+#[cfg(any(feature = "login", feature = "outbound"))]
 pub(crate) mod live;
 #[cfg(feature = "outbound")]
 pub(crate) mod source;
-#[cfg(feature = "client")]
+#[cfg(any(feature = "login", feature = "outbound"))]
 pub(crate) mod target;
 
 use std::fmt;

@@ -15,9 +15,12 @@ use crate::settings::{ALGORITHMS, CACHE_CAPACITY, CLIENT_AUDIENCE, LEEWAY, TOKEN
 use crate::verify::Verifier;
 use crate::verify::cache::AcceptedTokens;
 use crate::verify::clients::AllowedClients;
-use crate::verify::expectation::{Expectation, LARGEST_TOKEN_LIMIT, TokenKind, TokenProfile};
+use crate::verify::expectation::{Expectation, LARGEST_TOKEN_LIMIT};
+#[cfg(feature = "introspection")]
+use crate::verify::introspection::{Introspection, Introspector};
 use crate::verify::judge::Judge;
 use crate::verify::scopes::ScopeRules;
+use crate::verify::token_kind::{TokenKind, TokenProfile};
 use crate::verify::trust::TrustedIssuers;
 
 /// Builds a [`Verifier`].
@@ -40,6 +43,8 @@ pub struct VerifierBuilder {
     clients: Option<Vec<String>>,
     allow_sender_constrained: bool,
     cached: usize,
+    #[cfg(feature = "introspection")]
+    introspection: Option<Introspection>,
 }
 
 /// Accepted tokens that are cached.
@@ -81,6 +86,8 @@ impl VerifierBuilder {
             clients: None,
             allow_sender_constrained: false,
             cached: CACHED,
+            #[cfg(feature = "introspection")]
+            introspection: None,
         }
     }
 
@@ -187,6 +194,33 @@ impl VerifierBuilder {
         self.with_cache_capacity(0)
     }
 
+    /// Asks the provider about tokens that are no JWTs, as this client or in this [way](Introspection)
+    /// ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)). Default: such tokens are refused.
+    ///
+    /// The answer is held against what is expected of every access token: `iss`, `aud`, `exp`, `nbf`, `cnf`, the
+    /// scopes, the [allowed clients](Self::allow_clients). An answer without `iss` is about a token of this provider.
+    /// One without `aud` is refused, unless its `client_id` is
+    /// [named for that](Self::add_client_audience). The claims of the [`Principal`](crate::Principal) are those of the
+    /// answer. An active token counts for a minute and never past its `exp`; a refused one is refused for ten seconds.
+    /// At most [`with_cache_capacity`](Self::with_cache_capacity) active tokens are remembered.
+    ///
+    /// The provider is the first of the verifier. At most 32 calls are under way and 100 a second are made for tokens
+    /// that it has not called active before, and as many for those that it has. Beyond that, and while the provider does
+    /// not answer, requests are refused with 503 and `Retry-After`. After a call without an answer no further one is
+    /// made for a second, twice as long after each further one, for a minute at most.
+    ///
+    /// The tokens of [`login`](crate::login) sessions are not asked about: sign users in with
+    /// `LoginLayer::identity` where the provider issues opaque tokens.
+    ///
+    /// # Security
+    /// Some providers call refresh tokens active too. One that does not tell them apart (`token_type`, `token_use`,
+    /// `typ`) should tell an `aud`: only access tokens have that of this service.
+    #[cfg(feature = "introspection")]
+    pub fn with_introspection(mut self, introspection: impl Into<Introspection>) -> Self {
+        self.introspection = Some(introspection.into());
+        self
+    }
+
     pub(crate) fn set_allow_sender_constrained(mut self) -> Self {
         self.allow_sender_constrained = true;
         self
@@ -254,8 +288,18 @@ impl VerifierBuilder {
             clients: self.clients.map(AllowedClients::new).transpose()?,
             bringer: Bringer::Client,
         };
+        #[cfg(feature = "introspection")]
+        let introspector = self
+            .introspection
+            .map(|chosen| Introspector::new(chosen, &self.providers, &judge, self.cached))
+            .transpose()?;
         let accepted = (self.cached > 0).then(|| AcceptedTokens::new(self.cached));
-        Ok(Verifier::new(self.providers, judge, accepted))
+        let verifier = Verifier::new(self.providers, judge, accepted);
+        #[cfg(feature = "introspection")]
+        if let Some(introspector) = introspector {
+            return Ok(verifier.asking(introspector));
+        }
+        Ok(verifier)
     }
 }
 

@@ -7,158 +7,13 @@ use std::time::Duration;
 use crate::claims::Audience;
 use crate::clock::UnixTime;
 use crate::error::remedy::Cause;
-use crate::error::setup::{Found, JudgedAs};
+use crate::error::setup::Found;
 use crate::error::{VerifyError, VerifyErrorKind as Kind};
 use crate::jwt::{JoseHeader, Json, Presence, UnverifiedClaims};
-use crate::principal::PrincipalKind;
+use crate::verify::token_kind::{TokenKind, TokenProfile, media_type_is};
 
 /// The largest bound on a token's size, in bytes.
 pub(super) const LARGEST_TOKEN_LIMIT: usize = 1024 * 1024;
-
-/// What kind of tokens clients present, and the claims that these must have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum TokenProfile {
-    /// Access tokens of Auth0, Entra ID, Okta and Keycloak: `typ` may be `JWT` or absent; `iss`, `aud`
-    /// and `exp` are required. The default.
-    #[default]
-    Lenient,
-    /// [RFC 9068 §4](https://www.rfc-editor.org/rfc/rfc9068#section-4): `typ` is `at+jwt`; `sub`,
-    /// `client_id`, `iat` and `jti` are required too.
-    Strict,
-    /// [ID tokens](https://openid.net/specs/openid-connect-core-1_0.html#IDToken) that clients present instead of
-    /// access tokens: to services on Google Cloud and behind its IAP, with Firebase, with Cognito. `typ` is `JWT` or
-    /// absent; `sub` and `iat` are required too. Access tokens are refused as far as they say what they are. The
-    /// [`Principal`](crate::Principal) is of the kind [`IdToken`](crate::PrincipalKind::IdToken) and has no scopes.
-    ///
-    /// # Security
-    /// The audience of the ID token of a sign-in is the client that asked for it. Accept only an audience whose
-    /// tokens are meant for this service: any holder of one can call it.
-    IdToken,
-}
-
-/// The kind of JWT that is expected (RFC 8725 §3.12). A token of one kind never passes as another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TokenKind {
-    Access(TokenProfile),
-    /// [OpenID Connect Core §2](https://openid.net/specs/openid-connect-core-1_0.html#IDToken)
-    #[cfg(feature = "login")]
-    Id,
-    /// [OpenID Connect Back-Channel Logout §2.4](https://openid.net/specs/openid-connect-backchannel-1_0.html#LogoutToken)
-    #[cfg(feature = "login")]
-    Logout,
-}
-
-impl TokenKind {
-    /// What a principal made of it is.
-    pub(super) fn principal(self) -> PrincipalKind {
-        match self {
-            Self::Access(TokenProfile::Lenient | TokenProfile::Strict) => {
-                PrincipalKind::AccessToken
-            }
-            Self::Access(TokenProfile::IdToken) => PrincipalKind::IdToken,
-            #[cfg(feature = "login")]
-            Self::Id | Self::Logout => PrincipalKind::IdToken,
-        }
-    }
-
-    fn is_id_token(self) -> bool {
-        match self {
-            Self::Access(profile) => profile == TokenProfile::IdToken,
-            #[cfg(feature = "login")]
-            Self::Id => true,
-            #[cfg(feature = "login")]
-            Self::Logout => false,
-        }
-    }
-
-    /// What errors call it.
-    pub(super) fn judged_as(self) -> JudgedAs {
-        match self {
-            Self::Access(TokenProfile::IdToken) => JudgedAs::PresentedId,
-            Self::Access(profile) => JudgedAs::Access {
-                strict: profile == TokenProfile::Strict,
-            },
-            #[cfg(feature = "login")]
-            Self::Id => JudgedAs::Id,
-            #[cfg(feature = "login")]
-            Self::Logout => JudgedAs::Logout,
-        }
-    }
-
-    /// Whether this `typ` is one of this kind.
-    fn is_called(self, typ: &str) -> bool {
-        match self {
-            Self::Access(TokenProfile::Strict) => media_type_is(typ, "at+jwt"),
-            Self::Access(TokenProfile::Lenient) => {
-                media_type_is(typ, "at+jwt") || media_type_is(typ, "jwt")
-            }
-            Self::Access(TokenProfile::IdToken) => media_type_is(typ, "jwt"),
-            #[cfg(feature = "login")]
-            Self::Id => media_type_is(typ, "jwt"),
-            #[cfg(feature = "login")]
-            Self::Logout => media_type_is(typ, "logout+jwt") || media_type_is(typ, "jwt"),
-        }
-    }
-
-    /// Whether `typ` is required.
-    fn needs_typ(self) -> bool {
-        self == Self::Access(TokenProfile::Strict)
-    }
-
-    /// The claims that are required beside `iss`, `aud` and `exp`.
-    fn required(self) -> &'static [&'static str] {
-        match self {
-            Self::Access(TokenProfile::Lenient) => &[],
-            Self::Access(TokenProfile::Strict) => &["sub", "client_id", "iat", "jti"],
-            Self::Access(TokenProfile::IdToken) => &["sub", "iat"],
-            #[cfg(feature = "login")]
-            Self::Id => &["sub", "iat"],
-            #[cfg(feature = "login")]
-            Self::Logout => &["iat", "jti"],
-        }
-    }
-
-    /// The claims that mark other kinds. In an access token `nonce` is one where nothing says what the token is.
-    fn foreign(self) -> &'static [&'static str] {
-        match self {
-            Self::Access(TokenProfile::Lenient | TokenProfile::Strict) => &[
-                "typ",
-                "nonce",
-                "at_hash",
-                "c_hash",
-                "s_hash",
-                "events",
-                "htm",
-                "htu",
-                "token_introspection",
-            ],
-            Self::Access(TokenProfile::IdToken) => OTHER_THAN_ID,
-            #[cfg(feature = "login")]
-            Self::Id => OTHER_THAN_ID,
-            #[cfg(feature = "login")]
-            Self::Logout => &[
-                "nonce",
-                "at_hash",
-                "c_hash",
-                "s_hash",
-                "htm",
-                "htu",
-                "token_introspection",
-            ],
-        }
-    }
-}
-
-/// The claims that no ID token has.
-const OTHER_THAN_ID: &[&str] = &[
-    "typ",
-    "scope",
-    "events",
-    "htm",
-    "htu",
-    "token_introspection",
-];
 
 /// What is expected of the tokens of every trusted issuer.
 #[derive(Debug, Clone)]
@@ -218,16 +73,6 @@ pub(crate) fn says_access_token(header: &JoseHeader) -> bool {
         .typ
         .text()
         .is_some_and(|typ| media_type_is(typ, "at+jwt"))
-}
-
-/// Compares media types case-insensitively. `application/` may be omitted (RFC 7515 §4.1.9).
-fn media_type_is(value: &str, name: &str) -> bool {
-    const PREFIX: &str = "application/";
-    let name_of = match value.split_at_checked(PREFIX.len()) {
-        Some((prefix, rest)) if prefix.eq_ignore_ascii_case(PREFIX) => rest,
-        _ => value,
-    };
-    name_of.eq_ignore_ascii_case(name)
 }
 
 impl Expectation {
@@ -312,6 +157,9 @@ impl Expectation {
             }
             #[cfg(feature = "login")]
             TokenKind::Id | TokenKind::Logout => false,
+            // The provider was asked about an access token.
+            #[cfg(feature = "introspection")]
+            TokenKind::Introspected | TokenKind::IntrospectionAnswer => true,
         }
     }
 
@@ -364,7 +212,12 @@ impl Expectation {
     }
 
     fn screen_times(&self, claims: &UnverifiedClaims, now: UnixTime) -> Result<Times, VerifyError> {
+        let without_expiry = || {
+            let counts = self.kind.counts_without_expiry();
+            counts.map(|counts| now.saturating_add(counts))
+        };
         let expires_at = numeric_date("exp", &claims.exp)?
+            .or_else(without_expiry)
             .ok_or_else(|| VerifyError::claim(Kind::MissingClaim, "exp"))?;
         let mut valid_until = expires_at.saturating_add(self.leeway);
         if now >= valid_until {

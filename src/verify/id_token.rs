@@ -13,7 +13,7 @@ use crate::error::{ConfigError, VerifyError, VerifyErrorKind as Kind};
 use crate::jwt::JoseHeader;
 use crate::principal::Principal;
 use crate::secret::{Secret, half_hash, is_same};
-use crate::verify::expectation::TokenKind;
+use crate::verify::token_kind::TokenKind;
 use crate::verify::{Decision, Verifier};
 
 /// Judges the ID tokens of one client.

@@ -110,6 +110,24 @@ impl Judge {
             .map_err(|error| error.judged_by(&self.setup))
     }
 
+    /// Waits for one fetch, and for a second one if the first was under way when the token came.
+    pub(super) async fn judge_after(
+        &self,
+        token: &[u8],
+        mut keys: PendingKeys,
+    ) -> Result<Genuine, VerifyError> {
+        loop {
+            let judged = match keys.awaited().await? {
+                Some(awaited) => self.judge(token, awaited.as_keys())?,
+                None => self.judge(token, Keys::AtHand)?,
+            };
+            match judged {
+                Judgement::Genuine(genuine) => return Ok(genuine),
+                Judgement::Wait(next) => keys = next,
+            }
+        }
+    }
+
     fn check(&self, token: &[u8], keys: Keys) -> Result<Judgement, VerifyError> {
         // 1. Size and form.
         let jws = self.take_apart(token)?;
@@ -184,7 +202,7 @@ impl Judge {
     }
 
     /// Makes the principal of these claims, once their text can be taken out of the token that they were read of.
-    fn principal(
+    pub(super) fn principal(
         &self,
         claims: &UnverifiedClaims,
         caller: &CallerClaims,
@@ -319,7 +337,7 @@ impl Judge {
             Bringer::Client => false,
             #[cfg(feature = "login")]
             Bringer::LogoutRequest => true,
-            #[cfg(feature = "login")]
+            #[cfg(any(feature = "introspection", feature = "login"))]
             Bringer::TokenEndpoint => false,
         }
     }

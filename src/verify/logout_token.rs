@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::clock::UnixTime;
 use crate::error::{ConfigError, VerifyError, VerifyErrorKind as Kind};
 use crate::verify::Verifier;
-use crate::verify::expectation::TokenKind;
+use crate::verify::token_kind::TokenKind;
 
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 

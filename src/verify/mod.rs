@@ -14,6 +14,8 @@
 //! With the keys at hand this is one plain function call. A token that was accepted before, byte for
 //! byte the same, skips the steps: only its times are checked, and that the keys are still the same
 //! ([`cache`]).
+//!
+//! What only the provider can read, it is asked about, where that is chosen ([`introspection`]).
 
 mod builder;
 mod cache;
@@ -22,10 +24,13 @@ mod clients;
 pub(crate) mod expectation;
 #[cfg(feature = "login")]
 pub(crate) mod id_token;
+#[cfg(feature = "introspection")]
+mod introspection;
 mod judge;
 #[cfg(feature = "login")]
 pub(crate) mod logout_token;
 mod scopes;
+pub(crate) mod token_kind;
 mod trust;
 
 use std::fmt;
@@ -39,6 +44,10 @@ use crate::clock::UnixTime;
 #[cfg(feature = "login")]
 use crate::error::ConfigError;
 use crate::error::VerifyError;
+#[cfg(feature = "introspection")]
+use crate::error::VerifyErrorKind;
+#[cfg(feature = "introspection")]
+use crate::jwt::looks_like_jws;
 #[cfg(feature = "login")]
 use crate::keys::remote::Bringer;
 use crate::observe;
@@ -48,14 +57,19 @@ use crate::principal::PrincipalKind;
 use crate::provider::Provider;
 use crate::verify::cache::AcceptedTokens;
 #[cfg(feature = "login")]
-use crate::verify::expectation::{Expectation, LARGEST_TOKEN_LIMIT, TokenKind};
+use crate::verify::expectation::{Expectation, LARGEST_TOKEN_LIMIT};
 use crate::verify::judge::{Genuine, Judge, Judgement, Keys};
+use crate::verify::token_kind::TokenKind;
 
 pub use self::builder::VerifierBuilder;
-#[cfg(feature = "login")]
+#[cfg(any(feature = "introspection", feature = "login"))]
 use self::builder::setup;
-pub use self::expectation::TokenProfile;
-pub(crate) use self::judge::PendingKeys;
+#[cfg(feature = "introspection")]
+pub use self::introspection::Introspection;
+#[cfg(feature = "introspection")]
+use self::introspection::{Introspector, PendingAnswer};
+use self::judge::PendingKeys;
+pub use self::token_kind::TokenProfile;
 
 /// Judges access tokens: those of the configured issuers, for the configured audiences.
 ///
@@ -83,14 +97,30 @@ struct Inner {
     providers: Vec<Provider>,
     judge: Judge,
     accepted: Option<Arc<AcceptedTokens>>,
+    #[cfg(feature = "introspection")]
+    introspector: Option<Arc<Introspector>>,
 }
 
 /// The verdict on a token.
 pub(crate) enum Decision {
     Accept(Principal),
     Refuse(VerifyError),
-    /// Keys must be fetched first.
-    Wait(PendingKeys),
+    /// The provider must be asked first.
+    Wait(Pending),
+}
+
+/// What the provider must be asked for.
+pub(crate) enum Pending {
+    Keys(PendingKeys),
+    #[cfg(feature = "introspection")]
+    Answer(PendingAnswer),
+}
+
+#[cfg(feature = "introspection")]
+impl From<PendingAnswer> for Pending {
+    fn from(pending: PendingAnswer) -> Self {
+        Self::Answer(pending)
+    }
 }
 
 impl Verifier {
@@ -99,7 +129,17 @@ impl Verifier {
             providers,
             judge,
             accepted: accepted.map(Arc::new),
+            #[cfg(feature = "introspection")]
+            introspector: None,
         }))
+    }
+
+    /// The same with a way to ask the provider about tokens.
+    #[cfg(feature = "introspection")]
+    fn asking(&self, introspector: Introspector) -> Self {
+        let mut inner = Inner::clone(&self.0);
+        inner.introspector = Some(Arc::new(introspector));
+        Self(Arc::new(inner))
     }
 
     /// The audiences accepted, at least one.
@@ -124,13 +164,17 @@ impl Verifier {
         match self.decide(token.as_bytes()) {
             Decision::Accept(principal) => Ok(principal),
             Decision::Refuse(error) => Err(error),
-            Decision::Wait(keys) => self.decide_after(token.as_bytes(), keys).await,
+            Decision::Wait(pending) => self.decide_after(token.as_bytes(), pending).await,
         }
     }
 
     /// Judges a token with what is at hand: a plain function call.
     #[inline]
     pub(crate) fn decide(&self, token: &[u8]) -> Decision {
+        #[cfg(feature = "introspection")]
+        if let Some(introspector) = &self.0.introspector {
+            return self.decide_or_ask(introspector, token);
+        }
         match self.recall(token) {
             Some(principal) => {
                 observe::token_recalled();
@@ -152,13 +196,60 @@ impl Verifier {
         counts.then_some(accepted.principal)
     }
 
+    /// The same where the provider can be asked.
+    #[cfg(feature = "introspection")]
+    fn decide_or_ask(&self, introspector: &Arc<Introspector>, token: &[u8]) -> Decision {
+        let verified = if !looks_like_jws(token) {
+            None
+        } else if let Some(principal) = self.recall(token) {
+            Some(principal)
+        } else {
+            match self.0.judge.judge(token, Keys::AtHand) {
+                Ok(Judgement::Genuine(genuine)) => Some(self.remember(token, genuine)),
+                Ok(Judgement::Wait(keys)) => return Decision::Wait(Pending::Keys(keys)),
+                // It looked like a JWT and is none.
+                Err(error) if error.kind() == VerifyErrorKind::Opaque => None,
+                Err(error) => {
+                    observe::token_judged(Err(&error));
+                    return Decision::Refuse(error);
+                }
+            }
+        };
+        Self::ask_about(introspector, token, verified)
+    }
+
+    /// What the provider says or has said of a token. `verified`: the principal of a JWT that was verified here.
+    #[cfg(feature = "introspection")]
+    fn ask_about(
+        introspector: &Introspector,
+        token: &[u8],
+        verified: Option<Principal>,
+    ) -> Decision {
+        let decision = match verified {
+            Some(principal) if !introspector.judges_all() => Decision::Accept(principal),
+            verified => match introspector.recall(token) {
+                Some(principal) => {
+                    observe::token_recalled();
+                    return Decision::Accept(verified.unwrap_or(principal));
+                }
+                None => introspector.decide(token, verified),
+            },
+        };
+        match &decision {
+            Decision::Accept(_) => observe::token_judged(Ok(())),
+            Decision::Refuse(error) => observe::token_judged(Err(error)),
+            Decision::Wait(_) => {}
+        }
+        decision
+    }
+
     fn decide_unseen(&self, token: &[u8]) -> Decision {
         match self.0.judge.judge(token, Keys::AtHand) {
             Ok(Judgement::Genuine(genuine)) => {
                 observe::token_judged(Ok(()));
                 Decision::Accept(self.remember(token, genuine))
             }
-            Ok(Judgement::Wait(keys)) => Decision::Wait(keys),
+            Ok(Judgement::Wait(keys)) => Decision::Wait(Pending::Keys(keys)),
             Err(error) => {
                 observe::token_judged(Err(&error));
                 Decision::Refuse(error)
@@ -166,33 +257,54 @@ impl Verifier {
         }
     }
 
-    /// Judges a token once the keys are fetched.
+    /// Judges a token once the provider has been asked.
     pub(crate) async fn decide_after(
         &self,
         token: &[u8],
-        keys: PendingKeys,
+        pending: Pending,
     ) -> Result<Principal, VerifyError> {
-        let judged = self.judge_after(token, keys).await;
-        let decided = judged.map(|genuine| self.remember(token, genuine));
+        let decided = match pending {
+            Pending::Keys(keys) => self.decide_with_keys(token, keys).await,
+            #[cfg(feature = "introspection")]
+            Pending::Answer(answer) => self.answered(token, answer).await,
+        };
         observe::token_judged(decided.as_ref().map(|_| ()));
         decided
     }
 
-    /// Waits for one fetch, and for a second one if the first was under way when the token came.
-    async fn judge_after(
+    async fn decide_with_keys(
         &self,
         token: &[u8],
-        mut keys: PendingKeys,
-    ) -> Result<Genuine, VerifyError> {
-        loop {
-            let judged = match keys.awaited().await? {
-                Some(awaited) => self.0.judge.judge(token, awaited.as_keys())?,
-                None => self.0.judge.judge(token, Keys::AtHand)?,
+        keys: PendingKeys,
+    ) -> Result<Principal, VerifyError> {
+        let genuine = self.0.judge.judge_after(token, keys).await?;
+        let principal = self.remember(token, genuine);
+        #[cfg(feature = "introspection")]
+        if let Some(introspector) = &self.0.introspector
+            && introspector.judges_all()
+        {
+            return match introspector.recall(token) {
+                Some(_) => Ok(principal),
+                None => match introspector.decide(token, Some(principal)) {
+                    Decision::Accept(principal) => Ok(principal),
+                    Decision::Refuse(error) => Err(error),
+                    Decision::Wait(Pending::Answer(answer)) => self.answered(token, answer).await,
+                    Decision::Wait(Pending::Keys(_)) => Err(VerifyErrorKind::Unavailable.into()),
+                },
             };
-            match judged {
-                Judgement::Genuine(genuine) => return Ok(genuine),
-                Judgement::Wait(next) => keys = next,
-            }
+        }
+        Ok(principal)
+    }
+
+    #[cfg(feature = "introspection")]
+    async fn answered(
+        &self,
+        token: &[u8],
+        answer: PendingAnswer,
+    ) -> Result<Principal, VerifyError> {
+        match &self.0.introspector {
+            Some(introspector) => Arc::clone(introspector).ask(token, answer).await,
+            None => Err(VerifyErrorKind::Opaque.into()),
         }
     }
 
@@ -255,7 +367,7 @@ impl Verifier {
             &judge.expectation,
             judge.max_token_size,
         ));
-        inner.accepted = None;
+        inner.forget_answers();
         Ok(Self(Arc::new(inner)))
     }
 
@@ -264,7 +376,7 @@ impl Verifier {
     #[cfg(feature = "login")]
     pub(crate) fn for_sessions(&self) -> Self {
         let mut inner = Inner::clone(&self.0);
-        inner.accepted = None;
+        inner.forget_answers();
         inner.judge.clients = None;
         inner.judge.bringer = Bringer::TokenEndpoint;
         Self(Arc::new(inner))
@@ -286,6 +398,18 @@ impl Verifier {
     #[cfg(feature = "login")]
     pub(crate) fn leeway(&self) -> Duration {
         self.0.judge.expectation.leeway
+    }
+}
+
+#[cfg(feature = "login")]
+impl Inner {
+    /// Without what it remembers, and without a way to ask the provider.
+    fn forget_answers(&mut self) {
+        self.accepted = None;
+        #[cfg(feature = "introspection")]
+        {
+            self.introspector = None;
+        }
     }
 }
 

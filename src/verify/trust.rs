@@ -47,6 +47,14 @@ impl TrustedIssuers {
         self.0.get(place)
     }
 
+    /// The issuer of a provider with one tenant. `None` if each tenant has an issuer of its own.
+    #[cfg(feature = "introspection")]
+    pub(super) fn only(&self) -> Option<&str> {
+        let first = self.0.first()?;
+        let is_only = self.0.len() == 1 || first.named.tenant.is_none();
+        is_only.then(|| first.named.issuer.as_str())
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Trusted> {
         self.0.iter()
     }

@@ -21,6 +21,7 @@ mod gateway;
 mod glob;
 mod grpc;
 mod identity;
+mod introspection;
 mod issuer_down;
 mod key_rotation;
 mod limits;

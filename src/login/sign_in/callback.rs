@@ -231,10 +231,10 @@ impl SignIn {
             .metadata()
             .await
             .map_err(|refusal| provider_failed(refusal.error))?;
-        let issuer = metadata.value.issuer.as_str();
+        let issuer = metadata.value.server.issuer.as_str();
         let fits = match single(parts, "iss") {
             Some(iss) => self.is_called(issuer, &iss),
-            None => !metadata.value.endpoints.names_issuer,
+            None => !metadata.value.server.endpoints.names_issuer,
         };
         // Begun at this provider and for this address, not at another layer's of the same site.
         let is_ours = attempt.is_between(issuer, &self.site.redirect_uri());

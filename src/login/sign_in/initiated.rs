@@ -21,7 +21,7 @@ impl SignIn {
                 return self.site.tell(parts, error, &self.site.home());
             }
         };
-        let issuer = metadata.value.issuer.as_str();
+        let issuer = metadata.value.server.issuer.as_str();
         let is_ours = single(parts, "iss").is_some_and(|iss| self.is_called(issuer, &iss));
         if !is_ours {
             let error = Kind::InitiatorRefused.into();

@@ -72,7 +72,7 @@ impl SignIn {
         let metadata = self.provider.metadata().await.map_err(|refusal| {
             provider_failed(refusal.error).with_retry_after(refusal.retry_after)
         })?;
-        let issuer = metadata.value.issuer.as_str();
+        let issuer = metadata.value.server.issuer.as_str();
         let redirect_uri = self.site.redirect_uri();
         let mut attempt =
             LoginAttempt::new(issuer, &redirect_uri, replaces, now).map_err(no_randomness)?;

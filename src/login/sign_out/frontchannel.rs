@@ -17,7 +17,7 @@ impl SignOut {
     pub(crate) async fn frontchannel(&self, parts: &Parts) -> Reply {
         let reply = match self.provider.metadata().await {
             Ok(metadata) => {
-                let framer = Url::parse(metadata.value.issuer.as_str()).map_or_else(
+                let framer = Url::parse(metadata.value.server.issuer.as_str()).map_or_else(
                     |_| "'none'".to_owned(),
                     |url| url.origin().ascii_serialization(),
                 );

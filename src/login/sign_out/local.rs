@@ -101,7 +101,7 @@ impl SignOut {
             return None;
         }
         let metadata = self.provider.metadata().await.ok()?;
-        let mut url = metadata.value.endpoints.end_session.clone()?;
+        let mut url = metadata.value.server.endpoints.end_session.clone()?;
         let mut query = url.query_pairs_mut();
         if tokens.id_token.expose().len() <= LONGEST_HINT {
             query.append_pair("id_token_hint", tokens.id_token.expose());

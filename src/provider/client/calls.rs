@@ -11,7 +11,8 @@ use crate::error::{ProviderError, ProviderErrorKind};
 use crate::http_client::{Call, Limits};
 use crate::provider::Provider;
 use crate::provider::client::credentials::Client;
-use crate::provider::discovery::Metadata;
+use crate::provider::client::endpoint_call::Form;
+use crate::provider::discovery::Server;
 use crate::provider::endpoints::Endpoints;
 use crate::retry_after::retry_after;
 use crate::secret::Secret;
@@ -33,7 +34,7 @@ impl Provider {
         pushes: bool,
     ) -> Result<Url, ProviderError> {
         let metadata = self.metadata().await.map_err(|refusal| refusal.error)?;
-        let endpoints = &metadata.value.endpoints;
+        let endpoints = &metadata.value.server.endpoints;
         endpoints.check_challenge_methods()?;
         let mut url = endpoints.authorization()?.clone();
         if !(pushes || endpoints.must_push_authorization()) {
@@ -44,7 +45,13 @@ impl Provider {
         }
         let endpoint = Endpoints::pushed_authorization;
         let answer = self
-            .call_as(client, &metadata.value, endpoint, parameters, LIMITS)
+            .call_as(
+                client,
+                &metadata.value.server,
+                endpoint,
+                Form::of(parameters),
+                LIMITS,
+            )
             .await?;
         let document: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
         match document.get("request_uri").and_then(Value::as_str) {
@@ -77,14 +84,14 @@ impl Provider {
                 invalid("the access token contains characters that a header cannot contain")
             })?;
         authorization.set_sensitive(true);
-        let call = |_: &Metadata| {
+        let call = |_: &Server| {
             Ok(Call {
                 authorization: Some(authorization.clone()),
-                form: None,
+                ..Call::default()
             })
         };
         let answer = self
-            .call_endpoint(&metadata.value, Endpoints::userinfo, call, LIMITS)
+            .call_endpoint(&metadata.value.server, Endpoints::userinfo, call, LIMITS)
             .await?;
         if answer.status() != StatusCode::OK {
             return Err(ProviderError::new(
@@ -129,7 +136,7 @@ impl Provider {
         token: &Secret,
     ) -> Result<Option<Response<Bytes>>, ProviderError> {
         let metadata = self.metadata().await.map_err(|refusal| refusal.error)?;
-        if metadata.value.endpoints.revocation().is_err() {
+        if metadata.value.server.endpoints.revocation().is_err() {
             return Ok(None);
         }
         let parameters = [
@@ -138,7 +145,13 @@ impl Provider {
         ];
         let endpoint = Endpoints::revocation;
         let answer = self
-            .call_as(client, &metadata.value, endpoint, &parameters, LIMITS)
+            .call_as(
+                client,
+                &metadata.value.server,
+                endpoint,
+                Form::of(&parameters),
+                LIMITS,
+            )
             .await?;
         Ok(Some(answer))
     }

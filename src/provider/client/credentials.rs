@@ -167,13 +167,16 @@ impl Client {
     }
 
     /// Whether the client has neither secret nor key.
-    #[cfg(all(feature = "reqwest", feature = "outbound"))]
+    #[cfg(any(
+        feature = "introspection",
+        all(feature = "reqwest", feature = "outbound")
+    ))]
     pub(crate) fn is_public(&self) -> bool {
         matches!(self.authentication, Authentication::None)
     }
 
     /// The secret as the effective settings show it.
-    #[cfg(feature = "reqwest")]
+    #[cfg(all(feature = "reqwest", any(feature = "login", feature = "outbound")))]
     pub(crate) fn secret_for_people(&self) -> &'static str {
         match self.authentication {
             Authentication::None => "(none: a public client)",
@@ -216,6 +219,7 @@ impl Client {
         Ok(Call {
             authorization,
             form: Some(form.finish()),
+            accept: None,
         })
     }
 

@@ -11,7 +11,7 @@ use crate::http_client::{Call, Limits};
 use crate::provider::Provider;
 use crate::provider::client::credentials::Client;
 use crate::provider::client::oauth_error::known_error;
-use crate::provider::discovery::Metadata;
+use crate::provider::discovery::Server;
 use crate::provider::endpoints::Endpoints;
 
 /// Why a call brought no answer.
@@ -21,6 +21,24 @@ pub(super) enum Unanswered {
     NotSent(ProviderError),
     /// The request was sent, or may have been.
     Sent(ProviderError),
+}
+
+/// What a client sends.
+#[derive(Clone, Copy)]
+pub(super) struct Form<'a> {
+    pub(super) parameters: &'a [(&'a str, &'a str)],
+    /// The media type of the answer, where it is another than JSON.
+    pub(super) accept: Option<&'static str>,
+}
+
+#[cfg(any(feature = "login", feature = "outbound"))]
+impl<'a> Form<'a> {
+    pub(super) fn of(parameters: &'a [(&'a str, &'a str)]) -> Self {
+        Self {
+            parameters,
+            accept: None,
+        }
+    }
 }
 
 impl From<Unanswered> for ProviderError {
@@ -41,9 +59,9 @@ impl Provider {
     /// address, the call is made for that one and sent once more, in the time that is left.
     pub(super) async fn call_endpoint(
         &self,
-        metadata: &Metadata,
+        server: &Server,
         endpoint: impl Fn(&Endpoints) -> Result<&Url, ProviderError>,
-        call: impl Fn(&Metadata) -> Result<Call, ProviderError>,
+        call: impl Fn(&Server) -> Result<Call, ProviderError>,
         limits: Limits,
     ) -> Result<Response<Bytes>, Unanswered> {
         let began_at = self.clock().monotonic();
@@ -51,24 +69,24 @@ impl Provider {
             let passed = self.clock().monotonic().saturating_sub(began_at);
             limits.time.saturating_sub(passed)
         };
-        let send = async |metadata: &Metadata, url: &Url, limits| {
-            let call = call(metadata).map_err(Unanswered::NotSent)?;
+        let send = async |server: &Server, url: &Url, limits| {
+            let call = call(server).map_err(Unanswered::NotSent)?;
             let answer = self.http_client().send(url, call, limits).await;
             answer.map_err(|error| match error.kind() {
                 ProviderErrorKind::Unreachable => Unanswered::NotSent(error),
                 _ => Unanswered::Sent(error),
             })
         };
-        let url = endpoint(&metadata.endpoints).map_err(Unanswered::NotSent)?;
-        let answer = send(metadata, url, limits).await?;
-        if !is_gone(&answer) {
+        let url = endpoint(&server.endpoints).map_err(Unanswered::NotSent)?;
+        let answer = send(server, url, limits).await?;
+        if !(server.is_discovered && is_gone(&answer)) {
             return Ok(answer);
         }
         let fetched = tokio::time::timeout(time_left(), self.0.client_side.newer_metadata()).await;
         let newer = fetched.ok().flatten();
         let newer_url = newer
             .as_ref()
-            .and_then(|newer| endpoint(&newer.value.endpoints).ok());
+            .and_then(|newer| endpoint(&newer.value.server.endpoints).ok());
         match (&newer, newer_url) {
             (Some(newer), Some(newer_url)) if newer_url != url && time_left() >= SHORTEST_CALL => {
                 tracing::info!(
@@ -81,28 +99,26 @@ impl Provider {
                     time: time_left(),
                     ..limits
                 };
-                send(&newer.value, newer_url, limits).await
+                send(&newer.value.server, newer_url, limits).await
             }
             _ => Ok(answer),
         }
     }
 
-    /// Sends these parameters to an endpoint as this client. A secret that the provider refuses and that has been
+    /// Sends a form to an endpoint as this client. A secret that the provider refuses and that has been
     /// replaced in its file is replaced here too, and the call is sent once more: it had no effect.
     pub(super) async fn call_as(
         &self,
         client: &Client,
-        metadata: &Metadata,
+        server: &Server,
         endpoint: impl Fn(&Endpoints) -> Result<&Url, ProviderError>,
-        parameters: &[(&str, &str)],
+        form: Form<'_>,
         limits: Limits,
     ) -> Result<Response<Bytes>, Unanswered> {
         let began_at = self.clock().monotonic();
         let secret = client.secret();
-        let form = |metadata: &Metadata| self.form(client, metadata, parameters);
-        let answer = self
-            .call_endpoint(metadata, &endpoint, form, limits)
-            .await?;
+        let form = |server: &Server| self.call_with(form, client, server);
+        let answer = self.call_endpoint(server, &endpoint, form, limits).await?;
         if known_error(answer.body()) != Some("invalid_client") {
             return Ok(answer);
         }
@@ -115,21 +131,24 @@ impl Provider {
             Some(secret)
                 if limits.time >= SHORTEST_CALL && client.has_other_than(&secret).await =>
             {
-                self.call_endpoint(metadata, endpoint, form, limits).await
+                self.call_endpoint(server, endpoint, form, limits).await
             }
             _ => Ok(answer),
         }
     }
 
-    /// The call that sends these parameters as this client.
-    fn form(
+    fn call_with(
         &self,
+        form: Form<'_>,
         client: &Client,
-        metadata: &Metadata,
-        parameters: &[(&str, &str)],
+        server: &Server,
     ) -> Result<Call, ProviderError> {
-        let issuer = metadata.issuer.as_str();
-        client.call(&metadata.endpoints, issuer, self.clock().now(), parameters)
+        let (issuer, now) = (server.issuer.as_str(), self.clock().now());
+        let call = client.call(&server.endpoints, issuer, now, form.parameters)?;
+        Ok(Call {
+            accept: form.accept,
+            ..call
+        })
     }
 }
 

@@ -4,9 +4,12 @@
 mod calls;
 pub(crate) mod credentials;
 mod endpoint_call;
+#[cfg(feature = "introspection")]
+pub(crate) mod introspection;
 mod oauth_error;
 mod secret_file;
 pub(super) mod side;
+#[cfg(any(feature = "login", feature = "outbound"))]
 pub(crate) mod token_endpoint;
 
 #[cfg(feature = "login")]

@@ -1,9 +1,18 @@
 use std::sync::Arc;
 
+#[cfg(feature = "introspection")]
+use url::Url;
+
 use crate::allowance::Allowance;
+#[cfg(feature = "introspection")]
+use crate::claims::Issuer;
 use crate::clock::SharedClock;
 use crate::http_client::HttpClient;
 use crate::provider::discovery::Metadata;
+#[cfg(feature = "introspection")]
+use crate::provider::discovery::Server;
+#[cfg(feature = "introspection")]
+use crate::provider::endpoints::Endpoints;
 use crate::renew::{Refusal, Renew, Snapshot};
 
 /// What only a client needs of a provider.
@@ -13,6 +22,9 @@ pub(in crate::provider) struct ClientSide {
     /// Bounds the fetches of the metadata that missing endpoints cause.
     moved_endpoints: Allowance,
     clock: SharedClock,
+    /// The server whose introspection endpoint is configured.
+    #[cfg(feature = "introspection")]
+    pub(super) introspection: Option<Server>,
 }
 
 impl ClientSide {
@@ -26,7 +38,20 @@ impl ClientSide {
             metadata,
             moved_endpoints: Allowance::full(clock.monotonic()),
             clock: clock.clone(),
+            #[cfg(feature = "introspection")]
+            introspection: None,
         }
+    }
+
+    /// The same with this introspection endpoint, whatever the metadata says.
+    #[cfg(feature = "introspection")]
+    pub(in crate::provider) fn with_introspection(mut self, issuer: &Issuer, url: &Url) -> Self {
+        self.introspection = Some(Server {
+            issuer: issuer.clone(),
+            endpoints: Endpoints::of_introspection(url.clone()),
+            is_discovered: false,
+        });
+        self
     }
 
     pub(super) async fn metadata(&self) -> Result<Arc<Snapshot<Metadata>>, Refusal> {

@@ -10,7 +10,7 @@ use crate::error::ProviderError;
 use crate::http_client::Limits;
 use crate::provider::Provider;
 use crate::provider::client::credentials::Client;
-use crate::provider::client::endpoint_call::Unanswered;
+use crate::provider::client::endpoint_call::{Form, Unanswered};
 use crate::provider::endpoints::Endpoints;
 use crate::secret::Secret;
 
@@ -81,7 +81,8 @@ impl Provider {
             .await
             .map_err(|refusal| GrantFailure::Unspent(refusal.error, Some(refusal.retry_after)))?;
         let endpoint = Endpoints::token;
-        let answered = self.call_as(client, &metadata.value, endpoint, parameters, LIMITS);
+        let form = Form::of(parameters);
+        let answered = self.call_as(client, &metadata.value.server, endpoint, form, LIMITS);
         match answered.await {
             Ok(answer) => answer::read(&answer, self.clock().now()),
             Err(Unanswered::NotSent(error)) => Err(GrantFailure::Unspent(error, None)),

@@ -1,0 +1,102 @@
+//! The introspection endpoint ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{Response, StatusCode};
+
+use crate::error::{ProviderError, ProviderErrorKind};
+use crate::http_client::Limits;
+use crate::provider::Provider;
+use crate::provider::client::credentials::Client;
+use crate::provider::client::endpoint_call::Form;
+use crate::provider::client::oauth_error::known_error;
+use crate::provider::endpoints::Endpoints;
+use crate::retry_after::retry_after;
+
+const LIMITS: Limits = Limits {
+    time: Duration::from_secs(5),
+    size: 1024 * 1024,
+};
+
+/// The media type of signed answers ([RFC 9701 §4](https://www.rfc-editor.org/rfc/rfc9701#section-4)).
+const SIGNED: &str = "application/token-introspection+jwt";
+
+/// What the provider says of a token. Nothing of it is checked.
+pub(crate) enum IntrospectionAnswer {
+    /// A JSON document, as far as its media type says.
+    Plain(String),
+    /// A JWT.
+    Signed(String),
+}
+
+impl Provider {
+    /// Asks the provider about a token ([RFC 7662 §2.1](https://www.rfc-editor.org/rfc/rfc7662#section-2.1)).
+    pub(crate) async fn introspect(
+        &self,
+        client: &Client,
+        token: &str,
+        signed: bool,
+    ) -> Result<IntrospectionAnswer, ProviderError> {
+        let form = Form {
+            parameters: &[("token", token), ("token_type_hint", "access_token")],
+            accept: signed.then_some(SIGNED),
+        };
+        let endpoint = Endpoints::introspection;
+        let discovered;
+        let server = if let Some(configured) = &self.0.client_side.introspection {
+            configured
+        } else {
+            discovered = self.metadata().await.map_err(|refusal| {
+                let pause = refusal.retry_after;
+                refusal.error.with_pause(pause)
+            })?;
+            &discovered.value.server
+        };
+        let answer = self.call_as(client, server, endpoint, form, LIMITS).await?;
+        if answer.status() != StatusCode::OK {
+            let pause = retry_after(answer.headers(), self.clock().now());
+            return Err(refused(&answer).with_pause(pause.unwrap_or_default()));
+        }
+        let is_signed = is_signed(&answer);
+        let text = String::from_utf8(answer.into_body().into()).map_err(|_| {
+            let message = "the introspection endpoint did not answer with text";
+            ProviderError::new(ProviderErrorKind::InvalidAnswer, message)
+        })?;
+        Ok(if is_signed {
+            IntrospectionAnswer::Signed(text)
+        } else {
+            IntrospectionAnswer::Plain(text)
+        })
+    }
+}
+
+fn refused(answer: &Response<Bytes>) -> ProviderError {
+    let status = answer.status();
+    let is_about_the_client = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+        || matches!(
+            known_error(answer.body()),
+            Some("invalid_client" | "unauthorized_client")
+        );
+    if is_about_the_client {
+        return ProviderError::new(
+            ProviderErrorKind::RequestRefused,
+            format!(
+                "the introspection endpoint answered {status}: it does not accept this client; compare its id and secret \
+                 (OPENID_CLIENT_ID, OPENID_CLIENT_SECRET) with those at the provider, and allow the client to \
+                 introspect tokens there"
+            ),
+        );
+    }
+    let message = format!("the introspection endpoint answered {status}");
+    ProviderError::new(ProviderErrorKind::Status, message)
+}
+
+fn is_signed(answer: &Response<Bytes>) -> bool {
+    let media_type = answer.headers().get(CONTENT_TYPE);
+    media_type
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|essence| essence.trim().eq_ignore_ascii_case(SIGNED))
+}

@@ -1,0 +1,360 @@
+//! Introspection: the provider is asked about tokens that only it can read
+//! ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)).
+//!
+//! 1. What it said of a token counts for a while ([`memory`]): that the token is active for a minute at most and
+//!    never past its `exp`, that it is not for ten seconds.
+//! 2. Else the provider is asked. Requests with the same token wait for one call, and the number of calls is
+//!    bounded ([`calls`]). A call that is not made or brings no answer says nothing about the token.
+//! 3. The answer is held against what is expected of every access token ([`answer`]).
+
+mod answer;
+mod calls;
+mod memory;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::claims::Audience;
+use crate::error::{
+    ConfigError, ProviderError, ProviderErrorKind, VerifyError, VerifyErrorKind as Kind,
+};
+use crate::keys::remote::Bringer;
+use crate::observe;
+use crate::principal::Principal;
+use crate::provider::client::introspection::IntrospectionAnswer;
+use crate::provider::{Client, Provider};
+use crate::secret::{Secret, sha256};
+use crate::settings::{CLIENT_SECRET, INTROSPECTION, ISSUER, TOKEN_PROFILE};
+use crate::token::is_b64token;
+use crate::verify::expectation::LARGEST_TOKEN_LIMIT;
+use crate::verify::introspection::answer::{Denied, told_of};
+use crate::verify::introspection::calls::{Answered, Begun, Calls};
+use crate::verify::introspection::memory::{Digest, Memory};
+use crate::verify::judge::{Genuine, Judge, Judgement, Keys};
+use crate::verify::token_kind::{TokenKind, TokenProfile};
+use crate::verify::trust::TrustedIssuers;
+use crate::verify::{Decision, setup};
+
+/// How the provider is asked about tokens, for
+/// [`VerifierBuilder::with_introspection`](crate::VerifierBuilder::with_introspection).
+///
+/// ```
+/// use tower_oidc::{Client, Introspection, Provider, Verifier};
+///
+/// # fn main() -> Result<(), tower_oidc::ConfigError> {
+/// let provider = Provider::discover("https://id.example")?;
+/// let client = Client::with_secret("api", "the secret of the api")?;
+///
+/// // Opaque tokens alone:
+/// let verifier = Verifier::builder(&provider, "https://api.example.com")
+///     .with_introspection(client.clone())
+///     .build()?;
+///
+/// // JWTs too, so that a revoked one is refused within a minute:
+/// let verifier = Verifier::builder(&provider, "https://api.example.com")
+///     .with_introspection(Introspection::new(client).with_jwts())
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+#[derive(Debug, Clone)]
+pub struct Introspection {
+    client: Client,
+    with_jwts: bool,
+    signed: bool,
+}
+
+impl Introspection {
+    /// Asks as this client, about tokens that are not JWTs. The client has to be allowed to introspect tokens at the
+    /// provider.
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            with_jwts: false,
+            signed: false,
+        }
+    }
+
+    /// Asks about JWTs too, after they were verified here: a JWT has to pass both. Default: a JWT is verified here
+    /// alone.
+    ///
+    /// This notices within a minute that a JWT was revoked. It costs one call a minute for each token.
+    pub fn with_jwts(mut self) -> Self {
+        self.with_jwts = true;
+        self
+    }
+
+    /// Demands answers that the provider signed ([RFC 9701](https://www.rfc-editor.org/rfc/rfc9701)). An answer
+    /// without a signature, or with one that is not good, is none: requests are refused with 503. The audience of an
+    /// answer is the client or an audience of the verifier. Default: signed answers are not asked for; one that comes
+    /// is verified all the same.
+    pub fn require_signed_answers(mut self) -> Self {
+        self.signed = true;
+        self
+    }
+}
+
+impl From<Client> for Introspection {
+    fn from(client: Client) -> Self {
+        Self::new(client)
+    }
+}
+
+/// Asks the provider, and remembers what it said.
+pub(super) struct Introspector {
+    provider: Provider,
+    chosen: Introspection,
+    /// Judges answers.
+    judge: Judge,
+    /// Verifies signed answers.
+    signed_answers: Judge,
+    memory: Memory,
+    calls: Calls,
+}
+
+/// A token that the provider must be asked about.
+pub(crate) struct PendingAnswer {
+    digest: Digest,
+    /// The principal of a token that was verified here.
+    verified: Option<Principal>,
+}
+
+impl Introspector {
+    /// For a verifier that judges by `judge` and trusts these providers.
+    pub(super) fn new(
+        chosen: Introspection,
+        providers: &[Provider],
+        judge: &Judge,
+        capacity: usize,
+    ) -> Result<Self, ConfigError> {
+        let contradicts = |other: &'static str, remedy: &'static str| ConfigError::Contradiction {
+            setting: INTROSPECTION.into(),
+            other: other.into(),
+            remedy: remedy.into(),
+        };
+        let Some(provider) = providers.first() else {
+            return Err(ConfigError::missing(ISSUER, "name the provider"));
+        };
+        if chosen.client.is_public() {
+            return Err(ConfigError::missing(
+                CLIENT_SECRET,
+                "a provider tells about tokens only to a client that authenticates; copy the secret from the provider",
+            ));
+        }
+        if judge.expectation.kind == TokenKind::Access(TokenProfile::IdToken) {
+            return Err(contradicts(
+                TOKEN_PROFILE,
+                "an answer of the provider is about an access token, and ID tokens are expected; remove one of them",
+            ));
+        }
+        if chosen.with_jwts && providers.len() > 1 {
+            return Err(contradicts(
+                ISSUER,
+                "the first provider cannot tell about the tokens of another one; trust one provider, or let the \
+                 provider be asked about opaque tokens alone",
+            ));
+        }
+        let clock = provider.clock().clone();
+        let only = std::slice::from_ref(provider);
+        let mut answers = judge.clone();
+        answers.issuers = TrustedIssuers::of(only)?;
+        let mut signed = answers.clone();
+        answers.expectation.kind = TokenKind::Introspected;
+        answers.setup = Arc::new(setup(
+            &answers.issuers,
+            &answers.expectation,
+            judge.max_token_size,
+        ));
+        signed
+            .expectation
+            .audiences
+            .push(Audience::new(chosen.client.id())?);
+        signed.expectation.clients = Vec::new();
+        signed.expectation.kind = TokenKind::IntrospectionAnswer;
+        signed.expectation.max_age = None;
+        signed.expectation.allow_sender_constrained = true;
+        signed.clients = None;
+        // The list in the metadata is about ID tokens.
+        signed.narrowed_by_provider = false;
+        signed.max_token_size = LARGEST_TOKEN_LIMIT;
+        signed.bringer = Bringer::TokenEndpoint;
+        signed.setup = Arc::new(setup(
+            &signed.issuers,
+            &signed.expectation,
+            LARGEST_TOKEN_LIMIT,
+        ));
+        Ok(Self {
+            signed_answers: signed,
+            memory: Memory::new(capacity),
+            calls: Calls::new(clock),
+            provider: provider.clone(),
+            judge: answers,
+            chosen,
+        })
+    }
+
+    /// Whether JWTs have to pass too.
+    #[inline]
+    pub(super) fn judges_all(&self) -> bool {
+        self.chosen.with_jwts
+    }
+
+    /// The principal that was made when the provider called this token active, if that still counts.
+    #[inline]
+    pub(super) fn recall(&self, token: &[u8]) -> Option<Principal> {
+        self.memory
+            .active(token, self.provider.clock().read_roughly().0)
+    }
+
+    /// What is known of a token that is not remembered as active. `verified` is what a verification here brought.
+    pub(super) fn decide(&self, token: &[u8], verified: Option<Principal>) -> Decision {
+        if token.len() > self.judge.max_token_size {
+            return Decision::Refuse(self.explained(Kind::TooLarge.into()));
+        }
+        let text = std::str::from_utf8(token)
+            .ok()
+            .filter(|_| is_b64token(token));
+        let Some(text) = text else {
+            return Decision::Refuse(Kind::Malformed.into());
+        };
+        let digest = Digest::try_from(sha256(text).as_ref()).unwrap_or_default();
+        match self.memory.refusal(&digest, self.provider.clock().now()) {
+            Some(error) => Decision::Refuse(error),
+            None => Decision::Wait(PendingAnswer { digest, verified }.into()),
+        }
+    }
+
+    /// Asks the provider, or waits for a call that is under way.
+    pub(super) async fn ask(
+        self: Arc<Self>,
+        token: &[u8],
+        pending: PendingAnswer,
+    ) -> Result<Principal, VerifyError> {
+        let PendingAnswer { digest, verified } = pending;
+        // It may have been answered since the token came.
+        let remembered = || {
+            let now = self.provider.clock().now();
+            let refused = || self.memory.refusal(&digest, now).map(Err);
+            self.memory.active(token, now).map(Ok).or_else(refused)
+        };
+        let is_known = self.memory.was_active(token);
+        let answered = match self.calls.begin(digest, is_known, remembered)? {
+            Begun::Before(answered) => answered,
+            Begun::UnderWay(flight) => flight.landed().await,
+            Begun::New(call) => {
+                // The token is one by its form, so that nothing is lost here.
+                let token = Secret::new(String::from_utf8_lossy(token));
+                let (introspector, verified) = (Arc::clone(&self), verified.clone());
+                let asking = async move { introspector.call(&token, digest, verified).await };
+                call.launch(asking).landed().await
+            }
+        };
+        // The claims of a token that was verified here are its own.
+        answered.map(|principal| verified.unwrap_or(principal))
+    }
+
+    /// One call, and what is remembered of it.
+    async fn call(
+        &self,
+        token: &Secret,
+        digest: Digest,
+        verified: Option<Principal>,
+    ) -> Result<Answered, ProviderError> {
+        let (client, signed) = (&self.chosen.client, self.chosen.signed);
+        let asked = self
+            .provider
+            .introspect(client, token.expose(), signed)
+            .await;
+        let judged = match asked {
+            Ok(answer) => self.judge_answer(answer, verified.as_ref()).await,
+            Err(error) => Err(Denied::Unanswered(error)),
+        };
+        let token = token.expose().as_bytes();
+        match judged {
+            Ok(genuine) => {
+                observe::introspected("active");
+                self.memory.keep_active(token, &digest, &genuine);
+                Ok(Ok(genuine.principal))
+            }
+            Err(Denied::Refused(error)) => {
+                observe::introspected(error.kind().as_str());
+                let now = self.provider.clock().now();
+                self.memory.keep_refused(token, digest, &error, now);
+                Ok(Err(error))
+            }
+            Err(Denied::Unavailable(error)) => {
+                observe::introspected(error.kind().as_str());
+                Ok(Err(error))
+            }
+            Err(Denied::Unanswered(error)) => {
+                observe::introspected(error.kind().as_str());
+                Err(error)
+            }
+        }
+    }
+
+    async fn judge_answer(
+        &self,
+        answer: IntrospectionAnswer,
+        verified: Option<&Principal>,
+    ) -> Result<Genuine, Denied> {
+        let text = match answer {
+            IntrospectionAnswer::Signed(token) => {
+                // As long as the keys are not at hand, nobody knows what the answer is worth.
+                let stated = self.verify_answer(token.trim().as_bytes()).await;
+                let stated = stated.map_err(|error| match error.kind() {
+                    Kind::Unavailable => Denied::Unavailable(error),
+                    _ => unusable(
+                        "the signature or the claims of the introspection answer are refused",
+                        Some(error),
+                    ),
+                })?;
+                told_of(&stated).ok_or_else(|| {
+                    unusable(
+                        "the introspection answer is a JWT without token_introspection",
+                        None,
+                    )
+                })?
+            }
+            IntrospectionAnswer::Plain(_) if self.chosen.signed => {
+                return Err(unusable(
+                    "the introspection endpoint answered without a signature, and signed answers are required; configure \
+                     the provider to sign them for this client, or do not require it (OPENID_INTROSPECTION_SIGNED)",
+                    None,
+                ));
+            }
+            IntrospectionAnswer::Plain(text) => text,
+        };
+        self.judge.judge_answer(text, verified)
+    }
+
+    async fn verify_answer(&self, token: &[u8]) -> Result<Principal, VerifyError> {
+        let genuine = match self.signed_answers.judge(token, Keys::AtHand)? {
+            Judgement::Genuine(genuine) => genuine,
+            Judgement::Wait(keys) => self.signed_answers.judge_after(token, keys).await?,
+        };
+        Ok(genuine.principal)
+    }
+
+    fn explained(&self, error: VerifyError) -> VerifyError {
+        error.judged_by(&self.judge.setup)
+    }
+}
+
+fn unusable(message: &str, cause: Option<VerifyError>) -> Denied {
+    let kind = ProviderErrorKind::InvalidAnswer;
+    Denied::Unanswered(match cause {
+        Some(cause) => ProviderError::caused(kind, message, cause.into()),
+        None => ProviderError::new(kind, message),
+    })
+}
+
+impl fmt::Debug for Introspector {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Introspector")
+            .field("chosen", &self.chosen)
+            .finish_non_exhaustive()
+    }
+}
