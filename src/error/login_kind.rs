@@ -46,6 +46,15 @@ kinds! {
             remedy: "have the provider issue refresh tokens: ask for the scope offline_access (OPENID_SCOPE), or at \
                 Google for access_type=offline and prompt=consent (OPENID_AUTHORIZATION_PARAMETERS)",
         }
+        /// The session lives, and the provider gives no other tokens before the user has signed in again.
+        InteractionRequired {
+            name: "interaction_required", status: Status::UNAUTHORIZED, sign_in_again: true,
+            told: "the sign-in service wants you to sign in again",
+            advice: "sign in",
+            message: "the session needs a new sign-in: the provider refreshes it only after the user has signed in \
+                again",
+            remedy: "sign in",
+        }
         /// The provider refuses a token for this target. The session goes on.
         TargetRefused {
             name: "target_refused", status: Status::FORBIDDEN, sign_in_again: true,
@@ -61,9 +70,10 @@ kinds! {
             told: "a service behind this site cannot be reached",
             advice: "tell the operator of this site the code below",
             message: "the provider answered with a token for another audience than the one that was asked for",
-            remedy: "ask in the form that the provider expects (Target::audience, Target::resource or Target::scope); \
-                Auth0 issues tokens for the audience of the sign-in unless multi-resource refresh tokens are allowed \
-                for the application",
+            remedy: "ask in the form that the provider expects (Target::audience, Target::resource or Target::scope), \
+                spelt as the API's identifier is, a final slash included: the log names what came instead; Auth0 \
+                issues tokens for the audience of the sign-in unless multi-resource refresh tokens are allowed for \
+                the application",
         }
         /// The tokens of all targets together are larger than a session may hold (32 KiB).
         TargetTooLarge {

@@ -160,6 +160,7 @@ impl OutboundError {
             }
             LoginErrorKind::TokenRefused => OutboundErrorKind::TokenRefused,
             LoginErrorKind::TargetRefused => OutboundErrorKind::Rejected,
+            LoginErrorKind::InteractionRequired => OutboundErrorKind::InteractionRequired,
             _ => OutboundErrorKind::Misconfigured,
         };
         Self {

@@ -181,6 +181,14 @@ impl LoginBuilder {
         })
     }
 
+    fn refresh_request(&self) -> RefreshRequest {
+        RefreshRequest {
+            sends_scope: self.sends_scope,
+            audience: self.refresh_audience.clone(),
+            resources: self.resources.clone(),
+        }
+    }
+
     pub(super) fn party(self) -> Result<Party, ConfigError> {
         check_profile(&self.signs_in_by)?;
         let verifier = self.signs_in_by.verifier(self.client.id())?;
@@ -188,6 +196,7 @@ impl LoginBuilder {
         // What else the provider issues is judged likewise.
         let judge = verifier.with_choices(self.leeway, self.algorithms.as_deref())?;
         self.check_request()?;
+        let request = self.refresh_request();
         check_sessions_per_subject(self.sessions_per_subject)?;
         let lifetimes = self.lifetimes()?;
         let open_paths = OpenPaths::new(self.open_paths.iter().map(String::as_str))?;
@@ -212,6 +221,7 @@ impl LoginBuilder {
         let logout_tokens = LogoutTokenVerifier::new(&judge, self.client.id())?;
         let mode = mode(&self.signs_in_by, &verifier, &id_tokens);
         let offline = self.offline.unwrap_or_else(|| default_offline(&mode));
+        let later_resources = later_resources(&self.targets, &self.resources);
         let sessions = SessionParts {
             provider: provider.clone(),
             client: self.client.clone(),
@@ -225,12 +235,8 @@ impl LoginBuilder {
                 LONGEST_NEAR_CACHE_AGE,
             )?,
             keys: self.keys,
-            request: RefreshRequest {
-                sends_scope: self.sends_scope,
-                audience: self.refresh_audience,
-                resources: self.resources.clone(),
-            },
-            targets: self.targets.into(),
+            request,
+            targets: self.targets,
             lifetimes,
             grace: at_most(ROTATION_GRACE, self.grace, LONGEST_GRACE)?,
             grants: MOST_GRANTS,
@@ -251,6 +257,7 @@ impl LoginBuilder {
                     scope: self.scope,
                     audience: self.audience,
                     resources: self.resources,
+                    later_resources,
                     parameters: self.parameters,
                     passed_through: self.passed_through,
                     form_post: self.form_post,
@@ -284,6 +291,17 @@ impl LoginBuilder {
             allows_anonymous: self.anonymous,
         })
     }
+}
+
+/// The resources of targets that the session's own tokens are not for, each once.
+fn later_resources(targets: &[Target], own: &[String]) -> Vec<String> {
+    let mut later: Vec<String> = Vec::new();
+    for resource in targets.iter().flat_map(Target::resources) {
+        if !own.contains(resource) && !later.contains(resource) {
+            later.push(resource.clone());
+        }
+    }
+    later
 }
 
 fn check_targets(targets: &[Target]) -> Result<(), ConfigError> {

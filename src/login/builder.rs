@@ -259,6 +259,10 @@ impl LoginBuilder {
     /// [`Session::access_token_for`](crate::Session::access_token_for), and `OutboundLayer::relay_for`. The provider
     /// must let the client ask for it by a refresh token: at Auth0 that is a multi-resource refresh token, at Entra ID
     /// a scope of the other API that was consented to. None by default; at most 8, and their tokens 32 KiB together.
+    ///
+    /// The resources of a target are named when signing in, because a provider may grant no others later on
+    /// ([RFC 8707 §2.2](https://www.rfc-editor.org/rfc/rfc8707#section-2.2)). Its scopes are not: list them in
+    /// [`with_scope`](Self::with_scope), unless the provider grants more by a refresh, as Entra ID does.
     pub fn add_target(mut self, target: Target) -> Self {
         self.targets.push(target);
         self

@@ -41,7 +41,8 @@ impl Target {
     }
 
     /// A resource, sent as `resource`
-    /// ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)).
+    /// ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)). Write it as the provider has it registered:
+    /// with or without a final slash are two resources.
     ///
     /// # Errors
     /// [`ConfigError`] if it is not an absolute URI without a fragment.
@@ -97,6 +98,12 @@ impl Target {
         audiences.chain(resources).chain(scope)
     }
 
+    /// The resources, as they are sent.
+    #[cfg(feature = "login")]
+    pub(crate) fn resources(&self) -> &[String] {
+        &self.resources
+    }
+
     /// Its parameters as one text.
     #[cfg(feature = "login")]
     pub(crate) fn text(&self) -> String {
@@ -107,12 +114,23 @@ impl Target {
 
     /// Whether a token with these audiences is for another service. Where only scopes were asked for, they do not
     /// tell.
+    ///
+    /// They are compared as strings, a final slash included: `aud` is compared without any transformation
+    /// ([RFC 7519 §2](https://www.rfc-editor.org/rfc/rfc7519#section-2)), a token for a `resource` should have its
+    /// value as `aud` ([RFC 9068 §3](https://www.rfc-editor.org/rfc/rfc9068#section-3)), and an API that verifies its
+    /// tokens compares in the same way.
     #[cfg(feature = "login")]
     pub(crate) fn is_missed_by(&self, audiences: &[String]) -> bool {
-        let mut wanted = self.audiences.iter().chain(&self.resources).peekable();
+        let mut wanted = self.wanted_audiences().peekable();
         wanted.peek().is_some()
             && !audiences.is_empty()
             && !wanted.any(|wanted| audiences.contains(wanted))
+    }
+
+    /// One of these is the `aud` of a token for it.
+    #[cfg(feature = "login")]
+    pub(crate) fn wanted_audiences(&self) -> impl Iterator<Item = &String> {
+        self.audiences.iter().chain(&self.resources)
     }
 }
 

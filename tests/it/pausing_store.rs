@@ -24,6 +24,8 @@ pub(crate) enum Step {
     Create,
     /// After a session was created, before its creator knows.
     Created,
+    /// Before a session is changed.
+    Swap,
     /// Before sessions are looked for.
     Find,
 }
@@ -95,6 +97,7 @@ impl SessionStore for PausingStore {
 
     fn swap(&self, key: StoreKey, expected: Tag, next: StoredRecord) -> StoreFuture<'_, Swapped> {
         Box::pin(async move {
+            self.pass(Step::Swap).await;
             let swapped = self.inner.swap(key, expected, next).await;
             self.swaps.fetch_add(1, Ordering::SeqCst);
             swapped

@@ -130,7 +130,7 @@ impl Page {
             return &wording.text.title;
         }
         match self.error.kind() {
-            Kind::NotSignedIn => "Please sign in",
+            Kind::NotSignedIn | Kind::InteractionRequired => "Please sign in",
             Kind::SessionEnded => "Your session is over",
             Kind::Denied => "Sign-in was declined",
             Kind::SignInRefused => "You may not sign in here",

@@ -151,6 +151,8 @@ impl Session {
     /// [`LoginError`]: of kind [`UnknownTarget`](crate::LoginErrorKind::UnknownTarget) if the layer was not
     /// [told of it](crate::login::LoginBuilder::add_target); [`TargetRefused`](crate::LoginErrorKind::TargetRefused)
     /// if the provider refuses it, which is asked again after a minute and does not end the session;
+    /// [`InteractionRequired`](crate::LoginErrorKind::InteractionRequired) if the provider refreshes nothing for now
+    /// before the user has signed in again;
     /// [`TargetOfOtherAudience`](crate::LoginErrorKind::TargetOfOtherAudience) if it answers with another token;
     /// [`TargetTooLarge`](crate::LoginErrorKind::TargetTooLarge); otherwise as
     /// [`access_token`](Self::access_token).

@@ -145,7 +145,18 @@ impl Sessions {
             Ok(None) => return Standing::Over(None),
             Err(error) => return Standing::Failed(LoginError::store(error)),
         };
-        match self.judge(key, &loaded, asked, need).await {
+        self.standing_of(key, &loaded, asked, need).await
+    }
+
+    /// The same for a record that was loaded.
+    async fn standing_of(
+        self: &Arc<Self>,
+        key: StoreKey,
+        loaded: &Loaded,
+        asked: Asked,
+        need: Need,
+    ) -> Standing {
+        match self.judge(key, loaded, asked, need).await {
             Judged::Stands(standing) => standing,
             Judged::Due { seen, live } => self.refreshed_in_time(key, need, *seen, live).await,
         }

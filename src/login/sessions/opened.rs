@@ -13,7 +13,6 @@ use crate::clock::{SharedClock, UnixTime};
 use crate::error::{LoginError, LoginErrorKind};
 use crate::login::sessions::id::SessionId;
 use crate::login::sessions::record::Record;
-use crate::login::sessions::target_token::TargetState;
 use crate::login::sessions::tokens::TokenSet;
 use crate::login::store::{StoreKey, Tag};
 use crate::principal::Principal;
@@ -200,16 +199,14 @@ impl OpenedSessions {
             target_tokens: tokens
                 .targets
                 .iter()
-                .map(|one| match &one.state {
-                    TargetState::Token {
-                        token, expires_at, ..
-                    } => live(
-                        token,
-                        UnixTime::from_seconds(*expires_at),
+                .map(|one| {
+                    let granted = one.token.as_ref()?;
+                    live(
+                        &granted.token,
+                        UnixTime::from_seconds(granted.expires_at),
                         record.generation,
                         last.as_deref(),
-                    ),
-                    TargetState::Refused { .. } => None,
+                    )
                 })
                 .collect(),
             tokens,

@@ -36,7 +36,7 @@ pub(crate) struct SessionParts {
     pub(crate) near_cache_age: Duration,
     pub(crate) keys: KeyRing,
     pub(crate) request: RefreshRequest,
-    pub(crate) targets: Box<[Target]>,
+    pub(crate) targets: Vec<Target>,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) grace: Duration,
     /// Refresh grants under way at once, at the most.
@@ -74,7 +74,7 @@ impl SessionParts {
                     client: self.client,
                     id_tokens: self.id_tokens,
                     request: self.request,
-                    targets: self.targets,
+                    targets: self.targets.into_iter().map(Into::into).collect(),
                     lifetimes: self.lifetimes,
                     grace: self.grace,
                     grants: Semaphore::new(self.grants),

@@ -28,7 +28,7 @@ impl TokenSource for SessionTokens {
 
     fn supply_for(&self, target: &Target, _: &TokenRequest<'_>) -> TokenSupply {
         match self.sessions.upgrade() {
-            Some(sessions) => sessions.supply_for(self.key, target.clone()),
+            Some(sessions) => sessions.supply_for(self.key, target),
             None => TokenSupply::Refused(OutboundErrorKind::SessionEnded.into()),
         }
     }
@@ -41,12 +41,16 @@ impl TokenSource for Session {
     }
 
     fn supply_for(&self, target: &Target, _: &TokenRequest<'_>) -> TokenSupply {
-        Arc::clone(&self.sessions).supply_for(self.key, target.clone())
+        Arc::clone(&self.sessions).supply_for(self.key, target)
     }
 }
 
 impl Sessions {
-    fn supply_for(self: Arc<Self>, key: StoreKey, target: Target) -> TokenSupply {
+    fn supply_for(self: Arc<Self>, key: StoreKey, target: &Target) -> TokenSupply {
+        if let Some(token) = self.target_at_hand(key, target) {
+            return TokenSupply::Ready(token);
+        }
+        let target = target.clone();
         TokenSupply::Wait(Box::pin(async move {
             let token = self.token_for(key, &target).await;
             token.map_err(OutboundError::login)

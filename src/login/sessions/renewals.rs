@@ -23,11 +23,11 @@ use crate::login::sessions::record::{
     EndReason, FIRST_PROBE_PAUSE, LeaseOutcome, LeaseRequest, RefreshState, Settlement,
 };
 use crate::login::sessions::revoker::Revoker;
+use crate::login::sessions::target_set::KnownTarget;
 use crate::login::store::{StoreKey, Tag};
 use crate::observe;
 use crate::provider::client::token_endpoint::TOKEN_CALL;
 use crate::provider::{Client, Provider};
-use crate::token::target::Target;
 use crate::verify::id_token::IdTokenVerifier;
 
 /// Refreshes the sessions of one layer.
@@ -40,7 +40,7 @@ pub(crate) struct Renewals {
     pub(crate) id_tokens: IdTokenVerifier,
     pub(crate) request: RefreshRequest,
     /// For which tokens can be asked beside the session's own.
-    pub(crate) targets: Box<[Target]>,
+    pub(crate) targets: Box<[KnownTarget]>,
     pub(crate) lifetimes: Lifetimes,
     /// For this long after it was first spent, the provider takes an old refresh token again.
     pub(crate) grace: Duration,
@@ -229,7 +229,7 @@ impl Renewals {
     }
 
     /// The target that a refresh is for.
-    pub(crate) fn target(&self, purpose: Purpose) -> Option<&Target> {
+    pub(crate) fn target(&self, purpose: Purpose) -> Option<&KnownTarget> {
         match purpose {
             Purpose::Own => None,
             Purpose::Target(place) => self.targets.get(place),

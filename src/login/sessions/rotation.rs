@@ -43,6 +43,13 @@ impl Renewals {
             self.settle(key, &leased, fence, unspent).await;
             return Outcome::Over(None);
         };
+        let known = self.target(purpose);
+        if let Some(why) =
+            known.and_then(|known| tokens.put_off(&known.text, self.ledger.now(&leased)))
+        {
+            // A refusal leaves the generation as it is, so that the lease does not tell of it.
+            return self.target_refused_before(key, fence, &leased, why).await;
+        }
         let first_spent_at = leased.asked_at;
         loop {
             if !self.has_time_for_a_grant(&leased) {
@@ -110,8 +117,8 @@ impl Renewals {
             ("grant_type", "refresh_token"),
             ("refresh_token", refresh_token.expose()),
         ];
-        if let Some(target) = self.target(purpose) {
-            form.extend(target.parameters());
+        if let Some(known) = self.target(purpose) {
+            form.extend(known.target.parameters());
             return self.provider.grant(&self.client, &form).await;
         }
         if self.request.sends_scope {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::clock::UnixTime;
-use crate::error::{Chain, LoginErrorKind as Kind, ProviderError};
+use crate::error::{Chain, LoginErrorKind as Kind, ProviderError, StoreError};
 use crate::login::sessions::ledger::Seen;
 use crate::login::sessions::record::{FenceOutcome, Record, Settlement};
 use crate::login::sessions::renewals::{LEASE, Outcome, Renewals};
@@ -32,12 +32,38 @@ impl Renewals {
         );
         let generation = leased.record.generation;
         let sealed = refused.seal(&self.opener.sealing, key, generation).ok();
+        self.target_settled(key, fence, leased, sealed, Kind::TargetRefused)
+            .await
+    }
+
+    /// Another task has asked for the target since, and was refused: it is not asked for again.
+    pub(crate) async fn target_refused_before(
+        self: &Arc<Self>,
+        key: StoreKey,
+        fence: Tag,
+        leased: &Seen,
+        why: Kind,
+    ) -> Outcome {
+        observe::refreshed("handed_over");
+        self.target_settled(key, fence, leased, None, why).await
+    }
+
+    /// Gives the lease back, the refresh token unspent. The record says what came of the target.
+    async fn target_settled(
+        self: &Arc<Self>,
+        key: StoreKey,
+        fence: Tag,
+        leased: &Seen,
+        sealed: Option<Bytes>,
+        why: Kind,
+    ) -> Outcome {
         let settled = self
             .settle_resealed(key, leased, fence, Settlement::TargetRefused, sealed)
             .await;
         match settled {
-            Some(seen) => Outcome::Renewed(Box::new(seen)),
-            None => Outcome::Kept(Kind::TargetRefused.into()),
+            Ok(Some(seen)) => Outcome::Renewed(Box::new(seen)),
+            Ok(None) => Outcome::Over(None),
+            Err(_) => Outcome::Kept(why.into()),
         }
     }
 
@@ -50,11 +76,12 @@ impl Renewals {
         fence: Tag,
         settlement: Settlement,
     ) -> Option<Seen> {
-        self.settle_resealed(key, leased, fence, settlement, None)
-            .await
+        let settled = self.settle_resealed(key, leased, fence, settlement, None);
+        settled.await.ok().flatten()
     }
 
-    /// The same, and what is known of the tokens with it.
+    /// The same, and what is known of the tokens with it. `None` where the session is gone; an error where the store
+    /// does not answer.
     async fn settle_resealed(
         self: &Arc<Self>,
         key: StoreKey,
@@ -62,7 +89,7 @@ impl Renewals {
         fence: Tag,
         settlement: Settlement,
         sealed: Option<Bytes>,
-    ) -> Option<Seen> {
+    ) -> Result<Option<Seen>, StoreError> {
         let generation = leased.record.generation;
         let settle = move |record: &mut Record, now: UnixTime| {
             let outcome = record.settle(now, fence, settlement);
@@ -72,7 +99,7 @@ impl Renewals {
             outcome
         };
         match self.ledger.apply(key, leased.clone(), settle.clone()).await {
-            Ok(settled) => settled.map(|(_, seen)| seen),
+            Ok(settled) => Ok(settled.map(|(_, seen)| seen)),
             Err(error) => {
                 tracing::warn!(
                     error = %Chain(&error),
@@ -83,7 +110,7 @@ impl Renewals {
                     // Without it the lease ends by itself, and what follows is what follows a lost answer.
                     let _ = ledger.apply_until_stored(key, &leased, LEASE, settle).await;
                 });
-                None
+                Err(error)
             }
         }
     }

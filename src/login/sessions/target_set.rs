@@ -1,9 +1,12 @@
 //! What a grant for a target changes about the tokens of a session.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::clock::UnixTime;
-use crate::login::sessions::target_token::{Refusal, TargetState, TargetToken};
+use crate::error::LoginErrorKind as Kind;
+use crate::error::setup::Found;
+use crate::login::sessions::target_token::{GrantedToken, Refusal, Refused, TargetToken};
 use crate::login::sessions::tokens::TokenSet;
 use crate::provider::client::token_endpoint::TokenAnswer;
 use crate::token::lifetime::stated_audiences;
@@ -15,18 +18,32 @@ const LARGEST: usize = 32 * 1024;
 /// A refused target is not asked for again for this long.
 const REFUSED: Duration = Duration::from_secs(60);
 
+/// A target that the layer was told of.
+pub(crate) struct KnownTarget {
+    pub(crate) target: Target,
+    /// Its parameters, by which a token set knows it.
+    pub(crate) text: String,
+}
+
+impl From<Target> for KnownTarget {
+    fn from(target: Target) -> Self {
+        let text = target.text();
+        Self { target, text }
+    }
+}
+
 impl TokenSet {
-    /// What came of asking for this target.
-    pub(crate) fn target(&self, target: &str) -> Option<(usize, &TargetState)> {
-        let place = self.targets.iter().position(|one| one.target == target)?;
-        Some((place, &self.targets.get(place)?.state))
+    /// What came of asking for this target, and its place.
+    pub(crate) fn target(&self, target: &str) -> Option<(usize, &TargetToken)> {
+        let mut targets = self.targets.iter().enumerate();
+        targets.find(|(_, one)| one.target == target)
     }
 
     /// The set that comes of a grant for a target. Of the answer it takes the token, and the refresh token that all
     /// targets share.
     pub(crate) fn renewed_for(
         &self,
-        target: &Target,
+        KnownTarget { target, text }: &KnownTarget,
         answer: &TokenAnswer,
         now: UnixTime,
         lifetime: Duration,
@@ -35,55 +52,88 @@ impl TokenSet {
         if let Some(refresh_token) = &answer.refresh_token {
             next.refresh_token = Some(refresh_token.clone());
         }
-        let text = target.text();
         let token = answer.access_token.expose();
-        let others = next.targets.iter().filter(|one| one.target != text);
+        let others = next.targets.iter().filter(|one| one.target != *text);
         let size = others.map(TargetToken::size).sum::<usize>() + token.len();
-        if target.is_missed_by(&stated_audiences(token)) {
+        let audiences = stated_audiences(token);
+        if target.is_missed_by(&audiences) {
+            let found = audiences.iter().map(String::as_str);
+            let aud = OtherAudience {
+                found: Found::new(found),
+                wanted: target
+                    .wanted_audiences()
+                    .map(|one| (**one).into())
+                    .collect(),
+            };
+            tracing::warn!(
+                "the provider answered with a token for another target, which is not used: {aud}"
+            );
             next.refuse(text, Refusal::OtherAudience, now);
         } else if size > LARGEST {
             next.refuse(text, Refusal::TooLarge, now);
         } else {
-            let state = TargetState::Token {
+            let granted = GrantedToken {
                 token: answer.access_token.clone(),
                 obtained_at: now.as_seconds(),
                 expires_at: now.saturating_add(lifetime).as_seconds(),
-                not_before: i64::MIN,
             };
-            next.set_target(text, state);
+            let entry = next.entry(text);
+            (entry.token, entry.refused) = (Some(granted), None);
         }
         next
     }
 
     /// The same after the provider refused a target.
-    pub(crate) fn refused_for(&self, target: &Target, now: UnixTime) -> Self {
+    pub(crate) fn refused_for(&self, target: &KnownTarget, now: UnixTime) -> Self {
         let mut next = self.with_current_targets(now);
-        next.refuse(target.text(), Refusal::ByProvider, now);
+        next.refuse(&target.text, Refusal::ByProvider, now);
         next
     }
 
+    /// Why the target is not to be asked for now, if it was refused a moment ago.
+    pub(crate) fn put_off(&self, target: &str, now: UnixTime) -> Option<Kind> {
+        let (_, known) = self.target(target)?;
+        known.put_off(now).map(Refusal::kind)
+    }
+
     /// Remembers for a while that there is no newer token for a target. One that still lives stays.
-    fn refuse(&mut self, target: String, why: Refusal, now: UnixTime) {
+    fn refuse(&mut self, target: &str, why: Refusal, now: UnixTime) {
         let until = now.saturating_add(REFUSED).as_seconds();
-        let known = self.targets.iter_mut().find(|one| one.target == target);
-        match known.map(|known| &mut known.state) {
-            Some(TargetState::Token { not_before, .. }) => *not_before = until,
-            Some(state) => *state = TargetState::Refused { why, until },
-            None => self.set_target(target, TargetState::Refused { why, until }),
-        }
+        self.entry(target).refused = Some(Refused { why, until });
     }
 
     /// The same without what has ended.
     fn with_current_targets(&self, now: UnixTime) -> Self {
         let mut next = self.clone();
-        next.targets.retain(|one| one.counts(now));
+        let targets = std::mem::take(&mut next.targets);
+        let targets = targets.into_iter().filter_map(|one| one.current(now));
+        next.targets = targets.collect();
         next
     }
 
-    fn set_target(&mut self, target: String, state: TargetState) {
-        match self.targets.iter_mut().find(|one| one.target == target) {
-            Some(known) => known.state = state,
-            None => self.targets.push(TargetToken { target, state }),
+    fn entry(&mut self, target: &str) -> &mut TargetToken {
+        let place = self.target(target).map(|(place, _)| place);
+        let place = place.unwrap_or(self.targets.len());
+        if place == self.targets.len() {
+            self.targets.push(TargetToken {
+                target: target.to_owned(),
+                token: None,
+                refused: None,
+            });
         }
+        &mut self.targets[place]
+    }
+}
+
+/// What the log says of a token for another audience: public identifiers, cut and escaped.
+struct OtherAudience {
+    found: Found,
+    wanted: Vec<Box<str>>,
+}
+
+impl fmt::Display for OtherAudience {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("its aud")?;
+        self.found.explain(&self.wanted, formatter)
     }
 }

@@ -6,27 +6,27 @@ use crate::clock::UnixTime;
 use crate::error::LoginErrorKind as Kind;
 use crate::secret::Secret;
 
-/// What came of asking for a target.
+/// What came of asking for a target. A token lives on while a newer one is refused.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct TargetToken {
     /// The parameters that it was asked for by.
     pub(crate) target: String,
-    pub(crate) state: TargetState,
+    pub(crate) token: Option<GrantedToken>,
+    pub(crate) refused: Option<Refused>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) enum TargetState {
-    Token {
-        token: Secret,
-        obtained_at: i64,
-        expires_at: i64,
-        /// Until then no newer one is asked for, because the provider refused it.
-        not_before: i64,
-    },
-    Refused {
-        why: Refusal,
-        until: i64,
-    },
+pub(crate) struct GrantedToken {
+    pub(crate) token: Secret,
+    pub(crate) obtained_at: i64,
+    pub(crate) expires_at: i64,
+}
+
+/// Until when a target is not asked for, and why.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Refused {
+    pub(crate) why: Refusal,
+    pub(crate) until: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,20 +47,32 @@ impl Refusal {
 }
 
 impl TargetToken {
-    /// Whether it says more than that the target is to be asked for.
-    pub(crate) fn counts(&self, now: UnixTime) -> bool {
-        let (TargetState::Token {
-            expires_at: end, ..
+    /// The token, if it lives.
+    pub(crate) fn live(&self, now: UnixTime) -> Option<&GrantedToken> {
+        let is_live = |token: &&GrantedToken| now.as_seconds() < token.expires_at;
+        self.token.as_ref().filter(is_live)
+    }
+
+    /// Why the target is not to be asked for now, if it was refused a moment ago.
+    pub(crate) fn put_off(&self, now: UnixTime) -> Option<Refusal> {
+        let refused = self.refused?;
+        (now.as_seconds() < refused.until).then_some(refused.why)
+    }
+
+    /// The same without what has ended. `None` if nothing is left.
+    pub(crate) fn current(mut self, now: UnixTime) -> Option<Self> {
+        if self.live(now).is_none() {
+            self.token = None;
         }
-        | TargetState::Refused { until: end, .. }) = self.state;
-        now.as_seconds() < end
+        if self.put_off(now).is_none() {
+            self.refused = None;
+        }
+        (self.token.is_some() || self.refused.is_some()).then_some(self)
     }
 
     /// In bytes.
     pub(crate) fn size(&self) -> usize {
-        match &self.state {
-            TargetState::Token { token, .. } => token.expose().len(),
-            TargetState::Refused { .. } => 0,
-        }
+        let token = self.token.as_ref();
+        token.map_or(0, |granted| granted.token.expose().len())
     }
 }

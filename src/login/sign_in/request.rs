@@ -6,6 +6,9 @@ pub(crate) struct AuthorizationRequest {
     pub(crate) scope: String,
     pub(crate) audience: Option<String>,
     pub(crate) resources: Vec<String>,
+    /// Those for which sessions ask later on: at the token endpoint a provider may grant no others than were named when
+    /// the user signed in ([RFC 8707 §2.2](https://www.rfc-editor.org/rfc/rfc8707#section-2.2)).
+    pub(crate) later_resources: Vec<String>,
     pub(crate) parameters: Vec<(String, String)>,
     pub(crate) passed_through: Vec<PassedParameter>,
     /// Whether the provider posts its answer

@@ -105,7 +105,8 @@ impl SignIn {
         if let Some(audience) = &self.request.audience {
             parameters.push(("audience", audience));
         }
-        for resource in &self.request.resources {
+        let request = &self.request;
+        for resource in request.resources.iter().chain(&request.later_resources) {
             parameters.push(("resource", resource));
         }
         // What this visitor asks for goes before what is sent with every request.
