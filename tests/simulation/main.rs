@@ -1,6 +1,7 @@
 //! Many processes, one session: the layer itself in a simulated world, where messages are late or
 //! lost, processes crash, clocks differ and the provider detects reuse. Whatever happens, what the
-//! crate promises must hold at each step.
+//! crate promises must hold at each step. Some requests need tokens for other targets, which come of the same
+//! refresh token.
 //!
 //! A seed decides all of it. A seed that fails is told, and can be run again:
 //! `SIMULATION_SEED=4711 cargo test --all-features --test simulation -- --nocapture`.
@@ -68,15 +69,22 @@ fn run_all(in_trouble: bool) -> Ending {
     endings
 }
 
-// D7
+// D7, D38
 #[test]
 fn without_faults_a_generation_is_one_grant_and_every_request_is_served() {
     let sum = run_all(false);
-    assert!(sum.served > 10 * sum.grants && sum.grants > 0, "{sum}");
+    let of_own = sum.served - sum.targets;
+    let own_grants = sum.grants - sum.target_grants;
+    assert!(of_own > 10 * own_grants && own_grants > 0, "{sum}");
+    assert!(sum.targets > 2 * sum.target_grants, "{sum}");
+    // A single world may have a provider that refuses nothing.
+    if seeds().len() > 10 {
+        assert!(sum.target_grants > 0 && sum.refused > sum.refusals, "{sum}");
+    }
     assert_eq!((sum.reuses, sum.put_off, sum.lost), (0, 0, 0), "{sum}");
 }
 
-// D7
+// D7, D38
 #[test]
 fn no_fault_spends_a_token_twice_in_vain_or_signs_a_user_out() {
     let sum = run_all(true);
@@ -84,6 +92,9 @@ fn no_fault_spends_a_token_twice_in_vain_or_signs_a_user_out() {
     if seeds().len() > 100 {
         for (what, times) in [
             ("grants", sum.grants),
+            ("grants for targets", sum.target_grants),
+            ("served with a token for a target", sum.targets),
+            ("targets refused", sum.refusals),
             ("reuses", sum.reuses),
             ("put off", sum.put_off),
             ("lost", sum.lost),

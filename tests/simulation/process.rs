@@ -5,14 +5,16 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{COOKIE, LOCATION, SET_COOKIE};
 use http::{Method, Request, Response, StatusCode};
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt, service_fn};
-use tower_oidc::login::{Login, LoginLayer, SessionId};
-use tower_oidc::{Client, KeyRing, Principal, Provider, Verifier};
+use tower_oidc::login::{LiveToken, Login, LoginLayer, SessionId};
+use tower_oidc::{Client, KeyRing, Principal, Provider, Session, Target, Verifier};
 
-use crate::provider::{API, CLIENT, ISSUER, http_client};
+use crate::provider::{API, CLIENT, ISSUER, TARGETS, http_client};
 use crate::store::WiredStore;
 use crate::world::{Shared, SkewedClock, World};
 
@@ -31,20 +33,45 @@ pub(crate) struct Process {
     pub(crate) ahead: i64,
 }
 
-/// Answers with the caller's subject.
+/// Answers with the caller's subject. On the path of a target with whom its token is for, and whose it is.
 fn whose() -> Inner {
     BoxCloneSyncService::new(service_fn(|request: Request<String>| async move {
         let principal = request.extensions().get::<Principal>();
         let subject = principal.and_then(Principal::subject).unwrap_or_default();
-        Ok::<_, Infallible>(Response::new(subject.to_owned()))
+        let target = request.uri().path().strip_prefix("/target/");
+        let Some(number) = target.and_then(|number| number.parse::<usize>().ok()) else {
+            return Ok::<_, Infallible>(Response::new(subject.to_owned()));
+        };
+        let session = request.extensions().get::<Session>().unwrap();
+        let answer = match session.access_token_for(&target_of(number)).await {
+            Ok(token) => Response::new(whom_for(&token)),
+            Err(error) => {
+                let mut answer = Response::new(error.kind().as_str().to_owned());
+                *answer.status_mut() = error.kind().status();
+                answer
+            }
+        };
+        Ok(answer)
     }))
+}
+
+fn target_of(number: usize) -> Target {
+    Target::audience(TARGETS[number]).unwrap()
+}
+
+fn whom_for(token: &LiveToken) -> String {
+    let text = token.as_access_token().as_str().split('.').nth(1).unwrap();
+    let claims = URL_SAFE_NO_PAD.decode(text).unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
+    format!("{} of {}", claims["aud"], claims["sub"])
 }
 
 #[derive(Clone, Copy)]
 enum Act {
     SignIn,
     SignOut,
-    Visit(u64),
+    /// So many requests, each of which needs a token for this target, if any.
+    Visit(u64, Option<usize>),
 }
 
 impl Process {
@@ -66,9 +93,9 @@ impl Process {
                 Act::SignOut => {
                     tokio::spawn(self.clone().sign_out(service.clone()));
                 }
-                Act::Visit(times) => {
+                Act::Visit(times, target) => {
                     for _ in 0..times {
-                        tokio::spawn(self.clone().visit(service.clone()));
+                        tokio::spawn(self.clone().visit(service.clone(), target));
                     }
                 }
             }
@@ -122,6 +149,8 @@ impl Process {
             .with_store(WiredStore { world, name })
             .with_rotation_grace(grace)
             .with_near_cache_age(NEAR_CACHE_AGE)
+            .add_target(target_of(0))
+            .add_target(target_of(1))
             .build()
             .unwrap()
     }
@@ -199,7 +228,7 @@ impl Process {
         world.note(what);
     }
 
-    async fn visit(self, service: Login<Inner>) {
+    async fn visit(self, service: Login<Inner>, target: Option<usize>) {
         let (cookie, key, sign_in, started) = {
             let world = self.world.lock();
             let Some(cookie) = world.browser.cookie.clone() else {
@@ -209,7 +238,7 @@ impl Process {
             (cookie, key, world.browser.sign_in, world.elapsed())
         };
         let request = Request::builder()
-            .uri("/")
+            .uri(target.map_or_else(|| "/".to_owned(), |number| format!("/target/{number}")))
             .header(COOKIE, format!("{SESSION}={cookie}"))
             .body(String::new())
             .unwrap();
@@ -226,8 +255,13 @@ impl Process {
             StatusCode::OK => {
                 world.counts.served += 1;
                 world.last_served = world.elapsed();
-                if answer.body() != "user-1" {
-                    world.violated(format!("{name} serves {:?}", answer.body()));
+                let expected = match target {
+                    Some(number) => format!("{:?} of \"user-1\"", TARGETS[number]),
+                    None => "user-1".to_owned(),
+                };
+                world.counts.targets += u64::from(target.is_some());
+                if *answer.body() != expected {
+                    world.violated(format!("{name} serves {:?} for {expected}", answer.body()));
                 }
                 let noticed_by = |at: Duration| at + NEAR_CACHE_AGE;
                 if world
@@ -243,7 +277,9 @@ impl Process {
                 world.last_put_off = world.elapsed();
                 // While the token lives nothing is in the way but what goes wrong between here and
                 // the store.
-                if world.is_untroubled(name) && world.store.is_live(key, world.store_now()) {
+                let is_live = world.store.is_live(key, world.store_now())
+                    && world.store.is_known(key, world.elapsed());
+                if world.is_untroubled(name) && target.is_none() && is_live {
                     world.violated(format!("{name} puts off a session whose token lives"));
                 }
                 if world.browser.signed_out_at.is_none() && took > Duration::from_secs(30) {
@@ -251,6 +287,16 @@ impl Process {
                 }
             }
             StatusCode::UNAUTHORIZED => is_over(&mut world, name, &cookie, sign_in),
+            StatusCode::FORBIDDEN if answer.body() == "target_refused" => {
+                world.counts.refused += 1;
+                let refused_at = target.zip(usize::try_from(sign_in - 1).ok());
+                let refused_at = refused_at
+                    .and_then(|(number, at)| world.provider.refused_at(at, TARGETS[number]));
+                // Remembered for a minute, and told within what a request waits.
+                if refused_at.is_none_or(|at| at + Duration::from_secs(90) < world.elapsed()) {
+                    world.violated(format!("{name} says that a target was refused"));
+                }
+            }
             other => world.violated(format!("{name} answers {other}: {}", answer.body())),
         }
     }
@@ -311,7 +357,8 @@ fn act(world: &mut World) -> Act {
     if !browser.asked_to_sign_out && !world.is_over() && world.dice.happens(15) {
         return Act::SignOut;
     }
-    Act::Visit(world.dice.one_of(&[1, 1, 2, 8]))
+    let target = world.dice.one_of(&[None, None, Some(0), Some(1)]);
+    Act::Visit(world.dice.one_of(&[1, 1, 2, 8]), target)
 }
 
 /// A session may end only for a reason.

@@ -21,6 +21,8 @@ use crate::world::{Shared, World};
 pub(crate) const ISSUER: &str = "https://id.example";
 pub(crate) const API: &str = "https://api.example.com";
 pub(crate) const CLIENT: &str = "web";
+/// For which tokens are asked beside the session's own.
+pub(crate) const TARGETS: [&str; 2] = ["https://orders.example.com", "https://stock.example.com"];
 
 pub(crate) struct ProviderState {
     key: Arc<SigningKey>,
@@ -31,6 +33,9 @@ pub(crate) struct ProviderState {
     families: Vec<Family>,
     pub(crate) grants: u64,
     pub(crate) reuses: u64,
+    /// Grants of tokens for targets, and refusals of them.
+    pub(crate) target_grants: u64,
+    pub(crate) refusals: u64,
 }
 
 /// The refresh tokens of one sign-in, the last one live.
@@ -46,6 +51,10 @@ struct Family {
     generations: BTreeMap<usize, u64>,
     /// How often each token came after it was spent.
     reused: BTreeMap<usize, u64>,
+    /// Until when the last access token is young, for each audience.
+    young_until: BTreeMap<String, Duration>,
+    /// When a target was last refused, for each.
+    refused_at: BTreeMap<String, Duration>,
 }
 
 /// A token call is not given longer; what arrives later than a lease lasts is another story.
@@ -61,7 +70,20 @@ impl ProviderState {
             families: Vec::new(),
             grants: 0,
             reuses: 0,
+            target_grants: 0,
+            refusals: 0,
         }
+    }
+
+    /// Whether a target was refused to the session of this sign-in, the first of which is 0.
+    pub(crate) fn has_refused_one(&self, sign_in: usize) -> bool {
+        let family = self.families.get(sign_in);
+        family.is_some_and(|family| !family.refused_at.is_empty())
+    }
+
+    /// When this target was last refused to the session of this sign-in.
+    pub(crate) fn refused_at(&self, sign_in: usize, target: &str) -> Option<Duration> {
+        self.families.get(sign_in)?.refused_at.get(target).copied()
     }
 
     /// Whether a token of this sign-in, the first of which is 0, was rejected.
@@ -147,9 +169,10 @@ fn answer(world: &mut World, name: &'static str, path: &str, form: &[u8]) -> (St
             let answered = if fails && !is_heard {
                 None
             } else if form["grant_type"] == "authorization_code" {
-                Some(sign_in(world, &form["code"]))
+                Some(sign_in(world, name, &form["code"]))
             } else {
-                Some(refresh(world, name, &form["refresh_token"]))
+                let target = form.get("audience").map(String::as_str);
+                Some(refresh(world, name, &form["refresh_token"], target))
             };
             match answered {
                 Some(answer) if !fails => answer,
@@ -196,7 +219,7 @@ fn metadata() -> Value {
     })
 }
 
-fn sign_in(world: &mut World, code: &str) -> (StatusCode, Value) {
+fn sign_in(world: &mut World, name: &str, code: &str) -> (StatusCode, Value) {
     let nonce = world.provider.nonces.remove(code).expect("a code of ours");
     let token = world.provider.random("refresh");
     world.provider.families.push(Family {
@@ -211,14 +234,20 @@ fn sign_in(world: &mut World, code: &str) -> (StatusCode, Value) {
             "iat": now, "exp": now + 300,
         }),
     );
-    let mut answer = tokens(world, &token);
+    let at = world.provider.families.len() - 1;
+    let mut answer = tokens(world, name, at, API, &token);
     answer["id_token"] = json!(id_token);
     (StatusCode::OK, answer)
 }
 
 /// [RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6), and what a strict provider makes of a token
 /// that comes again.
-fn refresh(world: &mut World, name: &str, token: &str) -> (StatusCode, Value) {
+fn refresh(
+    world: &mut World,
+    name: &str,
+    token: &str,
+    target: Option<&str>,
+) -> (StatusCode, Value) {
     let rejected = (StatusCode::BAD_REQUEST, json!({"error": "invalid_grant"}));
     let now = world.elapsed();
     let grace = Duration::from_secs(world.trouble.grace);
@@ -248,6 +277,12 @@ fn refresh(world: &mut World, name: &str, token: &str) -> (StatusCode, Value) {
         if times > world.store.probes(sign_in, is_generation) {
             world.violated(format!("{name} sends token {at} again, and it is no probe"));
         }
+        // Whether the session lives must not depend on a target.
+        if target.is_some() && grace.is_zero() {
+            world.violated(format!(
+                "{name} asks for a target by token {at}, which is in doubt"
+            ));
+        }
         if !is_within_grace {
             return rejected;
         }
@@ -256,15 +291,66 @@ fn refresh(world: &mut World, name: &str, token: &str) -> (StatusCode, Value) {
         world.note(format!("provider: {name} brings a revoked token"));
         return rejected;
     }
+    if let Some(target) = target
+        && let Some(refused) = refuse(world, name, sign_in, target)
+    {
+        return refused;
+    }
     world.provider.grants += 1;
+    world.provider.target_grants += u64::from(target.is_some());
     let next = world.provider.random("refresh");
+    let audience = target.unwrap_or(API);
+    check_need(world, name, sign_in, audience);
     let family = &mut world.provider.families[sign_in];
     family.spent_at.entry(at).or_insert(now);
     let generation = family.generation_of(at) + 1;
     family.generations.insert(family.tokens.len(), generation);
     family.tokens.push(next.clone());
-    world.note(format!("provider: {name} spends token {at}"));
-    (StatusCode::OK, tokens(world, &next))
+    world.note(format!("provider: {name} spends token {at} for {audience}"));
+    (
+        StatusCode::OK,
+        tokens(world, name, sign_in, audience, &next),
+    )
+}
+
+/// Refuses a target now and then, without a word about the refresh token, which stays unspent.
+fn refuse(
+    world: &mut World,
+    name: &str,
+    sign_in: usize,
+    target: &str,
+) -> Option<(StatusCode, Value)> {
+    const REMEMBERED: Duration = Duration::from_secs(55);
+    let now = world.elapsed();
+    let last = world.provider.refused_at(sign_in, target);
+    if world.is_quiet && last.is_some_and(|last| now < last + REMEMBERED) {
+        world.violated(format!(
+            "{name} asks for {target}, which was refused just now"
+        ));
+    }
+    if world.is_calm || !world.dice.happens(world.refuses) {
+        return None;
+    }
+    let errors = ["invalid_target", "invalid_grant", "interaction_required"];
+    let error = world.dice.one_of(&errors);
+    world.provider.refusals += 1;
+    let family = &mut world.provider.families[sign_in];
+    family.refused_at.insert(target.to_owned(), now);
+    world.note(format!("provider: {error} to {name} for {target}"));
+    Some((StatusCode::BAD_REQUEST, json!({"error": error})))
+}
+
+/// While nothing goes wrong, a token is asked for only if the last one for the same audience is near its end.
+fn check_need(world: &mut World, name: &str, sign_in: usize, audience: &str) {
+    let young_until = &world.provider.families[sign_in].young_until;
+    let is_young = young_until
+        .get(audience)
+        .is_some_and(|until| world.elapsed() < *until);
+    if world.is_quiet && is_young {
+        world.violated(format!(
+            "{name} asks for {audience}, and has a young token for it"
+        ));
+    }
 }
 
 impl Family {
@@ -274,13 +360,27 @@ impl Family {
     }
 }
 
-fn tokens(world: &mut World, refresh_token: &str) -> Value {
+fn tokens(
+    world: &mut World,
+    name: &str,
+    sign_in: usize,
+    audience: &str,
+    refresh_token: &str,
+) -> Value {
+    // By a clock that is ahead a token seems to end sooner, and none is taken to live less than five seconds.
+    let seconds = i64::try_from(world.lifetime.as_secs()).unwrap() - world.ahead[name].max(0);
+    let seems = Duration::from_secs(seconds.max(5).unsigned_abs());
+    // Times are whole seconds: of the store's time, and of what is added to it, a part may be cut.
+    let young = (seems / 2).saturating_sub(Duration::from_secs(2));
+    let young_until = world.elapsed() + young;
+    let family = &mut world.provider.families[sign_in];
+    family.young_until.insert(audience.to_owned(), young_until);
     let now = world.now().as_seconds();
     let lifetime = i64::try_from(world.lifetime.as_secs()).unwrap();
     let access_token = world.provider.signed(
         "at+jwt",
         &json!({
-            "iss": ISSUER, "aud": API, "sub": "user-1", "client_id": CLIENT,
+            "iss": ISSUER, "aud": audience, "sub": "user-1", "client_id": CLIENT,
             "iat": now, "exp": now + lifetime, "jti": refresh_token,
         }),
     );

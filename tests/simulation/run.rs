@@ -30,6 +30,10 @@ pub(crate) struct Ending {
     pub(crate) log: Vec<String>,
     runs: u64,
     pub(crate) served: u64,
+    pub(crate) targets: u64,
+    pub(crate) refused: u64,
+    pub(crate) target_grants: u64,
+    pub(crate) refusals: u64,
     pub(crate) put_off: u64,
     pub(crate) lost: u64,
     pub(crate) grants: u64,
@@ -49,18 +53,15 @@ pub(crate) fn run(seed: u64, in_trouble: bool) -> Ending {
     // of sessions are random, whatever the seed.
     let lifetime = Duration::from_secs(dice.one_of(&[10, 20, 25]));
     let processes = 2 + usize::try_from(dice.roll(3)).unwrap();
-    let trouble = if in_trouble {
-        Trouble {
-            store_losses: dice.one_of(&[0, 0, 5, 30, 150]),
-            store_delays: dice.one_of(&[0, 0, 20, 100]),
-            provider_losses: dice.one_of(&[0, 0, 30, 200]),
-            provider_errors: dice.one_of(&[0, 0, 50, 300]),
-            store_ahead: dice.one_of(&[0, 0, 0, 240, -240]),
-            grace: dice.one_of(&[0, 0, 10, 40]),
-        }
-    } else {
-        Trouble::default()
-    };
+    let trouble = in_trouble.then(|| Trouble {
+        store_losses: dice.one_of(&[0, 0, 5, 30, 150]),
+        store_delays: dice.one_of(&[0, 0, 20, 100]),
+        provider_losses: dice.one_of(&[0, 0, 30, 200]),
+        provider_errors: dice.one_of(&[0, 0, 50, 300]),
+        store_ahead: dice.one_of(&[0, 0, 0, 240, -240]),
+        grace: dice.one_of(&[0, 0, 10, 40]),
+    });
+    let refuses = dice.one_of(&[0, 0, 100, 400]);
     let crashes = if in_trouble {
         dice.one_of(&[0, 1, 3, 6])
     } else {
@@ -86,10 +87,11 @@ pub(crate) fn run(seed: u64, in_trouble: bool) -> Ending {
         })
         .collect();
     let key = Arc::new(SigningKey::generate("key", Algorithm::EdDsa));
-    let world = Shared::new(dice, trouble, lifetime, key);
+    let world = Shared::new(dice, trouble, refuses, lifetime, key);
     world.lock().outages.clone_from(&outages);
+    world.lock().ahead = NAMES.into_iter().zip(ahead).collect();
     world.lock().note(format!(
-        "seed {seed}: {processes} processes, tokens of {lifetime:?}, {trouble:?}, clocks {ahead:?}, the \
+        "seed {seed}: {processes} processes, tokens of {lifetime:?}, {trouble:?}, {refuses} refusals, clocks {ahead:?}, the \
          store away {outages:?}"
     ));
 
@@ -159,6 +161,10 @@ pub(crate) fn run(seed: u64, in_trouble: bool) -> Ending {
         log: world.take_log(),
         runs: 1,
         served: world.counts.served,
+        targets: world.counts.targets,
+        refused: world.counts.refused,
+        target_grants: world.provider.target_grants,
+        refusals: world.provider.refusals,
         put_off: world.counts.put_off,
         lost: world.counts.lost,
         grants: world.provider.grants,
@@ -173,6 +179,10 @@ impl Ending {
     pub(crate) fn add(&mut self, other: &Self) {
         self.runs.add_assign(other.runs);
         self.served.add_assign(other.served);
+        self.targets.add_assign(other.targets);
+        self.refused.add_assign(other.refused);
+        self.target_grants.add_assign(other.target_grants);
+        self.refusals.add_assign(other.refusals);
         self.put_off.add_assign(other.put_off);
         self.lost.add_assign(other.lost);
         self.grants.add_assign(other.grants);
@@ -187,13 +197,18 @@ impl fmt::Display for Ending {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "{} worlds: {} requests served, {} put off, {} sessions lost, {} grants, {} reuses, {} \
-             crashes, {} stops, {} sign-outs",
+            "{} worlds: {} requests served, {} of them with a token for a target, {} refused one, {} put off, \
+             {} sessions lost, {} grants, {} of them for targets, {} targets refused, {} reuses, {} crashes, \
+             {} stops, {} sign-outs",
             self.runs,
             self.served,
+            self.targets,
+            self.refused,
             self.put_off,
             self.lost,
             self.grants,
+            self.target_grants,
+            self.refusals,
             self.reuses,
             self.crashes,
             self.stops,

@@ -22,6 +22,8 @@ pub(crate) struct StoreState {
     created: Vec<StoreKey>,
     /// How often each generation's token may have been sent again.
     probes: BTreeMap<(StoreKey, u64), u64>,
+    /// When each session was last given an access token of its own by a refresh.
+    refreshed_at: BTreeMap<StoreKey, Duration>,
 }
 
 impl StoreState {
@@ -36,6 +38,14 @@ impl StoreState {
         record.is_some_and(|record| {
             now.saturating_add(Duration::from_secs(2)) < record.access_expires_at
         })
+    }
+
+    /// Whether the session has its access token for so long that whoever waited for it has seen it. A process that
+    /// waits for another looks once a second, with jitter.
+    pub(crate) fn is_known(&self, key: StoreKey, elapsed: Duration) -> bool {
+        const LONGEST_POLL: Duration = Duration::from_secs(2);
+        let refreshed_at = self.refreshed_at.get(&key);
+        refreshed_at.is_none_or(|at| *at + LONGEST_POLL < elapsed)
     }
 
     /// How many sessions were created.
@@ -129,11 +139,25 @@ fn check(world: &mut World, name: &'static str, key: StoreKey, old: &Record, new
     if new.generation < old.generation || new.generation > old.generation + 1 {
         world.violated("a generation went back or skipped one");
     }
-    if (new.generation > old.generation) != (new.sealed != old.sealed) {
+    let sign_in = world.store.created.iter().position(|known| *known == key);
+    // What was refused is written down beside the tokens, when the lease ends.
+    let is_held = matches!(
+        old.state,
+        RefreshState::Leased { .. } | RefreshState::Suspect { .. }
+    );
+    let tells_of_a_refusal = new.generation == old.generation
+        && is_held
+        && sign_in.is_some_and(|at| world.provider.has_refused_one(at));
+    let is_newer = new.generation > old.generation;
+    if is_newer != (new.sealed != old.sealed) && !tells_of_a_refusal {
         world.violated("the tokens changed without their generation, or the other way round");
     }
     if let RefreshState::Dead(_) = old.state {
         world.violated("a session came back from the dead");
+    }
+    if new.access_expires_at != old.access_expires_at {
+        let now = world.elapsed();
+        world.store.refreshed_at.insert(key, now);
     }
     match new.state {
         RefreshState::Leased { fence, probes, .. } => {
@@ -157,11 +181,6 @@ fn check(world: &mut World, name: &'static str, key: StoreKey, old: &Record, new
         }
         RefreshState::Dead(reason) => {
             world.note(format!("store: {name} ends the session: {reason:?}"));
-            let sign_in = world
-                .store
-                .created
-                .iter()
-                .position(|created| *created == key);
             let is_evident = sign_in.is_some_and(|at| world.provider.has_rejected(at));
             if !is_evident || reason == EndReason::IdentityChanged {
                 world.violated("a session ends, and the provider has rejected nothing");

@@ -38,9 +38,15 @@ pub(crate) struct Trouble {
 pub(crate) struct World {
     pub(crate) dice: Dice,
     pub(crate) trouble: Trouble,
+    /// Whether nothing goes wrong from the beginning to the end.
+    pub(crate) is_quiet: bool,
+    /// So many in a thousand requests for a target are refused. That is the provider's right, and no trouble.
+    pub(crate) refuses: u64,
     /// During sign-ins and at the end nothing goes wrong.
     pub(crate) is_calm: bool,
     pub(crate) lifetime: Duration,
+    /// How many seconds the clock of each process is ahead.
+    pub(crate) ahead: BTreeMap<&'static str, i64>,
     pub(crate) store: StoreState,
     pub(crate) provider: ProviderState,
     pub(crate) browser: BrowserState,
@@ -80,6 +86,10 @@ pub(crate) struct BrowserState {
 #[derive(Default, Clone, Copy)]
 pub(crate) struct Counts {
     pub(crate) served: u64,
+    /// With a token for a target.
+    pub(crate) targets: u64,
+    /// Because the provider refused a target.
+    pub(crate) refused: u64,
     pub(crate) put_off: u64,
     pub(crate) lost: u64,
     pub(crate) sign_outs: u64,
@@ -93,16 +103,20 @@ pub(crate) struct Shared(Arc<Mutex<World>>);
 impl Shared {
     pub(crate) fn new(
         mut dice: Dice,
-        trouble: Trouble,
+        trouble: Option<Trouble>,
+        refuses: u64,
         lifetime: Duration,
         key: Arc<SigningKey>,
     ) -> Self {
         let provider = ProviderState::new(dice.roll(u64::MAX), key);
         Self(Arc::new(Mutex::new(World {
             dice,
-            trouble,
+            is_quiet: trouble.is_none(),
+            trouble: trouble.unwrap_or_default(),
+            refuses,
             is_calm: true,
             lifetime,
+            ahead: BTreeMap::new(),
             store: StoreState::default(),
             provider,
             browser: BrowserState::default(),
