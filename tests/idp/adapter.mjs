@@ -2,7 +2,8 @@
 // refresh token the second is always found out; the provider's own memory adapter lets both win.
 import { errors } from 'oidc-provider';
 
-export const counts = { refreshes: 0, reuses: 0 };
+// `audiences` counts the refreshes that were answered, by the audience of their access tokens.
+export const counts = { refreshes: 0, reuses: 0, audiences: {} };
 
 const kept = new Map();
 const byUid = new Map();

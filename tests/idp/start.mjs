@@ -1,7 +1,8 @@
 // Starts oidc-provider on a free loopback port and prints its issuer on one line when it is ready.
 // Tokens for the resource below are JWTs; tokens for no resource are opaque. A visitor who comes to sign
 // in is user-1, without a page. Arguments are a JSON object: `lifetime` of access tokens in seconds,
-// `origin` of the site whose clients sign in, `publicKey` (JWK) of the client that signs assertions.
+// `origin` of the site whose clients sign in, `publicKey` (JWK) of the client that signs assertions, `apis` that are
+// resources of their own, each its own audience.
 //
 // Beside the provider's own: GET /test/counts, POST /test/fault?mode=500|429|html|stall|slow|late|none for the
 // token endpoint.
@@ -13,7 +14,7 @@ import Provider, { errors } from 'oidc-provider';
 import { Adapter, counts } from './adapter.mjs';
 
 const RESOURCE = 'https://api.example.com';
-const options = { lifetime: 300, origin: 'http://127.0.0.1', ...JSON.parse(process.argv[2] ?? '{}') };
+const options = { lifetime: 300, origin: 'http://127.0.0.1', apis: [], ...JSON.parse(process.argv[2] ?? '{}') };
 
 function signingKey(kid, type, settings, alg) {
   const { privateKey } = generateKeyPairSync(type, settings);
@@ -90,14 +91,15 @@ server.listen(0, '127.0.0.1', () => {
         defaultResource: () => undefined,
         useGrantedResource: () => true,
         getResourceServerInfo(_context, resource) {
-          if (!resource.startsWith(RESOURCE)) {
+          const isApi = options.apis.includes(resource);
+          if (!isApi && !resource.startsWith(RESOURCE)) {
             throw new errors.InvalidTarget();
           }
           const algorithm = new URL(resource).searchParams.get('alg') ?? 'RS256';
           return {
             accessTokenFormat: 'jwt',
             accessTokenTTL: options.lifetime,
-            audience: RESOURCE,
+            audience: isApi ? resource : RESOURCE,
             jwt: { sign: { alg: algorithm } },
             scope: 'read:messages write:messages',
           };
@@ -125,6 +127,10 @@ server.listen(0, '127.0.0.1', () => {
       RefreshToken: 3600,
       Session: 3600,
     },
+  });
+  provider.on('grant.success', ({ oidc }) => {
+    const { AccessToken: token, RotatedRefreshToken: spent } = oidc.entities;
+    if (spent) counts.audiences[token.aud] = (counts.audiences[token.aud] ?? 0) + 1;
   });
   provider.on('server_error', (_context, error) => console.error(error));
   const serve = provider.callback();

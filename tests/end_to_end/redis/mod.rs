@@ -10,3 +10,4 @@ mod proxy;
 mod replicas;
 mod server;
 mod suite;
+mod targets;
