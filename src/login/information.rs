@@ -41,8 +41,7 @@ impl Party {
                 Standing::Failed(error) => return Err(error),
             }
         }
-        let glance = self.sessions.glance(key).await.map_err(LoginError::store)?;
-        let glance = glance.ok_or(Kind::SessionEnded)?;
+        let glance = self.sessions.glance(key).await?;
         Ok(information.told(&glance, &self.site.public.logout))
     }
 }

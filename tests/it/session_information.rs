@@ -3,10 +3,10 @@
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt};
-use tower_oidc::login::{OnPage, Page, PlainPages};
-use tower_oidc::{Clock, LoginErrorKind as Kind};
+use tower_oidc::login::{LoginLayer, OnPage, Page, PlainPages};
+use tower_oidc::{Clock, KeyRing, LoginErrorKind as Kind};
 
-use crate::browser::{App, Browser, SESSION, SITE, builder, failure};
+use crate::browser::{App, Browser, SESSION, SITE, builder, client, failure};
 use crate::faulty_store::FaultyStore;
 use crate::log::Log;
 use crate::support::{Answer, seconds};
@@ -170,4 +170,32 @@ async fn pages_of_the_application_hold_the_document_if_they_can() {
     let answer = closed.oneshot(request()).await.unwrap();
     assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert!(log.text().contains("OnPage::json"), "{}", log.text());
+}
+
+// SC-19, D20
+#[tokio::test]
+async fn a_session_that_cannot_be_used_here_is_not_told_of_and_keeps_its_cookie() {
+    let app = App::identity(|login| login).await;
+    let mut browser = Browser::default();
+    browser.sign_in(&app).await;
+    // Token mode now; and a replica that has no secret for it yet.
+    let other = KeyRing::new(["another session secret of more than 32 characters"]).unwrap();
+    let layers = [
+        builder(&app.verifier),
+        LoginLayer::builder(app.verifier.clone(), client(), SITE, other),
+    ];
+    for layer in layers {
+        let layer = layer
+            .with_shared_store(app.store.clone())
+            .with_session_information(["sub"])
+            .build()
+            .unwrap();
+        for path in [PATH, "/oauth/openid/session?keep_alive=true", "/"] {
+            let request = browser.script(Method::GET, path);
+            let answer = browser.send(&layer.layer(app.inner.clone()), request).await;
+            assert_eq!(failure(&answer), Some(Kind::NotSignedIn), "{path}");
+            assert!(browser.jar.contains_key(SESSION), "{path}");
+        }
+    }
+    assert_eq!(browser.fetch(&app, "/").await.body(), "user-1");
 }

@@ -8,13 +8,13 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::clock::UnixTime;
-use crate::error::{StoreError, StoreErrorKind};
+use crate::error::{LoginError, LoginErrorKind as Kind, StoreError, StoreErrorKind};
 use crate::login::sessions::id::{SessionKey, subject_key};
 use crate::login::sessions::record::{Record, RefreshState};
 use crate::login::sessions::signed_out::mark_end_of_all;
 use crate::login::sessions::tokens::TokenSet;
 use crate::login::sessions::{RETIRED, Sessions as LayerSessions};
-use crate::login::store::{Loaded, OwnedBy, StoreKey};
+use crate::login::store::{OwnedBy, StoreKey};
 
 /// The sessions of a [`LoginLayer`](crate::LoginLayer), for an application that shows or ends them. Made by
 /// [`LoginLayer::sessions`](crate::LoginLayer::sessions); cheap to clone.
@@ -164,35 +164,37 @@ impl LayerSessions {
 
     /// The record of a session and its tokens, as the store has them now, if it is a session of this layer.
     async fn own(&self, key: StoreKey) -> Result<Option<Own>, StoreError> {
-        let Some(loaded) = self.ledger.store().load(key).await? else {
-            return Ok(None);
-        };
-        Ok(self.own_in(key, &loaded))
+        let loaded = self.ledger.store().load(key).await?;
+        Ok(loaded.and_then(|loaded| {
+            // A key may name a mark of ours, or a session of another layer.
+            let record = Record::try_decode(&loaded.record.bytes).ok()?;
+            let tokens = self.opener.tokens(key, &record)?;
+            Some(Own {
+                record,
+                tokens,
+                now: loaded.now,
+            })
+        }))
     }
 
-    fn own_in(&self, key: StoreKey, loaded: &Loaded) -> Option<Own> {
-        // A key may name a mark of ours, or a session of another layer.
-        let record = Record::try_decode(&loaded.record.bytes).ok()?;
-        let tokens = self.opener.tokens(key, &record)?;
-        Some(Own {
-            record,
-            tokens,
+    /// How a session stands, without using it: nothing is refreshed, and no limit is put off. The error is that of a
+    /// request with this session: one that is over has ended, and one that cannot be used here may live elsewhere.
+    pub(crate) async fn glance(&self, key: StoreKey) -> Result<Glance, LoginError> {
+        let loaded = self.ledger.load(key).await.map_err(LoginError::store)?;
+        let loaded = loaded.ok_or(Kind::SessionEnded)?;
+        let record = Record::try_decode(&loaded.record.bytes)
+            .map_err(|error| LoginError::store(error.into()))?;
+        if let RefreshState::Dead(_) = record.state {
+            return Err(Kind::SessionEnded.into());
+        }
+        let tokens = self.opener.tokens(key, &record);
+        let tokens = tokens.filter(|tokens| self.opener.mode.takes(tokens));
+        Ok(Glance {
+            tokens: tokens.ok_or(Kind::NotSignedIn)?,
+            expires_at: record.expires_at,
+            ends_at: record.ends_at,
             now: loaded.now,
         })
-    }
-
-    /// How a session stands, without using it: nothing is refreshed, and no limit is put off. `None` if there is
-    /// none of this layer, or it is over.
-    pub(crate) async fn glance(&self, key: StoreKey) -> Result<Option<Glance>, StoreError> {
-        let loaded = self.ledger.load(key).await?;
-        let own = loaded.and_then(|loaded| self.own_in(key, &loaded));
-        let own = own.filter(|own| !matches!(own.record.state, RefreshState::Dead(_)));
-        Ok(own.map(|own| Glance {
-            expires_at: own.record.expires_at,
-            ends_at: own.record.ends_at,
-            now: own.now,
-            tokens: own.tokens,
-        }))
     }
 
     /// `None` if it is over, or will be in a moment because another has replaced it, or does not open here.

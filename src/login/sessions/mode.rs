@@ -61,11 +61,16 @@ pub(crate) enum Caller {
 }
 
 impl Mode {
+    /// Whether these tokens can say who the user is. Where the session began in identity mode, its access token was
+    /// never verified and may be opaque.
+    pub(crate) fn takes(&self, tokens: &TokenSet) -> bool {
+        self.is_identity() || !tokens.is_identity
+    }
+
     /// The principal of tokens that were under seal.
     pub(crate) async fn caller(&self, tokens: &TokenSet, record: &Record) -> Caller {
         match self {
-            // The session began in identity mode: its access token was never verified and may be opaque.
-            Self::Token(_) if tokens.is_identity => Caller::Unknown,
+            Self::Token(_) if !self.takes(tokens) => Caller::Unknown,
             Self::Token(verifier) => match verifier.verify(tokens.access_token.expose()).await {
                 Ok(principal) if principal.subject() == tokens.access_subject.as_deref() => {
                     Caller::Known(principal)
