@@ -97,6 +97,31 @@ async fn the_session_expiry_of_an_id_token_brings_the_end_forward() {
     assert_eq!(app.idp.hits().refreshed, 3);
 }
 
+// SC-08, D30
+#[tokio::test]
+async fn new_tokens_and_the_earlier_end_that_came_with_them_are_one_write() {
+    let app = App::start().await;
+    let mut browser = Browser::default();
+    browser.sign_in(&app).await;
+    app.hour_passes();
+    let end = app.clock.now().as_seconds() + 100;
+    app.idp
+        .edit_id_token(move |token| token.claim("session_expiry", end));
+    let store = Arc::new(FaultyStore::new(app.store.clone()));
+    let layer = builder(&app.verifier)
+        .with_shared_store(store.clone())
+        .build()
+        .unwrap();
+    let request = browser.script(Method::GET, "/");
+    let answer = browser.send(&layer.layer(app.inner.clone()), request).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(store.swaps(), 2, "the lease and the commit");
+    app.clock.advance(seconds(99));
+    assert_eq!(status(&app, &mut browser).await, StatusCode::OK);
+    app.clock.advance(seconds(2));
+    assert_eq!(status(&app, &mut browser).await, StatusCode::UNAUTHORIZED);
+}
+
 // SC-08
 #[tokio::test]
 async fn use_is_written_down_once_per_tenth_of_the_idle_limit() {

@@ -19,6 +19,16 @@ pub(super) enum Told {
     SomebodyElse,
 }
 
+impl Told {
+    /// When the session ends at the latest, where a verified ID token says so.
+    pub(super) fn session_expiry(&self) -> Option<UnixTime> {
+        match self {
+            Self::Same(claims) => claims.session_expiry(),
+            Self::Nothing | Self::SomebodyElse => None,
+        }
+    }
+}
+
 fn held_against(signed_in: &TokenSet, verified: Result<IdToken, VerifyError>) -> Told {
     let error = match verified {
         Ok(id_token) => match compare(signed_in, &id_token) {

@@ -174,10 +174,16 @@ impl Renewals {
                 .lifetimes
                 .idle_end(now, access_expires_at, refresh_expires_in),
         };
+        // In the same write, so that no replica sees the new tokens with the former end.
+        let latest = told.as_ref().and_then(Told::session_expiry);
         let committed = self
             .ledger
             .apply_until_stored(key, leased, COMMIT_PATIENCE, move |record, _| {
-                record.commit(fence, generation, &renewal)
+                let outcome = record.commit(fence, generation, &renewal);
+                if let (FenceOutcome::Done, Some(latest)) = (outcome, latest) {
+                    record.end_by(latest);
+                }
+                outcome
             })
             .await;
         match committed {
@@ -237,9 +243,8 @@ impl Renewals {
             told
         };
         if !is_other_access_token && !matches!(told, Told::SomebodyElse) {
-            if let Told::Same(claims) = &told
-                && let Some(latest) = claims.session_expiry()
-            {
+            if let Some(latest) = told.session_expiry() {
+                // Where the keys came after the tokens were stored.
                 seen = self.ended_by(key, latest, seen).await;
                 if seen.record.expires_at <= self.ledger.now(&seen) {
                     self.opener.cache.forget(key);
