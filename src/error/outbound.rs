@@ -88,6 +88,11 @@ kinds! {
             name: "rejected", status: Status::UNAUTHORIZED,
             message: "the provider rejected the caller's token",
         }
+        /// The provider refuses a token for this target. The caller's session goes on.
+        TargetRefused {
+            name: "target_refused", status: Status::FORBIDDEN,
+            message: "the provider refuses a token for this target of the caller's session",
+        }
         /// The provider refused this client or its request. A setting must change.
         Misconfigured {
             name: "misconfigured", status: Status::INTERNAL_SERVER_ERROR,
@@ -118,8 +123,8 @@ kinds! {
 
 impl OutboundErrorKind {
     /// The status for the caller of this service, if the application has no better answer: 401 if
-    /// signing in helps, 503 if waiting helps, 403 for a program where a user is needed, 502 if the
-    /// called service refused the token, else 500.
+    /// signing in helps, 503 if waiting helps, 403 for a program where a user is needed and for a target that the
+    /// provider refuses, 502 if the called service refused the token, else 500.
     #[must_use]
     pub fn status(self) -> Status {
         self.facts().status
@@ -159,7 +164,7 @@ impl OutboundError {
                 OutboundErrorKind::Unavailable
             }
             LoginErrorKind::TokenRefused => OutboundErrorKind::TokenRefused,
-            LoginErrorKind::TargetRefused => OutboundErrorKind::Rejected,
+            LoginErrorKind::TargetRefused => OutboundErrorKind::TargetRefused,
             LoginErrorKind::InteractionRequired => OutboundErrorKind::InteractionRequired,
             _ => OutboundErrorKind::Misconfigured,
         };

@@ -140,6 +140,10 @@ async fn a_refused_target_is_asked_for_again_later_and_ends_no_session() {
             let refused = session.access_token_for(&target(ORDERS)).await.unwrap_err();
             assert_eq!(refused.kind(), Kind::TargetRefused, "{error}");
         }
+        let upstream = Upstream::new();
+        let layer = OutboundLayer::relay_for(upstream::ORDERS, target(ORDERS)).unwrap();
+        let outbound = kind(&upstream.behind(&layer), from(session.principal())).await;
+        assert_eq!(outbound, OutboundErrorKind::TargetRefused, "{error}");
         assert_eq!(app.idp.hits().token, asked + 1, "{error}");
         app.idp.set_fault(Endpoint::Token, None);
         assert_eq!(browser.visit(&app, "/").await.body(), "user-1", "{error}");
