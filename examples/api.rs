@@ -48,8 +48,9 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
 }
 
 async fn serve(listener: TcpListener, api: &Api) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let resource = api.resource(&own_address(&listener)?)?.add_scope(SCOPE)?;
-    let bearer = api.bearer()?.with_resource(&resource);
+    let address = own_address(&listener)?;
+    let resource = api.resource(&address)?.add_scope(SCOPE)?;
+    let bearer = api.bearer(&address)?.with_resource(&resource);
     let open = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready).with_state(api.provider.clone()))

@@ -64,6 +64,7 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         verifier,
         button,
         embedded: _embedded,
+        ..
     } = Site::at(&listener).await?;
     let login = login.build()?;
     let upstream = match std::env::var("UPSTREAM_URL") {

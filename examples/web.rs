@@ -35,7 +35,7 @@ use pages::escape;
 use serde_json::{Value, json};
 use site::{Button, Site};
 use tower_oidc::error::StoreError;
-use tower_oidc::{BearerLayer, LoginLayer, Principal, Session, UnixTime};
+use tower_oidc::{LoginLayer, Principal, Session, UnixTime};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -47,9 +47,10 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let listener = support::listen().await?;
     let Site {
         login,
-        verifier,
+        bearer,
         button,
         embedded: _embedded,
+        ..
     } = Site::at(&listener).await?;
     let login = login.build()?;
     // Browsers send a cookie and API clients a token; handlers take either. The layers stand around the whole
@@ -63,7 +64,7 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         .layer(Extension(login.clone()))
         .merge(pages::open(&login))
         .layer(login.clone())
-        .layer(BearerLayer::new(verifier).allow_anonymous());
+        .layer(bearer.allow_anonymous());
     site::print_public_address(&login, &listener)?;
     println!("listening on http://{}", listener.local_addr()?);
     let serving = axum::serve(listener, site).with_graceful_shutdown(support::asked_to_stop());

@@ -134,6 +134,7 @@ mod allowance;
 mod claim_path;
 mod claims;
 mod clock;
+mod cookies;
 pub mod error;
 mod flight;
 mod jwt;
@@ -186,7 +187,7 @@ pub mod testing;
 
 #[cfg(feature = "axum")]
 pub use crate::axum::{Claims, ExtractRejection};
-pub use crate::bearer::BearerLayer;
+pub use crate::bearer::{BearerLayer, SameOrigin, TokenPlace};
 pub use crate::claim_path::ClaimPath;
 pub use crate::claim_test::ClaimValue;
 pub use crate::claims::{Audience, Issuer, Scope, ScopeSet};

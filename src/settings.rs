@@ -65,6 +65,7 @@ pub(crate) const SUBJECT_TOKEN_TYPE: &str = "subject token type";
 pub(crate) const TARGET: &str = "target";
 pub(crate) const TENANTS: &str = "tenants";
 pub(crate) const TOKEN: &str = "token";
+pub(crate) const TOKEN_PLACE: &str = "token place";
 pub(crate) const TOKEN_PROFILE: &str = "token profile";
 pub(crate) const TOKEN_SIZE: &str = "token size";
 pub(crate) const TRUSTED_ORIGIN: &str = "trusted origin";
@@ -151,6 +152,7 @@ variables! {
     OPENID_TOKEN_CACHE_CAPACITY
     OPENID_TOKEN_ENDPOINT_AUTH_METHOD
     OPENID_TOKEN_MAX_AGE
+    OPENID_TOKEN_PLACES
     OPENID_TOKEN_PROFILE
     OPENID_TOKEN_SIZE_LIMIT
     OPENID_TRUSTED_ORIGINS
@@ -185,6 +187,7 @@ pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
         END_SESSION_PARAMETER => OPENID_END_SESSION_PARAMETERS,
         STALE_LIMIT => OPENID_JWKS_STALE_LIMIT,
         TENANTS => OPENID_TENANTS,
+        TOKEN_PLACE => OPENID_TOKEN_PLACES,
         TOKEN_PROFILE => OPENID_TOKEN_PROFILE,
         TOKEN_SIZE => OPENID_TOKEN_SIZE_LIMIT,
         TRUSTED_ORIGIN => OPENID_TRUSTED_ORIGINS,

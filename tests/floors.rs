@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// The modules from the ground up; each may use those before it.
-const ORDER: [&str; 36] = [
+const ORDER: [&str; 37] = [
     // Ground: words.
     "settings",
     "error",
@@ -24,6 +24,7 @@ const ORDER: [&str; 36] = [
     "slots",
     "allowance",
     "lenient_json",
+    "cookies",
     "claim_test",
     "claims_error",
     "principal",
@@ -110,7 +111,7 @@ const ROOMS: [(&str, &[&str]); 28] = [
         "jsonwebtoken",
         &["keys/jwk_set", "provider/client/credentials"],
     ),
-    ("memchr", &["jwt", "login/browser/cookie"]),
+    ("memchr", &["cookies", "jwt"]),
     ("metrics", &["observe"]),
     ("moka", &["login/store/memory", "outbound/exchanged"]),
     ("nix", &["clock"]),
@@ -164,6 +165,7 @@ const ROOMS: [(&str, &[&str]); 28] = [
             "login/browser/return_path",
             "login/sign_in/initiated",
             "login/sign_out",
+            "gate/same_origin",
             "login/browser/site",
             "outbound/destination",
             "testing",

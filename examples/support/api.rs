@@ -48,9 +48,10 @@ impl Api {
         }
     }
 
-    pub(crate) fn bearer(&self) -> Result<BearerLayer, ConfigError> {
+    /// The layer of the API at `address` unless a setting says otherwise.
+    pub(crate) fn bearer(&self, address: &str) -> Result<BearerLayer, ConfigError> {
         match &self.settings {
-            Some(settings) => settings.bearer(),
+            Some(settings) => settings.clone().with_default_address(address).bearer(),
             None => Ok(BearerLayer::new(self.verifier.clone())),
         }
     }

@@ -1,4 +1,5 @@
 //! The provider at which a site signs browsers in: that of the environment, or one that starts beside it.
+#![allow(dead_code, reason = "no program uses all of it")]
 
 use std::error::Error;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use tokio::net::TcpListener;
 use tower_oidc::env::LoginSettings;
 use tower_oidc::login::LoginBuilder;
 use tower_oidc::testing::DevelopmentProvider;
-use tower_oidc::{Client, KeyRing, LoginLayer, Verifier};
+use tower_oidc::{BearerLayer, Client, KeyRing, LoginLayer, Verifier};
 
 use super::support::{self, embedded};
 
@@ -16,6 +17,8 @@ const EMBEDDED_TOKEN_LIFETIME: Duration = Duration::from_secs(60);
 /// A site that signs in at the provider of the environment, or at an embedded one.
 pub(crate) struct Site {
     pub(crate) login: LoginBuilder,
+    /// Verifies the tokens of programs.
+    pub(crate) bearer: BearerLayer,
     pub(crate) verifier: Verifier,
     pub(crate) button: Button,
     /// The provider beside it. It runs as long as it is kept.
@@ -37,6 +40,7 @@ impl Site {
             support::ask_once(settings.provider()).await?;
             return Ok(Self {
                 login: with_open_paths(settings.builder()?).allow_anonymous(),
+                bearer: settings.bearer()?,
                 verifier: settings.verifier().clone(),
                 button: Button {
                     label: settings.button_label().to_owned(),
@@ -61,6 +65,7 @@ impl Site {
                 keys,
             ))
             .allow_anonymous(),
+            bearer: BearerLayer::new(verifier.clone()),
             verifier,
             button: Button {
                 label: "Continue with the development provider".to_owned(),

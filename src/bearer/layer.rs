@@ -3,6 +3,8 @@ use std::sync::Arc;
 
 use tower_layer::Layer;
 
+use crate::bearer::place::TokenPlace;
+use crate::bearer::places::Places;
 use crate::bearer::refusal_log::RefusalLog;
 use crate::bearer::service::{Bearer, BearerGate, Settings};
 use crate::error::ConfigError;
@@ -33,6 +35,7 @@ impl BearerLayer {
                     realm,
                 ))),
                 anonymous: false,
+                places: None,
                 log: Arc::new(RefusalLog::new(&verifier)),
                 no_token: Rejection::new(RejectionKind::NoToken),
                 #[cfg(feature = "outbound")]
@@ -45,6 +48,40 @@ impl BearerLayer {
 }
 
 impl<R> BearerLayer<R> {
+    /// Reads the token from these places instead of the `Authorization` field alone; name
+    /// [`TokenPlace::authorization`] too where that is read as well. Default: the `Authorization` field.
+    ///
+    /// The same token in two places counts once; two different ones are refused with 400
+    /// ([RFC 6750 §2](https://www.rfc-editor.org/rfc/rfc6750#section-2)), and so are an empty value and two fields or
+    /// cookies of one name. With a header field or a cookie among the places, answers get a `Vary` that names it,
+    /// and `Cache-Control: no-store` unless the application says otherwise.
+    ///
+    /// ```
+    /// use tower_oidc::{BearerLayer, Provider, SameOrigin, TokenPlace};
+    ///
+    /// # fn main() -> Result<(), tower_oidc::ConfigError> {
+    /// let provider = Provider::discover("https://id.example")?;
+    /// let site = SameOrigin::of("https://app.example.com")?;
+    /// let layer = BearerLayer::new(provider.verifier("https://api.example.com")?).with_token_in([
+    ///     TokenPlace::authorization(),
+    ///     TokenPlace::cookie("access_token", site)?,
+    ///     TokenPlace::websocket(),
+    /// ])?;
+    /// # drop(layer);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ConfigError::Missing`] without any place, [`ConfigError::Invalid`] if one is named twice.
+    pub fn with_token_in(
+        mut self,
+        places: impl IntoIterator<Item = TokenPlace>,
+    ) -> Result<Self, ConfigError> {
+        self.settings.places = Places::new(places)?.map(Arc::new);
+        Ok(self)
+    }
+
     /// Lets requests without a token pass, without a principal. A bad token is still refused, and
     /// `require` still refuses anonymous requests.
     pub fn allow_anonymous(mut self) -> Self {
@@ -122,6 +159,7 @@ impl<R> fmt::Debug for BearerLayer<R> {
             .debug_struct("BearerLayer")
             .field("verifier", &self.settings.verifier)
             .field("anonymous", &self.settings.anonymous)
+            .field("places", &self.settings.places)
             .finish_non_exhaustive()
     }
 }

@@ -58,8 +58,13 @@
 //! ```
 
 mod layer;
+mod place;
+mod places;
 mod refusal_log;
 mod service;
+mod websocket;
 
 pub use self::layer::BearerLayer;
+pub use self::place::TokenPlace;
 pub use self::service::{Bearer, BearerGate};
+pub use crate::gate::same_origin::SameOrigin;

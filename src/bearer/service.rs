@@ -1,19 +1,18 @@
 use std::fmt;
 use std::sync::Arc;
 
-#[cfg(feature = "outbound")]
-use http::HeaderMap;
 use http::Response;
 use http::request::Parts;
 
+use crate::bearer::place::Place;
+use crate::bearer::places::{Flaw, Places};
 use crate::bearer::refusal_log::RefusalLog;
 use crate::error::VerifyError;
 use crate::gate::answer::{EmptyBody, OnRefusal, Rejection, RejectionKind};
 use crate::gate::challenge::Challenges;
+use crate::gate::private::set_private;
 use crate::gate::{Anonymous, Gate, Gated, Verdict};
 use crate::principal::Principal;
-#[cfg(feature = "outbound")]
-use crate::token::AccessToken;
 use crate::token::credentials;
 #[cfg(feature = "outbound")]
 use crate::token::live::LiveToken;
@@ -27,6 +26,8 @@ pub type Bearer<S, R = EmptyBody> = Gated<S, BearerGate<R>>;
 pub(super) struct Settings {
     pub(super) verifier: Verifier,
     pub(super) anonymous: bool,
+    /// `None`: the `Authorization` field alone.
+    pub(super) places: Option<Arc<Places>>,
     pub(super) challenges: Arc<Challenges>,
     pub(super) log: Arc<RefusalLog>,
     /// The most frequent refusal, made once.
@@ -79,9 +80,11 @@ impl<B, R: OnRefusal<B> + Clone> Gate<B> for BearerGate<R> {
     }
 
     fn answer(&self, rejection: Rejection) -> Response<B> {
-        rejection
+        let mut response = rejection
             .with_final_challenge()
-            .into_response(&self.settings.challenges, &self.on_refusal)
+            .into_response(&self.settings.challenges, &self.on_refusal);
+        self.settings.keep_private(&mut response);
+        response
     }
 
     fn finish(&self, (): (), response: &mut Response<B>) {
@@ -95,18 +98,22 @@ impl<B, R: OnRefusal<B> + Clone> Gate<B> for BearerGate<R> {
             rejection.set_challenge(response, &self.settings.challenges);
             response.extensions_mut().insert(rejection);
         }
+        self.settings.keep_private(response);
     }
 }
 
 impl Settings {
     fn check(&self, head: &mut Parts) -> Decided {
-        let token = match credentials(&head.headers) {
+        let found = match &self.places {
+            None => {
+                credentials(&head.headers).map_err(|_| Flaw::NotOneToken(&Place::Authorization))
+            }
+            Some(places) => places.find(head).map(|found| found.map(|(_, token)| token)),
+        };
+        let token = match found {
             Ok(Some(token)) => token,
             Ok(None) => return self.without_token(head),
-            Err(_) => {
-                self.log.tell_malformed(head);
-                return Verdict::Answer(Rejection::new(RejectionKind::Malformed));
-            }
+            Err(flaw) => return self.without_one_token(&flaw, head),
         };
         match self.verifier.decide(token) {
             Decision::Accept(principal) => self.admit(principal, head),
@@ -127,24 +134,59 @@ impl Settings {
         }
     }
 
-    #[cfg_attr(
-        not(feature = "outbound"),
-        expect(clippy::unused_self, reason = "only relaying is a choice")
-    )]
     fn admit(&self, principal: Principal, head: &mut Parts) -> Decided {
         #[cfg(feature = "outbound")]
         let principal = if self.relays {
-            relayable(principal, &head.headers)
+            self.relayable(principal, head)
         } else {
             principal
         };
+        if let Some(places) = &self.places {
+            places.hide(head);
+        }
         head.extensions.insert(principal);
         Verdict::Pass(())
     }
 
+    /// The principal with its token, which may then be sent on.
+    #[cfg(feature = "outbound")]
+    fn relayable(&self, principal: Principal, head: &Parts) -> Principal {
+        let token = match &self.places {
+            None => credentials(&head.headers).ok().flatten(),
+            Some(places) => places.find(head).ok().flatten().map(|(_, token)| token),
+        };
+        let token = token.and_then(|token| std::str::from_utf8(token).ok());
+        match token.map(LiveToken::new) {
+            Some(Ok(token)) => {
+                let token = token.with_expiry(principal.expires_at());
+                principal.with_source(Arc::new(token))
+            }
+            _ => principal,
+        }
+    }
+
     fn refuse(&self, error: VerifyError, head: &Parts) -> Decided {
-        self.log.tell(&error, head);
+        let places = self.places.as_ref();
+        let found = places.and_then(|places| places.find(head).ok().flatten());
+        self.log.tell(&error, found.map(|(place, _)| place), head);
         Verdict::Answer(error.into())
+    }
+
+    fn without_one_token(&self, flaw: &Flaw<'_>, head: &Parts) -> Decided {
+        self.log.tell_flaw(flaw, head);
+        Verdict::Answer(Rejection::new(match flaw {
+            Flaw::NotOneToken(_) | Flaw::Different(..) => RejectionKind::Malformed,
+            Flaw::CrossOrigin(..) => RejectionKind::CrossOrigin,
+        }))
+    }
+
+    /// Tells caches what an answer depends on.
+    fn keep_private<B>(&self, response: &mut Response<B>) {
+        if let Some(places) = &self.places
+            && let Some(vary) = places.vary()
+        {
+            set_private(response.headers_mut(), vary.clone());
+        }
     }
 
     fn without_token(&self, head: &mut Parts) -> Decided {
@@ -154,18 +196,5 @@ impl Settings {
         head.extensions.remove::<Principal>();
         head.extensions.insert(Anonymous);
         Verdict::Pass(())
-    }
-}
-
-/// The principal with its token, which may then be sent on.
-#[cfg(feature = "outbound")]
-fn relayable(principal: Principal, headers: &HeaderMap) -> Principal {
-    let token = AccessToken::from_authorization(headers).ok().flatten();
-    match token.map(|token| LiveToken::new(token.as_str())) {
-        Some(Ok(token)) => {
-            let token = token.with_expiry(principal.expires_at());
-            principal.with_source(Arc::new(token))
-        }
-        _ => principal,
     }
 }

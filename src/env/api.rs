@@ -3,13 +3,15 @@ use std::fmt;
 use crate::bearer::BearerLayer;
 use crate::claims::{Transport, parse_url};
 use crate::env::common::{CommonSettings, in_environment, issuer, line};
+use crate::env::places::PlaceSettings;
 use crate::env::read::{Variables, readable};
 use crate::error::ConfigError;
 use crate::provider::Provider;
 use crate::resource_metadata::ProtectedResource;
 use crate::settings::{
     DOMAIN_SERVER, OPENID_AUDIENCE, OPENID_REALM, OPENID_RESOURCE_DOCUMENTATION,
-    OPENID_RESOURCE_NAME, OPENID_RESOURCE_SCOPES, OPENID_REUSE_TOKENS, RESOURCE, SCOPE,
+    OPENID_RESOURCE_NAME, OPENID_RESOURCE_SCOPES, OPENID_REUSE_TOKENS, OPENID_TOKEN_PLACES,
+    OPENID_TRUSTED_ORIGINS, RESOURCE, SCOPE,
 };
 use crate::verify::Verifier;
 
@@ -19,6 +21,7 @@ pub struct ApiSettings {
     pub(super) common: CommonSettings,
     domain_server: Option<String>,
     realm: Option<String>,
+    places: PlaceSettings,
     described: Described,
 }
 
@@ -53,6 +56,7 @@ impl ApiSettings {
             common: CommonSettings::read(variables, ignored, issuer, audiences)?,
             domain_server,
             realm: variables.text(OPENID_REALM),
+            places: PlaceSettings::read(variables)?,
             described: Described {
                 scopes: variables.scope(OPENID_RESOURCE_SCOPES)?.unwrap_or_default(),
                 name: variables.text(OPENID_RESOURCE_NAME),
@@ -60,11 +64,9 @@ impl ApiSettings {
             },
         };
         // A bad setting is an error now, although the address may come later.
-        let _ = settings.bearer()?;
         let probe = settings.clone();
-        let _ = probe
-            .with_default_address("https://api.example.com")
-            .resource()?;
+        let probe = probe.with_default_address("https://api.example.com");
+        let _ = (probe.bearer()?, probe.resource()?);
         Ok(settings)
     }
 
@@ -75,17 +77,19 @@ impl ApiSettings {
         self
     }
 
-    /// A layer that verifies tokens with these settings. It names no resource: that is right only where the program
+    /// A layer that verifies tokens with these settings, wherever `OPENID_TOKEN_PLACES` has them. It names no resource: that is right only where the program
     /// serves its metadata.
     ///
     /// # Errors
-    /// [`ConfigError`] with the variable and the remedy.
+    /// [`ConfigError`] with the variable and the remedy: also where a token may stand in a cookie, and there is no
+    /// address.
     pub fn bearer(&self) -> Result<BearerLayer, ConfigError> {
         let layer = BearerLayer::new(self.verifier().clone());
-        match &self.realm {
-            Some(realm) => layer.with_realm(realm).map_err(in_environment),
-            None => Ok(layer),
-        }
+        let layer = match &self.realm {
+            Some(realm) => layer.with_realm(realm).map_err(in_environment)?,
+            None => layer,
+        };
+        self.places.apply(layer, self.domain_server())
     }
 
     /// The API as a protected resource, for [`BearerLayer::with_resource`]. Its identifier is the public address,
@@ -166,6 +170,11 @@ impl fmt::Display for ApiSettings {
         for (name, value) in [
             (DOMAIN_SERVER, self.domain_server()),
             (OPENID_REALM, self.realm.as_deref()),
+            (OPENID_TOKEN_PLACES, self.places.shown().as_deref()),
+            (
+                OPENID_TRUSTED_ORIGINS,
+                self.places.shown_origins().as_deref(),
+            ),
             (
                 OPENID_RESOURCE_SCOPES,
                 Some(&*self.described.scopes).filter(|text| !text.is_empty()),

@@ -2,19 +2,22 @@ use std::fmt;
 
 use url::Url;
 
+use crate::bearer::BearerLayer;
 use crate::claims::{Transport, parse_url};
 use crate::env::admission::AdmissionSettings;
 use crate::env::client::{client, requested_audience};
 use crate::env::common::{CommonSettings, in_environment, issuer, line};
 use crate::env::front_doors::FrontDoors;
 use crate::env::lifetimes::SessionLimits;
+use crate::env::places::PlaceSettings;
 use crate::env::read::{Variables, readable};
 #[cfg(feature = "redis")]
 use crate::env::redis::RedisSettings;
 use crate::env::sign_in::{DEFAULT_PATH, SignInChoices};
 use crate::error::ConfigError;
+use crate::gate::same_origin::parse_address;
 use crate::login::browser::base_path::BasePath;
-use crate::login::browser::site::parse_address;
+use crate::login::browser::cookie::DEFAULT_BASE;
 use crate::login::{KeyRing, LoginBuilder, LoginLayer};
 use crate::provider::{Client, Provider};
 use crate::secret::Secret;
@@ -23,7 +26,7 @@ use crate::settings::{
     OPENID_BUTTON_LABEL, OPENID_CALLBACK_URL, OPENID_CLIENT_ID, OPENID_CLIENT_SECRET,
     OPENID_COOKIE_NAME, OPENID_IMAGE_URL, OPENID_OPEN_PATHS, OPENID_PATH,
     OPENID_POST_LOGOUT_REDIRECT_URI, OPENID_REFRESH_AUDIENCE, OPENID_REQUEST_AUDIENCE,
-    OPENID_RESOURCE, OPENID_REUSE_TOKENS, OPENID_SCOPE, OPENID_SESSION_SECRET,
+    OPENID_RESOURCE, OPENID_REUSE_TOKENS, OPENID_SCOPE, OPENID_SESSION_SECRET, OPENID_TOKEN_PLACES,
 };
 use crate::verify::Verifier;
 
@@ -45,6 +48,7 @@ pub struct LoginSettings {
     admission: AdmissionSettings,
     front_doors: FrontDoors,
     additional_audiences: Vec<String>,
+    places: PlaceSettings,
     cookie_name: Option<String>,
     limits: SessionLimits,
     post_logout_redirect: Option<String>,
@@ -134,6 +138,7 @@ impl LoginSettings {
                 .list(OPENID_ADDITIONAL_AUDIENCES)
                 .unwrap_or_default(),
             cookie_name: variables.text(OPENID_COOKIE_NAME),
+            places: PlaceSettings::read(variables)?,
             limits: SessionLimits::read(variables)?,
             post_logout_redirect: post_logout_redirect(variables)?,
             open_paths: variables.list(OPENID_OPEN_PATHS).unwrap_or_default(),
@@ -151,6 +156,7 @@ impl LoginSettings {
             .clone()
             .with_default_address("https://app.example.com");
         probe.stored()?.check().map_err(in_environment)?;
+        let _ = probe.bearer()?;
         Ok(settings)
     }
 
@@ -257,6 +263,27 @@ impl LoginSettings {
     #[must_use]
     pub fn verifier(&self) -> &Verifier {
         &self.common.verifier
+    }
+
+    /// A layer for the same routes that verifies the tokens of programs, wherever `OPENID_TOKEN_PLACES` has them. It goes
+    /// outside of the sign-in's layer, with [`allow_anonymous`](BearerLayer::allow_anonymous).
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the variable and the remedy.
+    pub fn bearer(&self) -> Result<BearerLayer, ConfigError> {
+        let base = self.cookie_name.as_deref().unwrap_or(DEFAULT_BASE);
+        let is_session = |name: &str| name.strip_prefix("__Host-").unwrap_or(name) == base;
+        if self.places.has_cookie(is_session) {
+            return Err(ConfigError::Contradiction {
+                setting: OPENID_TOKEN_PLACES.into(),
+                other: OPENID_COOKIE_NAME.into(),
+                remedy: "the session's cookie holds no token; name the cookie that does, or choose another name for \
+                         the session's"
+                    .into(),
+            });
+        }
+        let layer = BearerLayer::new(self.verifier().clone());
+        self.places.apply(layer, self.address.as_deref())
     }
 
     /// The text on a sign-in button (`OPENID_BUTTON_LABEL`). Default: `Continue with OpenID`.
@@ -389,6 +416,7 @@ impl fmt::Display for LoginSettings {
                 Some(&*additional_audiences).filter(|text| !text.is_empty()),
             ),
             (OPENID_COOKIE_NAME, self.cookie_name.as_deref()),
+            (OPENID_TOKEN_PLACES, self.places.shown().as_deref()),
             (OPENID_REFRESH_AUDIENCE, self.refresh_audience.as_deref()),
             (
                 OPENID_POST_LOGOUT_REDIRECT_URI,

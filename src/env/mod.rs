@@ -33,6 +33,7 @@ mod lifetimes;
 #[cfg(feature = "login")]
 mod login;
 mod names;
+mod places;
 mod read;
 #[cfg(feature = "redis")]
 mod redis;

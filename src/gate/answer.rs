@@ -43,6 +43,10 @@ pub enum RejectionKind {
     Malformed,
     /// 401 `invalid_token`: the token was judged and refused.
     InvalidToken,
+    /// 403: the request may change something, its token is one that browsers or proxies add by themselves, and it
+    /// does not prove that it comes from a page of this site
+    /// ([`TokenPlace::cookie`](crate::TokenPlace::cookie)).
+    CrossOrigin,
     /// 403 `insufficient_scope`: the token is valid and does not grant enough.
     InsufficientScope,
     /// 503 with `Retry-After`: the token cannot be judged, because the provider cannot be asked at present, or
@@ -62,7 +66,7 @@ impl RejectionKind {
         match self {
             Self::NoToken | Self::InvalidToken => StatusCode::UNAUTHORIZED,
             Self::Malformed => StatusCode::BAD_REQUEST,
-            Self::InsufficientScope => StatusCode::FORBIDDEN,
+            Self::InsufficientScope | Self::CrossOrigin => StatusCode::FORBIDDEN,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::MissingLayer(_) | Self::UnexpectedClaims => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -163,7 +167,8 @@ impl Rejection {
             }
             RejectionKind::InvalidToken => challenges.invalid.clone(),
             RejectionKind::InsufficientScope => challenges.insufficient_scope(self.scopes()),
-            RejectionKind::Unavailable
+            RejectionKind::CrossOrigin
+            | RejectionKind::Unavailable
             | RejectionKind::MissingLayer(_)
             | RejectionKind::UnexpectedClaims => refusal_headers(None),
         }
@@ -273,7 +278,10 @@ impl fmt::Display for Rejection {
             (_, Some(error)) => error.fmt(formatter),
             (RejectionKind::NoToken, _) => formatter.write_str("no bearer token was sent"),
             (RejectionKind::Malformed, _) => {
-                formatter.write_str("the Authorization field is not one bearer token")
+                formatter.write_str("the credentials are not one bearer token")
+            }
+            (RejectionKind::CrossOrigin, _) => {
+                formatter.write_str("the request does not prove that it comes from this site")
             }
             (RejectionKind::InsufficientScope, _) => {
                 formatter.write_str("the token does not grant enough")

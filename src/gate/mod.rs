@@ -4,7 +4,9 @@
 pub(crate) mod answer;
 pub(crate) mod challenge;
 mod future;
+pub(crate) mod private;
 pub(crate) mod route;
+pub(crate) mod same_origin;
 
 use std::task::{Context, Poll};
 

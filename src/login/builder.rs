@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::claim_path::ClaimPath;
 use crate::error::{ConfigError, LoginErrorKind};
 use crate::jwt::Algorithm;
+use crate::login::browser::cookie::DEFAULT_BASE;
 use crate::login::browser::language::{Language, Languages, PageText};
 use crate::login::browser::site::Paths;
 use crate::login::layer::LoginLayer;
@@ -197,7 +198,7 @@ impl LoginBuilder {
             additional_audiences: Vec::new(),
             start: "/oauth/openid".to_owned(),
             callback: None,
-            cookie_name: "session".to_owned(),
+            cookie_name: DEFAULT_BASE.to_owned(),
             idle: Duration::from_secs(8 * 3600),
             absolute: Duration::from_secs(24 * 3600),
             follow_use: false,

@@ -9,14 +9,16 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use crate::error::LoginErrorKind as Kind;
 use crate::gate::answer::{Rejection, RejectionKind};
 use crate::gate::challenge::lacks_realm;
+use crate::gate::private::set_private;
+use crate::gate::same_origin::may_change_state;
 use crate::gate::{Anonymous, Verdict};
 use crate::login::browser::cookie::{CookieNames, CookieValue, sent};
 use crate::login::browser::mount::{Sender, SentToStart, nested_below};
 use crate::login::browser::open_paths::OpenPaths;
 use crate::login::browser::page::OnPage;
-use crate::login::browser::reply::{Reply, set_private};
+use crate::login::browser::reply::Reply;
 use crate::login::browser::session_cookie;
-use crate::login::browser::site::{OwnPath, Site, is_navigation, may_change_state};
+use crate::login::browser::site::{OwnPath, Site, is_navigation};
 use crate::login::sessions::handle::Session;
 use crate::login::sessions::id::SessionId;
 use crate::login::sessions::information::SessionInformation;
@@ -116,7 +118,7 @@ impl Party {
         let Some(id) = id else {
             return Err(absent(self.clear_own_cookie(head)));
         };
-        if may_change_state(head) && !self.site.is_same_origin(&head.headers) {
+        if may_change_state(head) && !self.site.same_origin.is_proven_by(&head.headers) {
             let reply = self
                 .site
                 .tell(head, Kind::CrossOrigin.into(), &self.site.home());
@@ -170,7 +172,7 @@ impl Party {
             let reply = party.site.tell(head, error, &party.site.home());
             return Verdict::Answer(reply.allowing(allowed));
         }
-        if own == OwnPath::Logout && !party.site.is_same_origin(&head.headers) {
+        if own == OwnPath::Logout && !party.site.same_origin.is_proven_by(&head.headers) {
             let reply = party
                 .site
                 .tell(head, Kind::CrossOrigin.into(), &party.site.home());
@@ -377,7 +379,7 @@ impl Party {
             *response = reply.into_response(pages, &self.site.challenges);
             return;
         }
-        set_private(response.headers_mut());
+        set_private(response.headers_mut(), HeaderValue::from_static("Cookie"));
         for clear in kept.clear {
             response.headers_mut().append(SET_COOKIE, clear);
         }

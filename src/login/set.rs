@@ -377,7 +377,7 @@ impl<P> LoginSetGate<P> {
         if head.method != Method::POST {
             return Verdict::Answer(refuse(Kind::MethodNotAllowed).allowing("POST"));
         }
-        if !site.is_same_origin(&head.headers) {
+        if !site.same_origin.is_proven_by(&head.headers) {
             return Verdict::Answer(refuse(Kind::CrossOrigin));
         }
         // The request goes no further.

@@ -100,7 +100,7 @@ pub(crate) fn credentials(headers: &HeaderMap) -> Result<Option<&[u8]>, Malforme
 }
 
 /// `tchar` of RFC 9110 §5.6.2.
-fn is_token_character(byte: u8) -> bool {
+pub(crate) fn is_token_character(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

@@ -67,7 +67,7 @@ fn every_variable_has_its_row_and_every_row_its_variable() {
 }
 
 /// Where choices are made, and on which type.
-const BUILDERS: [(&str, &str); 16] = [
+const BUILDERS: [(&str, &str); 17] = [
     ("src/danger.rs", "DangerousProviderBuilder"),
     ("src/http_client.rs", "HttpClient"),
     ("src/provider/builder.rs", "ProviderBuilder"),
@@ -77,6 +77,7 @@ const BUILDERS: [(&str, &str); 16] = [
     ("src/login/set.rs", "LoginSet"),
     ("src/login/store/redis/mod.rs", "RedisStore"),
     ("src/bearer/layer.rs", "BearerLayer"),
+    ("src/gate/same_origin.rs", "SameOrigin"),
     ("src/outbound/layer.rs", "OutboundLayer"),
     ("src/resource_metadata.rs", "ProtectedResource"),
     ("src/outbound/token_exchange.rs", "TokenExchange"),

@@ -6,11 +6,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cookie::{Cookie, SameSite};
-use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::cookies;
 use crate::error::ConfigError;
 use crate::login::sessions::seal::{Purpose, SealError, Sealing};
 use crate::settings::COOKIE_NAME;
@@ -37,6 +37,9 @@ pub(crate) enum CookieValue<'a> {
     /// One of them is not ours, and which one cannot be told.
     Several,
 }
+
+/// The name of the session's cookie, where the application chooses none.
+pub(crate) const DEFAULT_BASE: &str = "session";
 
 /// The longest name that an application can choose.
 const LONGEST_BASE: usize = 32;
@@ -157,32 +160,13 @@ pub(crate) fn sent<'a>(headers: &'a HeaderMap, name: &'a str) -> CookieValue<'a>
     }
 }
 
-/// The values of the cookies of exactly this name. The other cookies, which most are, are not taken apart.
+/// The values of the cookies of exactly this name, as far as they are text.
 pub(crate) fn values<'a>(
     headers: &'a HeaderMap,
     name: &'a str,
 ) -> impl Iterator<Item = &'a str> + use<'a> {
-    let fields = headers.get_all(COOKIE).iter();
-    let pairs = fields.flat_map(|field| pairs(field.as_bytes()));
-    pairs.filter_map(move |pair| {
-        // No blank stands between the name and the sign: `session =a` is a cookie of another name, which another
-        // site below the same domain can set.
-        let value = pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-        // Ours are ASCII.
-        std::str::from_utf8(value).ok()
-    })
-}
-
-/// The pairs of name and value in a field
-/// ([RFC 6265 §4.2.1](https://www.rfc-editor.org/rfc/rfc6265#section-4.2.1)), without the blanks around them.
-fn pairs(field: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = Some(field);
-    std::iter::from_fn(move || {
-        let text = rest?;
-        let end = memchr::memchr(b';', text);
-        rest = end.map(|end| &text[end + 1..]);
-        Some(text[..end.unwrap_or(text.len())].trim_ascii())
-    })
+    // Ours are ASCII.
+    cookies::values(headers, name).filter_map(|value| std::str::from_utf8(value).ok())
 }
 
 /// Seals a value for a cookie of this name.
@@ -212,6 +196,7 @@ pub(crate) fn open_cookie<T: DeserializeOwned>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::header::COOKIE;
 
     fn headers(fields: &[&[u8]]) -> HeaderMap {
         let mut headers = HeaderMap::new();

@@ -1,19 +1,20 @@
 //! An answer of ours, before it is a response.
 
-use std::fmt;
 use std::time::Duration;
 
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY, RETRY_AFTER,
-    SET_COOKIE, VARY, WWW_AUTHENTICATE,
+    SET_COOKIE, WWW_AUTHENTICATE,
 };
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use url::form_urlencoded;
 
 use crate::error::{Chain, LoginError, LoginErrorKind as Kind, ProviderError, ProviderErrorKind};
 use crate::gate::challenge::Challenges;
+use crate::gate::private::set_private;
 use crate::gate::route::Route;
+use crate::gate::same_origin::PROVE_ORIGIN;
 use crate::login::browser::page::{OnPage, Page};
 use crate::login::browser::return_path::ReturnPath;
 use crate::login::browser::site::{Site, is_navigation, wants_html};
@@ -155,7 +156,7 @@ impl Reply {
         let error = self.error().cloned();
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        set_private(headers);
+        set_private(headers, HeaderValue::from_static("Cookie"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         if status == StatusCode::UNAUTHORIZED
@@ -195,16 +196,6 @@ fn document_response<B: Default>(
     (status, Response::new(B::default()))
 }
 
-/// What depends on a session must not be cached for others
-/// ([RFC 9111 §7.1](https://www.rfc-editor.org/rfc/rfc9111#section-7.1)). An application that says
-/// otherwise is believed.
-pub(crate) fn set_private(headers: &mut HeaderMap) {
-    headers.append(VARY, HeaderValue::from_static("Cookie"));
-    if !headers.contains_key(CACHE_CONTROL) {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    }
-}
-
 impl Site {
     /// An answer that says what went wrong, with a way to sign in and come back where that may help.
     pub(crate) fn tell(&self, parts: &Parts, error: LoginError, back_to: &ReturnPath) -> Reply {
@@ -230,15 +221,7 @@ impl Site {
             Kind::ProviderUnavailable | Kind::StoreUnavailable => {
                 tracing::warn!(kind, error = %error_chain, "a sign-in or session has to wait");
             }
-            // A wrong public address looks the same as an attack.
-            Kind::CrossOrigin if self.cross_origin.is_due(0) => {
-                let expected = &self.origin;
-                let (origin, site) = (Sent(parts, "origin"), Sent(parts, "sec-fetch-site"));
-                tracing::info!(
-                    kind, %expected, %origin, sec_fetch_site = %site, %route, remedy = PROVE_ORIGIN,
-                    "refused a request that may change something, because it does not prove its origin"
-                );
-            }
+            Kind::CrossOrigin if self.same_origin.tell_if_due(parts, &PROVE_ORIGIN) => {}
             _ => {
                 tracing::debug!(kind, error = %error_chain, remedy, %route, "a browser was refused");
             }
@@ -299,25 +282,4 @@ pub(crate) fn provider_failed(error: ProviderError) -> LoginError {
 
 pub(crate) fn no_randomness(_: crate::secret::NoRandomness) -> LoginError {
     Kind::StoreUnavailable.into()
-}
-
-const PROVE_ORIGIN: &str = "send it from a page of the expected origin; if browsers see the site at another one, \
-    set its address (DOMAIN_SERVER) to that";
-
-/// A header field that a browser sets, for the log: cut and escaped.
-struct Sent<'a>(&'a Parts, &'static str);
-
-const LONGEST_SENT: usize = 200;
-
-impl fmt::Display for Sent<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.headers.get(self.1) {
-            Some(value) => {
-                let value = value.as_bytes();
-                let shown = &value[..value.len().min(LONGEST_SENT)];
-                write!(formatter, "\"{}\"", shown.escape_ascii())
-            }
-            None => formatter.write_str("absent"),
-        }
-    }
 }

@@ -2,22 +2,20 @@
 //! none from a request.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
-use http::header::{HOST, ORIGIN};
+use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, Method};
 use url::Url;
 
 use crate::claims::{Transport, is_loopback, parse_url};
-use crate::clock::SharedClock;
 use crate::error::ConfigError;
 use crate::gate::challenge::{ChallengeParameters, Challenges};
-use crate::log_pace::LogPace;
+use crate::gate::same_origin::{SameOrigin, parse_address};
 use crate::login::browser::base_path::{BasePath, EXAMPLE, check_path};
 use crate::login::browser::language::Languages;
 use crate::login::browser::return_path::ReturnPath;
-use crate::settings::{ADDRESS, LOGIN_PAGE, PATH, START_PATH, TRUSTED_ORIGIN};
+use crate::settings::{LOGIN_PAGE, PATH, START_PATH};
 
 /// The longest text of a stranger that is logged, in characters.
 const LONGEST_SHOWN: usize = 200;
@@ -40,11 +38,10 @@ pub(crate) struct Site {
     pub(crate) base: BasePath,
     /// As browsers see them.
     pub(crate) public: Paths,
-    trusted_origins: Vec<String>,
+    /// What requests that may change something have to prove.
+    pub(crate) same_origin: SameOrigin,
     /// For requests without a session.
     pub(crate) challenges: Challenges,
-    /// How often the log tells of requests that do not prove their origin.
-    pub(crate) cross_origin: Arc<LogPace>,
 }
 
 /// The addresses that the layer answers itself.
@@ -211,9 +208,12 @@ impl Site {
             );
         }
         let origin = url.origin().ascii_serialization();
+        let mut same_origin = SameOrigin::of_origin(origin.clone());
+        for origin in trusted_origins {
+            same_origin = same_origin.add_trusted_origin(origin)?;
+        }
         Ok(Self {
             challenges: Challenges::new(ChallengeParameters::of_cookies(&origin)),
-            cross_origin: Arc::new(LogPace::new(SharedClock::system())),
             origin,
             is_secure,
             is_loopback: is_loopback(&url),
@@ -223,11 +223,7 @@ impl Site {
             login_page: None,
             other_paths: Vec::new(),
             languages: Languages::default(),
-            trusted_origins: trusted_origins
-                .iter()
-                .map(|text| parse_origin(TRUSTED_ORIGIN, text))
-                .map(|url| url.map(|url| url.origin().ascii_serialization()))
-                .collect::<Result<_, _>>()?,
+            same_origin,
         })
     }
 
@@ -360,65 +356,6 @@ impl Site {
         let (_, own) = self.origin.split_once("://")?;
         (!asked.eq_ignore_ascii_case(own)).then(|| asked.chars().take(LONGEST_SHOWN).collect())
     }
-
-    /// Whether a request proves that it comes from a page of this origin or of a trusted one. A cookie proves
-    /// nothing: browsers send it along with other sites' requests too.
-    pub(crate) fn is_same_origin(&self, headers: &HeaderMap) -> bool {
-        let mut origins = headers.get_all(ORIGIN).iter();
-        let origin = origins.next().filter(|_| origins.next().is_none());
-        let is_trusted = || {
-            let trusted = &mut self.trusted_origins.iter();
-            origin.is_some_and(|origin| trusted.any(|trusted| origin == trusted.as_str()))
-        };
-        match headers
-            .get("sec-fetch-site")
-            .map(http::HeaderValue::as_bytes)
-        {
-            // `none`: the user's own doing, such as a bookmark.
-            Some(b"same-origin" | b"none") => true,
-            Some(_) => is_trusted(),
-            None => origin.is_some_and(|origin| origin == self.origin.as_str()) || is_trusted(),
-        }
-    }
-}
-
-/// The address of a site.
-pub(crate) fn parse_address(text: &str) -> Result<Url, ConfigError> {
-    let url = parse_url(ADDRESS, text, &Transport::HttpsOrLoopback)?;
-    if url.query().is_some() {
-        return Err(ConfigError::invalid(
-            ADDRESS,
-            text,
-            "it has a query",
-            "remove everything from the question mark on",
-        ));
-    }
-    Ok(url)
-}
-
-/// An address that is an origin alone.
-fn parse_origin(setting: &'static str, text: &str) -> Result<Url, ConfigError> {
-    let url = parse_url(setting, text, &Transport::HttpsOrLoopback)?;
-    if url.path() != "/" || url.query().is_some() {
-        return Err(ConfigError::invalid(
-            setting,
-            text,
-            "it has a path or query",
-            "write the origin alone, such as https://app.example.com",
-        ));
-    }
-    Ok(url)
-}
-
-/// Whether a request may change something: any but the safe methods
-/// ([RFC 9110 §9.2.1](https://www.rfc-editor.org/rfc/rfc9110#section-9.2.1)), and those that open a
-/// socket to talk on.
-pub(crate) fn may_change_state(parts: &Parts) -> bool {
-    let is_safe = matches!(
-        parts.method,
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE
-    );
-    !is_safe || parts.headers.contains_key(http::header::UPGRADE)
 }
 
 /// Whether a request is the browser's main page going somewhere, which alone can be sent to the
@@ -473,55 +410,6 @@ mod tests {
             request = request.header(*name, *value);
         }
         request.body(()).unwrap().into_parts().0
-    }
-
-    // SC-10
-    #[test]
-    fn the_origin_is_proven_by_origin_or_sec_fetch_site() {
-        let trusted = ["https://admin.example.com/".to_owned()];
-        let site = Site::new("https://app.example.com", Paths::below("/login"), &trusted).unwrap();
-        let cases: [(&[(&str, &str)], bool); 14] = [
-            (&[("origin", "https://admin.example.com")], true),
-            (
-                &[
-                    ("sec-fetch-site", "same-site"),
-                    ("origin", "https://admin.example.com"),
-                ],
-                true,
-            ),
-            (
-                &[
-                    ("sec-fetch-site", "same-site"),
-                    ("origin", "https://admin.example.com.evil.example"),
-                ],
-                false,
-            ),
-            (&[("sec-fetch-site", "same-origin")], true),
-            (&[("sec-fetch-site", "none")], true),
-            (&[("sec-fetch-site", "same-site")], false),
-            (&[("sec-fetch-site", "cross-site")], false),
-            (&[("origin", "https://app.example.com")], true),
-            (&[("origin", "https://evil.example.com")], false),
-            (&[("origin", "http://app.example.com")], false),
-            (&[("origin", "https://app.example.com:444")], false),
-            (&[("origin", "null")], false),
-            (
-                &[
-                    ("origin", "https://app.example.com"),
-                    ("sec-fetch-site", "cross-site"),
-                ],
-                false,
-            ),
-            (&[], false),
-        ];
-        for (fields, expected) in cases {
-            let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, *value)).collect();
-            let mut headers = HeaderMap::new();
-            for (name, value) in &fields {
-                headers.append(*name, value.parse().unwrap());
-            }
-            assert_eq!(site.is_same_origin(&headers), expected, "{fields:?}");
-        }
     }
 
     // LG-16
@@ -607,9 +495,6 @@ mod tests {
                 "{method} {fields:?}"
             );
         }
-        assert!(may_change_state(&parts("POST", &[])));
-        assert!(may_change_state(&parts("GET", &[("upgrade", "websocket")])));
-        assert!(!may_change_state(&parts("GET", &[])));
     }
 
     #[test]
