@@ -18,7 +18,7 @@ fn browse(name: &str, url: &str, embedded: bool, waits: bool) {
     );
 }
 
-fn run(script: &str, name: &str, options: &Value) {
+pub(crate) fn run(script: &str, name: &str, options: &Value) {
     let screenshots: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("target/screenshots")
         .join(name);

@@ -11,4 +11,5 @@ mod identity;
 mod nginx;
 mod programs;
 mod redis;
+mod token_places;
 mod web;

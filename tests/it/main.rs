@@ -60,5 +60,6 @@ mod sign_ins;
 mod support;
 mod tabs;
 mod targets;
+mod token_places;
 mod tokens;
 mod upstream;
