@@ -10,7 +10,7 @@ use support::session::{Page, Site, again};
 use support::{Fixture, call, request};
 use tower::Layer;
 use tower_oidc::outbound::Never;
-use tower_oidc::{Algorithm, BearerLayer, RequireLayer};
+use tower_oidc::{Algorithm, BearerLayer, RequireLayer, TokenPlace};
 
 /// Of a request with `token`, after one with `first`, which fills what is filled once.
 fn allocations(
@@ -85,6 +85,23 @@ fn a_policy_on_claims_allocates_nothing_for_a_token_that_it_has_seen() {
     let scope = measured(RequireLayer::scope("read:messages").unwrap());
     let claim = measured(RequireLayer::claim("permissions", "read:messages").unwrap());
     assert_eq!(claim, scope);
+}
+
+// D28
+#[test]
+fn further_places_allocate_nothing_for_a_token_that_was_seen() {
+    let fixture = Fixture::new();
+    let _runtime = fixture.enter();
+    let token = fixture.token(Algorithm::Rs256, &[]);
+    let measured = |layer: BearerLayer| {
+        let mut service = layer.layer(support::Inner);
+        count(&mut service, request(Some(&token)), StatusCode::OK);
+        count(&mut service, request(Some(&token)), StatusCode::OK)
+    };
+    let bearer = || BearerLayer::new(fixture.verifier.clone());
+    let places = [TokenPlace::authorization(), TokenPlace::websocket()];
+    let further = bearer().with_token_in(places).unwrap();
+    assert_eq!(measured(further), measured(bearer()));
 }
 
 #[test]

@@ -36,6 +36,7 @@ impl BearerLayer {
                 ))),
                 anonymous: false,
                 places: None,
+                adapts: false,
                 log: Arc::new(RefusalLog::new(&verifier)),
                 no_token: Rejection::new(RejectionKind::NoToken),
                 #[cfg(feature = "outbound")]
@@ -79,6 +80,7 @@ impl<R> BearerLayer<R> {
         places: impl IntoIterator<Item = TokenPlace>,
     ) -> Result<Self, ConfigError> {
         self.settings.places = Places::new(places)?.map(Arc::new);
+        self.settings.adapts |= self.settings.places.is_some();
         Ok(self)
     }
 
@@ -99,6 +101,7 @@ impl<R> BearerLayer<R> {
     #[cfg(feature = "outbound")]
     pub fn allow_relay(mut self) -> Self {
         self.settings.relays = true;
+        self.settings.adapts = true;
         self
     }
 

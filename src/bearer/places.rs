@@ -12,7 +12,7 @@ use crate::settings::TOKEN_PLACE;
 /// The places of a layer, at least one.
 #[derive(Debug)]
 pub(super) struct Places {
-    places: Box<[Place]>,
+    each: Box<[Place]>,
     /// The fields that answers depend on, for caches.
     vary: Option<HeaderValue>,
     has_websocket: bool,
@@ -56,7 +56,7 @@ impl Places {
         Ok(Some(Self {
             vary: vary(&places),
             has_websocket: places.iter().any(|place| matches!(place, Place::WebSocket)),
-            places,
+            each: places,
         }))
     }
 
@@ -69,7 +69,7 @@ impl Places {
         // Whether the sender knows the token, or a browser or proxy may have added it.
         let mut is_known_to_sender = false;
         let mut unproven = None;
-        for place in &self.places {
+        for place in &self.each {
             let token = place.token(head).map_err(|_| Flaw::NotOneToken(place))?;
             let Some(token) = token else { continue };
             match found {

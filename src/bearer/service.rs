@@ -30,6 +30,8 @@ pub(super) struct Settings {
     pub(super) places: Option<Arc<Places>>,
     pub(super) challenges: Arc<Challenges>,
     pub(super) log: Arc<RefusalLog>,
+    /// Whether the token is kept for others or hidden from them: one question for what is seldom asked for.
+    pub(super) adapts: bool,
     /// The most frequent refusal, made once.
     pub(super) no_token: Rejection,
     #[cfg(feature = "outbound")]
@@ -104,16 +106,20 @@ impl<B, R: OnRefusal<B> + Clone> Gate<B> for BearerGate<R> {
 
 impl Settings {
     fn check(&self, head: &mut Parts) -> Decided {
-        let found = match &self.places {
-            None => {
-                credentials(&head.headers).map_err(|_| Flaw::NotOneToken(&Place::Authorization))
-            }
-            Some(places) => places.find(head).map(|found| found.map(|(_, token)| token)),
-        };
-        let token = match found {
-            Ok(Some(token)) => token,
-            Ok(None) => return self.without_token(head),
-            Err(flaw) => return self.without_one_token(&flaw, head),
+        let token = match &self.places {
+            None => match credentials(&head.headers) {
+                Ok(Some(token)) => token,
+                Ok(None) => return self.without_token(head),
+                Err(_) => {
+                    let flaw = Flaw::NotOneToken(&Place::Authorization);
+                    return self.without_one_token(&flaw, head);
+                }
+            },
+            Some(places) => match places.find(head) {
+                Ok(Some((_, token))) => token,
+                Ok(None) => return self.without_token(head),
+                Err(flaw) => return self.without_one_token(&flaw, head),
+            },
         };
         match self.verifier.decide(token) {
             Decision::Accept(principal) => self.admit(principal, head),
@@ -135,6 +141,17 @@ impl Settings {
     }
 
     fn admit(&self, principal: Principal, head: &mut Parts) -> Decided {
+        let principal = if self.adapts {
+            self.adapt(principal, head)
+        } else {
+            principal
+        };
+        head.extensions.insert(principal);
+        Verdict::Pass(())
+    }
+
+    /// What few layers do with a request that passes.
+    fn adapt(&self, principal: Principal, head: &mut Parts) -> Principal {
         #[cfg(feature = "outbound")]
         let principal = if self.relays {
             self.relayable(principal, head)
@@ -144,8 +161,7 @@ impl Settings {
         if let Some(places) = &self.places {
             places.hide(head);
         }
-        head.extensions.insert(principal);
-        Verdict::Pass(())
+        principal
     }
 
     /// The principal with its token, which may then be sent on.

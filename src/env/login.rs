@@ -1,9 +1,7 @@
 use std::fmt;
 
-use url::Url;
-
 use crate::bearer::BearerLayer;
-use crate::claims::{Transport, parse_url};
+use crate::env::addresses::{address_and_callback, post_logout_redirect};
 use crate::env::admission::AdmissionSettings;
 use crate::env::client::{client, requested_audience};
 use crate::env::common::{CommonSettings, in_environment, issuer, line};
@@ -13,20 +11,18 @@ use crate::env::places::PlaceSettings;
 use crate::env::read::{Variables, readable};
 #[cfg(feature = "redis")]
 use crate::env::redis::RedisSettings;
-use crate::env::sign_in::{DEFAULT_PATH, SignInChoices};
+use crate::env::sign_in::SignInChoices;
 use crate::error::ConfigError;
-use crate::gate::same_origin::parse_address;
-use crate::login::browser::base_path::BasePath;
 use crate::login::browser::cookie::DEFAULT_BASE;
 use crate::login::{KeyRing, LoginBuilder, LoginLayer};
 use crate::provider::{Client, Provider};
 use crate::secret::Secret;
 use crate::settings::{
-    DOMAIN_CLIENT, DOMAIN_SERVER, OPENID_ADDITIONAL_AUDIENCES, OPENID_AUDIENCE,
-    OPENID_BUTTON_LABEL, OPENID_CALLBACK_URL, OPENID_CLIENT_ID, OPENID_CLIENT_SECRET,
-    OPENID_COOKIE_NAME, OPENID_IMAGE_URL, OPENID_OPEN_PATHS, OPENID_PATH,
-    OPENID_POST_LOGOUT_REDIRECT_URI, OPENID_REFRESH_AUDIENCE, OPENID_REQUEST_AUDIENCE,
-    OPENID_RESOURCE, OPENID_REUSE_TOKENS, OPENID_SCOPE, OPENID_SESSION_SECRET, OPENID_TOKEN_PLACES,
+    DOMAIN_SERVER, OPENID_ADDITIONAL_AUDIENCES, OPENID_AUDIENCE, OPENID_BUTTON_LABEL,
+    OPENID_CALLBACK_URL, OPENID_CLIENT_ID, OPENID_CLIENT_SECRET, OPENID_COOKIE_NAME,
+    OPENID_IMAGE_URL, OPENID_OPEN_PATHS, OPENID_POST_LOGOUT_REDIRECT_URI, OPENID_REFRESH_AUDIENCE,
+    OPENID_REQUEST_AUDIENCE, OPENID_RESOURCE, OPENID_REUSE_TOKENS, OPENID_SCOPE,
+    OPENID_SESSION_SECRET, OPENID_TOKEN_PLACES,
 };
 use crate::verify::Verifier;
 
@@ -316,71 +312,6 @@ impl LoginLayer {
             .build()
             .map_err(in_environment)
     }
-}
-
-/// The address of the site, if a variable names it, and the path of the callback.
-fn address_and_callback(variables: &Variables) -> Result<(Option<String>, String), ConfigError> {
-    let address = |name| -> Result<Option<(&'static str, Url)>, ConfigError> {
-        let Some(text) = variables.text(name) else {
-            return Ok(None);
-        };
-        let url = parse_address(&text).map_err(|error| error.renamed(name))?;
-        Ok(Some((name, url)))
-    };
-    let configured = match address(DOMAIN_SERVER)? {
-        Some(configured) => Some(configured),
-        None => address(DOMAIN_CLIENT)?,
-    };
-    let text = |url: &Url| {
-        let origin = url.origin().ascii_serialization();
-        format!("{origin}{}", url.path().trim_end_matches('/'))
-    };
-    let callback = variables.text(OPENID_CALLBACK_URL).unwrap_or_else(|| {
-        let start = variables.text(OPENID_PATH);
-        format!("{}/callback", start.as_deref().unwrap_or(DEFAULT_PATH))
-    });
-    if !callback.contains("://") {
-        return Ok((configured.as_ref().map(|(_, url)| text(url)), callback));
-    }
-    let url = parse_url(OPENID_CALLBACK_URL, &callback, &Transport::HttpsOrLoopback)?;
-    if url.query().is_some() {
-        return Err(ConfigError::invalid(
-            OPENID_CALLBACK_URL,
-            callback,
-            "it has a query",
-            "remove everything from the question mark on",
-        ));
-    }
-    let Some((other, configured)) = configured else {
-        let origin = url.origin().ascii_serialization();
-        return Ok((Some(origin), url.path().to_owned()));
-    };
-    let base = BasePath::of(&configured).map_err(|error| error.renamed(other))?;
-    let is_here = configured.origin() == url.origin();
-    let Some(path) = base.strip(url.path()).filter(|_| is_here) else {
-        let address = text(&configured);
-        return Err(ConfigError::Contradiction {
-            setting: OPENID_CALLBACK_URL.into(),
-            other: other.into(),
-            remedy: format!(
-                "the callback must be on the site, below {address}: write a path, such as /oauth/openid/callback; \
-                 a path in the address is one that a proxy takes off the paths of requests"
-            )
-            .into(),
-        });
-    };
-    Ok((Some(text(&configured)), path.to_owned()))
-}
-
-/// Where the provider sends browsers after signing out.
-fn post_logout_redirect(variables: &Variables) -> Result<Option<String>, ConfigError> {
-    for name in [OPENID_POST_LOGOUT_REDIRECT_URI, DOMAIN_CLIENT] {
-        if let Some(url) = variables.text(name) {
-            parse_url(name, &url, &Transport::HttpsOrLoopback)?;
-            return Ok(Some(url));
-        }
-    }
-    Ok(None)
 }
 
 impl fmt::Display for LoginSettings {

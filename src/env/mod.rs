@@ -17,6 +17,8 @@
 #![doc = include_str!("../../docs/settings.md")]
 
 #[cfg(feature = "login")]
+mod addresses;
+#[cfg(feature = "login")]
 mod admission;
 mod api;
 mod bounds;
