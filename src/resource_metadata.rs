@@ -50,6 +50,8 @@ pub struct ProtectedResource {
     scopes: Vec<Scope>,
     name: Option<String>,
     documentation: Option<String>,
+    /// Whether tokens come in the `Authorization` field.
+    takes_header: bool,
 }
 
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
@@ -77,6 +79,7 @@ impl ProtectedResource {
             scopes: Vec::new(),
             name: None,
             documentation: None,
+            takes_header: true,
         })
     }
 
@@ -115,6 +118,13 @@ impl ProtectedResource {
         parse_url(RESOURCE_DOCUMENTATION, url, &Transport::Https)?;
         self.documentation = Some(url.to_owned());
         Ok(self)
+    }
+
+    /// Leaves `bearer_methods_supported` out, for a layer that does not read the `Authorization` field: RFC 9728 has no
+    /// word for the [other places](crate::TokenPlace). Default: `["header"]`.
+    pub fn without_bearer_header(mut self) -> Self {
+        self.takes_header = false;
+        self
     }
 
     /// The scopes that were added.
@@ -165,7 +175,9 @@ impl ProtectedResource {
             let scopes: Vec<_> = self.scopes.iter().map(Scope::as_str).collect();
             document.insert("scopes_supported".into(), scopes.into());
         }
-        document.insert("bearer_methods_supported".into(), vec!["header"].into());
+        if self.takes_header {
+            document.insert("bearer_methods_supported".into(), vec!["header"].into());
+        }
         for (member, value) in [
             ("resource_name", &self.name),
             ("resource_documentation", &self.documentation),

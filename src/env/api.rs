@@ -115,6 +115,9 @@ impl ApiSettings {
         let transport = Transport::HttpsOrLoopback;
         let mut resource = ProtectedResource::parse(address, self.verifier(), &transport)
             .map_err(named(DOMAIN_SERVER))?;
+        if !self.places.has_authorization() {
+            resource = resource.without_bearer_header();
+        }
         for scope in self.described.scopes.split_ascii_whitespace() {
             resource = resource
                 .add_scope(scope)

@@ -119,6 +119,12 @@ impl PlaceSettings {
         origins.try_fold(site, |site, origin| site.add_trusted_origin(origin))
     }
 
+    /// Whether the `Authorization` field is a place.
+    pub(super) fn has_authorization(&self) -> bool {
+        let mut places = self.places.iter();
+        self.places.is_empty() || places.any(|place| matches!(place, Written::Authorization))
+    }
+
     /// Whether a cookie of this name is a place.
     #[cfg(feature = "login")]
     pub(super) fn has_cookie(&self, is_it: impl Fn(&str) -> bool) -> bool {

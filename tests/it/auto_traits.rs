@@ -8,7 +8,8 @@ use tower_oidc::require::Require;
 use tower_oidc::{
     BearerLayer, Client, ConfigError, HttpClient, KeyRing, LoginError, LoginLayer, OutboundError,
     OutboundLayer, Policy, Principal, ProtectedResource, Provider, ProviderBuilder, ProviderError,
-    Rejection, RequireLayer, Session, Verifier, VerifierBuilder, VerifyError,
+    Rejection, RequireLayer, SameOrigin, Session, TokenPlace, Verifier, VerifierBuilder,
+    VerifyError,
 };
 
 use crate::support::Inner;
@@ -27,6 +28,8 @@ fn everything_can_be_shared_between_threads() {
     shared::<HttpClient>();
     shared::<ProtectedResource>();
     shared::<BearerLayer>();
+    shared::<TokenPlace>();
+    shared::<SameOrigin>();
     shared::<RequireLayer>();
     shared::<Bearer<Inner>>();
     shared::<Require<Inner>>();
@@ -37,6 +40,8 @@ fn everything_can_be_shared_between_threads() {
     cloned::<Policy>();
     cloned::<Rejection>();
     cloned::<BearerLayer>();
+    cloned::<TokenPlace>();
+    cloned::<SameOrigin>();
     cloned::<RequireLayer>();
     error::<ConfigError>();
     error::<VerifyError>();

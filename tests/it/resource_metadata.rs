@@ -49,6 +49,10 @@ async fn the_document_tells_what_the_layer_does() {
     let bare: Value =
         serde_json::from_str(&self::resource("https://a.example").metadata()).unwrap();
     assert!(bare.get("scopes_supported").is_none());
+    // A layer that reads the token elsewhere is none that supports the header.
+    let elsewhere = self::resource("https://a.example").without_bearer_header();
+    let elsewhere: Value = serde_json::from_str(&elsewhere.metadata()).unwrap();
+    assert!(elsewhere.get("bearer_methods_supported").is_none());
 }
 
 // PR-01

@@ -473,7 +473,7 @@ async fn a_token_that_browsers_add_changes_nothing_without_proof_of_the_origin()
     }
 }
 
-// SC-10, SC-13, D15
+// SC-10, SC-13, D28
 #[tokio::test]
 async fn without_the_proof_the_answer_is_that_of_a_session() {
     let app = App::start().await;
@@ -837,6 +837,16 @@ async fn the_environment_chooses_places_with_the_proof_that_they_need() {
         assert_eq!(
             kind(&send(&layer, inner, request).await),
             Some(RejectionKind::NoToken)
+        );
+    }
+    let address = ("DOMAIN_SERVER", API);
+    for (places, told) in [("authorization,websocket", true), ("websocket", false)] {
+        let settings = api_settings(&[(NAME, places), address]).unwrap();
+        let metadata = settings.resource().unwrap().metadata();
+        assert_eq!(
+            metadata.contains("bearer_methods_supported"),
+            told,
+            "{places}"
         );
     }
     let text = api_settings(&[]).unwrap().to_string();
