@@ -24,6 +24,7 @@
 //! | redirects by the provider | refused | | keys come from the configured place |
 //! | transport | https | http on loopback by [`danger`](crate::danger) | a party that can change the keys on their way can sign tokens |
 //! | tokens bound by `cnf` | refused | [`danger`](crate::danger) | the binding cannot be checked here, and a stolen one must stay worthless |
+//! | where a token stands | the `Authorization` field | [`with_token_in`](crate::BearerLayer::with_token_in) | the only place that no browser fills by itself, and that caches know; the query is none, because addresses are logged |
 //! | anonymous requests | refused | [`allow_anonymous`](crate::BearerLayer::allow_anonymous) | forgetting a layer must not open a route |
 //!
 //! For browsers (feature `login`):

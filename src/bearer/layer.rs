@@ -52,7 +52,7 @@ impl<R> BearerLayer<R> {
     /// Reads the token from these places instead of the `Authorization` field alone; name
     /// [`TokenPlace::authorization`] too where that is read as well. Default: the `Authorization` field.
     ///
-    /// The same token in two places counts once; two different ones are refused with 400
+    /// All of them are read; the log names the first that has the token. The same token in two places counts once; two different ones are refused with 400
     /// ([RFC 6750 §2](https://www.rfc-editor.org/rfc/rfc6750#section-2)), and so are an empty value and two fields or
     /// cookies of one name. With a header field or a cookie among the places, answers get a `Vary` that names it,
     /// and `Cache-Control: no-store` unless the application says otherwise.

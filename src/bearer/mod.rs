@@ -103,9 +103,9 @@
 //! # }
 //! ```
 //!
-//! With [`TokenPlace::header`] programs may send changes through the proxy too (Cloudflare's service tokens). The proxy
-//! lets browsers in by a cookie, so a page of another site can then do the same in a visitor's name, unless that cookie
-//! is `SameSite=Strict` or `Lax`.
+//! Programs that send changes through the proxy (Cloudflare's service tokens) have no page to prove. For them the field
+//! is a [`TokenPlace::header`], with the cookie beside it: requests with the cookie, which are those of browsers, then
+//! need the proof, and the others do not.
 //!
 //! ## The WebSocket of a browser
 //!

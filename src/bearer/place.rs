@@ -18,8 +18,8 @@ use crate::token::{credentials, is_token_character};
 /// same way.
 ///
 /// There is none for the query and for form bodies: addresses end up in logs, histories and `Referer` fields
-/// ([RFC 9700 §4.3.2](https://www.rfc-editor.org/rfc/rfc9700#section-4.3.2)), and whoever reads a body has read it
-/// before the caller is known.
+/// ([RFC 9700 §4.3.2](https://www.rfc-editor.org/rfc/rfc9700#section-4.3.2)), and a form would have to be read before
+/// its sender is known.
 #[must_use]
 #[derive(Debug, Clone)]
 pub struct TokenPlace(pub(super) Place);
@@ -53,6 +53,10 @@ impl TokenPlace {
     /// A header field that holds the token alone, without a scheme, and that clients set themselves. One that a proxy
     /// sets for browsers is a [`proxy_header`](Self::proxy_header).
     ///
+    /// # Security
+    /// No proof of the origin is asked for. If a proxy fills the field by a browser's cookie, pages of other sites can
+    /// act for the users of that browser.
+    ///
     /// # Errors
     /// [`ConfigError::Invalid`] if it is not the name of a header field, or if HTTP, browsers or proxies use the field
     /// for something else, such as `Cookie`, `Host` and those between two hops.
@@ -81,12 +85,13 @@ impl TokenPlace {
     ///
     /// Browsers add cookies to the requests of other sites too. A request that may change something (any method but
     /// `GET`, `HEAD`, `OPTIONS` and `TRACE`, and every upgrade) is therefore refused with 403 unless it comes from a
-    /// page of this site, or brings the same token in a place that clients fill themselves.
+    /// page of this site, or has the same token in the `Authorization` field or among the subprotocols of a WebSocket:
+    /// the sender then knows it.
     ///
     /// # Security
     /// A session of `LoginLayer` is safer: its cookie is no token, scripts cannot read it, and its tokens stay on the
-    /// server ([RFC 10017 §6.1](https://www.rfc-editor.org/rfc/rfc10017#section-6.1)). Whoever sets the cookie should
-    /// set it `Secure`, `HttpOnly` and with the prefix `__Host-`.
+    /// server ([RFC 10017 §6.1](https://www.rfc-editor.org/rfc/rfc10017#section-6.1)). A cookie that holds a token should
+    /// be `Secure` and `HttpOnly`, and its name should begin with `__Host-`.
     ///
     /// # Errors
     /// [`ConfigError::Invalid`] if it is not the name of a cookie.
@@ -140,6 +145,12 @@ impl Place {
             Self::Header { proof, .. } => proof.as_ref(),
             Self::Cookie { proof, .. } => Some(proof),
         }
+    }
+
+    /// Whether a token here shows that the sender of the request knows it. A field of another name does not, because a
+    /// proxy may copy a cookie into it.
+    pub(super) fn is_filled_by_sender(&self) -> bool {
+        matches!(self, Self::Authorization | Self::WebSocket)
     }
 
     /// Whether both are the same place.

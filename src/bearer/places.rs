@@ -66,7 +66,6 @@ impl Places {
         head: &'a Parts,
     ) -> Result<Option<(&'a Place, &'a [u8])>, Flaw<'a>> {
         let mut found: Option<(&Place, &[u8])> = None;
-        // Whether the sender knows the token, or a browser or proxy may have added it.
         let mut is_known_to_sender = false;
         let mut unproven = None;
         for place in &self.each {
@@ -79,12 +78,12 @@ impl Places {
                 Some(_) => {}
                 None => found = Some((place, token)),
             }
-            match place.proof() {
-                Some(proof) if may_change_state(head) && !proof.is_proven_by(&head.headers) => {
-                    unproven = Some((place, proof));
-                }
-                Some(_) => {}
-                None => is_known_to_sender = true,
+            is_known_to_sender |= place.is_filled_by_sender();
+            if let Some(proof) = place.proof()
+                && may_change_state(head)
+                && !proof.is_proven_by(&head.headers)
+            {
+                unproven = Some((place, proof));
             }
         }
         match unproven {

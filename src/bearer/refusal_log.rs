@@ -66,7 +66,7 @@ impl RefusalLog {
             Flaw::CrossOrigin(place, proof) => {
                 let remedy = format!(
                     "{PROVE_ORIGIN}; the token stood in {place}, which browsers and proxies fill by themselves, so a \
-                     program has to send it in a place that only its sender fills, such as authorization"
+                     program has to send it in the Authorization field"
                 );
                 if !proof.tell_if_due(head, &remedy) {
                     tracing::debug!(remedy, %route, "refused a request that does not prove its origin");

@@ -143,7 +143,7 @@ async fn a_token_is_read_where_it_may_stand_and_nowhere_else() {
         *request.body_mut() = format!("access_token={token}");
         let answer = send(&layer, api.inner.clone(), request).await;
         assert_eq!(parameter(&answer, "error"), None, "{place}");
-        // A bad token is one wherever it stands, and its cause is told to nobody.
+        // A bad token is one wherever it stands, and the client is not told the cause.
         let mut request = upgrade();
         CASES[at].2(
             request.headers_mut(),
@@ -447,7 +447,12 @@ async fn a_token_that_browsers_add_changes_nothing_without_proof_of_the_origin()
     let asked = async |request| send(&layer, api.inner.clone(), request).await;
     let (authorization, own, proxied, cookie) = (0, 1, 2, 3);
     for (fields, is_proven) in ORIGINS {
-        for places in [&[cookie][..], &[proxied], &[cookie, proxied]] {
+        for places in [
+            &[cookie][..],
+            &[proxied],
+            &[cookie, proxied],
+            &[own, cookie],
+        ] {
             let mut socket = fields.to_vec();
             socket.push(("upgrade", "websocket"));
             for (method, fields) in [("POST", fields), ("DELETE", fields), ("GET", &socket)] {
@@ -458,11 +463,10 @@ async fn a_token_that_browsers_add_changes_nothing_without_proof_of_the_origin()
             let answer = asked(request("GET", fields, places)).await;
             assert_eq!(answer.body(), "user-1", "{fields:?}");
         }
-        // Whoever puts the token where only its sender does has it.
+        // A sender that knows the token needs no proof. A field of another name may be a copy of the cookie.
         for places in [
             &[authorization][..],
             &[own],
-            &[own, cookie],
             &[cookie, authorization, proxied],
         ] {
             let answer = asked(request("POST", fields, places)).await;
@@ -1017,8 +1021,44 @@ async fn a_site_behind_cloudflare_access_takes_its_header_and_its_cookie() {
         ask("GET", Some(&good), Some(&of_another), None).await.0,
         400
     );
-    // Whoever goes around the proxy has no token.
+    // A request that goes around the proxy has no token.
     assert_eq!(ask("GET", None, None, None).await.0, 401);
+}
+
+// SC-10, D28
+#[tokio::test]
+async fn programs_behind_cloudflare_access_need_no_page_and_browsers_do() {
+    let api = Api::start().await;
+    let layer = api
+        .bearer()
+        .with_token_in([
+            header(),
+            TokenPlace::cookie("CF_Authorization", site()).unwrap(),
+        ])
+        .unwrap();
+    let token = api.token().build();
+    for (cookie, origin, expected) in [
+        (false, None, None),
+        (true, Some(SITE), None),
+        (true, None, Some(RejectionKind::CrossOrigin)),
+        (
+            true,
+            Some("https://evil.example"),
+            Some(RejectionKind::CrossOrigin),
+        ),
+    ] {
+        // The proxy writes the field for both.
+        let mut request = Request::post("/orders").header(FIELD, &token);
+        if cookie {
+            request = request.header(COOKIE, format!("CF_Authorization={token}"));
+        }
+        if let Some(origin) = origin {
+            request = request.header("origin", origin);
+        }
+        let request = request.body(String::new()).unwrap();
+        let answer = send(&layer, api.inner.clone(), request).await;
+        assert_eq!(kind(&answer), expected, "{cookie} {origin:?}");
+    }
 }
 
 // D28
