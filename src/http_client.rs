@@ -19,8 +19,8 @@ use url::Url;
 use crate::claims::is_loopback;
 use crate::clock::SharedClock;
 #[cfg(feature = "reqwest")]
-use crate::error::{Chain, ConfigError};
-use crate::error::{ProviderError, ProviderErrorKind};
+use crate::error::Chain;
+use crate::error::{ConfigError, ProviderError, ProviderErrorKind};
 use crate::retry_after::retry_after;
 #[cfg(feature = "reqwest")]
 use crate::settings::CERTIFICATE_AUTHORITY;
@@ -88,6 +88,16 @@ impl HttpClient {
                     Ok(response
                         .map(|body| body.map_err(|error| BodyError(error.into())).boxed_unsync()))
                 })
+            }),
+        }
+    }
+
+    /// A client that cannot call anything, for this reason: for a provider that may need none.
+    pub(crate) fn none(reason: ConfigError) -> Self {
+        Self {
+            exchange: Arc::new(move |_| {
+                let reason = NotConnected::new(reason.clone());
+                Box::pin(std::future::ready(Err(reason.into())))
             }),
         }
     }

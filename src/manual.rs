@@ -12,6 +12,7 @@
 //! | keys kept of a set | the first 100 that can be used | | more than any provider publishes |
 //! | renewal ahead of that | 60 seconds, give or take 5 %, never in the first half | | requests do not wait for it, and many processes do not ask at once |
 //! | keys used past their lifetime | 1 hour | 0 to 24 hours | an outage of the provider is not ours |
+//! | keys of a file read again | 10 seconds after the last reading, and behind requests from 5 seconds on; after a failure at most 10 seconds later | | a withdrawn key stops working soon; a file costs little to read |
 //! | attempts after a failure | 1 second apart, doubling to 60 | | counted by attempt, so that an outage brings no flood |
 //! | attempts for an unknown `kid` | 2 at once, then 1 in 30 seconds, counted apart for bearer tokens, logout tokens and tokens from the token endpoint | | enough for a rotation, too little for an attack by random names |
 //! | keys tried without `kid` | 8 | | signatures cost time |
@@ -94,7 +95,8 @@
 //! such tokens came to fetch it now, a token that may be newer than the keys at hand gets 503 with
 //! `Retry-After`, because it may be good. A key that
 //! left the set stops working with the next renewal: after the lifetime at the latest, which is the
-//! time a withdrawn key can still be misused.
+//! time a withdrawn key can still be misused. Keys that are in a file
+//! ([`with_jwks_file`](crate::ProviderBuilder::with_jwks_file)) are read again within 10 seconds.
 //!
 //! # Tokens that cannot be verified here
 //!

@@ -30,9 +30,12 @@ pub(crate) const END_SESSION_PARAMETER: &str = "end session parameter";
 pub(crate) const HTTP_HOST: &str = "http host";
 pub(crate) const HTTP_CLIENT: &str = "http client";
 pub(crate) const IDLE_LIMIT: &str = "idle limit";
+pub(crate) const INITIAL_JWKS: &str = "initial jwks";
 pub(crate) const INTROSPECTION: &str = "introspection";
 pub(crate) const INTROSPECTION_URL: &str = "introspection url";
 pub(crate) const ISSUER: &str = "issuer";
+pub(crate) const JWKS: &str = "jwks";
+pub(crate) const JWKS_FILE: &str = "jwks file";
 pub(crate) const JWKS_URL: &str = "jwks url";
 pub(crate) const KEY_LIFETIME: &str = "key lifetime";
 pub(crate) const LANGUAGE: &str = "language";
@@ -110,6 +113,7 @@ variables! {
     OPENID_INTROSPECTION_SIGNED
     OPENID_INTROSPECTION_URL
     OPENID_ISSUER
+    OPENID_JWKS_FILE
     OPENID_JWKS_URL
     OPENID_JWKS_STALE_LIMIT
     OPENID_JWKS_URL_CACHE_TIME
@@ -202,6 +206,7 @@ pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
         INTROSPECTION => OPENID_INTROSPECTION,
         INTROSPECTION_URL => OPENID_INTROSPECTION_URL,
         ISSUER => OPENID_ISSUER,
+        JWKS_FILE => OPENID_JWKS_FILE,
         JWKS_URL => OPENID_JWKS_URL,
         KEY_LIFETIME => OPENID_JWKS_URL_CACHE_TIME,
         LEEWAY => OPENID_CLOCK_TOLERANCE,

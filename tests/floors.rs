@@ -134,6 +134,7 @@ const ROOMS: [(&str, &[&str]); 28] = [
             "http_client",
             "flight",
             "renew",
+            "keys/key_file",
             "provider/client/endpoint_call",
             "provider/client/secret_file",
             "provider/discovery",

@@ -18,8 +18,9 @@ use crate::provider::{Provider, ProviderBuilder};
 use crate::settings::OPENID_INTROSPECTION;
 use crate::settings::{
     DEBUG_OPENID_REQUESTS, OPENID_ALGORITHMS, OPENID_AUDIENCE, OPENID_CLOCK_TOLERANCE,
-    OPENID_ISSUER, OPENID_JWKS_URL, OPENID_JWKS_URL_CACHE_TIME, OPENID_JWKS_URL_MAX_CACHE_TIME,
-    OPENID_TOKEN_CACHE, OPENID_TOKEN_PROFILE, OPENID_USE_PKCE, variable_of,
+    OPENID_ISSUER, OPENID_JWKS_FILE, OPENID_JWKS_URL, OPENID_JWKS_URL_CACHE_TIME,
+    OPENID_JWKS_URL_MAX_CACHE_TIME, OPENID_TOKEN_CACHE, OPENID_TOKEN_PROFILE, OPENID_USE_PKCE,
+    variable_of,
 };
 use crate::verify::{TokenProfile, Verifier};
 
@@ -28,6 +29,7 @@ pub(super) struct CommonSettings {
     issuer: String,
     audiences: Vec<String>,
     jwks_url: Option<String>,
+    jwks_file: Option<String>,
     key_lifetime: Option<Duration>,
     longest_key_lifetime: Option<Duration>,
     algorithms: Option<Vec<Algorithm>>,
@@ -61,6 +63,7 @@ impl CommonSettings {
             Transport::Https
         };
         let jwks_url = variables.text(OPENID_JWKS_URL);
+        let jwks_file = variables.text(OPENID_JWKS_FILE);
         let key_lifetime = variables.duration(OPENID_JWKS_URL_CACHE_TIME)?;
         let longest_key_lifetime = variables.duration(OPENID_JWKS_URL_MAX_CACHE_TIME)?;
         let mut builder: ProviderBuilder = Provider::builder(&issuer)
@@ -68,6 +71,9 @@ impl CommonSettings {
             .allow_final_slash();
         if let Some(url) = &jwks_url {
             builder = builder.with_jwks_url(url);
+        }
+        if let Some(path) = &jwks_file {
+            builder = builder.with_jwks_file(path);
         }
         if let Some(lifetime) = key_lifetime {
             builder = builder.with_key_lifetime(lifetime);
@@ -116,6 +122,7 @@ impl CommonSettings {
             issuer,
             audiences,
             jwks_url,
+            jwks_file,
             key_lifetime,
             longest_key_lifetime,
             algorithms,
@@ -230,6 +237,7 @@ impl fmt::Display for CommonSettings {
             (OPENID_ISSUER, Some(self.issuer.clone())),
             (OPENID_AUDIENCE, Some(self.audiences.join(","))),
             (OPENID_JWKS_URL, self.jwks_url.clone()),
+            (OPENID_JWKS_FILE, self.jwks_file.clone()),
             (OPENID_JWKS_URL_CACHE_TIME, self.key_lifetime.map(time)),
             (
                 OPENID_JWKS_URL_MAX_CACHE_TIME,

@@ -42,6 +42,8 @@ kinds! {
         InsecureEndpoint { name: "insecure_endpoint", is_configuration: true }
         /// The key set has no key that can verify a signature.
         NoUsableKeys { name: "no_usable_keys", is_configuration: false }
+        /// The file of the provider's keys is gone, or cannot be read.
+        UnreadableFile { name: "unreadable_file", is_configuration: false }
         /// The call was made outside a tokio runtime.
         NoRuntime { name: "no_runtime", is_configuration: false }
         /// The call was not made, because tokens with unknown keys have caused too many of its kind.

@@ -2,7 +2,7 @@
 //! force already, or that the provider does not have, is never named.
 
 use crate::error::VerifyErrorKind as Kind;
-use crate::error::setup::{JudgedAs, Setup, Vendor};
+use crate::error::setup::{JudgedAs, KeysFrom, Setup, Vendor};
 
 /// The cause of a refusal, where its kind has several with a cure each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -193,16 +193,32 @@ fn of_any(kind: Kind, cause: Cause, setup: &Setup) -> Option<&'static str> {
             "the clocks differ by more than five minutes: synchronise this machine's clock with the \
              provider's"
         }
-        (Kind::UnknownKey, _) if setup.has_jwks_url => {
-            "the keys at the configured address (OPENID_JWKS_URL) are not those that the token was signed \
-             with; set it to the jwks_uri of the provider's metadata, or leave it out"
-        }
-        (Kind::WrongIssuer, _) if setup.has_jwks_url => {
+        (Kind::UnknownKey, _) => return unknown_key(setup.keys_from),
+        (Kind::WrongIssuer, _) if setup.keys_from != KeysFrom::Metadata => {
             "set the issuer (OPENID_ISSUER) to the token's iss character by character, the final slash \
-             included; with a configured key set (OPENID_JWKS_URL) no metadata is read that could tell it"
+             included; with a key set of its own (OPENID_JWKS_URL, OPENID_JWKS_FILE) no metadata is read that could \
+             tell it"
         }
         (Kind::NotAJwt, _) => SEND_UNCHANGED,
         _ => return None,
+    })
+}
+
+fn unknown_key(keys: KeysFrom) -> Option<&'static str> {
+    Some(match keys {
+        KeysFrom::Metadata => return None,
+        KeysFrom::Url => {
+            "the keys at the configured address (OPENID_JWKS_URL) are not those that the token was signed \
+             with; set it to the jwks_uri of the provider's metadata, or leave it out"
+        }
+        KeysFrom::File => {
+            "the keys in the configured file (OPENID_JWKS_FILE) are not those that the token was signed with; bring \
+             it up to date with what the provider serves at its jwks_uri"
+        }
+        KeysFrom::Program => {
+            "the keys that the program was given are not those that the token was signed with; give it what the \
+             provider serves at its jwks_uri, or let it fetch them"
+        }
     })
 }
 
@@ -299,7 +315,7 @@ mod tests {
             issuers: Box::default(),
             audiences: Box::default(),
             vendor,
-            has_jwks_url: false,
+            keys_from: KeysFrom::Metadata,
             leeway_can_grow: true,
             size_can_grow: true,
         }
@@ -371,13 +387,13 @@ mod tests {
                         );
                         let is_presented = is_access || judged_as == JudgedAs::PresentedId;
                         assert!(is_presented || !text.contains("OPENID_AUDIENCE"), "{shown}");
-                        assert!(!text.contains("OPENID_JWKS_URL"), "not set: {shown}");
+                        assert!(!text.contains("OPENID_JWKS"), "not set: {shown}");
                     }
                 }
                 let full = Setup {
                     leeway_can_grow: false,
                     size_can_grow: false,
-                    has_jwks_url: true,
+                    keys_from: KeysFrom::Url,
                     ..setup(judged_as, vendor)
                 };
                 let text = remedy_of(kind, None, Cause::Usual, full);

@@ -7,8 +7,8 @@ pub(crate) struct Setup {
     pub(crate) issuers: Box<[Box<str>]>,
     pub(crate) audiences: Box<[Box<str>]>,
     pub(crate) vendor: Option<Vendor>,
-    /// Whether the keys come from a configured URL, so that no metadata is read.
-    pub(crate) has_jwks_url: bool,
+    /// Where the keys come from.
+    pub(crate) keys_from: KeysFrom,
     /// Whether the leeway could be longer.
     pub(crate) leeway_can_grow: bool,
     /// Whether larger tokens could be accepted.
@@ -32,6 +32,16 @@ pub(crate) enum JudgedAs {
     /// What the provider says of an access token, or the JWT that it says so with.
     #[cfg(feature = "introspection")]
     Introspected,
+}
+
+/// Where the keys of a provider come from. Only for those of the metadata is any metadata read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeysFrom {
+    Metadata,
+    /// A configured URL.
+    Url,
+    File,
+    Program,
 }
 
 /// Providers whose configuration has names of its own.

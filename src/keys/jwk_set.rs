@@ -52,7 +52,7 @@ impl JwkSet {
     /// Reads a set. Unusable entries are skipped (RFC 7517 §5).
     ///
     /// # Errors
-    /// If it is not a set, or has no usable entry.
+    /// If it is not a set, or has no usable entry. The error says why each is none.
     pub(crate) fn parse(document: &[u8]) -> Result<Self, ProviderError> {
         let invalid = |message: &str| {
             ProviderError::new(ProviderErrorKind::InvalidAnswer, message.to_owned())
@@ -65,6 +65,7 @@ impl JwkSet {
             .and_then(|keys| lenient_json::items(keys.get()))
             .ok_or_else(|| invalid("the key set has no array named keys"))?;
         let mut keys: Vec<Entry> = Vec::new();
+        let mut reasons = Vec::new();
         for entry in &entries {
             match known_members(entry).and_then(|members| Entry::parse(&members)) {
                 // The same key published twice is one key.
@@ -77,15 +78,19 @@ impl JwkSet {
                     break;
                 }
                 Ok(entry) => keys.push(entry),
-                Err(reason) => tracing::debug!(reason, "skipped an entry of the key set"),
+                Err(reason) => {
+                    tracing::debug!(reason, "skipped an entry of the key set");
+                    reasons.push(reason);
+                }
             }
         }
         if keys.is_empty() {
             return Err(ProviderError::new(
                 ProviderErrorKind::NoUsableKeys,
                 format!(
-                    "none of the {} entries of the key set can verify a signature",
-                    entries.len()
+                    "none of the {} entries of the key set can verify a signature{}",
+                    entries.len(),
+                    listed(&reasons)
                 ),
             ));
         }
@@ -225,6 +230,20 @@ impl Entry {
             issuer: text(members.get("issuer"))?,
             keys,
         })
+    }
+}
+
+/// Why each entry is of no use, by its place.
+fn listed(reasons: &[&str]) -> String {
+    const MOST_SHOWN: usize = 10;
+    let places = reasons.iter().zip(1..).take(MOST_SHOWN);
+    let shown: Vec<_> = places
+        .map(|(reason, place)| format!("entry {place}: {reason}"))
+        .collect();
+    match (shown.is_empty(), reasons.len() > MOST_SHOWN) {
+        (true, _) => String::new(),
+        (false, false) => format!(" ({})", shown.join("; ")),
+        (false, true) => format!(" ({}; and so on)", shown.join("; ")),
     }
 }
 

@@ -1,5 +1,5 @@
-//! A key set that is fetched from a URL and kept fresh by [`Renew`], with a bound on the fetches that
-//! unknown `kid`s can cause.
+//! The key set of a provider, kept fresh by [`Renew`], with a bound on the fetches that unknown `kid`s can
+//! cause.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,6 +83,8 @@ pub(crate) enum NewKey {
     There(Arc<Snapshot<KeySet>>),
     /// In the set that is being fetched.
     Fetching(Fetching<KeySet>),
+    /// Nowhere: no other set can come.
+    Nowhere,
     /// The bound on such fetches is reached.
     Suppressed {
         /// The monotonic time at which the last fetch began.
@@ -96,6 +98,8 @@ pub(crate) struct RemoteKeys {
     renew: Renew<KeySet>,
     /// One for each [`Bringer`].
     unknown_kids: [Allowance; 3],
+    /// Whether no other keys than the present ones can come.
+    is_fixed: bool,
     clock: SharedClock,
 }
 
@@ -107,7 +111,34 @@ impl RemoteKeys {
         Self {
             renew: Renew::comparing(clock.clone(), pace, KeySet::is_same, fetch),
             unknown_kids: std::array::from_fn(|_| Allowance::full(clock.monotonic())),
+            is_fixed: false,
             clock,
+        }
+    }
+
+    /// These keys for ever.
+    pub(crate) fn fixed(clock: SharedClock, pace: Pace, keys: KeySet) -> Self {
+        let never = || -> BoxFuture<Result<Fetched<KeySet>, ProviderError>> {
+            let text = "the program gave the keys, and there are no others";
+            let error = ProviderError::new(ProviderErrorKind::NotOffered, text);
+            Box::pin(std::future::ready(Err(error)))
+        };
+        let first = Fetched {
+            value: keys,
+            fresh_for: Duration::MAX,
+            ahead: Some(Duration::ZERO),
+        };
+        Self {
+            is_fixed: true,
+            ..Self::new(clock, pace, never).starting_with(first)
+        }
+    }
+
+    /// The same with keys that are known before the first fetch.
+    pub(crate) fn starting_with(self, first: Fetched<KeySet>) -> Self {
+        Self {
+            renew: self.renew.starting_with(first),
+            ..self
         }
     }
 
@@ -128,6 +159,9 @@ impl RemoteKeys {
         serial: u64,
         bringer: Bringer,
     ) -> Result<NewKey, Refusal> {
+        if self.is_fixed {
+            return Ok(NewKey::Nowhere);
+        }
         let now = self.clock.monotonic();
         let mut there = None;
         let mut wait = Duration::ZERO;
@@ -182,8 +216,17 @@ impl RemoteKeys {
         self.renew.refusal(error)
     }
 
+    /// Whether the present keys serve a caller that waited in vain for newer ones.
+    pub(crate) fn serve_after_failure(&self) -> bool {
+        self.renew.after_failure().is_some()
+    }
+
     pub(crate) fn state(&self) -> State {
-        let state = self.renew.state();
+        let mut state = self.renew.state();
+        if self.is_fixed {
+            // They were not fetched, and do not grow old.
+            state.age = None;
+        }
         if let Some(age) = state.age {
             observe::key_set_age(age);
         }
@@ -236,6 +279,7 @@ mod tests {
         ahead: Duration::ZERO,
         soonest: Duration::ZERO,
         stale: Duration::ZERO,
+        waits_when_stale: false,
         first_back_off: Duration::from_secs(1),
         longest_back_off: Duration::from_secs(60),
     };

@@ -16,6 +16,7 @@ const PACE: Pace = Pace {
     ahead: Duration::ZERO,
     soonest: Duration::ZERO,
     stale: Duration::ZERO,
+    waits_when_stale: false,
     first_back_off: Duration::from_secs(1),
     longest_back_off: Duration::from_secs(60),
 };

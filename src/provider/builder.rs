@@ -1,6 +1,7 @@
 //! The settings of a provider, with their defaults and bounds.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +14,14 @@ use crate::http_client::{HttpClient, Limits};
 use crate::keys::jwk_set::TENANT_PLACEHOLDER;
 use crate::keys::remote::KeyLifetime;
 use crate::provider::discovery::{Discovery, IssuerRule, Search};
+use crate::provider::key_choice::{JwksText, KeyChoice};
+use crate::provider::key_source::{JWKS_SIZE, KeySource};
 use crate::provider::{AcceptedIssuer, Provider, ProviderParts};
 use crate::renew::Pace;
 #[cfg(feature = "introspection")]
 use crate::settings::INTROSPECTION_URL;
 use crate::settings::{
-    CALL_TIMEOUT, HTTP_CLIENT, ISSUER, JWKS_URL, KEY_LIFETIME, MAX_KEY_LIFETIME, METADATA_URL,
+    CALL_TIMEOUT, HTTP_CLIENT, INITIAL_JWKS, ISSUER, KEY_LIFETIME, MAX_KEY_LIFETIME, METADATA_URL,
     STALE_LIMIT, TENANTS,
 };
 
@@ -33,7 +36,7 @@ pub struct ProviderBuilder {
     rule: IssuerRule,
     discovery: Discovery,
     tenants: Option<BTreeSet<String>>,
-    jwks_url: Option<String>,
+    keys: KeyChoice,
     #[cfg(feature = "introspection")]
     introspection_url: Option<String>,
     key_lifetime: Duration,
@@ -57,7 +60,6 @@ pub(super) const METADATA_LIFETIME: Duration = Duration::from_secs(3600);
 const DISCOVERY_TENANT: &str = "organizations";
 
 const DISCOVERY_SIZE: usize = 256 * 1024;
-const JWKS_SIZE: usize = 512 * 1024;
 
 /// Where the metadata is, below the issuer
 /// ([OpenID Connect Discovery §4](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig)).
@@ -78,7 +80,7 @@ impl ProviderBuilder {
             rule,
             discovery: Discovery::default(),
             tenants: None,
-            jwks_url: None,
+            keys: KeyChoice::default(),
             #[cfg(feature = "introspection")]
             introspection_url: None,
             key_lifetime: Duration::from_secs(600),
@@ -107,7 +109,65 @@ impl ProviderBuilder {
 
     /// Fetches the keys from this https URL. Default: the `jwks_uri` of the metadata.
     pub fn with_jwks_url(mut self, url: &str) -> Self {
-        self.jwks_url = Some(url.to_owned());
+        self.keys.url = Some(url.to_owned());
+        self
+    }
+
+    /// Reads the keys from this file, the JSON text that the provider serves at its `jwks_uri`: for a network without
+    /// a way to the provider, where something else brings the file up to date. Default: the keys are fetched.
+    ///
+    /// The file is read when the provider is built, and again while tokens come: at most 10 seconds later, and at
+    /// once for a token with an unknown `kid`, within the bounds of any fetch of keys. A key that left the file is
+    /// accepted for at most 10 seconds more, also in tokens that were accepted before; a new key counts for the first
+    /// token that names it. The path is resolved each time, so that a symbolic link may change its target, as those
+    /// of a Kubernetes `ConfigMap` do. It is read on a thread of the tokio runtime that may block, within
+    /// [the time limit](Self::with_call_timeout).
+    ///
+    /// A file that is gone, or that holds no usable key, changes nothing at first: the keys read before are used for
+    /// [the stale limit](Self::with_stale_limit), and the log and [`readiness`](Provider::readiness) tell of it. After
+    /// that no token can be verified until the file is back. To withdraw the last key, put another one in its place.
+    /// How long fetched keys are fresh ([`with_key_lifetime`](Self::with_key_lifetime)) does not matter here.
+    ///
+    /// Only verification does without the provider. Sign-in and `outbound` call it, and find its endpoints by its
+    /// metadata, which is fetched when it is first needed.
+    ///
+    /// # Security
+    /// Whoever can write the file can sign tokens that are accepted. Replace it as a whole, by renaming another to its
+    /// name: of a file that is being written, an incomplete set is refused and read again.
+    pub fn with_jwks_file(mut self, path: impl AsRef<Path>) -> Self {
+        self.keys.file = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// Uses these keys for ever, the JSON text that the provider serves at its `jwks_uri`: for a service without a way
+    /// to the provider. Default: the keys are fetched.
+    ///
+    /// To verify a token is then a plain function call, which needs neither network nor runtime. A token with an
+    /// unknown `kid` is refused. Sign-in and `outbound` still call the provider, and find its endpoints by its
+    /// metadata, which is fetched when it is first needed.
+    ///
+    /// # Security
+    /// A key that the provider withdraws stays accepted until the program is built or started with others, and once
+    /// the provider signs with a new key its tokens are refused. Where keys can change, take
+    /// [`with_jwks_file`](Self::with_jwks_file) or let them be fetched. The set needs public keys alone; private
+    /// members are dropped.
+    pub fn with_jwks(mut self, jwks: &str) -> Self {
+        self.keys.given = Some(JwksText::new(jwks));
+        self
+    }
+
+    /// Uses these keys until the provider's are fetched, so that tokens can be verified also if the provider is away
+    /// when the service starts. They are the JSON text that the provider serves at its `jwks_uri`, kept from an
+    /// earlier time. Default: none; tokens wait for the first fetch.
+    ///
+    /// The first token is judged by them and begins the fetch. If fetching fails, they are used for
+    /// [the stale limit](Self::with_stale_limit), counted from the start. [`ready`](Provider::ready) does not wait for
+    /// the fetch.
+    ///
+    /// # Security
+    /// A key that was withdrawn since is accepted until the provider answers.
+    pub fn with_initial_jwks(mut self, jwks: &str) -> Self {
+        self.keys.initial = Some(JwksText::new(jwks));
         self
     }
 
@@ -225,26 +285,37 @@ impl ProviderBuilder {
         )?;
         let accepted_issuers = self.accepted_issuers(&issuer)?;
         let search = self.search(&issuer)?;
-        let jwks_url = self
-            .jwks_url
-            .as_deref()
-            .map(|url| parse_url(JWKS_URL, url, &self.transport))
-            .transpose()?;
         #[cfg(feature = "introspection")]
         let introspection_url = self
             .introspection_url
             .as_deref()
             .map(|url| parse_url(INTROSPECTION_URL, url, &self.transport))
             .transpose()?;
-        let client = match self.client {
-            Some(client) => client,
-            None => default_client()?,
+        let has_initial_keys = self.keys.initial.is_some();
+        if has_initial_keys && accepted_issuers.len() > 1 && self.tenants.is_none() {
+            return Err(ConfigError::Contradiction {
+                setting: INITIAL_JWKS.into(),
+                other: ISSUER.into(),
+                remedy: "whether the issuer ends in a slash is known only with the metadata; name the issuer itself, \
+                         exactly, and do without allow_final_slash"
+                    .into(),
+            });
+        }
+        let source = self.keys.source(&self.transport)?;
+        let client = match (self.client, &source) {
+            (Some(client), _) => client,
+            (None, KeySource::Remote { .. }) => default_client()?,
+            // The keys need none, and to verify tokens nothing else is needed.
+            (None, KeySource::File(..) | KeySource::Program(_)) => {
+                default_client().unwrap_or_else(HttpClient::none)
+            }
         };
         let pace = Pace {
             what: "keys",
             ahead: Duration::from_secs(60),
             soonest: SHORTEST_KEY_LIFETIME,
             stale,
+            waits_when_stale: false,
             first_back_off: Duration::from_secs(1),
             longest_back_off: Duration::from_secs(60),
         };
@@ -253,7 +324,7 @@ impl ProviderBuilder {
             accepted_issuers,
             rule: self.rule,
             search,
-            jwks_url,
+            source,
             #[cfg(feature = "introspection")]
             introspection_url,
             client,

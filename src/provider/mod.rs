@@ -5,14 +5,12 @@ mod builder;
 pub(crate) mod client;
 pub(crate) mod discovery;
 mod endpoints;
+mod key_choice;
+mod key_source;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-
-use tracing::Instrument as _;
-use url::Url;
 
 pub use self::builder::ProviderBuilder;
 pub(crate) use self::builder::within;
@@ -23,14 +21,15 @@ pub use self::discovery::Discovery;
 use self::builder::METADATA_LIFETIME;
 use crate::claims::Issuer;
 use crate::clock::SharedClock;
-use crate::error::{Chain, ConfigError, ProviderError};
+use crate::error::setup::KeysFrom;
+use crate::error::{ConfigError, ProviderError};
 use crate::http_client::{HttpClient, Limits};
 use crate::keys::jwk_set::TENANT_PLACEHOLDER;
-use crate::keys::remote::{KeyLifetime, KeySet, RemoteKeys, fetch_jwk_set};
-use crate::observe;
+use crate::keys::remote::{KeyLifetime, KeySet, RemoteKeys};
 #[cfg(feature = "client")]
 use crate::provider::client::side::ClientSide;
 use crate::provider::discovery::{IssuerRule, Metadata, Search};
+use crate::provider::key_source::{Fetcher, KeySource};
 pub use crate::renew::Phase;
 use crate::renew::{Fetched, Pace, Renew};
 
@@ -56,7 +55,7 @@ struct Inner {
     issuer: Issuer,
     accepted_issuers: Vec<AcceptedIssuer>,
     rule: IssuerRule,
-    has_jwks_url: bool,
+    keys_from: KeysFrom,
     keys: RemoteKeys,
     clock: SharedClock,
     #[cfg(feature = "client")]
@@ -76,7 +75,7 @@ pub(crate) struct ProviderParts {
     accepted_issuers: Vec<AcceptedIssuer>,
     rule: IssuerRule,
     search: Search,
-    jwks_url: Option<Url>,
+    source: KeySource,
     #[cfg(feature = "introspection")]
     introspection_url: Option<Url>,
     client: HttpClient,
@@ -93,7 +92,7 @@ pub(crate) struct ProviderParts {
 pub struct Readiness {
     /// The state of the keys.
     pub keys: Phase,
-    /// The time since they were fetched.
+    /// The time since they were fetched. `None` also for keys that the program gave.
     pub age: Option<Duration>,
     /// The error of the last attempt to fetch them, if it failed.
     pub last_error: Option<ProviderError>,
@@ -117,6 +116,34 @@ impl Provider {
     /// metadata.
     pub fn discover(issuer: &str) -> Result<Self, ConfigError> {
         Self::builder(issuer).build()
+    }
+
+    /// The provider with this issuer and this key set, the JSON text that it serves at its `jwks_uri`
+    /// ([RFC 7517 §5](https://www.rfc-editor.org/rfc/rfc7517#section-5)), with all defaults: for a service without a
+    /// way to the provider, and for tests. To verify a token is then a plain function call, which needs neither
+    /// network nor runtime. See [`ProviderBuilder::with_jwks`] for what it means and for its security.
+    ///
+    /// ```
+    /// use tower_oidc::Provider;
+    ///
+    /// # fn main() -> Result<(), tower_oidc::ConfigError> {
+    /// // The key of RFC 8037, appendix A.2. Real ones are in a file or a constant of the program.
+    /// let jwks = r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "2026-11",
+    ///     "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    /// let verifier = Provider::with_keys("https://id.example", jwks)?.verifier("https://api.example.com")?;
+    ///
+    /// // Without a usable key there is no provider, and the error says why each entry is none.
+    /// let private = r#"{"keys": [{"kty": "oct", "k": "AA"}]}"#;
+    /// assert!(Provider::with_keys("https://id.example", private).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the issuer is not an https URL without query and fragment, or no key of the set can verify a
+    /// signature.
+    pub fn with_keys(issuer: &str, jwks: &str) -> Result<Self, ConfigError> {
+        Self::builder(issuer).with_jwks(jwks).build()
     }
 
     /// A builder of the provider with this issuer, or with the URL of its metadata.
@@ -159,9 +186,9 @@ impl Provider {
         &self.0.clock
     }
 
-    /// Whether the keys come from a configured URL, so that verifying needs no metadata.
-    pub(crate) fn has_jwks_url(&self) -> bool {
-        self.0.has_jwks_url
+    /// Where the keys come from.
+    pub(crate) fn keys_from(&self) -> KeysFrom {
+        self.0.keys_from
     }
 
     pub(crate) fn accepted_issuers(&self) -> &[AcceptedIssuer] {
@@ -209,48 +236,24 @@ impl Provider {
             Some(url) => client_side.with_introspection(&parts.issuer, url),
             None => client_side,
         };
-        let location = match &parts.jwks_url {
-            Some(jwks_uri) => KeyLocation::Configured {
-                issuer: parts.issuer.clone(),
-                jwks_uri: jwks_uri.clone(),
-            },
-            None => KeyLocation::Discovered(metadata),
+        let fetcher = Fetcher {
+            issuer: parts.issuer.clone(),
+            client: parts.client,
+            limits: parts.jwks_limits,
+            lifetime: parts.lifetime,
+            clock: parts.clock.clone(),
         };
-        let client = parts.client;
-        let (limits, lifetime) = (parts.jwks_limits, parts.lifetime);
-        let issuer = parts.issuer.clone();
-        let clock = parts.clock.clone();
-        let has_keys = Arc::new(AtomicBool::new(false));
-        let keys = RemoteKeys::new(parts.clock.clone(), parts.pace, move || {
-            let (client, location, clock) = (client.clone(), location.clone(), clock.clone());
-            let has_keys = Arc::clone(&has_keys);
-            let span = tracing::info_span!("fetch_keys", %issuer);
-            let fetching = async move {
-                let fetched = fetch_keys(&client, &location, limits, lifetime, &clock).await;
-                log_fetch(&fetched, has_keys.load(Ordering::Relaxed));
-                has_keys.fetch_or(fetched.is_ok(), Ordering::Relaxed);
-                fetched
-            };
-            Box::pin(fetching.instrument(span))
-        });
         Self(Arc::new(Inner {
             issuer: parts.issuer,
             accepted_issuers: parts.accepted_issuers,
             rule: parts.rule,
-            has_jwks_url: parts.jwks_url.is_some(),
-            keys,
+            keys_from: parts.source.kind(),
+            keys: fetcher.keys(parts.source, metadata, parts.pace),
             #[cfg(feature = "client")]
             client_side,
             clock: parts.clock,
         }))
     }
-}
-
-/// Where the key set is.
-#[derive(Clone)]
-enum KeyLocation {
-    Configured { issuer: Issuer, jwks_uri: Url },
-    Discovered(Renew<Metadata>),
 }
 
 /// The metadata, fetched when it is first needed and renewed from then on.
@@ -275,55 +278,6 @@ fn renewed_metadata(parts: &ProviderParts) -> Renew<Metadata> {
             })
         })
     })
-}
-
-async fn fetch_keys(
-    client: &HttpClient,
-    location: &KeyLocation,
-    limits: Limits,
-    lifetime: KeyLifetime,
-    clock: &SharedClock,
-) -> Result<Fetched<KeySet>, ProviderError> {
-    match location {
-        KeyLocation::Configured { issuer, jwks_uri } => {
-            let keys = fetch_jwk_set(client, jwks_uri, limits, lifetime, clock).await?;
-            Ok(keys.map(|jwks| KeySet::new(jwks, issuer.clone(), None)))
-        }
-        KeyLocation::Discovered(renew) => {
-            let snapshot = renew.get().await.map_err(|refusal| refusal.error)?;
-            let metadata = &snapshot.value;
-            let keys = fetch_jwk_set(client, &metadata.jwks_uri, limits, lifetime, clock)
-                .await
-                // The keys may have moved: the next attempt uses new metadata.
-                .inspect_err(|_| drop(renew.force(|| true)))?;
-            let (issuer, listed) = (metadata.server.issuer.clone(), metadata.algorithms);
-            Ok(keys.map(|jwks| KeySet::new(jwks, issuer, listed)))
-        }
-    }
-}
-
-/// `has_keys`: whether an earlier fetch has succeeded.
-fn log_fetch(fetched: &Result<Fetched<KeySet>, ProviderError>, has_keys: bool) {
-    observe::keys_fetched(fetched.as_ref().map(|_| ()));
-    match fetched {
-        Ok(fetched) => tracing::info!(
-            issuer = %fetched.value.issuer,
-            keys = fetched.value.jwks.len(),
-            fresh_for = ?fetched.fresh_for,
-            "fetched the provider's keys"
-        ),
-        Err(error) if has_keys => tracing::warn!(
-            kind = error.kind().as_str(),
-            error = %Chain(error),
-            "fetching the provider's keys failed; the cached keys stay in use until their limit"
-        ),
-        Err(error) => tracing::warn!(
-            kind = error.kind().as_str(),
-            error = %Chain(error),
-            "fetching the provider's keys failed, and none are cached: no token can be verified until a later \
-             attempt succeeds"
-        ),
-    }
 }
 
 impl fmt::Debug for Provider {

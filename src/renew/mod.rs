@@ -176,6 +176,13 @@ impl<T: Send + Sync + 'static> Renew<T> {
             .is_some_and(|snapshot| snapshot.serial == serial)
     }
 
+    /// The same with a value that is known before the first fetch.
+    pub(crate) fn starting_with(self, first: Fetched<T>) -> Self {
+        let snapshot = self.0.snapshot_of(first, self.0.clock.monotonic());
+        self.0.land(&Ok(Arc::new(snapshot)));
+        self
+    }
+
     /// The value, without blocking. Starts the renewal that is due.
     pub(crate) fn read(&self) -> Reading<T> {
         let now = self.0.clock.monotonic();
@@ -183,14 +190,24 @@ impl<T: Send + Sync + 'static> Renew<T> {
         match step(snapshot.as_ref().map(|snapshot| &snapshot.times), now) {
             Step::Serve => Reading::Ready(snapshot),
             Step::ServeAndRenew => {
-                if snapshot
+                let is_stale = snapshot
                     .as_ref()
-                    .is_some_and(|snapshot| now >= snapshot.times.fresh_until)
-                {
+                    .is_some_and(|snapshot| now >= snapshot.times.fresh_until);
+                let renewal = self.join_or_start(now, || true);
+                if is_stale && self.0.pace.waits_when_stale {
+                    match renewal {
+                        Ok(Some(fetching)) => return Reading::Wait(fetching),
+                        Err(refusal) if refusal.is_for_want_of_a_runtime() => {
+                            return Reading::Refused(refusal);
+                        }
+                        // The last attempt failed a moment ago.
+                        Ok(None) | Err(_) => {}
+                    }
+                }
+                if is_stale {
                     observe::stale_served(self.0.pace.what);
                 }
                 // The value is served whether a renewal could start or not.
-                let _ = self.join_or_start(now, || true);
                 Reading::Ready(snapshot)
             }
             Step::Fetch => match self.join_or_start(now, || true) {
@@ -219,7 +236,15 @@ impl<T: Send + Sync + 'static> Renew<T> {
             Reading::Refused(refusal) => return Err(refusal),
         };
         let landed = fetching.flight.landed().await;
-        landed.map_err(|error| self.refusal(error))
+        landed.or_else(|error| self.after_failure().ok_or_else(|| self.refusal(error)))
+    }
+
+    /// The value for a caller that waited for its renewal in vain, if it may be served still.
+    pub(crate) fn after_failure(&self) -> Option<Arc<Snapshot<T>>> {
+        let now = self.0.clock.monotonic();
+        let snapshot = self.0.snapshot.load_full()?;
+        let is_served = self.0.pace.waits_when_stale && now < snapshot.times.usable_until;
+        is_served.then_some(snapshot)
     }
 
     /// Joins the fetch under way, or starts one even though the value is fresh. `None` where

@@ -14,6 +14,9 @@ pub(crate) struct Pace {
     pub(crate) soonest: Duration,
     /// How long a value is served after its freshness ended.
     pub(crate) stale: Duration,
+    /// Whether callers wait for the renewal of a value whose freshness has ended. If it fails, they get the
+    /// value all the same.
+    pub(crate) waits_when_stale: bool,
     pub(crate) first_back_off: Duration,
     pub(crate) longest_back_off: Duration,
 }
@@ -94,6 +97,7 @@ mod tests {
         ahead: Duration::from_secs(60),
         soonest: Duration::ZERO,
         stale: Duration::from_secs(3600),
+        waits_when_stale: false,
         first_back_off: Duration::from_secs(1),
         longest_back_off: Duration::from_secs(60),
     };

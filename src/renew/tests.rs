@@ -11,6 +11,7 @@ const PACE: Pace = Pace {
     ahead: Duration::from_secs(60),
     soonest: Duration::ZERO,
     stale: Duration::from_secs(3600),
+    waits_when_stale: false,
     first_back_off: Duration::from_secs(1),
     longest_back_off: Duration::from_secs(60),
 };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::claims::Audience;
 use crate::clock::SharedClock;
 use crate::error::ConfigError;
-use crate::error::setup::{Setup, Vendor};
+use crate::error::setup::{KeysFrom, Setup, Vendor};
 use crate::jwt::{Algorithm, AlgorithmSet};
 use crate::keys::remote::Bringer;
 use crate::log_pace::LogPace;
@@ -352,9 +352,11 @@ pub(super) fn setup(
         issuers: names().map(Into::into).collect(),
         audiences: audiences.map(|named| named.as_str().into()).collect(),
         vendor: Vendor::of_all(names()),
-        has_jwks_url: issuers
+        keys_from: issuers
             .iter()
-            .any(|trusted| trusted.provider.has_jwks_url()),
+            .map(|trusted| trusted.provider.keys_from())
+            .find(|from| *from != KeysFrom::Metadata)
+            .unwrap_or(KeysFrom::Metadata),
         leeway_can_grow: expectation.leeway < LONGEST_LEEWAY,
         size_can_grow: max_token_size < LARGEST_TOKEN_LIMIT,
     }

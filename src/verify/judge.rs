@@ -300,6 +300,7 @@ impl Judge {
                 let since_token = fetching.is_new || standing == Standing::Fetched;
                 Ok(wait(provider, fetching, since_token))
             }
+            Ok(NewKey::Nowhere) => Err(Kind::UnknownKey.into()),
             // The bound, not the provider, kept us from looking (KS-09).
             Ok(NewKey::Suppressed { asked_at, refusal }) => {
                 if self.is_repeated_when_refused_for_now()
@@ -429,6 +430,7 @@ impl PendingKeys {
                 since_token,
             } => match fetching.flight.landed().await {
                 Ok(keys) => Ok(Some(Awaited { keys, since_token })),
+                Err(_) if provider.keys().serve_after_failure() => Ok(None),
                 Err(error) => Err(provider.keys().refusal(error).into()),
             },
             Pending::Runtime if can_fetch_here() => Ok(None),

@@ -2,9 +2,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tower_oidc::Algorithm;
+use tower_oidc::testing::{OfflineProvider, SigningKey};
 
 use crate::programs::{Program, example, provider};
 
@@ -174,6 +177,42 @@ async fn without_settings_three_ready_lines_are_accepted_and_refused() {
     assert_eq!(statuses, [200, 401, 401]);
     // A place without metadata is no place where a token is wanted.
     assert_eq!(probes, [200, 404, 200, 404, 200, 404]);
+}
+
+// D29
+#[tokio::test]
+#[ignore = "starts the example as a program; the full test run builds it first"]
+async fn with_a_file_of_keys_no_provider_is_called() {
+    let keys = ["one", "two"].map(|kid| Arc::new(SigningKey::generate(kid, Algorithm::Es256)));
+    // No such host is ever found (RFC 6761 §6.4).
+    let issuer = "https://id.invalid";
+    let [one, two] = keys.clone().map(|key| {
+        let idp = OfflineProvider::builder(issuer).with_keys([key]).build();
+        let token = idp.token_by(Algorithm::Es256, RESOURCE);
+        token.scope("read:messages").build()
+    });
+    let path = std::env::temp_dir().join(format!("tower-oidc-api-{}.json", std::process::id()));
+    let write = |keys: &[Arc<SigningKey>]| {
+        let keys: Vec<_> = keys.iter().map(|key| key.public_jwk()).collect();
+        std::fs::write(&path, format!("{{\"keys\":[{}]}}", keys.join(","))).unwrap();
+    };
+    write(&keys[..1]);
+    let settings = [
+        ("OPENID_ISSUER", issuer),
+        ("OPENID_AUDIENCE", RESOURCE),
+        ("OPENID_JWKS_FILE", path.to_str().unwrap()),
+    ];
+    let api = Program::start(&mut example("api", &settings), "listening on ");
+    let at = |path: &str| format!("{}{path}", api.address());
+    assert_eq!(get(at("/readyz"), None).await.status(), 200);
+    assert_eq!(get(at("/messages"), Some(&one)).await.status(), 200);
+    assert_eq!(get(at("/messages"), Some(&two)).await.status(), 401);
+    write(&keys);
+    assert_eq!(get(at("/messages"), Some(&two)).await.status(), 200);
+    let (code, log) = api.stop();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!log.contains("failed"), "{log}");
 }
 
 #[test]

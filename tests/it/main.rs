@@ -57,6 +57,7 @@ mod several_issuers;
 mod short_tokens;
 mod sign_in_rules;
 mod sign_ins;
+mod static_keys;
 mod support;
 mod tabs;
 mod targets;
