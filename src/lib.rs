@@ -124,7 +124,7 @@
 //! | `tonic` | refusals in gRPC's words, the caller of a call, streams that end with their token |
 //! | `redis` | sessions in Redis or Valkey, for any number of replicas |
 //! | `metrics` | counters and gauges through the `metrics` facade |
-//! | `testing` | a development provider with and without a socket, forged tokens, a clock moved by hand |
+//! | `testing` | a development provider with and without a socket, forged tokens, principals made of claims, a signed-in browser, a clock moved by hand |
 //! | `full` | all of them |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -100,9 +100,14 @@ const ROOMS: [(&str, &[&str]); 28] = [
     ("base64_simd", &["jwt", "login/sessions/id"]),
     (
         "http_body_util",
-        &["http_client", "resource_metadata", "login/forms"],
+        &[
+            "http_client",
+            "resource_metadata",
+            "login/forms",
+            "testing/browser",
+        ],
     ),
-    ("cookie", &["login/browser/cookie"]),
+    ("cookie", &["login/browser/cookie", "testing/browser"]),
     ("flate2", &["testing"]),
     ("futures_util", &["login/store/redis"]),
     ("httpdate", &["retry_after"]),

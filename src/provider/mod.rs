@@ -12,6 +12,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "introspection")]
+use url::Url;
+
 pub use self::builder::ProviderBuilder;
 pub(crate) use self::builder::within;
 #[cfg(feature = "client")]

@@ -1,6 +1,7 @@
 //! For tests of your own service: an OpenID provider on a loopback port ([`DevelopmentProvider`]) or in
-//! memory ([`OfflineProvider`]), valid and forged tokens, a clock that is moved by hand, and the suite
-//! that every session store must pass. The examples and the tests of this crate use the same.
+//! memory ([`OfflineProvider`]), valid and forged tokens, principals made of claims ([`principal()`]), a browser that
+//! is signed in (`Browser`), a clock that is moved by hand, and the suite that every session store must pass. The
+//! examples and the tests of this crate use the same.
 //!
 //! ```
 //! use tower_oidc::testing::DevelopmentProvider;
@@ -21,7 +22,14 @@
 //!
 //! # Security
 //! Not for production: the provider issues any token to any caller.
+#![cfg_attr(
+    all(feature = "axum", feature = "login", feature = "reqwest"),
+    doc = "",
+    doc = include_str!("../../docs/testing.md")
+)]
 
+#[cfg(feature = "login")]
+mod browser;
 mod clock;
 mod exchange;
 mod fault;
@@ -30,6 +38,7 @@ mod grants;
 mod introspection;
 mod manner;
 mod offline;
+mod principal;
 mod provider;
 mod server;
 mod sign_in;
@@ -40,10 +49,13 @@ mod store_suite;
 mod token;
 mod token_endpoint;
 
+#[cfg(feature = "login")]
+pub use self::browser::Browser;
 pub use self::clock::ManualClock;
 pub use self::fault::{Endpoint, Fault, Hits};
 pub use self::manner::Manner;
 pub use self::offline::{OfflineProvider, OfflineProviderBuilder};
+pub use self::principal::{id_token_principal, principal};
 pub use self::provider::{DevelopmentProvider, DevelopmentProviderBuilder};
 pub use self::signing_key::SigningKey;
 #[cfg(feature = "login")]

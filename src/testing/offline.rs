@@ -20,6 +20,8 @@ use crate::error::{ConfigError, ProviderError, ProviderErrorKind};
 use crate::http_client::HttpClient;
 use crate::jwt::Algorithm;
 use crate::provider::{Provider, ProviderBuilder};
+#[cfg(feature = "login")]
+use crate::testing::browser::{self, Browser};
 use crate::testing::fault::{Endpoint, Fault, Hits};
 use crate::testing::form::Parameters;
 use crate::testing::server;
@@ -52,18 +54,18 @@ use crate::testing::token::TokenBuilder;
 ///
 /// The token endpoint takes the client `development` with the secret `development-secret`, and
 /// `development-public` without one. [`sign_in`](Self::sign_in) takes the place of a browser at
-/// the provider:
+/// the provider, and `sign_in_to` that of a browser which signs in at a site:
 ///
 /// ```
 /// # #[cfg(feature = "login")]
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use http::{Request, StatusCode};
-/// use tower::{Layer, ServiceExt, service_fn};
+/// use http::Request;
+/// use tower::{Layer, service_fn};
 /// use tower_oidc::testing::OfflineProvider;
 /// use tower_oidc::{Client, KeyRing, LoginLayer};
 /// # use std::convert::Infallible;
-/// # use http::{Response, header::{COOKIE, LOCATION, SET_COOKIE}};
+/// # use http::Response;
 ///
 /// let idp = OfflineProvider::new("https://id.example");
 /// let login = LoginLayer::builder(
@@ -73,17 +75,12 @@ use crate::testing::token::TokenBuilder;
 ///     KeyRing::ephemeral()?,
 /// )
 /// .build()?;
-/// let page = login.layer(service_fn(|_: Request<String>| async {
+/// let mut page = login.layer(service_fn(|_: Request<String>| async {
 ///     Ok::<_, Infallible>(Response::new("hello".to_owned()))
 /// }));
 ///
-/// let start = Request::builder().uri("/oauth/openid").body(String::new())?;
-/// let redirect = page.clone().oneshot(start).await?;
-/// let callback = idp.sign_in(redirect.headers()[LOCATION].to_str()?)?;
-/// let cookie = redirect.headers()[SET_COOKIE].to_str()?.split(';').next().unwrap_or_default();
-/// let back = Request::builder().uri(callback).header(COOKIE, cookie).body(String::new())?;
-/// let answer = page.oneshot(back).await?;
-/// assert_eq!(answer.status(), StatusCode::SEE_OTHER, "signed in, and on to the site");
+/// let mut browser = idp.sign_in_to(&mut page).await;
+/// assert_eq!(browser.get(&mut page, "/").await.body(), "hello");
 /// # Ok(())
 /// # }
 /// # #[cfg(not(feature = "login"))]
@@ -231,6 +228,42 @@ impl OfflineProvider {
             Ok(Answer::AskWho(_)) => Err(refuse("no user is set")),
             Err(text) => Err(refuse(text)),
         }
+    }
+
+    /// As [`DevelopmentProvider::sign_in`](super::DevelopmentProvider::sign_in): signs its user in at a site, through the service and without a socket: the [`Browser`] visits the start of the
+    /// sign-in (`/oauth/openid`), this provider, and the callback. The user is `user-1` unless
+    /// [`set_user`](Self::set_user) chose another.
+    ///
+    /// # Panics
+    /// If the sign-in fails. The message says why, and what cures it.
+    #[cfg(feature = "login")]
+    pub async fn sign_in_to<S, R>(&self, app: &mut S) -> Browser
+    where
+        S: Service<Request<String>, Response = Response<R>>,
+        S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        R: http_body::Body,
+        R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let mut browser = Browser::new();
+        self.sign_in_to_with(&mut browser, app, "/oauth/openid")
+            .await;
+        browser
+    }
+
+    /// The same with a browser that has cookies already, or with another start of the sign-in, such as
+    /// `/oauth/staff` (`LoginBuilder::with_path`) or `/oauth/openid?return_to=/orders`.
+    ///
+    /// # Panics
+    /// If the sign-in fails.
+    #[cfg(feature = "login")]
+    pub async fn sign_in_to_with<S, R>(&self, browser: &mut Browser, app: &mut S, start: &str)
+    where
+        S: Service<Request<String>, Response = Response<R>>,
+        S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        R: http_body::Body,
+        R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        browser::sign_in(&self.wire.state, browser, app, start).await;
     }
 
     /// The user who signs in from now on. Default: `user-1`.

@@ -5,9 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
+#[cfg(feature = "login")]
+use http::{Request, Response};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+#[cfg(feature = "login")]
+use tower_service::Service;
 use url::Url;
 
 use crate::clock::{Clock, SharedClock};
@@ -15,6 +19,8 @@ use crate::error::{ConfigError, ProviderError, ProviderErrorKind};
 use crate::http_client::{Call, HttpClient, Limits};
 use crate::jwt::Algorithm;
 use crate::provider::{Provider, ProviderBuilder};
+#[cfg(feature = "login")]
+use crate::testing::browser::{self, Browser};
 use crate::testing::fault::{Endpoint, Fault, Hits};
 use crate::testing::manner::Manner;
 use crate::testing::server;
@@ -218,6 +224,70 @@ impl DevelopmentProvider {
     /// Signs every visitor in as this user from now on, without a page.
     pub fn set_user(&self, subject: &str) {
         self.state.changing().user = Some(subject.to_owned());
+    }
+
+    /// Signs its user in at a site, through the service and without a socket: the [`Browser`] visits the start of the
+    /// sign-in (`/oauth/openid`), this provider, and the callback. The user is `user-1` unless
+    /// [`set_user`](Self::set_user) chose another.
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use axum::{Router, routing::get};
+    /// use tower_oidc::testing::DevelopmentProvider;
+    /// use tower_oidc::{Client, KeyRing, LoginLayer, Principal};
+    ///
+    /// let idp = DevelopmentProvider::start().await?;
+    /// let login = LoginLayer::builder(
+    ///     idp.provider()?.verifier("https://api.example.com")?,
+    ///     Client::with_secret("development", "development-secret")?,
+    ///     "https://app.example.com",
+    ///     KeyRing::ephemeral()?,
+    /// )
+    /// .build()?;
+    /// let mut app = Router::new()
+    ///     .route("/whoami", get(async |principal: Principal| principal.subject().unwrap_or("nobody").to_owned()))
+    ///     .layer(login);
+    ///
+    /// idp.set_user("ada");
+    /// let mut browser = idp.sign_in(&mut app).await;
+    /// assert_eq!(browser.get(&mut app, "/whoami").await.body(), "ada");
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "axum"))]
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Panics
+    /// If the sign-in fails. The message says why, and what cures it.
+    #[cfg(feature = "login")]
+    pub async fn sign_in<S, R>(&self, app: &mut S) -> Browser
+    where
+        S: Service<Request<String>, Response = Response<R>>,
+        S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        R: http_body::Body,
+        R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let mut browser = Browser::new();
+        self.sign_in_with(&mut browser, app, "/oauth/openid").await;
+        browser
+    }
+
+    /// The same with a browser that has cookies already, or with another start of the sign-in, such as
+    /// `/oauth/staff` (`LoginBuilder::with_path`) or `/oauth/openid?return_to=/orders`.
+    ///
+    /// # Panics
+    /// If the sign-in fails.
+    #[cfg(feature = "login")]
+    pub async fn sign_in_with<S, R>(&self, browser: &mut Browser, app: &mut S, start: &str)
+    where
+        S: Service<Request<String>, Response = Response<R>>,
+        S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        R: http_body::Body,
+        R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        browser::sign_in(&self.state, browser, app, start).await;
     }
 
     /// Requires pushed authorization requests from now on

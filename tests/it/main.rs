@@ -61,6 +61,7 @@ mod static_keys;
 mod support;
 mod tabs;
 mod targets;
+mod test_helpers;
 mod token_places;
 mod tokens;
 mod upstream;
