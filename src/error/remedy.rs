@@ -196,8 +196,7 @@ fn of_any(kind: Kind, cause: Cause, setup: &Setup) -> Option<&'static str> {
         (Kind::UnknownKey, _) => return unknown_key(setup.keys_from),
         (Kind::WrongIssuer, _) if setup.keys_from != KeysFrom::Metadata => {
             "set the issuer (OPENID_ISSUER) to the token's iss character by character, the final slash \
-             included; with a key set of its own (OPENID_JWKS_URL, OPENID_JWKS_FILE) no metadata is read that could \
-             tell it"
+             included; the metadata that could tell it is not read, because the keys come from elsewhere"
         }
         (Kind::NotAJwt, _) => SEND_UNCHANGED,
         _ => return None,
@@ -399,6 +398,29 @@ mod tests {
                 let text = remedy_of(kind, None, Cause::Usual, full);
                 assert!(!text.contains("raise"), "{kind:?} {judged_as:?}: {text}");
             }
+        }
+    }
+
+    #[test]
+    fn the_remedy_of_an_unknown_key_is_where_the_keys_come_from() {
+        for (keys_from, part) in [
+            (KeysFrom::Url, "(OPENID_JWKS_URL)"),
+            (KeysFrom::File, "(OPENID_JWKS_FILE)"),
+            (KeysFrom::Program, "the program was given"),
+        ] {
+            let setup = |kind| {
+                let setup = Setup {
+                    keys_from,
+                    ..setup(LENIENT, None)
+                };
+                remedy_of(kind, None, Cause::Usual, setup)
+            };
+            let text = setup(Kind::UnknownKey);
+            assert!(text.contains(part), "{text}");
+            check_text(text);
+            let text = setup(Kind::WrongIssuer);
+            assert!(text.contains("character by character"), "{text}");
+            check_text(text);
         }
     }
 

@@ -97,3 +97,42 @@ impl KeyFile {
         ProviderError::new(ProviderErrorKind::TimedOut, text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const LIMITS: Limits = Limits {
+        time: Duration::from_secs(5),
+        size: 1024,
+    };
+
+    // KS-22
+    #[tokio::test]
+    async fn a_reading_that_hangs_is_the_only_one() {
+        let file = KeyFile::new("/nowhere/keys.json".into());
+        let kind = async || file.read(LIMITS).await.unwrap_err().kind();
+        let hanging = Reading(Arc::clone(&file.is_being_read));
+        file.is_being_read.store(true, Ordering::Release);
+        for _ in 0..2 {
+            assert_eq!(kind().await, ProviderErrorKind::TimedOut);
+        }
+        drop(hanging);
+        for _ in 0..2 {
+            assert_eq!(kind().await, ProviderErrorKind::UnreadableFile);
+        }
+    }
+
+    // KS-22
+    #[test]
+    #[cfg(unix)]
+    fn what_is_no_file_is_not_opened() {
+        let error = KeyFile::new("/dev/null".into())
+            .read_here(LIMITS.size)
+            .unwrap_err();
+        assert_eq!(error.kind(), ProviderErrorKind::UnreadableFile);
+        let source = std::error::Error::source(&error).unwrap();
+        assert_eq!(source.to_string(), "it is not a file");
+    }
+}

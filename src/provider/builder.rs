@@ -126,14 +126,17 @@ impl ProviderBuilder {
     /// A file that is gone, or that holds no usable key, changes nothing at first: the keys read before are used for
     /// [the stale limit](Self::with_stale_limit), and the log and [`readiness`](Provider::readiness) tell of it. After
     /// that no token can be verified until the file is back. To withdraw the last key, put another one in its place.
-    /// How long fetched keys are fresh ([`with_key_lifetime`](Self::with_key_lifetime)) does not matter here.
+    /// How long fetched keys are fresh ([`with_key_lifetime`](Self::with_key_lifetime)) does not matter here. While no
+    /// token comes nothing is read, and [`readiness`](Provider::readiness) is [`Stale`](crate::Phase::Stale), which is
+    /// ready.
     ///
-    /// Only verification does without the provider. Sign-in and `outbound` call it, and find its endpoints by its
-    /// metadata, which is fetched when it is first needed.
+    /// Verification alone does without the provider. No metadata tells its issuer, so the configured one must be the
+    /// `iss` of its tokens exactly. Sign-in and `outbound` call the provider, and find its endpoints by its metadata,
+    /// which is fetched when it is first needed.
     ///
     /// # Security
     /// Whoever can write the file can sign tokens that are accepted. Replace it as a whole, by renaming another to its
-    /// name: of a file that is being written, an incomplete set is refused and read again.
+    /// name. An incomplete set of a file that is being written is refused and read again.
     pub fn with_jwks_file(mut self, path: impl AsRef<Path>) -> Self {
         self.keys.file = Some(path.as_ref().to_owned());
         self
@@ -143,8 +146,9 @@ impl ProviderBuilder {
     /// to the provider. Default: the keys are fetched.
     ///
     /// To verify a token is then a plain function call, which needs neither network nor runtime. A token with an
-    /// unknown `kid` is refused. Sign-in and `outbound` still call the provider, and find its endpoints by its
-    /// metadata, which is fetched when it is first needed.
+    /// unknown `kid` is refused. No metadata tells the issuer, so the configured one must be the `iss` of the tokens
+    /// exactly. Sign-in and `outbound` still call the provider, and find its endpoints by its metadata, which is
+    /// fetched when it is first needed.
     ///
     /// # Security
     /// A key that the provider withdraws stays accepted until the program is built or started with others, and once

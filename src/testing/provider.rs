@@ -231,7 +231,7 @@ impl DevelopmentProvider {
     /// [`set_user`](Self::set_user) chose another.
     ///
     /// ```
-    /// # #[cfg(feature = "axum")]
+    /// # #[cfg(all(feature = "axum", feature = "reqwest"))]
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use axum::{Router, routing::get};
@@ -255,7 +255,7 @@ impl DevelopmentProvider {
     /// assert_eq!(browser.get(&mut app, "/whoami").await.body(), "ada");
     /// # Ok(())
     /// # }
-    /// # #[cfg(not(feature = "axum"))]
+    /// # #[cfg(not(all(feature = "axum", feature = "reqwest")))]
     /// # fn main() {}
     /// ```
     ///

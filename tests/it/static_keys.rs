@@ -171,7 +171,9 @@ fn a_provider_with_given_keys_takes_two_arguments() {
 // KS-01, KS-07, KS-23
 #[test]
 fn a_set_without_a_usable_key_is_refused_with_a_reason_for_each_entry() {
+    let many = format!(r#"{{"keys":[0{}]}}"#, ",0".repeat(20));
     let cases = [
+        (&*many, "entry 10: an entry is not an object; and so on"),
         ("", "not a JSON object"),
         ("[]", "not a JSON object"),
         ("{}", "no array named keys"),
