@@ -1,7 +1,7 @@
 //! Who may sign in.
 
 use crate::claim_path::ClaimPath;
-use crate::env::common::in_environment;
+use crate::env::names::in_environment;
 use crate::env::read::Variables;
 use crate::error::ConfigError;
 use crate::login::{LoginBuilder, RoleToken};

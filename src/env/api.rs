@@ -2,7 +2,8 @@ use std::fmt;
 
 use crate::bearer::BearerLayer;
 use crate::claims::{Transport, parse_url};
-use crate::env::common::{CommonSettings, in_environment, issuer, line};
+use crate::env::common::{CommonSettings, issuer, line};
+use crate::env::names::in_environment;
 use crate::env::places::PlaceSettings;
 use crate::env::read::{Variables, readable};
 use crate::error::ConfigError;

@@ -1,6 +1,6 @@
 //! The client and the audience that it requests.
 
-use crate::env::common::in_environment;
+use crate::env::names::in_environment;
 use crate::env::read::Variables;
 use crate::error::ConfigError;
 use crate::provider::{Client, SecretMethod};

@@ -8,6 +8,7 @@ use crate::env::bounds::Bounds;
 use crate::env::defaults::default_of;
 #[cfg(feature = "introspection")]
 use crate::env::introspection::IntrospectionSettings;
+use crate::env::names::in_environment;
 use crate::env::read::Variables;
 use crate::error::ConfigError;
 use crate::jwt::Algorithm;
@@ -20,7 +21,6 @@ use crate::settings::{
     DEBUG_OPENID_REQUESTS, OPENID_ALGORITHMS, OPENID_AUDIENCE, OPENID_CLOCK_TOLERANCE,
     OPENID_ISSUER, OPENID_JWKS_FILE, OPENID_JWKS_URL, OPENID_JWKS_URL_CACHE_TIME,
     OPENID_JWKS_URL_MAX_CACHE_TIME, OPENID_TOKEN_CACHE, OPENID_TOKEN_PROFILE, OPENID_USE_PKCE,
-    variable_of,
 };
 use crate::verify::{TokenProfile, Verifier};
 
@@ -201,11 +201,6 @@ fn refuse_introspection(variables: &Variables) -> Result<(), ConfigError> {
         )),
         _ => Ok(()),
     }
-}
-
-/// The same error under the name of the environment variable.
-pub(super) fn in_environment(error: ConfigError) -> ConfigError {
-    error.renamed_by(variable_of)
 }
 
 /// Writes one line of the effective settings. Without a value: the default, and that it is one.

@@ -4,9 +4,10 @@ use crate::bearer::BearerLayer;
 use crate::env::addresses::{address_and_callback, post_logout_redirect};
 use crate::env::admission::AdmissionSettings;
 use crate::env::client::{client, requested_audience};
-use crate::env::common::{CommonSettings, in_environment, issuer, line};
+use crate::env::common::{CommonSettings, issuer, line};
 use crate::env::front_doors::FrontDoors;
 use crate::env::lifetimes::SessionLimits;
+use crate::env::names::in_environment;
 use crate::env::places::PlaceSettings;
 use crate::env::read::{Variables, readable};
 #[cfg(feature = "redis")]

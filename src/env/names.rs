@@ -1,4 +1,12 @@
-//! Variables with our prefix that belong to another application.
+//! Names: of settings in errors, and of variables with our prefix that belong to another application.
+
+use crate::error::ConfigError;
+use crate::settings::variable_of;
+
+/// The same error under the name of the environment variable.
+pub(super) fn in_environment(error: ConfigError) -> ConfigError {
+    error.renamed_by(variable_of)
+}
 
 /// Variables of LibreChat for users, roles and its own pages.
 pub(super) const ANOTHER_APPLICATIONS: &[&str] = &[

@@ -1,7 +1,7 @@
 //! Where requests have their token.
 
 use crate::bearer::{BearerLayer, SameOrigin, TokenPlace};
-use crate::env::common::in_environment;
+use crate::env::names::in_environment;
 use crate::env::read::Variables;
 use crate::error::ConfigError;
 use crate::settings::{DOMAIN_SERVER, OPENID_TOKEN_PLACES, OPENID_TRUSTED_ORIGINS};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::env::common::in_environment;
+use crate::env::names::in_environment;
 use crate::env::read::Variables;
 use crate::error::ConfigError;
 use crate::login::RedisStore;

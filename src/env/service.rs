@@ -1,7 +1,8 @@
 use std::fmt;
 
 use crate::env::client::{client, requested_audience};
-use crate::env::common::{CommonSettings, in_environment, issuer, line};
+use crate::env::common::{CommonSettings, issuer, line};
+use crate::env::names::in_environment;
 use crate::env::read::{Variables, readable};
 use crate::error::ConfigError;
 use crate::outbound::{ClientCredentials, Target, TokenExchange};

@@ -54,7 +54,9 @@ fn of_access_token(
 ) -> Option<&'static str> {
     let needed_in_any = matches!(claim, Some("iss" | "aud" | "exp"));
     Some(match kind {
-        Kind::Opaque | Kind::Encrypted => return unreadable(setup.vendor),
+        Kind::Opaque | Kind::Encrypted => {
+            return unreadable(setup.vendor).or(setup.is_presented.then_some(ASK_THE_PROVIDER));
+        }
         Kind::WrongAudience => return wrong_audience(setup.vendor),
         Kind::MissingClaim if claim == Some("aud") => missing_audience(setup.vendor),
         Kind::MissingClaim if cause == Cause::MaximumAge => {
@@ -194,10 +196,7 @@ fn of_any(kind: Kind, cause: Cause, setup: &Setup) -> Option<&'static str> {
              provider's"
         }
         (Kind::UnknownKey, _) => return unknown_key(setup.keys_from),
-        (Kind::WrongIssuer, _) if setup.keys_from != KeysFrom::Metadata => {
-            "set the issuer (OPENID_ISSUER) to the token's iss character by character, the final slash \
-             included; the metadata that could tell it is not read, because the keys come from elsewhere"
-        }
+        (Kind::WrongIssuer, _) => return wrong_issuer(setup.keys_from),
         (Kind::NotAJwt, _) => SEND_UNCHANGED,
         _ => return None,
     })
@@ -220,6 +219,30 @@ fn unknown_key(keys: KeysFrom) -> Option<&'static str> {
         }
     })
 }
+
+/// Where no metadata is read that could tell of a final slash.
+fn wrong_issuer(keys: KeysFrom) -> Option<&'static str> {
+    Some(match keys {
+        KeysFrom::Metadata => return None,
+        KeysFrom::Url => {
+            "set the issuer (OPENID_ISSUER) to the token's iss character by character, the final slash \
+             included; with a configured key set (OPENID_JWKS_URL) no metadata is read that could tell it"
+        }
+        KeysFrom::File => {
+            "set the issuer (OPENID_ISSUER) to the token's iss character by character, the final slash \
+             included; with keys from a file (OPENID_JWKS_FILE) no metadata is read that could tell it"
+        }
+        KeysFrom::Program => {
+            "set the issuer (OPENID_ISSUER) to the token's iss character by character, the final slash \
+             included; with keys that the program was given no metadata is read that could tell it"
+        }
+    })
+}
+
+/// For opaque and encrypted tokens that clients present, of providers that may tell about them.
+const ASK_THE_PROVIDER: &str = "only the provider can read it: have it asked about such tokens \
+    (OPENID_INTROSPECTION=opaque, VerifierBuilder::with_introspection), or ask it for JWTs: name this API in the \
+    token request, as audience or resource";
 
 fn unreadable(vendor: Option<Vendor>) -> Option<&'static str> {
     Some(match vendor? {
@@ -314,6 +337,7 @@ mod tests {
             issuers: Box::default(),
             audiences: Box::default(),
             vendor,
+            is_presented: false,
             keys_from: KeysFrom::Metadata,
             leeway_can_grow: true,
             size_can_grow: true,

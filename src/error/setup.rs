@@ -7,6 +7,8 @@ pub(crate) struct Setup {
     pub(crate) issuers: Box<[Box<str>]>,
     pub(crate) audiences: Box<[Box<str>]>,
     pub(crate) vendor: Option<Vendor>,
+    /// Whether clients present such tokens, and not the token endpoint alone.
+    pub(crate) is_presented: bool,
     /// Where the keys come from.
     pub(crate) keys_from: KeysFrom,
     /// Whether the leeway could be longer.

@@ -1,8 +1,6 @@
 //! The introspection endpoint of the development provider
 //! ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)).
 
-use std::collections::HashMap;
-
 use axum::extract::{Form, State as Shared};
 use axum::response::Response;
 use base64::Engine as _;
@@ -14,55 +12,10 @@ use serde_json::{Value, json};
 use crate::jwt::Algorithm;
 use crate::testing::fault::Endpoint;
 use crate::testing::form::{CLIENT, Parameters, known_client, parameter, refuse};
-use crate::testing::provider::DevelopmentProvider;
 use crate::testing::state::{Served, State};
-use crate::testing::token::{TokenBuilder, opaque_token};
 
 /// The media type of signed answers ([RFC 9701 §4](https://www.rfc-editor.org/rfc/rfc9701#section-4)).
 const SIGNED: &str = "application/token-introspection+jwt";
-
-/// What is known of tokens beside what they say themselves.
-#[derive(Debug, Default)]
-pub(super) struct Introspected {
-    /// Opaque tokens, each with its claims.
-    references: HashMap<String, Value>,
-    revoked: Vec<String>,
-}
-
-impl DevelopmentProvider {
-    /// Issues an opaque token that stands for this one: introspection tells its claims, as long as it has not expired
-    /// and was not [revoked](Self::revoke_access_token).
-    ///
-    /// # Panics
-    /// Never: the claims of a builder are an object.
-    #[must_use]
-    pub fn opaque_token_for(&self, token: &TokenBuilder) -> String {
-        let reference = opaque_token();
-        let claims = serde_json::from_str(&token.claims_json()).expect("the claims as JSON");
-        let references = &mut self.state().changing().introspected.references;
-        references.insert(reference.clone(), claims);
-        reference
-    }
-
-    /// Calls this access token inactive from now on when it is introspected, whether it is opaque or a JWT.
-    pub fn revoke_access_token(&self, token: &str) {
-        let revoked = &mut self.state().changing().introspected.revoked;
-        revoked.push(token.to_owned());
-    }
-
-    /// Changes the answers of the introspection endpoint from now on.
-    pub fn edit_introspection_answer(&self, edit: impl Fn(&mut Value) + Send + Sync + 'static) {
-        self.state().changing().edits.introspection = Some(std::sync::Arc::new(edit));
-    }
-
-    /// Changes the JWTs that signed answers of the introspection endpoint are, from now on.
-    pub fn edit_signed_introspection_answer(
-        &self,
-        edit: impl Fn(TokenBuilder) -> TokenBuilder + Send + Sync + 'static,
-    ) {
-        self.state().changing().edits.signed_introspection = Some(std::sync::Arc::new(edit));
-    }
-}
 
 pub(super) async fn introspect(
     Shared(state): Served,

@@ -13,7 +13,7 @@ use crate::jwt::Algorithm;
 use crate::testing::fault::{self, Endpoint, Fault, Hits};
 use crate::testing::form::Parameters;
 use crate::testing::grants::Grants;
-use crate::testing::introspection::Introspected;
+use crate::testing::introspected::Introspected;
 use crate::testing::manner::Manner;
 use crate::testing::signing_key::SigningKey;
 use crate::testing::token::TokenBuilder;

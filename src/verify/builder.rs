@@ -352,6 +352,7 @@ pub(super) fn setup(
         issuers: names().map(Into::into).collect(),
         audiences: audiences.map(|named| named.as_str().into()).collect(),
         vendor: Vendor::of_all(names()),
+        is_presented: true,
         keys_from: issuers
             .iter()
             .map(|trusted| trusted.provider.keys_from())

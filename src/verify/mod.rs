@@ -46,6 +46,8 @@ use crate::error::ConfigError;
 use crate::error::VerifyError;
 #[cfg(feature = "introspection")]
 use crate::error::VerifyErrorKind;
+#[cfg(feature = "login")]
+use crate::error::setup::Setup;
 #[cfg(feature = "introspection")]
 use crate::jwt::looks_like_jws;
 #[cfg(feature = "login")]
@@ -379,6 +381,11 @@ impl Verifier {
         inner.forget_answers();
         inner.judge.clients = None;
         inner.judge.bringer = Bringer::TokenEndpoint;
+        let judge = &inner.judge;
+        inner.judge.setup = Arc::new(Setup {
+            is_presented: false,
+            ..setup(&judge.issuers, &judge.expectation, judge.max_token_size)
+        });
         Self(Arc::new(inner))
     }
 

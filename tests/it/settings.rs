@@ -67,12 +67,13 @@ fn every_variable_has_its_row_and_every_row_its_variable() {
 }
 
 /// Where choices are made, and on which type.
-const BUILDERS: [(&str, &str); 17] = [
+const BUILDERS: [(&str, &str); 18] = [
     ("src/danger.rs", "DangerousProviderBuilder"),
     ("src/http_client.rs", "HttpClient"),
     ("src/provider/builder.rs", "ProviderBuilder"),
     ("src/provider/client/credentials.rs", "Client"),
     ("src/verify/builder.rs", "VerifierBuilder"),
+    ("src/verify/introspection/mod.rs", "Introspection"),
     ("src/login/builder.rs", "LoginBuilder"),
     ("src/login/set.rs", "LoginSet"),
     ("src/login/store/redis/mod.rs", "RedisStore"),
