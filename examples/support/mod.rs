@@ -78,6 +78,8 @@ pub(crate) fn claims(principal: &Principal) -> Result<Value, StatusCode> {
     let mut claims: Value = principal
         .claims()
         .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    // An introspection answer may leave out what goes without saying.
+    claims["iss"] = json!(principal.issuer().as_str());
     claims["scope"] = json!(principal.scopes().to_string());
     Ok(claims)
 }

@@ -71,7 +71,7 @@ settings.configure(
         "PKCE_REQUIRED": True,
         "REFRESH_TOKEN_REUSE_PROTECTION": True,
         "ROTATE_REFRESH_TOKEN": True,
-        "SCOPES": {"openid": "who", "profile": "name", "email": "address", "read": "read"},
+        "SCOPES": {"openid": "who", "profile": "name", "email": "address", "read:messages": "read"},
     },
     ROOT_URLCONF="project",
     SECRET_KEY="for tests on this machine alone",
@@ -141,6 +141,15 @@ get_application_model().objects.create(
     redirect_uris=f"{options['origin']}/oauth/openid/callback",
     skip_authorization=True,
 )
+# One that calls an API, and the API, which introspects tokens.
+for client_id in ["service", "api"]:
+    get_application_model().objects.create(
+        authorization_grant_type="client-credentials",
+        client_id=client_id,
+        client_secret=f"{client_id}-secret",
+        client_type="confidential",
+        name=client_id,
+    )
 server.set_app(get_wsgi_application())
 print(f"ready {address}/o", flush=True)
 server.serve_forever()

@@ -12,6 +12,11 @@ use tower_oidc::testing::{OfflineProvider, SigningKey};
 use crate::programs::{Program, example, provider};
 
 async fn token(issuer: &str, parameters: &[(&str, &str)]) -> String {
+    token_at(&format!("{issuer}/token"), parameters).await
+}
+
+/// An access token of the client `service`.
+pub(crate) async fn token_at(url: &str, parameters: &[(&str, &str)]) -> String {
     let mut form: Vec<_> = parameters.to_vec();
     form.push(("grant_type", "client_credentials"));
     form.push(("client_id", "service"));
@@ -20,7 +25,7 @@ async fn token(issuer: &str, parameters: &[(&str, &str)]) -> String {
         .extend_pairs(form)
         .finish();
     let answer: Value = reqwest::Client::new()
-        .post(format!("{issuer}/token"))
+        .post(url)
         .header("content-type", "application/x-www-form-urlencoded")
         .body(body)
         .send()
@@ -35,7 +40,7 @@ async fn token(issuer: &str, parameters: &[(&str, &str)]) -> String {
         .to_owned()
 }
 
-async fn get(url: String, token: Option<&str>) -> reqwest::Response {
+pub(crate) async fn get(url: String, token: Option<&str>) -> reqwest::Response {
     let mut request = reqwest::Client::new().get(url);
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));
@@ -47,7 +52,7 @@ async fn get(url: String, token: Option<&str>) -> reqwest::Response {
         .unwrap()
 }
 
-const RESOURCE: &str = "https://api.example.com";
+pub(crate) const RESOURCE: &str = "https://api.example.com";
 
 #[tokio::test]
 #[ignore = "needs Node and oidc-provider; the full test run brings them"]

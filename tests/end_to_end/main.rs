@@ -8,6 +8,7 @@ mod calls;
 mod chromium;
 mod gateway;
 mod identity;
+mod introspection;
 mod nginx;
 mod programs;
 mod redis;

@@ -1,5 +1,5 @@
 // Starts oidc-provider on a free loopback port and prints its issuer on one line when it is ready.
-// Tokens for the resource below are JWTs; tokens for no resource are opaque. A visitor who comes to sign
+// Tokens for the resource below are JWTs, or opaque with `?format=opaque`; tokens for no resource are opaque. A visitor who comes to sign
 // in is user-1, without a page. Arguments are a JSON object: `lifetime` of access tokens in seconds,
 // `origin` of the site whose clients sign in, `publicKey` (JWK) of the client that signs assertions, `apis` that are
 // resources of their own, each its own audience.
@@ -40,6 +40,15 @@ const clients = [
     redirect_uris: [],
     response_types: [],
   },
+  // Those that introspect tokens.
+  ...['api', 'api-signed'].map((client_id) => ({
+    client_id,
+    client_secret: 'api-secret',
+    grant_types: [],
+    redirect_uris: [],
+    response_types: [],
+    ...(client_id === 'api-signed' && { introspection_signed_response_alg: 'ES256' }),
+  })),
   browserClient('web', { client_secret: 'web-secret' }),
   browserClient('web-post', {
     client_secret: 'web-secret',
@@ -75,6 +84,8 @@ server.listen(0, '127.0.0.1', () => {
     features: {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
+      introspection: { enabled: true, allowedPolicy: (_context, client) => client.clientId.startsWith('api') },
+      jwtIntrospection: { enabled: true },
       revocation: { enabled: true },
       rpInitiatedLogout: {
         enabled: true,
@@ -97,7 +108,7 @@ server.listen(0, '127.0.0.1', () => {
           }
           const algorithm = new URL(resource).searchParams.get('alg') ?? 'RS256';
           return {
-            accessTokenFormat: 'jwt',
+            accessTokenFormat: new URL(resource).searchParams.get('format') ?? 'jwt',
             accessTokenTTL: options.lifetime,
             audience: isApi ? resource : RESOURCE,
             jwt: { sign: { alg: algorithm } },
