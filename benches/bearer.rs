@@ -1,6 +1,6 @@
 //! Times for people, compared with the bare inner service. `benches/instructions.rs` guards against changes.
 //!
-//! `cargo bench --bench bearer --features login,outbound,testing`
+//! `cargo bench --bench bearer --features introspection,login,outbound,testing`
 
 mod support;
 

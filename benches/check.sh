@@ -12,7 +12,7 @@ fi
 
 counts=$(mktemp)
 trap 'rm -f "$counts"' EXIT
-cargo bench --bench instructions --features login,outbound,testing | tee "$counts"
+cargo bench --bench instructions --features introspection,login,outbound,testing | tee "$counts"
 
 awk '
 /^instructions::/ { split($1, path, "::"); split($2, id, ":"); name = path[3] "/" id[1] }
@@ -39,6 +39,10 @@ END {
     most("expired", row("refuse/expired") - bare, 13000)
     most("wrong audience", row("refuse/wrong_audience") - bare, 13000)
     most("wrong issuer", row("refuse/wrong_issuer") - bare, 13000)
+    most("introspected, seen before", row("introspected_again/opaque") - bare, 1.2 * (row("accept_again/rs256") - bare))
+    in_axum = row("bare_in_axum/inner")
+    most("garbage, with axum\x27s body", row("refuse_unread_in_axum/garbage") - in_axum, 2700)
+    most("no header, with axum\x27s body", row("refuse_unread_in_axum/none") - in_axum, 1000)
     most("garbage", row("refuse_unread/garbage") - bare, 2700)
     most("no header", row("refuse_unread/none") - bare, 900)
     page = row("bare_page/inner")
@@ -47,5 +51,5 @@ END {
     most("outbound, a fresh token", row("leave/fresh_token") - row("bare_client/inner"), 4100)
     most("axum, Router::layer, seen before", row("route/within") - row("route/idle"), 1750)
     most("axum, around, seen before", row("route/around") - row("route/bare"), 1750)
-    exit over || missing || rows != 16
+    exit over || missing || rows != 19
 }' "$counts"

@@ -1,7 +1,7 @@
 //! Instruction counts by callgrind, which repeat, so that a change shows. Each is compared with the bare inner
 //! service, and the accepted ones with the raw signature as well.
 //!
-//! `cargo bench --bench instructions --features login,outbound,testing` needs valgrind and `gungraun-runner`.
+//! `cargo bench --bench instructions --features introspection,login,outbound,testing` needs valgrind and `gungraun-runner`.
 
 #![expect(missing_docs, reason = "made by the macros of gungraun")]
 
@@ -17,7 +17,7 @@ use gungraun::{library_benchmark, library_benchmark_group, main};
 use http::{Request, Response};
 use http_body_util::Empty;
 use support::outbound::{Caller, Upstream, request as leaving_request};
-use support::routes::{Routes, Stack, routes};
+use support::routes::{AxumInner, Routes, Stack, routes};
 use support::session::{Page, Site, again};
 use support::{Fixture, Inner, call, request};
 use tower::Layer;
@@ -260,6 +260,71 @@ fn refuse_unread(mut warm: Warm) -> (Response<()>, Bearer<Inner>, Fixture) {
     )
 }
 
+/// An opaque token that the provider was asked about before.
+fn introspected() -> Warm {
+    const OPAQUE: &str = "q1hZ8vXo3TnC5bWkP0sRfJ7mYdLgUa2eE9iNtVxBcAo";
+    warm_in(
+        Fixture::introspecting(OPAQUE),
+        |_| Some(OPAQUE.to_owned()),
+        same,
+    )
+}
+
+#[library_benchmark]
+#[bench::opaque(introspected())]
+fn introspected_again(mut warm: Warm) -> (Response<()>, Bearer<Inner>, Fixture) {
+    (
+        black_box(call(&mut warm.service, warm.request)),
+        warm.service,
+        warm.fixture,
+    )
+}
+
+struct AxumWarm {
+    service: Bearer<AxumInner>,
+    request: Request<axum::body::Body>,
+    fixture: Fixture,
+}
+
+fn axum_unread(token: Option<&str>) -> AxumWarm {
+    let fixture = Fixture::new();
+    let mut service = BearerLayer::new(fixture.verifier.clone()).layer(AxumInner);
+    let make = || request(token).map(|()| axum::body::Body::empty());
+    let measured = make();
+    {
+        let _runtime = fixture.enter();
+        let _ = call(&mut service, make());
+    }
+    AxumWarm {
+        service,
+        request: measured,
+        fixture,
+    }
+}
+
+#[library_benchmark(setup = axum_unread)]
+#[bench::garbage(Some("garbage"))]
+#[bench::none(None)]
+fn refuse_unread_in_axum(
+    mut warm: AxumWarm,
+) -> (Response<axum::body::Body>, Bearer<AxumInner>, Fixture) {
+    (
+        black_box(call(&mut warm.service, warm.request)),
+        warm.service,
+        warm.fixture,
+    )
+}
+
+#[library_benchmark(setup = axum_unread)]
+#[bench::inner(None)]
+fn bare_in_axum(warm: AxumWarm) -> (Response<axum::body::Body>, Bearer<AxumInner>, Fixture) {
+    (
+        black_box(call(&mut AxumInner, warm.request)),
+        warm.service,
+        warm.fixture,
+    )
+}
+
 #[library_benchmark(setup = accepted)]
 #[bench::inner(Algorithm::Rs256)]
 fn bare(warm: Warm) -> (Response<()>, Bearer<Inner>, Fixture) {
@@ -439,10 +504,13 @@ library_benchmark_group!(
         signature_alone,
         accept,
         accept_again,
+        introspected_again,
         require,
         refuse,
         refuse_signature,
-        refuse_unread
+        refuse_unread,
+        bare_in_axum,
+        refuse_unread_in_axum
     ]
 );
 

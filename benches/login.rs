@@ -1,7 +1,7 @@
 //! Times for people: a session with nothing due, for one thread and for many, and the callback of a sign-in
 //! without the time of the provider. Each is compared with the bare inner service.
 //!
-//! `cargo bench --bench login --features login,outbound,testing`
+//! `cargo bench --bench login --features introspection,login,outbound,testing`
 
 mod support;
 

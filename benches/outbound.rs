@@ -1,6 +1,6 @@
 //! Times for people: an outgoing request with a fresh token, compared with the bare client.
 //!
-//! `cargo bench --bench outbound --features login,outbound,testing`
+//! `cargo bench --bench outbound --features introspection,login,outbound,testing`
 
 mod support;
 

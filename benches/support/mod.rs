@@ -15,8 +15,8 @@ use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, Response};
 use tower::{Layer, Service};
 use tower_oidc::bearer::Bearer;
-use tower_oidc::testing::{OfflineProvider, SigningKey};
-use tower_oidc::{Algorithm, BearerLayer, Verifier};
+use tower_oidc::testing::{Endpoint, Fault, OfflineProvider, SigningKey};
+use tower_oidc::{Algorithm, BearerLayer, Client, Verifier};
 
 pub(crate) const AUDIENCE: &str = "https://api.example.com";
 pub(crate) const ISSUER: &str = "https://tenant.us.auth0.com/";
@@ -89,6 +89,28 @@ impl Fixture {
         }
     }
 
+    /// With a provider that says of every token that it is active, and was asked about this one. Its claims are those
+    /// of [`token`](Self::token).
+    pub(crate) fn introspecting(token: &str) -> Self {
+        let fixture = Self::new();
+        let claims = Self::claims(&[]);
+        let answer = claims.replacen('{', "{\"active\":true,\"token_type\":\"Bearer\",", 1);
+        let endpoint = Endpoint::Introspection;
+        fixture.idp.set_fault(endpoint, Fault::json(answer));
+        let client = Client::with_secret("api", "api-secret").expect("a client");
+        let provider = fixture.idp.provider().expect("a provider");
+        let verifier = Verifier::builder(&provider, AUDIENCE)
+            .with_introspection(client)
+            .build()
+            .expect("a verifier");
+        let asking = verifier.verify(token);
+        fixture.runtime.block_on(asking).expect("an active token");
+        Self {
+            verifier,
+            ..fixture
+        }
+    }
+
     pub(crate) fn service(&self) -> Bearer<Inner> {
         BearerLayer::new(self.verifier.clone()).layer(Inner)
     }
@@ -105,6 +127,10 @@ impl Fixture {
             algorithm.name(),
             key.kid()
         );
+        key.sign_compact(header, Self::claims(change))
+    }
+
+    fn claims(change: &[(&str, &str)]) -> String {
         let mut claims = format!(
             r#"{{"iss":"{ISSUER}","sub":"auth0|66f3c1d2e4b5a60789abcdef","aud":["{AUDIENCE}","{ISSUER}userinfo"],"iat":1700000000,"exp":4102444800,"scope":"openid profile email offline_access read:messages","azp":"kT9vJ2mQ8rLw4XyZ7bN1cD5fG6hS3pAe","permissions":["read:messages"],"jti":"2wXk9QpL"}}"#
         );
@@ -112,7 +138,7 @@ impl Fixture {
             assert!(claims.contains(old), "{old} is not in {claims}");
             claims = claims.replace(old, new);
         }
-        key.sign_compact(header, claims)
+        claims
     }
 
     pub(crate) fn enter(&self) -> tokio::runtime::EnterGuard<'_> {

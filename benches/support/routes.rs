@@ -1,20 +1,40 @@
 //! An axum router with one page: bare, with a layer that does nothing, and with a bearer layer.
 
 use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::get;
-use tower::Layer;
 use tower::layer::util::Identity;
 use tower::util::BoxCloneSyncService;
+use tower::{Layer, Service};
 use tower_oidc::{Algorithm, BearerLayer};
 
 use super::{Fixture, call, request};
 
 pub(crate) type Routes = BoxCloneSyncService<Request, Response, Infallible>;
+
+/// Does nothing, at once, with axum's body.
+#[derive(Clone)]
+pub(crate) struct AxumInner;
+
+impl Service<Request> for AxumInner {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Ready<Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request) -> Self::Future {
+        ready(Ok(Response::new(Body::empty())))
+    }
+}
 
 /// The position of the layer.
 #[derive(Debug, Clone, Copy)]
