@@ -106,5 +106,13 @@
 //! kind again. [`VerifyErrorKind::is_structural`](crate::VerifyErrorKind::is_structural) tells such
 //! refusals from those that a fresh token mends.
 //!
+//! Where the provider tells what such a token is worth (introspection, RFC 7662), an API can have it asked
+//! ([`with_introspection`](crate::VerifierBuilder::with_introspection)). What it said counts for a minute, which is the
+//! time for which a revoked token can still be used: an answer that counts for less costs more calls than most
+//! providers like. A refusal counts for ten seconds, so that a token that is sent over and over costs six calls a
+//! minute. The bounds on calls (32 at once, 100 a second) exist twice: for tokens that the provider has called active
+//! before and for all others, so that nobody who makes tokens up keeps known callers out. Beyond a bound, and while
+//! the provider does not answer, nobody knows what the token is worth: 503 with `Retry-After`, never 401.
+//!
 //! [`Opaque`]: crate::VerifyErrorKind::Opaque
 //! [`Encrypted`]: crate::VerifyErrorKind::Encrypted
