@@ -113,7 +113,7 @@ async fn an_opaque_token_of_django_oauth_toolkit_is_accepted_by_settings_alone()
 // D27, IN-06
 #[tokio::test]
 #[ignore = "needs Node and oidc-provider; the full test run brings them"]
-async fn opaque_tokens_of_a_certified_provider_are_accepted_with_signed_answers_too() {
+async fn opaque_tokens_of_a_certified_provider_plain_and_signed() {
     let idp = provider("{}");
     let issuer = idp.address();
     let (tokens, revocation) = (
