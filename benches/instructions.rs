@@ -315,8 +315,14 @@ fn refuse_unread_in_axum(
     )
 }
 
-#[library_benchmark(setup = axum_unread)]
-#[bench::inner(None)]
+/// A request with a token, as in the other bare service.
+fn axum_read() -> AxumWarm {
+    let token = Fixture::new().token(Algorithm::Rs256, &[]);
+    axum_unread(Some(&token))
+}
+
+#[library_benchmark]
+#[bench::inner(axum_read())]
 fn bare_in_axum(warm: AxumWarm) -> (Response<axum::body::Body>, Bearer<AxumInner>, Fixture) {
     (
         black_box(call(&mut AxumInner, warm.request)),

@@ -39,8 +39,8 @@ pub(crate) fn keys_fetched(result: Result<(), &ProviderError>) {
 }
 
 /// `tower_oidc_introspections_total{result}`: tokens that the provider was to be asked about, by `active`, the kind of
-/// the refusal (such as `not_active`), the kind of the failure of the call, or `suppressed`: beyond the bound no call
-/// was made.
+/// the refusal (such as `not_active`), the kind of the failure of the call, or `suppressed`: beyond the bound, or in the
+/// pause after a failure, no call was made.
 #[cfg(feature = "introspection")]
 pub(crate) fn introspected(result: &'static str) {
     count("tower_oidc_introspections_total", "result", result);

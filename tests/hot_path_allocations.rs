@@ -39,6 +39,15 @@ where
 }
 
 #[test]
+fn budget_of_a_token_that_was_introspected_before() {
+    const OPAQUE: &str = "q1hZ8vXo3TnC5bWkP0sRfJ7mYdLgUa2eE9iNtVxBcAo";
+    let fixture = Fixture::introspecting(OPAQUE);
+    let _runtime = fixture.enter();
+    let measured = allocations(&fixture, Some(OPAQUE), Some(OPAQUE), StatusCode::OK);
+    assert!(measured <= 3, "{measured} allocations");
+}
+
+#[test]
 fn budgets_of_the_warm_path() {
     let fixture = Fixture::new();
     let _runtime = fixture.enter();

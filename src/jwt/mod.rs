@@ -115,12 +115,34 @@ pub(crate) struct DecodedJws<'a> {
     signature: &'a [u8],
 }
 
-/// Whether a token has the form of a signed JWT at first sight: an encoded JSON object, and two dots.
+/// What a token is at first sight.
 #[cfg(feature = "introspection")]
-pub(crate) fn looks_like_jws(token: &[u8]) -> bool {
-    // An opening brace, then a quotation mark or white space.
-    let is_object = matches!(token, [b'e', b'y' | b'w', ..]);
-    is_object && memchr::memchr_iter(b'.', token).count() == 2
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// An encoded JSON object, and two dots.
+    Jws,
+    /// It begins like a JWT, and has more dots. Some readers pass over what follows the third part, so that one JWT
+    /// would be any number of tokens, and none of them verified here.
+    Overlong,
+    /// Anything else, a JWE included.
+    Other,
+}
+
+#[cfg(feature = "introspection")]
+impl Form {
+    pub(crate) fn of(token: &[u8]) -> Self {
+        // An opening brace, then a quotation mark or white space.
+        if !matches!(token, [b'e', b'y' | b'w', ..]) {
+            return Self::Other;
+        }
+        match memchr::memchr_iter(b'.', token).count() {
+            0 | 1 => Self::Other,
+            2 => Self::Jws,
+            // Its last part is never empty (RFC 7516 §3.1).
+            4 if token.last() != Some(&b'.') => Self::Other,
+            _ => Self::Overlong,
+        }
+    }
 }
 
 /// Header and payload, decoded, in one buffer.

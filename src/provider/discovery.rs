@@ -105,6 +105,18 @@ struct MetadataDocument {
     endpoints: EndpointsDocument,
 }
 
+#[cfg(feature = "introspection")]
+impl Server {
+    /// The same with the ways to authenticate at the introspection endpoint.
+    pub(crate) fn for_introspection(&self) -> Self {
+        Self {
+            issuer: self.issuer.clone(),
+            endpoints: self.endpoints.for_introspection(),
+            is_discovered: self.is_discovered,
+        }
+    }
+}
+
 /// Where to look for the document, and which issuer to expect in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Search {

@@ -31,6 +31,8 @@ pub(crate) struct Endpoints {
     pub(crate) names_issuer: bool,
     challenge_methods: Option<Vec<String>>,
     client_authentication: Option<Vec<String>>,
+    #[cfg(feature = "introspection")]
+    introspection_authentication: Option<Vec<String>>,
 }
 
 /// The members of the document. A member of the wrong type counts as absent, because the rest may be all
@@ -50,6 +52,8 @@ pub(super) struct EndpointsDocument {
     authorization_response_iss_parameter_supported: Value,
     code_challenge_methods_supported: Value,
     token_endpoint_auth_methods_supported: Value,
+    #[cfg(feature = "introspection")]
+    introspection_endpoint_auth_methods_supported: Value,
 }
 
 impl EndpointsDocument {
@@ -78,6 +82,10 @@ impl EndpointsDocument {
             names_issuer: is_true(&self.authorization_response_iss_parameter_supported),
             challenge_methods: words(&self.code_challenge_methods_supported),
             client_authentication: words(&self.token_endpoint_auth_methods_supported),
+            #[cfg(feature = "introspection")]
+            introspection_authentication: words(
+                &self.introspection_endpoint_auth_methods_supported,
+            ),
         }
     }
 }
@@ -115,6 +123,17 @@ impl Endpoints {
             introspection: Some(url),
             ..Self::default()
         }
+    }
+
+    /// The same where the introspection endpoint lists its own ways to authenticate
+    /// ([RFC 8414 §2](https://www.rfc-editor.org/rfc/rfc8414#section-2)).
+    #[cfg(feature = "introspection")]
+    pub(crate) fn for_introspection(&self) -> Self {
+        let mut endpoints = self.clone();
+        if let Some(methods) = endpoints.introspection_authentication.take() {
+            endpoints.client_authentication = Some(methods);
+        }
+        endpoints
     }
 
     #[cfg(feature = "introspection")]

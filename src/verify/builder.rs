@@ -201,13 +201,17 @@ impl VerifierBuilder {
     /// scopes, the [allowed clients](Self::allow_clients). An answer without `iss` is about a token of this provider.
     /// One without `aud` is refused, unless its `client_id` is
     /// [named for that](Self::add_client_audience). The claims of the [`Principal`](crate::Principal) are those of the
-    /// answer. An active token counts for a minute and never past its `exp`; a refused one is refused for ten seconds.
-    /// At most [`with_cache_capacity`](Self::with_cache_capacity) active tokens are remembered.
+    /// answer. An active token is remembered for a minute and never past its `exp`; a refused one is refused for ten
+    /// seconds. At most [`with_cache_capacity`](Self::with_cache_capacity) active tokens are remembered.
     ///
     /// The provider is the first of the verifier. At most 32 calls are under way and 100 a second are made for tokens
     /// that it has not called active before, and as many for those that it has. Beyond that, and while the provider does
-    /// not answer, requests are refused with 503 and `Retry-After`. After a call without an answer no further one is
-    /// made for a second, twice as long after each further one, for a minute at most.
+    /// not answer, requests are refused with 503 and `Retry-After`. While the provider is away, no call is made for a
+    /// second, twice as long after each further failure, for a minute at most. An answer that cannot be used, which
+    /// may be the fault of its token, holds up that token alone, for a second.
+    ///
+    /// A caller who has thousands of active tokens can use up the calls for known ones: a provider that issues tokens
+    /// without limit should limit them for each client.
     ///
     /// The tokens of [`login`](crate::login) sessions are not asked about: sign users in with
     /// `LoginLayer::identity` where the provider issues opaque tokens.

@@ -49,7 +49,7 @@ use crate::error::VerifyErrorKind;
 #[cfg(feature = "login")]
 use crate::error::setup::Setup;
 #[cfg(feature = "introspection")]
-use crate::jwt::looks_like_jws;
+use crate::jwt::Form;
 #[cfg(feature = "login")]
 use crate::keys::remote::Bringer;
 use crate::observe;
@@ -114,14 +114,15 @@ pub(crate) enum Decision {
 /// What the provider must be asked for.
 pub(crate) enum Pending {
     Keys(PendingKeys),
+    /// In a box, because it is seldom and would make every decision larger.
     #[cfg(feature = "introspection")]
-    Answer(PendingAnswer),
+    Answer(Box<PendingAnswer>),
 }
 
 #[cfg(feature = "introspection")]
 impl From<PendingAnswer> for Pending {
     fn from(pending: PendingAnswer) -> Self {
-        Self::Answer(pending)
+        Self::Answer(Box::new(pending))
     }
 }
 
@@ -200,13 +201,19 @@ impl Verifier {
 
     /// The same where the provider can be asked.
     #[cfg(feature = "introspection")]
+    #[inline(never)]
     fn decide_or_ask(&self, introspector: &Arc<Introspector>, token: &[u8]) -> Decision {
-        let verified = if !looks_like_jws(token) {
-            None
-        } else if let Some(principal) = self.recall(token) {
-            Some(principal)
-        } else {
-            match self.0.judge.judge(token, Keys::AtHand) {
+        let form = Form::of(token);
+        let recalled = (form == Form::Jws).then(|| self.recall(token)).flatten();
+        let verified = match (form, recalled) {
+            (Form::Other, _) => None,
+            (Form::Overlong, _) => {
+                let error = VerifyErrorKind::NotAJwt.into();
+                observe::token_judged(Err(&error));
+                return Decision::Refuse(error);
+            }
+            (Form::Jws, Some(principal)) => Some(principal),
+            (Form::Jws, None) => match self.0.judge.judge(token, Keys::AtHand) {
                 Ok(Judgement::Genuine(genuine)) => Some(self.remember(token, genuine)),
                 Ok(Judgement::Wait(keys)) => return Decision::Wait(Pending::Keys(keys)),
                 // It looked like a JWT and is none.
@@ -215,7 +222,7 @@ impl Verifier {
                     observe::token_judged(Err(&error));
                     return Decision::Refuse(error);
                 }
-            }
+            },
         };
         Self::ask_about(introspector, token, verified)
     }
@@ -268,7 +275,7 @@ impl Verifier {
         let decided = match pending {
             Pending::Keys(keys) => self.decide_with_keys(token, keys).await,
             #[cfg(feature = "introspection")]
-            Pending::Answer(answer) => self.answered(token, answer).await,
+            Pending::Answer(answer) => self.answered(token, *answer).await,
         };
         observe::token_judged(decided.as_ref().map(|_| ()));
         decided
@@ -290,7 +297,7 @@ impl Verifier {
                 None => match introspector.decide(token, Some(principal)) {
                     Decision::Accept(principal) => Ok(principal),
                     Decision::Refuse(error) => Err(error),
-                    Decision::Wait(Pending::Answer(answer)) => self.answered(token, answer).await,
+                    Decision::Wait(Pending::Answer(answer)) => self.answered(token, *answer).await,
                     Decision::Wait(Pending::Keys(_)) => Err(VerifyErrorKind::Unavailable.into()),
                 },
             };

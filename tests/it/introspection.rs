@@ -122,6 +122,18 @@ async fn jwts_are_verified_here_and_all_others_by_the_provider() {
     for bad in ["a b", "", "a\n", "é"] {
         assert_eq!(api.verdict(bad).await, "malformed", "{bad:?}");
     }
+    // Some providers pass over what follows the third part of a JWT.
+    let jwt = api.token().build();
+    for overlong in [
+        format!("{jwt}."),
+        format!("{jwt}.."),
+        format!("{jwt}..."),
+        format!("{jwt}.a"),
+        format!("{jwt}.a.b.c"),
+        "ewoK.a.b.".to_owned(),
+    ] {
+        assert_eq!(api.verdict(&overlong).await, "not_a_jwt", "{overlong}");
+    }
     let long = "a".repeat(16 * 1024 + 1);
     assert_eq!(api.verdict(&long).await, "too_large");
     assert_eq!(calls(&api), 6);
@@ -278,13 +290,21 @@ async fn an_active_token_is_remembered_for_a_minute_and_not_past_its_end() {
     assert_eq!(api.verdict(&short).await, "not_active");
     assert_eq!(calls(&api), 4);
 
-    // The clock is set back: what was learned later does not count earlier.
+    // Setting the clock back makes nothing count for longer.
     let opaque = api.idp.opaque_token_for(&api.token());
+    let set_back = |by| api.clock.set(api.clock.now().saturating_sub(by));
     assert_eq!(api.verdict(&opaque).await, "accepted");
     let asked = calls(&api);
-    api.clock.set(api.clock.now().saturating_sub(seconds(5)));
+    set_back(seconds(5));
+    assert_eq!(api.verdict(&opaque).await, "accepted");
+    assert_eq!(calls(&api), asked + 1, "learned later than it is");
+    api.clock.advance(seconds(59));
+    set_back(seconds(59));
     assert_eq!(api.verdict(&opaque).await, "accepted");
     assert_eq!(calls(&api), asked + 1);
+    api.clock.advance(seconds(2));
+    assert_eq!(api.verdict(&opaque).await, "accepted");
+    assert_eq!(calls(&api), asked + 2, "a minute has passed");
 }
 
 // IN-04
@@ -332,13 +352,22 @@ async fn what_is_remembered_dies_with_the_configuration() {
 // IN-05, BT-24
 #[tokio::test]
 async fn an_endpoint_that_does_not_answer_is_a_503() {
-    let faults = [
-        Fault::Status(500),
-        Fault::Status(404),
+    let of_any = [
+        Fault::Status(503),
+        Fault::Status(502),
+        Fault::Status(429),
         Fault::Status(401),
-        Fault::error(400, "invalid_request"),
+        Fault::error(400, "invalid_client"),
         Fault::busy(7),
         Fault::LoseAnswer,
+    ];
+    // Each may be the fault of the token, which a stranger may have made up for the purpose.
+    let of_this = [
+        Fault::Status(500),
+        Fault::Status(400),
+        Fault::Status(403),
+        Fault::Status(404),
+        Fault::error(400, "invalid_request"),
         Fault::Redirect("http://127.0.0.1:1/".to_owned()),
         Fault::Huge(1024 * 1024 + 1),
         Fault::broken_json(),
@@ -350,9 +379,16 @@ async fn an_endpoint_that_does_not_answer_is_a_503() {
         Fault::json("{\"active\":true,\"x\":\"\\ud800\"}"),
         Fault::gzip_bomb(),
     ];
-    for fault in faults {
+    let each = |faults: Vec<Fault>, holds_up_others| {
+        faults
+            .into_iter()
+            .map(move |fault| (fault, holds_up_others))
+    };
+    let all = each(of_any.into(), true).chain(each(of_this.into(), false));
+    for (fault, holds_up_others) in all {
         let api = api().await;
         let opaque = api.idp.opaque_token_for(&api.token());
+        let other = api.idp.opaque_token_for(&api.token());
         api.idp.set_fault(Endpoint::Introspection, fault.clone());
         let refused = api.with_token(&opaque).await;
         assert_eq!(
@@ -364,14 +400,43 @@ async fn an_endpoint_that_does_not_answer_is_a_503() {
         let pause = if fault == Fault::busy(7) { "8" } else { "2" };
         assert_eq!(refused.headers()["retry-after"], pause, "{fault:?}");
         assert_eq!(api.handled(), 0);
-        // Nobody is refused for good, and nothing is asked before the pause is over.
+        // Nobody is refused for good, and the same is not asked before the pause is over.
         let asked = calls(&api);
         api.idp.set_fault(Endpoint::Introspection, None);
         assert_eq!(api.verdict(&opaque).await, "unavailable");
         assert_eq!(calls(&api), asked);
+        let expected = if holds_up_others {
+            "unavailable"
+        } else {
+            "accepted"
+        };
+        assert_eq!(api.verdict(&other).await, expected, "{fault:?}");
         api.clock.advance(seconds(7));
         assert_eq!(api.verdict(&opaque).await, "accepted", "{fault:?}");
+        assert_eq!(api.verdict(&other).await, "accepted", "{fault:?}");
     }
+}
+
+// IN-05
+#[tokio::test]
+async fn failures_of_calls_that_were_under_way_together_count_once() {
+    let api = api().await;
+    api.idp
+        .set_fault(Endpoint::Introspection, Fault::Status(503));
+    let asking: Vec<_> = (0..10)
+        .map(|number| {
+            let verifier = api.verifier.clone();
+            tokio::spawn(async move { verifier.verify(&format!("junk-{number}")).await })
+        })
+        .collect();
+    for asked in asking {
+        let error = asked.await.unwrap().unwrap_err();
+        assert!(error.retry_after().unwrap() <= seconds(1));
+    }
+    assert_eq!(calls(&api), 10);
+    api.idp.set_fault(Endpoint::Introspection, None);
+    api.clock.advance(seconds(1));
+    assert_eq!(api.verdict("another").await, "not_active");
 }
 
 // IN-05
@@ -504,6 +569,133 @@ async fn so_many_calls_are_under_way_and_no_more() {
     }
 }
 
+// D27
+#[tokio::test]
+async fn what_strangers_cause_holds_up_no_known_caller() {
+    for cached in [1_000, 0] {
+        let api = api_with(|verifier| {
+            let asking = Introspection::new(client()).with_jwts();
+            verifier
+                .with_introspection(asking)
+                .with_cache_capacity(cached)
+        })
+        .await;
+        let known = api.idp.opaque_token_for(&api.token());
+        assert_eq!(api.verdict(&known).await, "accepted");
+        api.clock.advance(seconds(60));
+
+        // Calls that hang, as many as may.
+        api.idp.set_fault(Endpoint::Introspection, Fault::Stall);
+        let asked = calls(&api);
+        let hanging: Vec<_> = (0..32)
+            .map(|number| {
+                let verifier = api.verifier.clone();
+                tokio::spawn(async move { verdict(&verifier, &format!("hangs-{number}")).await })
+            })
+            .collect();
+        until(|| calls(&api) == asked + 32).await;
+        api.idp.set_fault(Endpoint::Introspection, None);
+        assert_eq!(api.verdict("one-more").await, "unavailable");
+        assert_eq!(api.verdict(&known).await, "accepted");
+        assert_eq!(
+            api.verdict(api.token().build()).await,
+            "accepted",
+            "verified here"
+        );
+        for task in hanging {
+            task.abort();
+        }
+
+        // A pause after a failure.
+        let api = api_with(|verifier| {
+            verifier
+                .with_introspection(client())
+                .with_cache_capacity(cached)
+        })
+        .await;
+        let known = api.idp.opaque_token_for(&api.token());
+        assert_eq!(api.verdict(&known).await, "accepted");
+        api.clock.advance(seconds(60));
+        api.idp
+            .set_fault(Endpoint::Introspection, Fault::Status(503));
+        assert_eq!(api.verdict("made-up").await, "unavailable");
+        api.idp.set_fault(Endpoint::Introspection, None);
+        assert_eq!(api.verdict("another").await, "unavailable");
+        assert_eq!(api.verdict(&known).await, "accepted");
+    }
+}
+
+// D27
+#[tokio::test]
+async fn a_caller_with_many_tokens_has_a_bound_too() {
+    let api = api().await;
+    let tokens: Vec<_> = (0..150)
+        .map(|_| api.idp.opaque_token_for(&api.token()))
+        .collect();
+    for token in &tokens[..100] {
+        assert_eq!(api.verdict(token).await, "accepted");
+    }
+    api.clock.advance(seconds(60));
+    for token in &tokens[100..] {
+        assert_eq!(api.verdict(token).await, "accepted");
+    }
+    let asked = calls(&api);
+    api.clock.advance(seconds(60));
+    let mut verdicts = Vec::new();
+    for token in &tokens {
+        verdicts.push(api.verdict(token).await);
+    }
+    assert_eq!(calls(&api), asked + 100);
+    assert!(verdicts[..100].iter().all(|verdict| *verdict == "accepted"));
+    assert!(
+        verdicts[100..]
+            .iter()
+            .all(|verdict| *verdict == "unavailable")
+    );
+}
+
+// IN-06, IN-05
+#[tokio::test]
+async fn without_keys_a_signed_answer_says_nothing() {
+    let api = api_with(|verifier| {
+        verifier.with_introspection(Introspection::new(client()).require_signed_answers())
+    })
+    .await;
+    let opaque = api.idp.opaque_token_for(&api.token());
+    api.idp.set_fault(Endpoint::Jwks, Fault::Status(503));
+    assert_eq!(api.verdict(&opaque).await, "unavailable");
+    api.idp.set_fault(Endpoint::Jwks, None);
+    api.clock.advance(seconds(10));
+    assert_eq!(api.verdict(&opaque).await, "accepted");
+}
+
+// IN-03
+#[tokio::test]
+async fn a_null_is_a_claim_that_is_malformed_or_absent() {
+    let api = api().await;
+    let issuer = api.idp.issuer().to_owned();
+    for (number, (members, expected)) in (0..).zip([
+        (
+            format!(r#""aud":"{API}","token_type":null,"sub":"u""#),
+            "accepted",
+        ),
+        (format!(r#""aud":"{API}","jti":null"#), "accepted"),
+        (format!(r#""aud":"{API}","sub":null"#), "invalid_claim"),
+        (r#""aud":null"#.to_owned(), "invalid_claim"),
+        (format!(r#""aud":"{API}","exp":null"#), "invalid_claim"),
+        (format!(r#""aud":"{API}","cnf":null"#), "invalid_claim"),
+    ]) {
+        let text = format!(r#"{{"active":true,"iss":"{issuer}",{members}}}"#);
+        api.idp
+            .set_fault(Endpoint::Introspection, Fault::json(text));
+        assert_eq!(
+            api.verdict(format!("token-{number}")).await,
+            expected,
+            "{members}"
+        );
+    }
+}
+
 // IN-06
 #[tokio::test]
 async fn signed_answers_are_asked_for_and_verified() {
@@ -621,7 +813,11 @@ async fn where_all_tokens_are_asked_about_a_jwt_has_to_pass_both() {
             json!({"aud": null, "iss": null, "sub": null, "client_id": null}),
             "accepted",
         ),
-        (json!({"sub": "another"}), "invalid_claim"),
+        (
+            json!({"sub": "another", "client_id": "development"}),
+            "invalid_claim",
+        ),
+        (json!({"client_id": "another"}), "invalid_claim"),
         (json!({"aud": "other"}), "wrong_audience"),
         (json!({"iss": "https://other.example"}), "wrong_issuer"),
         (json!({"active": false}), "not_active"),
@@ -632,19 +828,34 @@ async fn where_all_tokens_are_asked_about_a_jwt_has_to_pass_both() {
     }
     // The endpoint away: doubt.
     api.idp
-        .set_fault(Endpoint::Introspection, Fault::Status(500));
+        .set_fault(Endpoint::Introspection, Fault::Status(503));
     assert_eq!(api.verdict(api.token().build()).await, "unavailable");
     // A withdrawn key counts at once, whatever the provider said of the token.
     api.idp.set_fault(Endpoint::Introspection, None);
     api.clock.advance(seconds(60));
     let token = api.token().build();
-    set_answer(&api, answer(&api, json!({})));
+    set_answer(&api, answer(&api, json!({"client_id": "development"})));
     assert_eq!(api.verdict(&token).await, "accepted");
     api.idp.rotate_keys();
     api.idp.drop_retired_keys();
     let rotated = api.token().build();
     assert_eq!(api.verdict(&rotated).await, "accepted");
     assert_eq!(api.verdict(&token).await, "unknown_key");
+}
+
+// D27
+#[tokio::test]
+async fn what_an_answer_about_a_jwt_leaves_out_the_jwt_says() {
+    let api = api_with(|verifier| {
+        verifier
+            .with_introspection(Introspection::new(client()).with_jwts())
+            .with_max_age(seconds(600))
+            .allow_clients(["development"])
+    })
+    .await;
+    set_answer(&api, json!({"active": true}));
+    assert_eq!(api.verdict(api.token().build()).await, "accepted");
+    assert_eq!(api.verdict("an-opaque-one").await, "missing_claim");
 }
 
 // D27

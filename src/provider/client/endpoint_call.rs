@@ -13,6 +13,7 @@ use crate::provider::client::credentials::Client;
 use crate::provider::client::oauth_error::known_error;
 use crate::provider::discovery::Server;
 use crate::provider::endpoints::Endpoints;
+use crate::secret::Secret;
 
 /// Why a call brought no answer.
 #[derive(Debug)]
@@ -129,7 +130,7 @@ impl Provider {
         };
         match secret {
             Some(secret)
-                if limits.time >= SHORTEST_CALL && client.has_other_than(&secret).await =>
+                if limits.time >= SHORTEST_CALL && has_other(client, &secret, limits).await =>
             {
                 self.call_endpoint(server, endpoint, form, limits).await
             }
@@ -150,6 +151,13 @@ impl Provider {
             ..call
         })
     }
+}
+
+/// Whether the client has another secret than the one that was refused. A file that cannot be read in time has none.
+async fn has_other(client: &Client, refused: &Secret, limits: Limits) -> bool {
+    let time = limits.time.saturating_sub(SHORTEST_CALL / 2);
+    let other = tokio::time::timeout(time, client.has_other_than(refused)).await;
+    other.unwrap_or(false)
 }
 
 /// Whether the answer says that no endpoint is at this address. An OAuth error is an endpoint's own

@@ -23,6 +23,14 @@ const LIMITS: Limits = Limits {
 /// The media type of signed answers ([RFC 9701 §4](https://www.rfc-editor.org/rfc/rfc9701#section-4)).
 const SIGNED: &str = "application/token-introspection+jwt";
 
+/// Why the provider says nothing of a token.
+pub(crate) enum NoAnswer {
+    /// It is away, has too much to do, or does not accept this client: it would not tell about other tokens either.
+    OfAny(ProviderError),
+    /// What it did may be about this token alone, which a stranger may have made up.
+    OfThis(ProviderError),
+}
+
 /// What the provider says of a token. Nothing of it is checked.
 pub(crate) enum IntrospectionAnswer {
     /// A JSON document, as far as its media type says.
@@ -38,7 +46,7 @@ impl Provider {
         client: &Client,
         token: &str,
         signed: bool,
-    ) -> Result<IntrospectionAnswer, ProviderError> {
+    ) -> Result<IntrospectionAnswer, NoAnswer> {
         let form = Form {
             parameters: &[("token", token), ("token_type_hint", "access_token")],
             accept: signed.then_some(SIGNED),
@@ -50,19 +58,27 @@ impl Provider {
         } else {
             discovered = self.metadata().await.map_err(|refusal| {
                 let pause = refusal.retry_after;
-                refusal.error.with_pause(pause)
+                NoAnswer::OfAny(refusal.error.with_pause(pause))
             })?;
-            &discovered.value.server
+            &discovered.value.server.for_introspection()
         };
-        let answer = self.call_as(client, server, endpoint, form, LIMITS).await?;
+        let sent = self.call_as(client, server, endpoint, form, LIMITS).await;
+        let answer = sent.map_err(|unanswered| {
+            let error = ProviderError::from(unanswered);
+            match error.kind() {
+                ProviderErrorKind::TooLarge => NoAnswer::OfThis(error),
+                _ => NoAnswer::OfAny(error),
+            }
+        })?;
         if answer.status() != StatusCode::OK {
             let pause = retry_after(answer.headers(), self.clock().now());
-            return Err(refused(&answer).with_pause(pause.unwrap_or_default()));
+            return Err(refused(&answer, pause));
         }
         let is_signed = is_signed(&answer);
         let text = String::from_utf8(answer.into_body().into()).map_err(|_| {
             let message = "the introspection endpoint did not answer with text";
-            ProviderError::new(ProviderErrorKind::InvalidAnswer, message)
+            let kind = ProviderErrorKind::InvalidAnswer;
+            NoAnswer::OfThis(ProviderError::new(kind, message))
         })?;
         Ok(if is_signed {
             IntrospectionAnswer::Signed(text)
@@ -72,25 +88,35 @@ impl Provider {
     }
 }
 
-fn refused(answer: &Response<Bytes>) -> ProviderError {
+fn refused(answer: &Response<Bytes>, pause: Option<Duration>) -> NoAnswer {
     let status = answer.status();
-    let is_about_the_client = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+    let is_about_the_client = status == StatusCode::UNAUTHORIZED
         || matches!(
             known_error(answer.body()),
             Some("invalid_client" | "unauthorized_client")
         );
     if is_about_the_client {
-        return ProviderError::new(
+        return NoAnswer::OfAny(ProviderError::new(
             ProviderErrorKind::RequestRefused,
             format!(
                 "the introspection endpoint answered {status}: it does not accept this client; compare its id and secret \
                  (OPENID_CLIENT_ID, OPENID_CLIENT_SECRET) with those at the provider, and allow the client to \
                  introspect tokens there"
             ),
-        );
+        ));
     }
     let message = format!("the introspection endpoint answered {status}");
-    ProviderError::new(ProviderErrorKind::Status, message)
+    let error = ProviderError::new(ProviderErrorKind::Status, message);
+    // A token that the provider chokes on may be answered 400 or 500, by a firewall 403.
+    let is_away = matches!(
+        status,
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+    ) || status == StatusCode::TOO_MANY_REQUESTS;
+    match pause {
+        Some(pause) => NoAnswer::OfAny(error.with_pause(pause)),
+        None if is_away => NoAnswer::OfAny(error),
+        None => NoAnswer::OfThis(error),
+    }
 }
 
 fn is_signed(answer: &Response<Bytes>) -> bool {

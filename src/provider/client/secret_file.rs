@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::ConfigError;
@@ -17,6 +18,8 @@ struct Held {
     current: Mutex<Secret>,
     /// `None` if the secret is a value of the program.
     path: Option<PathBuf>,
+    /// Whether the file is being read: a read that hangs holds one thread, and no more.
+    is_read: AtomicBool,
 }
 
 impl ClientSecret {
@@ -42,6 +45,7 @@ impl ClientSecret {
         Self(Arc::new(Held {
             current: Mutex::new(secret),
             path,
+            is_read: AtomicBool::new(false),
         }))
     }
 
@@ -60,8 +64,17 @@ impl ClientSecret {
             // Another call has read it meanwhile.
             return true;
         }
+        if self.0.is_read.swap(true, Ordering::AcqRel) {
+            return false;
+        }
         let shown = path.display().to_string();
-        let read = tokio::task::spawn_blocking(move || read(&path)).await;
+        let held = Arc::clone(&self.0);
+        let reading = tokio::task::spawn_blocking(move || {
+            let text = read(&path);
+            held.is_read.store(false, Ordering::Release);
+            text
+        });
+        let read = reading.await;
         match read {
             Ok(Ok(Some(secret))) if secret != *refused => {
                 tracing::info!(
@@ -90,4 +103,44 @@ fn read(path: &Path) -> io::Result<Option<Secret>> {
     let text = Secret::new(fs::read_to_string(path)?);
     let secret = text.expose().trim_end();
     Ok((!secret.is_empty()).then(|| Secret::new(secret)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+    use std::thread;
+
+    #[tokio::test]
+    async fn a_file_that_hangs_is_read_by_one_thread_alone() {
+        let path = std::env::temp_dir().join(format!("client-secret-{}", std::process::id()));
+        fs::write(&path, "old").unwrap();
+        let secret = ClientSecret::in_file(&path).unwrap();
+        let refused = secret.current();
+        fs::remove_file(&path).unwrap();
+        // A pipe without a writer: opening it waits.
+        assert!(
+            Command::new("mkfifo")
+                .arg(&path)
+                .status()
+                .unwrap()
+                .success()
+        );
+        let (reading, old) = (secret.clone(), refused.clone());
+        let first = tokio::spawn(async move { reading.has_other_than(&old).await });
+        while !secret.0.is_read.load(Ordering::Acquire) {
+            tokio::task::yield_now().await;
+        }
+        assert!(
+            !secret.has_other_than(&refused).await,
+            "not read a second time"
+        );
+        let pipe = path.clone();
+        let writer = thread::spawn(move || fs::write(pipe, "new"));
+        assert!(first.await.unwrap());
+        writer.join().unwrap().unwrap();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(secret.current().expose(), "new");
+        assert!(secret.has_other_than(&refused).await);
+    }
 }

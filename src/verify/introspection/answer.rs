@@ -17,8 +17,10 @@ use crate::verify::judge::{Genuine, Judge};
 pub(super) enum Denied {
     /// The provider says that the token is not active, or it is not for this service.
     Refused(VerifyError),
-    /// The provider gave no answer that could be used.
+    /// The provider gave no answer, and would give none about another token either.
     Unanswered(ProviderError),
+    /// The answer cannot be used, which may be because of this token.
+    Unusable(ProviderError),
     /// The keys for the signature of the answer are not at hand.
     Unavailable(VerifyError),
 }
@@ -50,7 +52,7 @@ pub(super) fn told_of(stated: &Principal) -> Option<String> {
 
 impl Judge {
     /// The principal of a token of which the provider says this. `verified` is what a verification of the token itself
-    /// brought: an answer may leave out what the token says, and must not say anything else.
+    /// brought: an answer may leave out what the token says, and must not name another issuer, subject or client.
     pub(super) fn judge_answer(
         &self,
         text: String,
@@ -64,7 +66,8 @@ impl Judge {
             return Err(refused(Kind::NotActive.into()));
         }
         self.screen_type(&statement).map_err(refused)?;
-        self.complete(&mut claims, verified);
+        let tenant = verified.and_then(|verified| verified.claim::<String>("tid").ok().flatten());
+        self.complete(&mut claims, verified, tenant.as_deref());
         let issuer = self.issuers.named_by(&claims).map_err(refused)?;
         let now = issuer.provider.clock().now();
         let times = self
@@ -72,16 +75,8 @@ impl Judge {
             .screen(&claims, true, now)
             .map_err(refused)?;
         match verified {
-            Some(verified)
-                if claims
-                    .sub
-                    .text()
-                    .is_some_and(|sub| verified.subject() != Some(sub)) =>
-            {
-                return Err(refused(VerifyError::claim(Kind::InvalidClaim, "sub")));
-            }
-            // Its own claims name the client.
-            Some(_) => {}
+            // Its own claims were held against the list of clients.
+            Some(verified) => same_caller(&claims, verified).map_err(refused)?,
             None => {
                 if let Some(clients) = &self.clients {
                     clients.check(&caller).map_err(refused)?;
@@ -126,7 +121,12 @@ impl Judge {
     }
 
     /// Adds what goes without saying.
-    fn complete<'a>(&'a self, claims: &mut UnverifiedClaims<'a>, verified: Option<&'a Principal>) {
+    fn complete<'a>(
+        &'a self,
+        claims: &mut UnverifiedClaims<'a>,
+        verified: Option<&'a Principal>,
+        tenant: Option<&'a str>,
+    ) {
         let is_missing = |claim: &Json| *claim == Json::Absent;
         if let Some(verified) = verified {
             let text = |text: &'a str| Json::Text(text.into());
@@ -135,6 +135,17 @@ impl Judge {
             }
             if is_missing(&claims.aud) && verified.audiences().next().is_some() {
                 claims.aud = Json::Texts(verified.audiences().map(Into::into).collect());
+            }
+            if is_missing(&claims.iat)
+                && let Some(issued_at) = verified.issued_at()
+            {
+                let seconds = u64::try_from(issued_at.as_seconds());
+                claims.iat = seconds.map_or(Json::Absent, Json::Unsigned);
+            }
+            if is_missing(&claims.tid)
+                && let Some(tenant) = tenant
+            {
+                claims.tid = text(tenant);
             }
             if is_missing(&claims.client_id)
                 && let Some(client) = verified.client_id()
@@ -149,8 +160,21 @@ impl Judge {
     }
 }
 
+/// Whether an answer names the caller of the token, as far as it names one.
+fn same_caller(claims: &UnverifiedClaims, verified: &Principal) -> Result<(), VerifyError> {
+    for (name, named, own) in [
+        ("sub", claims.sub.text(), verified.subject()),
+        ("client_id", claims.client_id.text(), verified.client_id()),
+    ] {
+        if named.is_some_and(|named| own.is_some_and(|own| own != named)) {
+            return Err(VerifyError::claim(Kind::InvalidClaim, name));
+        }
+    }
+    Ok(())
+}
+
 fn unreadable() -> Denied {
-    Denied::Unanswered(ProviderError::new(
+    Denied::Unusable(ProviderError::new(
         ProviderErrorKind::InvalidAnswer,
         "the introspection endpoint did not answer with a JSON object whose members can be told apart",
     ))

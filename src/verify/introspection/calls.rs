@@ -113,7 +113,19 @@ impl Calls {
         let Ok(runtime) = Handle::try_current() else {
             return Err(Refusal::for_want_of_a_runtime().into());
         };
-        let mut flights = self.0.flights();
+        let begun = self.begin_in(&mut self.0.flights(), runtime, digest, is_known, remembered);
+        // Counted without the lock, because a recorder of metrics is foreign code.
+        begun.inspect_err(|_| observe::introspected("suppressed"))
+    }
+
+    fn begin_in(
+        &self,
+        flights: &mut HashMap<Digest, Flight<Answered>>,
+        runtime: Handle,
+        digest: Digest,
+        is_known: bool,
+        remembered: impl FnOnce() -> Option<Answered>,
+    ) -> Result<Begun, VerifyError> {
         if let Some(flight) = flights.get(&digest) {
             return Ok(Begun::UnderWay(flight.clone()));
         }
@@ -192,7 +204,6 @@ impl Shared {
         let permit = Arc::clone(&bound.places).try_acquire_owned().ok();
         let permit = permit.filter(|_| bound.rate.take(now));
         let Some(permit) = permit else {
-            observe::introspected("suppressed");
             let error = ProviderError::new(
                 ProviderErrorKind::Suppressed,
                 "too many tokens that the provider would have to be asked about came at once",
@@ -221,7 +232,7 @@ impl Place {
         let now = self.shared.clock.monotonic();
         let mut trouble = self.shared.bound(self.is_known).trouble();
         if let Some((until, _)) = &trouble.pause
-            && self.began_at < trouble.counted_at
+            && self.began_at <= trouble.counted_at
         {
             return until.saturating_sub(now);
         }

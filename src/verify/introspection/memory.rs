@@ -2,7 +2,8 @@
 //!
 //! An active token is found by its whole text, byte for byte. It is remembered for a minute at most, and never past
 //! its `exp` ([RFC 7662 §4](https://www.rfc-editor.org/rfc/rfc7662#section-4)). Of a refused one only a digest is
-//! remembered, with the refusal, for ten seconds. Strangers can fill the second memory and not the first.
+//! remembered, with the refusal, for ten seconds. Strangers can fill the second memory and not the first. That a token
+//! was active once is remembered by its digest too, for longer.
 
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ pub(super) type Digest = [u8; 32];
 
 pub(super) struct Memory {
     active: Option<Cache<Box<[u8]>, Active, Weigh>>,
+    /// Those that were active when the provider was last asked.
+    known: Cache<Digest, ()>,
     refused: Cache<Digest, Refused>,
 }
 
@@ -34,20 +37,28 @@ struct Refused {
     counts: Span,
 }
 
+/// The wall clock and the monotonic one.
+type Now = (UnixTime, Duration);
+
 /// The times at which an answer counts. Setting the clock back does not prolong it.
 #[derive(Clone, Copy)]
 struct Span {
     from: UnixTime,
     until: UnixTime,
+    monotonic_until: Duration,
 }
 
 /// How long a token that is active is taken for active.
-pub(super) const ACTIVE_FOR: Duration = Duration::from_secs(60);
+const ACTIVE_FOR: Duration = Duration::from_secs(60);
 
 /// How long a token that is refused is taken for refused.
 const REFUSED_FOR: Duration = Duration::from_secs(10);
 
-const REFUSED: usize = 10_000;
+/// How long a token is not asked about again of which the answer could not be used.
+pub(super) const DOUBTED_FOR: Duration = Duration::from_secs(1);
+
+/// Digests of refused tokens, and at least as many of known ones.
+const DIGESTS: usize = 10_000;
 
 /// Average memory of an active token, in bytes. Larger ones weigh more.
 const USUAL_SIZE: u64 = 2048;
@@ -70,30 +81,37 @@ impl Memory {
         });
         Self {
             active,
-            refused: Cache::new(REFUSED),
+            known: Cache::new(capacity.max(DIGESTS)),
+            refused: Cache::new(DIGESTS),
         }
     }
 
     /// The principal of a token that is active.
     #[inline]
-    pub(super) fn active(&self, token: &[u8], now: UnixTime) -> Option<Principal> {
+    pub(super) fn active(&self, token: &[u8], now: Now) -> Option<Principal> {
         let found = self.active.as_ref()?.get(token)?;
         found.counts.holds(now).then_some(found.principal)
     }
 
     /// Whether the token was active when the provider was last asked, as no token is that a stranger made up.
-    pub(super) fn was_active(&self, token: &[u8]) -> bool {
-        let active = self.active.as_ref();
-        active.is_some_and(|active| active.peek(token).is_some())
+    pub(super) fn was_active(&self, digest: &Digest) -> bool {
+        self.known.get(digest).is_some()
     }
 
-    pub(super) fn refusal(&self, digest: &Digest, now: UnixTime) -> Option<VerifyError> {
+    pub(super) fn refusal(&self, digest: &Digest, now: Now) -> Option<VerifyError> {
         let found = self.refused.get(digest)?;
         found.counts.holds(now).then_some(found.error)
     }
 
-    pub(super) fn keep_active(&self, token: &[u8], digest: &Digest, genuine: &Genuine) {
-        self.refused.remove(digest);
+    pub(super) fn keep_active(
+        &self,
+        token: &[u8],
+        digest: Digest,
+        genuine: &Genuine,
+        monotonic: Duration,
+    ) {
+        self.refused.remove(&digest);
+        self.known.insert(digest, ());
         let Some(active) = &self.active else {
             return;
         };
@@ -101,24 +119,30 @@ impl Memory {
         let counts = Span {
             from: genuine.window.start.max(genuine.now),
             until: ends.min(genuine.now.saturating_add(ACTIVE_FOR)),
+            monotonic_until: monotonic.saturating_add(ACTIVE_FOR),
         };
         let principal = genuine.principal.clone();
         active.insert(token.into(), Active { principal, counts });
     }
 
-    pub(super) fn keep_refused(
-        &self,
-        token: &[u8],
-        digest: Digest,
-        error: &VerifyError,
-        now: UnixTime,
-    ) {
+    pub(super) fn keep_refused(&self, token: &[u8], digest: Digest, error: &VerifyError, now: Now) {
+        self.known.remove(&digest);
         if let Some(active) = &self.active {
             active.remove(token);
         }
+        self.keep(digest, error, now, REFUSED_FOR);
+    }
+
+    /// Remembers that nothing is known of a token. It stays one that was active, if it was.
+    pub(super) fn keep_doubted(&self, digest: Digest, error: &VerifyError, now: Now) {
+        self.keep(digest, error, now, DOUBTED_FOR);
+    }
+
+    fn keep(&self, digest: Digest, error: &VerifyError, (now, monotonic): Now, time: Duration) {
         let counts = Span {
             from: now,
-            until: now.saturating_add(REFUSED_FOR),
+            until: now.saturating_add(time),
+            monotonic_until: monotonic.saturating_add(time),
         };
         let error = error.clone();
         self.refused.insert(digest, Refused { error, counts });
@@ -127,8 +151,8 @@ impl Memory {
 
 impl Span {
     #[inline]
-    fn holds(self, now: UnixTime) -> bool {
-        self.from <= now && now < self.until
+    fn holds(self, (now, monotonic): Now) -> bool {
+        self.from <= now && now < self.until && monotonic < self.monotonic_until
     }
 }
 

@@ -13,15 +13,17 @@ mod memory;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::claims::Audience;
+use crate::clock::UnixTime;
 use crate::error::{
     ConfigError, ProviderError, ProviderErrorKind, VerifyError, VerifyErrorKind as Kind,
 };
 use crate::keys::remote::Bringer;
 use crate::observe;
 use crate::principal::Principal;
-use crate::provider::client::introspection::IntrospectionAnswer;
+use crate::provider::client::introspection::{IntrospectionAnswer, NoAnswer};
 use crate::provider::{Client, Provider};
 use crate::secret::{Secret, sha256};
 use crate::settings::{CLIENT_SECRET, INTROSPECTION, ISSUER, TOKEN_PROFILE};
@@ -29,7 +31,7 @@ use crate::token::is_b64token;
 use crate::verify::expectation::LARGEST_TOKEN_LIMIT;
 use crate::verify::introspection::answer::{Denied, told_of};
 use crate::verify::introspection::calls::{Answered, Begun, Calls};
-use crate::verify::introspection::memory::{Digest, Memory};
+use crate::verify::introspection::memory::{DOUBTED_FOR, Digest, Memory};
 use crate::verify::judge::{Genuine, Judge, Judgement, Keys};
 use crate::verify::token_kind::{TokenKind, TokenProfile};
 use crate::verify::trust::TrustedIssuers;
@@ -204,7 +206,7 @@ impl Introspector {
     #[inline]
     pub(super) fn recall(&self, token: &[u8]) -> Option<Principal> {
         self.memory
-            .active(token, self.provider.clock().read_roughly().0)
+            .active(token, self.provider.clock().read_roughly())
     }
 
     /// What is known of a token that is not remembered as active. `verified` is what a verification here brought.
@@ -219,7 +221,7 @@ impl Introspector {
             return Decision::Refuse(Kind::Malformed.into());
         };
         let digest = Digest::try_from(sha256(text).as_ref()).unwrap_or_default();
-        match self.memory.refusal(&digest, self.provider.clock().now()) {
+        match self.memory.refusal(&digest, self.now()) {
             Some(error) => Decision::Refuse(error),
             None => Decision::Wait(PendingAnswer { digest, verified }.into()),
         }
@@ -234,11 +236,12 @@ impl Introspector {
         let PendingAnswer { digest, verified } = pending;
         // It may have been answered since the token came.
         let remembered = || {
-            let now = self.provider.clock().now();
+            let now = self.now();
             let refused = || self.memory.refusal(&digest, now).map(Err);
             self.memory.active(token, now).map(Ok).or_else(refused)
         };
-        let is_known = self.memory.was_active(token);
+        // Nobody else can make a token that was verified here.
+        let is_known = verified.is_some() || self.memory.was_active(&digest);
         let answered = match self.calls.begin(digest, is_known, remembered)? {
             Begun::Before(answered) => answered,
             Begun::UnderWay(flight) => flight.landed().await,
@@ -268,19 +271,26 @@ impl Introspector {
             .await;
         let judged = match asked {
             Ok(answer) => self.judge_answer(answer, verified.as_ref()).await,
-            Err(error) => Err(Denied::Unanswered(error)),
+            Err(NoAnswer::OfAny(error)) => Err(Denied::Unanswered(error)),
+            Err(NoAnswer::OfThis(error)) => Err(Denied::Unusable(error)),
         };
         let token = token.expose().as_bytes();
         match judged {
             Ok(genuine) => {
                 observe::introspected("active");
-                self.memory.keep_active(token, &digest, &genuine);
+                let (_, monotonic) = self.now();
+                self.memory.keep_active(token, digest, &genuine, monotonic);
                 Ok(Ok(genuine.principal))
             }
             Err(Denied::Refused(error)) => {
                 observe::introspected(error.kind().as_str());
-                let now = self.provider.clock().now();
-                self.memory.keep_refused(token, digest, &error, now);
+                self.memory.keep_refused(token, digest, &error, self.now());
+                Ok(Err(error))
+            }
+            Err(Denied::Unusable(error)) => {
+                observe::introspected(error.kind().as_str());
+                let error = VerifyError::unavailable(error, DOUBTED_FOR);
+                self.memory.keep_doubted(digest, &error, self.now());
                 Ok(Err(error))
             }
             Err(Denied::Unavailable(error)) => {
@@ -337,6 +347,12 @@ impl Introspector {
         Ok(genuine.principal)
     }
 
+    /// The wall clock and the monotonic one.
+    fn now(&self) -> (UnixTime, Duration) {
+        let clock = self.provider.clock();
+        (clock.now(), clock.monotonic())
+    }
+
     fn explained(&self, error: VerifyError) -> VerifyError {
         error.judged_by(&self.judge.setup)
     }
@@ -344,7 +360,7 @@ impl Introspector {
 
 fn unusable(message: &str, cause: Option<VerifyError>) -> Denied {
     let kind = ProviderErrorKind::InvalidAnswer;
-    Denied::Unanswered(match cause {
+    Denied::Unusable(match cause {
         Some(cause) => ProviderError::caused(kind, message, cause.into()),
         None => ProviderError::new(kind, message),
     })
