@@ -240,9 +240,10 @@ fn wrong_issuer(keys: KeysFrom) -> Option<&'static str> {
 }
 
 /// For opaque and encrypted tokens that clients present, of providers that may tell about them.
-const ASK_THE_PROVIDER: &str = "only the provider can read it: have it asked about such tokens \
-    (OPENID_INTROSPECTION=opaque, VerifierBuilder::with_introspection), or ask it for JWTs: name this API in the \
-    token request, as audience or resource";
+const ASK_THE_PROVIDER: &str = "only the provider can read it, and a refresh brings the same kind again; ask the \
+    provider for a JWT: name this API in the token request (Auth0: set OPENID_AUDIENCE to the API identifier and send \
+    it as audience; Entra ID: ask for a scope api://<application id>/.default; others: send resource); or have the \
+    provider asked about such tokens, where it tells (OPENID_INTROSPECTION=opaque)";
 
 fn unreadable(vendor: Option<Vendor>) -> Option<&'static str> {
     Some(match vendor? {

@@ -658,6 +658,7 @@ async fn tokens_that_cannot_be_verified_here_name_the_setting_that_cures_them() 
             error.remedy()
         );
         assert!(error.remedy().contains("/.default"), "{}", error.remedy());
+        assert!(error.remedy().contains("OPENID_INTROSPECTION=opaque"));
     }
     let expired = api
         .verifier
