@@ -43,7 +43,6 @@ impl Allowance {
     }
 
     /// Takes one attempt. `false` if none is left. `now` is monotonic time.
-    #[cfg(any(test, feature = "client"))]
     pub(crate) fn take(&self, now: Duration) -> bool {
         self.take_or_wait(now).is_ok()
     }

@@ -217,4 +217,6 @@ pub use crate::token::target::Target;
 pub use crate::token::{AccessToken, MalformedAuthorization};
 #[cfg(feature = "introspection")]
 pub use crate::verify::Introspection;
-pub use crate::verify::{TokenProfile, Verifier, VerifierBuilder};
+pub use crate::verify::{
+    IssuerSource, IssuerSourceBuilder, TokenProfile, Verifier, VerifierBuilder,
+};

@@ -24,6 +24,10 @@
 //! | looking for an endpoint that is gone (404, 410, 301, 308) | 2 fetches of the metadata at once, then 1 in 30 seconds | | a moved endpoint is found without a restart, and one that is gone for good causes no flood |
 //! | redirects by the provider | refused | | keys come from the configured place |
 //! | transport | https | http on loopback by [`danger`](crate::danger) | a party that can change the keys on their way can sign tokens |
+//! | issuers that are not configured | refused | [`IssuerSource`](crate::IssuerSource) | whom a service trusts is a decision of the application |
+//! | issuers that were looked up | 1 000, 10 minutes each | up to 10 000, and 1 second to 24 hours | bounded; a removed tenant is refused after that time, or at once with [`forget`](crate::IssuerSource::forget) |
+//! | look-ups of issuers | 16 at once, 50 a second, 10 seconds each; as many for known ones | | strangers can invent issuers, and not use up what known ones need |
+//! | issuers that the application does not know | 1 000, a minute each | | a client with a wrong issuer causes one look-up a minute |
 //! | tokens bound by `cnf` | refused | [`danger`](crate::danger) | the binding cannot be checked here, and a stolen one must stay worthless |
 //! | where a token stands | the `Authorization` field | [`with_token_in`](crate::BearerLayer::with_token_in) | the only place that no browser fills by itself, and that caches know; the query is none, because addresses are logged |
 //! | anonymous requests | refused | [`allow_anonymous`](crate::BearerLayer::allow_anonymous) | forgetting a layer must not open a route |

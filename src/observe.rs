@@ -46,6 +46,13 @@ pub(crate) fn introspected(result: &'static str) {
     count("tower_oidc_introspections_total", "result", result);
 }
 
+/// `tower_oidc_issuer_lookups_total{result}`: issuers that a source was to be asked about, by `found`, `unknown`,
+/// `other_provider` (the provider that it returned does not accept that issuer), `failed`, or `suppressed`: beyond the
+/// bound it was not asked.
+pub(crate) fn issuer_looked_up(result: &'static str) {
+    count("tower_oidc_issuer_lookups_total", "result", result);
+}
+
 /// `tower_oidc_unknown_kid_total{outcome}`: tokens with an unknown `kid`, by whether the key set was
 /// fetched for them (`fetched`) or the bound on such fetches was reached (`suppressed`).
 pub(crate) fn unknown_kid(fetched: bool) {

@@ -170,7 +170,10 @@ impl ProtectedResource {
             .providers()
             .flat_map(Provider::issuer_names)
             .collect();
-        document.insert("authorization_servers".into(), servers.into());
+        // Those that an issuer source knows cannot be listed, and a member without a value is left out (RFC 9728 §3.2).
+        if !servers.is_empty() {
+            document.insert("authorization_servers".into(), servers.into());
+        }
         if !self.scopes.is_empty() {
             let scopes: Vec<_> = self.scopes.iter().map(Scope::as_str).collect();
             document.insert("scopes_supported".into(), scopes.into());

@@ -4,7 +4,6 @@ use http::request::Parts;
 
 use crate::bearer::place::Place;
 use crate::bearer::places::Flaw;
-use crate::clock::SharedClock;
 use crate::error::{Chain, VerifyError};
 use crate::gate::route::Route;
 use crate::gate::same_origin::PROVE_ORIGIN;
@@ -22,11 +21,7 @@ const DIFFERENT_TOKENS: usize = CAUSES - 2;
 
 impl RefusalLog {
     pub(super) fn new(verifier: &Verifier) -> Self {
-        let clock = verifier
-            .providers()
-            .next()
-            .map_or_else(SharedClock::system, |provider| provider.clock().clone());
-        Self(LogPace::new(clock))
+        Self(LogPace::new(verifier.clock()))
     }
 
     /// A token is refused, which stood in this place. `None`: in the only one.

@@ -23,6 +23,12 @@ pub(crate) enum Cause {
     AcceptedByLenient,
     /// A maximum age is configured.
     MaximumAge,
+    /// The issuer source does not know the issuer.
+    UnknownToSource,
+    /// The issuer source named a provider of another issuer.
+    OtherProviderInSource,
+    /// The issuer is not of the form that is passed on to an issuer source.
+    NotForSource,
 }
 
 const CONFIGURE_CLAIM: &str = "configure the provider to issue the claim as the standard has it";
@@ -35,6 +41,9 @@ pub(super) fn remedy(
     cause: Cause,
     setup: &Setup,
 ) -> Option<&'static str> {
+    if let Some(remedy) = of_issuer_source(cause) {
+        return Some(remedy);
+    }
     match setup.judged_as {
         JudgedAs::Id | JudgedAs::Logout => of_the_providers_own(kind, cause, setup),
         JudgedAs::Access { strict } => of_access_token(kind, claim, cause, setup, strict),
@@ -43,6 +52,24 @@ pub(super) fn remedy(
         JudgedAs::Introspected => of_introspected(kind, claim, cause, setup),
     }
     .or_else(|| of_any(kind, cause, setup))
+}
+
+fn of_issuer_source(cause: Cause) -> Option<&'static str> {
+    Some(match cause {
+        Cause::UnknownToSource => {
+            "if the issuer is that of a tenant, add it where the function of the IssuerSource looks, character by \
+             character; that it is unknown is remembered for a minute (IssuerSource::forget ends that)"
+        }
+        Cause::OtherProviderInSource => {
+            "the function of the IssuerSource named a provider with another issuer: return one whose issuer is exactly \
+             the iss that was asked for, the final slash included"
+        }
+        Cause::NotForSource => {
+            "an issuer is looked up (IssuerSource) only if it is an https URL of at most 512 bytes without user \
+             information, query or fragment; configure another one with VerifierBuilder::add_provider"
+        }
+        _ => return None,
+    })
 }
 
 fn of_access_token(
@@ -336,6 +363,7 @@ mod tests {
         Setup {
             judged_as,
             issuers: Box::default(),
+            other_issuers: None,
             audiences: Box::default(),
             vendor,
             is_presented: false,
@@ -362,7 +390,7 @@ mod tests {
         error.judged_by(&Arc::new(setup)).remedy()
     }
 
-    const CAUSES: [Cause; 8] = [
+    const CAUSES: [Cause; 11] = [
         Cause::Usual,
         Cause::AlgorithmNotListed,
         Cause::AlgorithmNotInMetadata,
@@ -371,6 +399,9 @@ mod tests {
         Cause::HeaderTooLarge,
         Cause::AcceptedByLenient,
         Cause::MaximumAge,
+        Cause::UnknownToSource,
+        Cause::OtherProviderInSource,
+        Cause::NotForSource,
     ];
 
     /// Each remedy that a configuration can print, and whether it may name a cure.
@@ -539,6 +570,20 @@ mod tests {
         ] {
             let text = access(Kind::Algorithm, None, kind, None);
             assert!(!text.contains("OPENID_ALGORITHMS"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_that_is_not_found_has_the_remedy_of_its_cause() {
+        for (cause, part) in [
+            (Cause::UnknownToSource, "IssuerSource::forget"),
+            (Cause::OtherProviderInSource, "return one whose issuer"),
+            (Cause::NotForSource, "VerifierBuilder::add_provider"),
+        ] {
+            for vendor in [None, Some(Vendor::EntraId), Some(Vendor::Keycloak)] {
+                let text = remedy_of(Kind::WrongIssuer, None, cause, setup(LENIENT, vendor));
+                assert!(text.contains(part), "{part}: {text}");
+            }
         }
     }
 }

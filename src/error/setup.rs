@@ -5,6 +5,8 @@ use std::fmt;
 pub(crate) struct Setup {
     pub(crate) judged_as: JudgedAs,
     pub(crate) issuers: Box<[Box<str>]>,
+    /// Which other issuers are trusted, as the log says it.
+    pub(crate) other_issuers: Option<&'static str>,
     pub(crate) audiences: Box<[Box<str>]>,
     pub(crate) vendor: Option<Vendor>,
     /// Whether clients present such tokens, and not the token endpoint alone.
@@ -106,7 +108,7 @@ pub(crate) struct Found {
 }
 
 /// The most bytes that are shown.
-const MOST_SHOWN: usize = 200;
+pub(crate) const MOST_SHOWN: usize = 200;
 
 impl Found {
     pub(crate) fn new<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
@@ -143,10 +145,11 @@ impl Found {
         }
     }
 
-    /// ` is "…", expected "…"`, and how they differ if that is hard to see.
+    /// ` is "…", expected "…"`, and how they differ if that is hard to see. `or`: what else would do.
     pub(crate) fn explain(
         &self,
         configured: &[Box<str>],
+        or: Option<&str>,
         formatter: &mut fmt::Formatter<'_>,
     ) -> fmt::Result {
         let expected = match &self.expected {
@@ -159,7 +162,14 @@ impl Found {
             formatter.write_str(" …")?;
         }
         formatter.write_str(", expected ")?;
-        list(expected, formatter)?;
+        match or {
+            None => list(expected, formatter)?,
+            Some(or) if expected.is_empty() => formatter.write_str(or)?,
+            Some(or) => {
+                list(expected, formatter)?;
+                write!(formatter, " or {or}")?;
+            }
+        }
         let is_alike = |alike: fn(&str, &str) -> bool| {
             let found = self.values.iter();
             found
@@ -189,15 +199,20 @@ fn list(values: &[Box<str>], formatter: &mut fmt::Formatter<'_>) -> fmt::Result 
 mod tests {
     use super::*;
 
-    fn explained(found: &Found, configured: &[&str]) -> String {
-        struct Shown<'a>(&'a Found, Box<[Box<str>]>);
-        impl fmt::Display for Shown<'_> {
-            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.explain(&self.1, formatter)
-            }
+    struct Shown<'a>(&'a Found, Box<[Box<str>]>, Option<&'a str>);
+
+    impl fmt::Display for Shown<'_> {
+        fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.0.explain(&self.1, self.2, formatter)
         }
-        let configured = configured.iter().map(|text| (*text).into()).collect();
-        Shown(found, configured).to_string()
+    }
+
+    fn boxed(texts: &[&str]) -> Box<[Box<str>]> {
+        texts.iter().map(|text| (*text).into()).collect()
+    }
+
+    fn explained(found: &Found, configured: &[&str]) -> String {
+        Shown(found, boxed(configured), None).to_string()
     }
 
     // D26
@@ -233,6 +248,12 @@ mod tests {
                 expected
             );
         }
+        let either = |configured: &[&str]| {
+            let shown = Shown(&Found::new(["a"]), boxed(configured), Some("another"));
+            shown.to_string()
+        };
+        assert_eq!(either(&["b"]), r#" is "a", expected "b" or another"#);
+        assert_eq!(either(&[]), r#" is "a", expected another"#);
         let text = explained(&Found::new(["a"]).instead_of("a/"), &["a", "a/"]);
         assert!(
             text.contains(r#"is "a", expected "a/" (they differ"#),

@@ -213,7 +213,10 @@ kinds! {
 }
 
 const SUPPRESSED: &str = "the caller can try again after the pause; if this persists, find the client \
-    that sends tokens with unknown key names, or tokens that the provider never issued";
+    that sends tokens with unknown key names, of unknown issuers, or that the provider never issued";
+
+const SOURCE_FAILED: &str = "see the error of the function that the IssuerSource was made of; no restart is needed \
+    once it answers";
 
 impl VerifyErrorKind {
     /// Whether every token of this kind would be refused until the configuration here or at the provider
@@ -294,8 +297,10 @@ impl VerifyError {
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         let provider = self.provider().map(ProviderError::kind);
-        if provider == Some(ProviderErrorKind::Suppressed) {
-            return SUPPRESSED;
+        match provider {
+            Some(ProviderErrorKind::Suppressed) => return SUPPRESSED,
+            Some(ProviderErrorKind::SourceFailed) => return SOURCE_FAILED,
+            _ => {}
         }
         let setup = self.setup.as_deref();
         setup
@@ -319,11 +324,11 @@ impl VerifyError {
         let (Some(found), Some(setup)) = (&self.found, self.setup.as_deref()) else {
             return Ok(());
         };
-        let configured = match self.claim {
-            Some("aud") => &setup.audiences,
-            _ => &setup.issuers,
+        let (configured, or) = match self.claim {
+            Some("aud") => (&setup.audiences, None),
+            _ => (&setup.issuers, setup.other_issuers),
         };
-        found.explain(configured, formatter)
+        found.explain(configured, or, formatter)
     }
 }
 
@@ -372,6 +377,7 @@ mod tests {
             check_text(kind.facts().message);
             check_text(kind.facts().remedy);
             check_text(SUPPRESSED);
+            check_text(SOURCE_FAILED);
         }
     }
 }

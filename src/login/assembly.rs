@@ -369,15 +369,17 @@ fn check_profile(signs_in_by: &SignsInBy) -> Result<(), ConfigError> {
 /// Browsers are sent to one provider. A site with several needs a layer, and a path, for each.
 fn only_provider(verifier: &Verifier) -> Result<Provider, ConfigError> {
     let mut providers = verifier.providers();
-    match (providers.next(), providers.next()) {
-        (Some(provider), None) => Ok(provider.clone()),
-        _ => Err(ConfigError::invalid(
-            VERIFIER,
-            "several providers",
-            "a browser is sent to one provider",
-            "build a layer for each provider, with a path and a cookie name of its own",
-        )),
-    }
+    let found = match (providers.next(), providers.next()) {
+        (Some(provider), None) => return Ok(provider.clone()),
+        (None, _) => "no configured provider",
+        (Some(_), Some(_)) => "several providers",
+    };
+    Err(ConfigError::invalid(
+        VERIFIER,
+        found,
+        "a browser is sent to one provider",
+        "build a layer for each provider, with a path and a cookie name of its own",
+    ))
 }
 
 /// The path of this address as requests have it, if it is of this site.

@@ -194,6 +194,11 @@ impl Provider {
         self.0.keys_from
     }
 
+    /// Whether both are clones of one provider.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     pub(crate) fn accepted_issuers(&self) -> &[AcceptedIssuer] {
         &self.0.accepted_issuers
     }

@@ -246,7 +246,7 @@ impl fmt::Display for Unmet<'_> {
             Rule::Audience(audience) => {
                 formatter.write_str("aud")?;
                 let found = Found::new(principal.audiences()).instead_of(audience.as_str());
-                found.explain(&[], formatter)
+                found.explain(&[], None, formatter)
             }
             Rule::Claim(test) => test.unmet(principal.claims_json()).fmt(formatter),
             Rule::Check(_) => formatter.write_str("the application's check says no"),

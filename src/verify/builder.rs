@@ -18,6 +18,7 @@ use crate::verify::clients::AllowedClients;
 use crate::verify::expectation::{Expectation, LARGEST_TOKEN_LIMIT};
 #[cfg(feature = "introspection")]
 use crate::verify::introspection::{Introspection, Introspector};
+use crate::verify::issuer_source::IssuerSource;
 use crate::verify::judge::Judge;
 use crate::verify::scopes::ScopeRules;
 use crate::verify::token_kind::{TokenKind, TokenProfile};
@@ -43,6 +44,7 @@ pub struct VerifierBuilder {
     clients: Option<Vec<String>>,
     allow_sender_constrained: bool,
     cached: usize,
+    issuer_source: Option<IssuerSource>,
     #[cfg(feature = "introspection")]
     introspection: Option<Introspection>,
 }
@@ -63,17 +65,32 @@ impl Provider {
     }
 }
 
+impl IssuerSource {
+    /// A verifier of the access tokens for `audience` of every issuer that this source knows, with all defaults.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the audience is empty.
+    pub fn verifier(&self, audience: impl Into<String>) -> Result<Verifier, ConfigError> {
+        Verifier::from_source(self, audience).build()
+    }
+}
+
 impl Verifier {
     /// A verifier of this provider's access tokens for `audience`, with choices.
     pub fn builder(provider: &Provider, audience: impl Into<String>) -> VerifierBuilder {
-        VerifierBuilder::new(provider, audience.into())
+        VerifierBuilder::new(vec![provider.clone()], audience.into())
+    }
+
+    /// A verifier of the access tokens for `audience` of every issuer that this source knows, with choices.
+    pub fn from_source(source: &IssuerSource, audience: impl Into<String>) -> VerifierBuilder {
+        VerifierBuilder::new(Vec::new(), audience.into()).with_issuer_source(source)
     }
 }
 
 impl VerifierBuilder {
-    fn new(provider: &Provider, audience: String) -> Self {
+    fn new(providers: Vec<Provider>, audience: String) -> Self {
         Self {
-            providers: vec![provider.clone()],
+            providers,
             audiences: vec![audience],
             client_audiences: Vec::new(),
             profile: TokenProfile::default(),
@@ -86,6 +103,7 @@ impl VerifierBuilder {
             clients: None,
             allow_sender_constrained: false,
             cached: CACHED,
+            issuer_source: None,
             #[cfg(feature = "introspection")]
             introspection: None,
         }
@@ -95,6 +113,17 @@ impl VerifierBuilder {
     /// its `iss`.
     pub fn add_provider(mut self, provider: &Provider) -> Self {
         self.providers.push(provider.clone());
+        self
+    }
+
+    /// Trusts the issuers that this source knows too. A token of an issuer that is not configured waits until the
+    /// source has named its provider. Default: none. See [`IssuerSource`] for when it is asked, what its answer means,
+    /// and its security.
+    ///
+    /// Configured issuers stay as they are: the source is not asked about them. The choices of this builder hold for
+    /// all.
+    pub fn with_issuer_source(mut self, source: &IssuerSource) -> Self {
+        self.issuer_source = Some(source.clone());
         self
     }
 
@@ -231,8 +260,9 @@ impl VerifierBuilder {
     }
 
     fn clock(&self) -> SharedClock {
-        let first = self.providers.first();
-        first.map_or_else(SharedClock::system, |provider| provider.clock().clone())
+        let configured = self.providers.first().map(Provider::clock);
+        let clock = configured.or_else(|| self.issuer_source.as_ref().map(IssuerSource::clock));
+        clock.map_or_else(SharedClock::system, SharedClock::clone)
     }
 
     /// The verifier.
@@ -270,7 +300,7 @@ impl VerifierBuilder {
         let clock = self.clock();
         let is_explicit = self.algorithms.is_some();
         let algorithms = algorithm_set(self.algorithms.as_deref().unwrap_or(&Algorithm::DEFAULT))?;
-        let issuers = TrustedIssuers::of(&self.providers)?;
+        let issuers = TrustedIssuers::of(&self.providers)?.and_those_of(self.issuer_source);
         let expectation = Expectation {
             audiences,
             clients,
@@ -354,8 +384,10 @@ pub(super) fn setup(
     Setup {
         judged_as: expectation.kind.judged_as(),
         issuers: names().map(Into::into).collect(),
+        other_issuers: issuers.source().map(|_| "one that the issuer source knows"),
         audiences: audiences.map(|named| named.as_str().into()).collect(),
-        vendor: Vendor::of_all(names()),
+        // A token may be of any vendor where its issuer was looked up.
+        vendor: Vendor::of_all(names()).filter(|_| issuers.source().is_none()),
         is_presented: true,
         keys_from: issuers
             .iter()

@@ -26,8 +26,8 @@ pub(super) struct AcceptedTokens(Cache<Token, Accepted, Weigh>);
 #[derive(Clone)]
 pub(super) struct Accepted {
     pub(super) principal: Principal,
-    /// The place of its issuer in the list of those trusted.
-    pub(super) issuer: usize,
+    /// The place or number of its issuer.
+    pub(super) issuer: u64,
     /// The serial of those keys.
     pub(super) keys: u64,
     from: UnixTime,

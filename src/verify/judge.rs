@@ -20,16 +20,18 @@ use crate::keys::public_key::PublicKey;
 use crate::keys::remote::{Bringer, KeySet, NewKey};
 use crate::log_pace::LogPace;
 use crate::principal::{MISFITS, Principal, PrincipalKind, Verified};
-use crate::provider::Provider;
-use crate::renew::{Fetching, Reading, Refusal, Snapshot, can_fetch_here};
+use crate::renew::{Fetching, Reading, Refusal, Snapshot};
 use crate::token::is_b64token;
+use crate::verify::awaited_keys::{Keys, PendingKeys};
 use crate::verify::caller::{client_id, is_client};
 use crate::verify::clients::AllowedClients;
 #[cfg(feature = "login")]
 use crate::verify::expectation::numeric_date;
 use crate::verify::expectation::{Expectation, says_access_token, screen_header};
+use crate::verify::issuer_source::{IssuerSource, LookedUp};
 use crate::verify::scopes::ScopeRules;
-use crate::verify::trust::{Trusted, TrustedIssuers};
+use crate::verify::trust::{Named, TrustedIssuers, issuer_of};
+use crate::verify::trusted::Trusted;
 
 /// What a token is judged by.
 #[derive(Clone)]
@@ -50,32 +52,20 @@ pub(super) struct Judge {
     pub(super) bringer: Bringer,
 }
 
-/// The keys to judge by.
-#[derive(Clone, Copy)]
-pub(super) enum Keys<'a> {
-    /// Those at hand. A key that is not among them may be fetched.
-    AtHand,
-    /// These, which were just fetched.
-    Fetched {
-        keys: &'a Snapshot<KeySet>,
-        /// Whether they were asked for after the token came. Its key is then certainly published, if it
-        /// ever was.
-        since_token: bool,
-    },
-}
-
 /// The judgement of a token that is not refused.
 pub(super) enum Judgement {
     Genuine(Genuine),
     /// Keys must be fetched first.
     Wait(PendingKeys),
+    /// The issuer must be looked up first.
+    LookUp(PendingIssuer),
 }
 
 /// A token that passed every check.
 pub(super) struct Genuine {
     pub(super) principal: Principal,
-    /// The place of its issuer in the list of those trusted.
-    pub(super) issuer: usize,
+    /// The place or number of its issuer.
+    pub(super) issuer: u64,
     /// The serial of the keys.
     pub(super) keys: u64,
     /// When it was judged.
@@ -84,30 +74,41 @@ pub(super) struct Genuine {
     pub(super) window: Range<UnixTime>,
 }
 
-/// Keys that are being fetched.
-pub(crate) struct PendingKeys(Pending);
-
-enum Pending {
-    Fetch {
-        fetching: Fetching<KeySet>,
-        provider: Provider,
-        since_token: bool,
-    },
-    /// There was no runtime to fetch them on. The caller may wait on one.
-    Runtime,
-}
-
-/// Keys that were waited for.
-pub(super) struct Awaited {
-    keys: Arc<Snapshot<KeySet>>,
-    since_token: bool,
-}
+/// An issuer that must be looked up.
+pub(crate) struct PendingIssuer(Box<str>);
 
 impl Judge {
     /// The checks, in the order that [`verify`](crate::verify) lists.
     pub(super) fn judge(&self, token: &[u8], keys: Keys) -> Result<Judgement, VerifyError> {
-        self.check(token, keys)
+        self.judge_knowing(token, keys, None)
+    }
+
+    /// The same, where the issuer source was asked for this token and said `looked_up`.
+    fn judge_knowing(
+        &self,
+        token: &[u8],
+        keys: Keys,
+        looked_up: Option<&LookedUp>,
+    ) -> Result<Judgement, VerifyError> {
+        self.check(token, keys, looked_up)
             .map_err(|error| error.judged_by(&self.setup))
+    }
+
+    /// Waits for the look-up of the issuer, and for its keys.
+    pub(super) async fn judge_after_look_up(
+        &self,
+        token: &[u8],
+        PendingIssuer(iss): PendingIssuer,
+    ) -> Result<Genuine, VerifyError> {
+        let Some(source) = self.issuers.source() else {
+            return Err(Kind::Unavailable.into());
+        };
+        let looked_up = source.look_up(&iss).await?;
+        match self.judge_knowing(token, Keys::AtHand, Some(&looked_up))? {
+            Judgement::Genuine(genuine) => Ok(genuine),
+            Judgement::Wait(keys) => self.judge_after(token, keys).await,
+            Judgement::LookUp(_) => Err(Kind::Unavailable.into()),
+        }
     }
 
     /// Waits for one fetch, and for a second one if the first was under way when the token came.
@@ -116,19 +117,27 @@ impl Judge {
         token: &[u8],
         mut keys: PendingKeys,
     ) -> Result<Genuine, VerifyError> {
+        let looked_up = keys.looked_up.take();
+        let looked_up = looked_up.as_ref();
         loop {
             let judged = match keys.awaited().await? {
-                Some(awaited) => self.judge(token, awaited.as_keys())?,
-                None => self.judge(token, Keys::AtHand)?,
+                Some(awaited) => self.judge_knowing(token, awaited.as_keys(), looked_up)?,
+                None => self.judge_knowing(token, Keys::AtHand, looked_up)?,
             };
             match judged {
                 Judgement::Genuine(genuine) => return Ok(genuine),
                 Judgement::Wait(next) => keys = next,
+                Judgement::LookUp(_) => return Err(Kind::Unavailable.into()),
             }
         }
     }
 
-    fn check(&self, token: &[u8], keys: Keys) -> Result<Judgement, VerifyError> {
+    fn check(
+        &self,
+        token: &[u8],
+        keys: Keys,
+        looked_up: Option<&LookedUp>,
+    ) -> Result<Judgement, VerifyError> {
         // 1. Size and form.
         let jws = self.take_apart(token)?;
 
@@ -141,7 +150,16 @@ impl Judge {
 
         // 3. The claims. Unverified as they are, they can refuse the token and choose its issuer.
         let claims = UnverifiedClaims::parse(jws.payload())?;
-        let issuer = self.issuers.named_by(&claims)?;
+        let named = self.issuers.named_by(&claims, looked_up)?;
+        let issuer = match &named {
+            Named::Configured(issuer) => *issuer,
+            Named::Found(found) => &found.trusted,
+            Named::Elsewhere(source) => {
+                let now = source.clock().now();
+                self.expectation.screen(&claims, says_access_token, now)?;
+                return self.look_up(&jws, &claims, source, looked_up);
+            }
+        };
         let now = issuer.provider.clock().now();
         let times = self.expectation.screen(&claims, says_access_token, now)?;
 
@@ -158,9 +176,9 @@ impl Judge {
                 }
                 Reading::Wait(fetching) => {
                     let is_new = fetching.is_new;
-                    return Ok(wait(&issuer.provider, fetching, is_new));
+                    return Ok(named.wait(issuer, fetching, is_new));
                 }
-                Reading::Refused(refusal) => return unread(refusal),
+                Reading::Refused(refusal) => return named.unread(refusal),
             },
         };
 
@@ -168,7 +186,7 @@ impl Judge {
         match self.check_signature(&jws, algorithm, kid.as_deref(), issuer, &keys.value) {
             Ok(()) => {}
             Err(error) if error.kind() == Kind::UnknownKey => {
-                return self.look_further(token, issuer, keys, standing, times.issued_at);
+                return self.look_further(token, &named, issuer, (keys, standing), times.issued_at);
             }
             Err(error) => return Err(error),
         }
@@ -188,6 +206,32 @@ impl Judge {
         }))
     }
 
+    /// Whether the source must be asked about the issuer of a token, or has been. The token passes every check that
+    /// needs no provider.
+    #[cold]
+    fn look_up(
+        &self,
+        jws: &DecodedJws,
+        claims: &UnverifiedClaims,
+        source: &IssuerSource,
+        looked_up: Option<&LookedUp>,
+    ) -> Result<Judgement, VerifyError> {
+        jws.signature()?;
+        let caller = CallerClaims::parse(jws.payload())?;
+        if let Some(clients) = &self.clients {
+            clients.check(&caller)?;
+        }
+        let iss = issuer_of(claims)?;
+        let cause = match looked_up {
+            Some(LookedUp::Unknown(cause)) => Some(*cause),
+            _ => source.why_unknown(iss),
+        };
+        match cause {
+            Some(cause) => Err(self.issuers.why_not_trusted(claims, cause)),
+            None => Ok(Judgement::LookUp(PendingIssuer(iss.into()))),
+        }
+    }
+
     /// The principal of a token that was judged before and was kept under seal since. Neither its signature nor
     /// its times are checked. `None` if it is not a token of an issuer that is trusted still.
     #[cfg(feature = "login")]
@@ -195,7 +239,7 @@ impl Judge {
         let jws = self.take_apart(token).ok()?;
         let claims = UnverifiedClaims::parse(jws.payload()).ok()?;
         let caller = CallerClaims::parse(jws.payload()).ok()?;
-        let issuer = self.issuers.named_by(&claims).ok()?;
+        let issuer = self.issuers.configured(&claims).ok()?;
         let issued_at = numeric_date("iat", &claims.iat).ok().flatten();
         let made = self.principal(&claims, &caller, jws.payload(), issuer);
         Some(made(jws.into_text(), expires_at, issued_at))
@@ -275,9 +319,9 @@ impl Judge {
     fn look_further(
         &self,
         token: &[u8],
+        named: &Named,
         issuer: &Trusted,
-        keys: &Snapshot<KeySet>,
-        standing: Standing,
+        (keys, standing): (&Snapshot<KeySet>, Standing),
         issued_at: Option<UnixTime>,
     ) -> Result<Judgement, VerifyError> {
         let is_settled = match standing {
@@ -289,16 +333,17 @@ impl Judge {
         if is_settled {
             return Err(Kind::UnknownKey.into());
         }
-        let provider = &issuer.provider;
-        match provider.keys().look_for_new_key(keys.serial, self.bringer) {
+        let provider = issuer.provider.keys();
+        match provider.look_for_new_key(keys.serial, self.bringer) {
             Ok(NewKey::There(keys)) => {
                 let (keys, since_token) = (&*keys, false);
-                self.judge(token, Keys::Fetched { keys, since_token })
+                let keys = Keys::Fetched { keys, since_token };
+                self.judge_knowing(token, keys, named.looked_up().as_ref())
             }
             Ok(NewKey::Fetching(fetching)) => {
                 // One fetch at a time: this one began after the one that was waited for.
                 let since_token = fetching.is_new || standing == Standing::Fetched;
-                Ok(wait(provider, fetching, since_token))
+                Ok(named.wait(issuer, fetching, since_token))
             }
             Ok(NewKey::Nowhere) => Err(Kind::UnknownKey.into()),
             // The bound, not the provider, kept us from looking (KS-09).
@@ -311,7 +356,7 @@ impl Judge {
                     Err(Kind::UnknownKey.into())
                 }
             }
-            Err(refusal) => unread(refusal),
+            Err(refusal) => named.unread(refusal),
         }
     }
 
@@ -404,52 +449,22 @@ enum Standing {
     SinceToken,
 }
 
-fn wait(provider: &Provider, fetching: Fetching<KeySet>, since_token: bool) -> Judgement {
-    Judgement::Wait(PendingKeys(Pending::Fetch {
-        fetching,
-        provider: provider.clone(),
-        since_token,
-    }))
-}
-
-fn unread(refusal: Refusal) -> Result<Judgement, VerifyError> {
-    if refusal.is_for_want_of_a_runtime() {
-        Ok(Judgement::Wait(PendingKeys(Pending::Runtime)))
-    } else {
-        Err(refusal.into())
-    }
-}
-
-impl PendingKeys {
-    /// The keys, once they are fetched. `None` where the token must be judged once more to fetch them.
-    pub(super) async fn awaited(self) -> Result<Option<Awaited>, VerifyError> {
-        match self.0 {
-            Pending::Fetch {
-                fetching,
-                provider,
-                since_token,
-            } => match fetching.flight.landed().await {
-                Ok(keys) => Ok(Some(Awaited { keys, since_token })),
-                Err(_) if provider.keys().serve_after_failure() => Ok(None),
-                Err(error) => Err(provider.keys().refusal(error).into()),
-            },
-            Pending::Runtime if can_fetch_here() => Ok(None),
-            Pending::Runtime => Err(Refusal::for_want_of_a_runtime().into()),
+impl Named<'_> {
+    /// What the source said of the issuer, so that it need not be asked twice for one token.
+    fn looked_up(&self) -> Option<LookedUp> {
+        match self {
+            Self::Found(found) => Some(LookedUp::Found(Arc::clone(found))),
+            Self::Configured(_) | Self::Elsewhere(_) => None,
         }
     }
-}
 
-impl Awaited {
-    pub(super) fn as_keys(&self) -> Keys<'_> {
-        Keys::Fetched {
-            keys: &self.keys,
-            since_token: self.since_token,
-        }
+    fn wait(&self, issuer: &Trusted, fetching: Fetching<KeySet>, since_token: bool) -> Judgement {
+        let keys = PendingKeys::of(&issuer.provider, fetching, since_token);
+        Judgement::Wait(keys.of_issuer(self.looked_up()))
     }
-}
 
-impl From<Refusal> for VerifyError {
-    fn from(refusal: Refusal) -> Self {
-        Self::unavailable(refusal.error, refusal.retry_after)
+    fn unread(&self, refusal: Refusal) -> Result<Judgement, VerifyError> {
+        let keys = PendingKeys::after(refusal)?;
+        Ok(Judgement::Wait(keys.of_issuer(self.looked_up())))
     }
 }

@@ -15,23 +15,28 @@
 //! byte the same, skips the steps: only its times are checked, and that the keys are still the same
 //! ([`cache`]).
 //!
-//! What only the provider can read, it is asked about, where that is chosen ([`introspection`]).
+//! What only the provider can read, it is asked about, where that is chosen ([`introspection`]). Where issuers are
+//! looked up ([`issuer_source`]), a token of an unknown one passes all that needs no keys first.
 
+mod awaited_keys;
 mod builder;
 mod cache;
 mod caller;
+mod calls;
 mod clients;
 pub(crate) mod expectation;
 #[cfg(feature = "login")]
 pub(crate) mod id_token;
 #[cfg(feature = "introspection")]
 mod introspection;
+mod issuer_source;
 mod judge;
 #[cfg(feature = "login")]
 pub(crate) mod logout_token;
 mod scopes;
 pub(crate) mod token_kind;
 mod trust;
+mod trusted;
 
 use std::fmt;
 use std::sync::Arc;
@@ -39,6 +44,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::claims::Audience;
+use crate::clock::SharedClock;
 #[cfg(feature = "login")]
 use crate::clock::UnixTime;
 #[cfg(feature = "login")]
@@ -57,10 +63,12 @@ use crate::principal::Principal;
 #[cfg(feature = "login")]
 use crate::principal::PrincipalKind;
 use crate::provider::Provider;
-use crate::verify::cache::AcceptedTokens;
+use crate::verify::awaited_keys::{Keys, PendingKeys};
+use crate::verify::cache::{Accepted, AcceptedTokens};
 #[cfg(feature = "login")]
 use crate::verify::expectation::{Expectation, LARGEST_TOKEN_LIMIT};
-use crate::verify::judge::{Genuine, Judge, Judgement, Keys};
+use crate::verify::judge::{Genuine, Judge, Judgement};
+#[cfg(feature = "login")]
 use crate::verify::token_kind::TokenKind;
 
 pub use self::builder::VerifierBuilder;
@@ -70,7 +78,8 @@ use self::builder::setup;
 pub use self::introspection::Introspection;
 #[cfg(feature = "introspection")]
 use self::introspection::{Introspector, PendingAnswer};
-use self::judge::PendingKeys;
+pub use self::issuer_source::{IssuerSource, IssuerSourceBuilder};
+use self::judge::PendingIssuer;
 pub use self::token_kind::TokenProfile;
 
 /// Judges access tokens: those of the configured issuers, for the configured audiences.
@@ -114,6 +123,8 @@ pub(crate) enum Decision {
 /// What the provider must be asked for.
 pub(crate) enum Pending {
     Keys(PendingKeys),
+    /// Which is not the provider but the source of it.
+    Issuer(PendingIssuer),
     /// In a box, because it is seldom and would make every decision larger.
     #[cfg(feature = "introspection")]
     Answer(Box<PendingAnswer>),
@@ -151,12 +162,20 @@ impl Verifier {
         &self.0.judge.expectation.audiences
     }
 
-    /// The providers trusted, at least one, each once.
+    /// The configured providers, each once. Those that an [`IssuerSource`] names are not among them, so a verifier
+    /// [made of one](Self::from_source) has none.
     pub fn providers(&self) -> impl Iterator<Item = &Provider> {
         self.0.providers.iter()
     }
 
-    /// Judges a token, and fetches keys if they are needed.
+    /// The clock of the first provider, or of the issuer source.
+    pub(crate) fn clock(&self) -> SharedClock {
+        let configured = self.0.providers.first().map(Provider::clock);
+        let clock = configured.or_else(|| self.0.judge.issuers.source().map(IssuerSource::clock));
+        clock.map_or_else(SharedClock::system, SharedClock::clone)
+    }
+
+    /// Judges a token, and fetches keys and looks up its issuer if need be.
     ///
     /// # Errors
     /// [`VerifyError`] with the reason of the refusal. [`Unavailable`] alone says nothing about the
@@ -191,12 +210,19 @@ impl Verifier {
     #[inline]
     fn recall(&self, token: &[u8]) -> Option<Principal> {
         let accepted = self.0.accepted.as_ref()?.find(token)?;
-        let provider = &self.0.judge.issuers.at(accepted.issuer)?.provider;
-        // The coarse clock may lag by milliseconds. A token may then seem not yet valid, and is judged
-        // step by step.
-        let (now, monotonic) = provider.clock().read_roughly();
-        let counts = accepted.counts(now) && provider.keys().serve(accepted.keys, monotonic);
+        let counts = match self.0.judge.issuers.at(accepted.issuer) {
+            Some(trusted) => counts_by(&accepted, &trusted.provider),
+            None => self.counts_by_found(&accepted),
+        };
         counts.then_some(accepted.principal)
+    }
+
+    /// The same for a token whose issuer was looked up.
+    #[cold]
+    fn counts_by_found(&self, accepted: &Accepted) -> bool {
+        let iss = accepted.principal.issuer().as_str();
+        let found = self.0.judge.issuers.found(iss, accepted.issuer);
+        found.is_some_and(|found| counts_by(accepted, &found.trusted.provider))
     }
 
     /// The same where the provider can be asked.
@@ -216,6 +242,7 @@ impl Verifier {
             (Form::Jws, None) => match self.0.judge.judge(token, Keys::AtHand) {
                 Ok(Judgement::Genuine(genuine)) => Some(self.remember(token, genuine)),
                 Ok(Judgement::Wait(keys)) => return Decision::Wait(Pending::Keys(keys)),
+                Ok(Judgement::LookUp(issuer)) => return Decision::Wait(Pending::Issuer(issuer)),
                 // It looked like a JWT and is none.
                 Err(error) if error.kind() == VerifyErrorKind::Opaque => None,
                 Err(error) => {
@@ -259,6 +286,7 @@ impl Verifier {
                 Decision::Accept(self.remember(token, genuine))
             }
             Ok(Judgement::Wait(keys)) => Decision::Wait(Pending::Keys(keys)),
+            Ok(Judgement::LookUp(issuer)) => Decision::Wait(Pending::Issuer(issuer)),
             Err(error) => {
                 observe::token_judged(Err(&error));
                 Decision::Refuse(error)
@@ -274,6 +302,11 @@ impl Verifier {
     ) -> Result<Principal, VerifyError> {
         let decided = match pending {
             Pending::Keys(keys) => self.decide_with_keys(token, keys).await,
+            // An introspector judges no JWTs where issuers are looked up.
+            Pending::Issuer(issuer) => {
+                let genuine = self.0.judge.judge_after_look_up(token, issuer).await;
+                genuine.map(|genuine| self.remember(token, genuine))
+            }
             #[cfg(feature = "introspection")]
             Pending::Answer(answer) => self.answered(token, *answer).await,
         };
@@ -298,7 +331,7 @@ impl Verifier {
                     Decision::Accept(principal) => Ok(principal),
                     Decision::Refuse(error) => Err(error),
                     Decision::Wait(Pending::Answer(answer)) => self.answered(token, *answer).await,
-                    Decision::Wait(Pending::Keys(_)) => Err(VerifyErrorKind::Unavailable.into()),
+                    Decision::Wait(_) => Err(VerifyErrorKind::Unavailable.into()),
                 },
             };
         }
@@ -368,7 +401,7 @@ impl Verifier {
         &self,
         change: impl FnOnce(&mut Judge) -> Result<(), ConfigError>,
     ) -> Result<Self, ConfigError> {
-        let mut inner = Inner::clone(&self.0);
+        let mut inner = self.for_configured_issuers();
         let judge = &mut inner.judge;
         change(judge)?;
         judge.setup = Arc::new(setup(
@@ -376,7 +409,6 @@ impl Verifier {
             &judge.expectation,
             judge.max_token_size,
         ));
-        inner.forget_answers();
         Ok(Self(Arc::new(inner)))
     }
 
@@ -384,8 +416,7 @@ impl Verifier {
     /// without a list of clients, and without a cache, because sessions keep what was verified themselves.
     #[cfg(feature = "login")]
     pub(crate) fn for_sessions(&self) -> Self {
-        let mut inner = Inner::clone(&self.0);
-        inner.forget_answers();
+        let mut inner = self.for_configured_issuers();
         inner.judge.clients = None;
         inner.judge.bringer = Bringer::TokenEndpoint;
         let judge = &inner.judge;
@@ -394,6 +425,19 @@ impl Verifier {
             ..setup(&judge.issuers, &judge.expectation, judge.max_token_size)
         });
         Self(Arc::new(inner))
+    }
+
+    /// Without what it remembers, and without a way to ask about tokens or issuers.
+    #[cfg(feature = "login")]
+    fn for_configured_issuers(&self) -> Inner {
+        let mut inner = Inner::clone(&self.0);
+        inner.accepted = None;
+        #[cfg(feature = "introspection")]
+        {
+            inner.introspector = None;
+        }
+        inner.judge.issuers = inner.judge.issuers.without_source();
+        inner
     }
 
     /// The error of a further check, with what it needs to name a remedy.
@@ -415,16 +459,12 @@ impl Verifier {
     }
 }
 
-#[cfg(feature = "login")]
-impl Inner {
-    /// Without what it remembers, and without a way to ask the provider.
-    fn forget_answers(&mut self) {
-        self.accepted = None;
-        #[cfg(feature = "introspection")]
-        {
-            self.introspector = None;
-        }
-    }
+/// Whether an accepted token of this provider still counts.
+#[inline]
+fn counts_by(accepted: &Accepted, provider: &Provider) -> bool {
+    // The coarse clock may lag by milliseconds. A token may then seem not yet valid, and is judged step by step.
+    let (now, monotonic) = provider.clock().read_roughly();
+    accepted.counts(now) && provider.keys().serve(accepted.keys, monotonic)
 }
 
 impl fmt::Debug for Verifier {
@@ -438,6 +478,7 @@ impl fmt::Debug for Verifier {
         formatter
             .debug_struct("Verifier")
             .field("issuers", &issuers)
+            .field("issuer_source", &judge.issuers.source())
             .field("expectation", &judge.expectation)
             .field("algorithms", &judge.algorithms)
             .finish_non_exhaustive()

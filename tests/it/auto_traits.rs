@@ -6,10 +6,10 @@ use tower_oidc::login::{LiveToken, Login};
 use tower_oidc::outbound::{ClientCredentials, Destination, OnBehalfOf, Outbound, TokenExchange};
 use tower_oidc::require::Require;
 use tower_oidc::{
-    BearerLayer, Client, ConfigError, HttpClient, KeyRing, LoginError, LoginLayer, OutboundError,
-    OutboundLayer, Policy, Principal, ProtectedResource, Provider, ProviderBuilder, ProviderError,
-    Rejection, RequireLayer, SameOrigin, Session, TokenPlace, Verifier, VerifierBuilder,
-    VerifyError,
+    BearerLayer, Client, ConfigError, HttpClient, IssuerSource, IssuerSourceBuilder, KeyRing,
+    LoginError, LoginLayer, OutboundError, OutboundLayer, Policy, Principal, ProtectedResource,
+    Provider, ProviderBuilder, ProviderError, Rejection, RequireLayer, SameOrigin, Session,
+    TokenPlace, Verifier, VerifierBuilder, VerifyError,
 };
 
 use crate::support::Inner;
@@ -22,6 +22,9 @@ fn everything_can_be_shared_between_threads() {
     shared::<Provider>();
     shared::<ProviderBuilder>();
     shared::<Verifier>();
+    shared::<IssuerSource>();
+    shared::<IssuerSourceBuilder>();
+    cloned::<IssuerSource>();
     shared::<VerifierBuilder>();
     shared::<Principal>();
     shared::<Policy>();

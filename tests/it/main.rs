@@ -23,6 +23,7 @@ mod grpc;
 mod identity;
 mod introspection;
 mod issuer_down;
+mod issuer_source;
 mod key_rotation;
 mod limits;
 mod log;

@@ -1,10 +1,11 @@
 //! The metrics, and that no part of a token is in them.
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
-use tower_oidc::testing::{Endpoint, Fault};
+use tower_oidc::IssuerSource;
+use tower_oidc::testing::{Endpoint, Fault, ManualClock, OfflineProvider};
 
 use crate::browser::{App, Browser, client};
-use crate::support::{Api, seconds};
+use crate::support::{API, Api, seconds};
 use crate::upstream::{ORDERS, Upstream, call, development, get};
 use tower_oidc::OutboundLayer;
 
@@ -64,6 +65,50 @@ async fn outcomes_are_counted_by_closed_words() {
             rows.contains(&(name.to_owned(), count)),
             "{name} {count} in {rows:?}"
         );
+    }
+}
+
+// D18, D39
+#[tokio::test]
+async fn look_ups_of_issuers_are_counted_by_closed_words() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let idp = OfflineProvider::new("https://id.example/known");
+    let provider = idp.provider().unwrap();
+    let source = IssuerSource::builder(move |iss: String| {
+        let provider = provider.clone();
+        async move {
+            match iss.rsplit('/').next() {
+                Some("known" | "other") => Ok(Some(provider)),
+                Some("fails") => Err("the application cannot tell"),
+                _ => Ok(None),
+            }
+        }
+    });
+    let source = source.with_clock(ManualClock::new()).build().unwrap();
+    let verifier = source.verifier(API).unwrap();
+    let named = |name: String| {
+        let iss = format!("https://id.example/{name}");
+        idp.token(API).claim("iss", iss).build()
+    };
+    for name in ["known", "known", "other", "other", "fails", "fails"] {
+        let _ = verifier.verify(&named(name.to_owned())).await;
+    }
+    // Four of fifty are spent.
+    for number in 0..50 {
+        let _ = verifier.verify(&named(number.to_string())).await;
+    }
+    let rows = counted(&snapshotter);
+    for (result, count) in [
+        ("found", 1),
+        ("other_provider", 1),
+        ("failed", 2),
+        ("unknown", 46),
+        ("suppressed", 4),
+    ] {
+        let row = (format!("tower_oidc_issuer_lookups_total {result}"), count);
+        assert!(rows.contains(&row), "{row:?} in {rows:?}");
     }
 }
 

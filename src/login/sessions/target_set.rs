@@ -134,6 +134,6 @@ struct OtherAudience {
 impl fmt::Display for OtherAudience {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("its aud")?;
-        self.found.explain(&self.wanted, formatter)
+        self.found.explain(&self.wanted, None, formatter)
     }
 }

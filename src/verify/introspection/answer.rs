@@ -68,7 +68,7 @@ impl Judge {
         self.screen_type(&statement).map_err(refused)?;
         let tenant = verified.and_then(|verified| verified.claim::<String>("tid").ok().flatten());
         self.complete(&mut claims, verified, tenant.as_deref());
-        let issuer = self.issuers.named_by(&claims).map_err(refused)?;
+        let issuer = self.issuers.configured(&claims).map_err(refused)?;
         let now = issuer.provider.clock().now();
         let times = self
             .expectation

@@ -4,17 +4,17 @@
 //! 1. What it said of a token counts for a while ([`memory`]): that the token is active for a minute at most and
 //!    never past its `exp`, that it is not for ten seconds.
 //! 2. Else the provider is asked. Requests with the same token wait for one call, and the number of calls is
-//!    bounded ([`calls`]). A call that is not made or brings no answer says nothing about the token.
+//!    bounded ([`calls`](crate::verify::calls)). A call that is not made or brings no answer says nothing about the token.
 //! 3. The answer is held against what is expected of every access token ([`answer`]).
 
 mod answer;
-mod calls;
 mod memory;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::allowance::Rate;
 use crate::claims::Audience;
 use crate::clock::UnixTime;
 use crate::error::{
@@ -26,13 +26,14 @@ use crate::principal::Principal;
 use crate::provider::client::introspection::{IntrospectionAnswer, NoAnswer};
 use crate::provider::{Client, Provider};
 use crate::secret::{Secret, sha256};
-use crate::settings::{CLIENT_SECRET, INTROSPECTION, ISSUER, TOKEN_PROFILE};
+use crate::settings::{CLIENT_SECRET, INTROSPECTION, ISSUER, ISSUER_SOURCE, TOKEN_PROFILE};
 use crate::token::is_b64token;
+use crate::verify::awaited_keys::Keys;
+use crate::verify::calls::{Answered, Begun, Calls, Manner};
 use crate::verify::expectation::LARGEST_TOKEN_LIMIT;
 use crate::verify::introspection::answer::{Denied, told_of};
-use crate::verify::introspection::calls::{Answered, Begun, Calls};
 use crate::verify::introspection::memory::{DOUBTED_FOR, Digest, Memory};
-use crate::verify::judge::{Genuine, Judge, Judgement, Keys};
+use crate::verify::judge::{Genuine, Judge, Judgement};
 use crate::verify::token_kind::{TokenKind, TokenProfile};
 use crate::verify::trust::TrustedIssuers;
 use crate::verify::{Decision, setup};
@@ -103,6 +104,18 @@ impl From<Client> for Introspection {
     }
 }
 
+const MANNER: Manner = Manner {
+    under_way: 32,
+    rate: Rate {
+        burst: 100,
+        refill: Duration::from_millis(10),
+    },
+    pauses: true,
+    broken_off: "the call to the introspection endpoint was broken off in this process",
+    too_many: "too many tokens that the provider would have to be asked about came at once",
+    count_suppressed: || observe::introspected("suppressed"),
+};
+
 /// Asks the provider, and remembers what it said.
 pub(super) struct Introspector {
     provider: Provider,
@@ -112,7 +125,7 @@ pub(super) struct Introspector {
     /// Verifies signed answers.
     signed_answers: Judge,
     memory: Memory,
-    calls: Calls,
+    calls: Calls<Digest, Principal>,
 }
 
 /// A token that the provider must be asked about.
@@ -157,7 +170,13 @@ impl Introspector {
                  provider be asked about opaque tokens alone",
             ));
         }
-        let clock = provider.clock().clone();
+        if chosen.with_jwts && judge.issuers.source().is_some() {
+            return Err(contradicts(
+                ISSUER_SOURCE,
+                "the first provider cannot tell about the tokens of an issuer that is looked up; let it be asked about \
+                 opaque tokens alone",
+            ));
+        }
         let only = std::slice::from_ref(provider);
         let mut answers = judge.clone();
         answers.issuers = TrustedIssuers::of(only)?;
@@ -189,7 +208,7 @@ impl Introspector {
         Ok(Self {
             signed_answers: signed,
             memory: Memory::new(capacity),
-            calls: Calls::new(clock),
+            calls: Calls::new(MANNER, provider.clock()),
             provider: provider.clone(),
             judge: answers,
             chosen,
@@ -263,7 +282,7 @@ impl Introspector {
         token: &Secret,
         digest: Digest,
         verified: Option<Principal>,
-    ) -> Result<Answered, ProviderError> {
+    ) -> Result<Answered<Principal>, ProviderError> {
         let (client, signed) = (&self.chosen.client, self.chosen.signed);
         let asked = self
             .provider
@@ -343,6 +362,8 @@ impl Introspector {
         let genuine = match self.signed_answers.judge(token, Keys::AtHand)? {
             Judgement::Genuine(genuine) => genuine,
             Judgement::Wait(keys) => self.signed_answers.judge_after(token, keys).await?,
+            // Its issuer is the configured one.
+            Judgement::LookUp(_) => return Err(Kind::Unavailable.into()),
         };
         Ok(genuine.principal)
     }
