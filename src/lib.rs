@@ -108,9 +108,9 @@
 //!
 //! [`bearer`], [`mod@login`], [`require`] and [`outbound`] for the rules of the four rooms, [`grpc`] for
 //! gRPC, [`Provider`] for where keys come from,
-//! [`Verifier`] for what is checked, [`mod@env`] for settings from the environment,
-//! [`testing`] for testing your own service, [`manual`] for the reason of every
-//! default.
+//! [`Verifier`] for what is checked, [`Revocations`] for tokens that end before their time,
+//! [`mod@env`] for settings from the environment, [`testing`] for testing your own service,
+//! [`manual`] for the reason of every default.
 //!
 //! # Features
 //!
@@ -147,6 +147,7 @@ mod settings;
 mod claim_test;
 mod claims_error;
 mod principal;
+mod revocations;
 #[cfg(feature = "client")]
 mod secret;
 #[cfg(feature = "login")]
@@ -212,6 +213,7 @@ pub use crate::provider::{Client, SecretMethod};
 pub use crate::provider::{Discovery, Phase, Provider, ProviderBuilder, Readiness};
 pub use crate::require::{Policy, RequireLayer};
 pub use crate::resource_metadata::{MetadataBody, MetadataService, ProtectedResource};
+pub use crate::revocations::{Revocations, RevocationsBuilder, RevocationsFull};
 #[cfg(any(feature = "login", feature = "outbound"))]
 pub use crate::token::target::Target;
 pub use crate::token::{AccessToken, MalformedAuthorization};

@@ -28,6 +28,8 @@
 //! | issuers that were looked up | 1 000, 10 minutes each | up to 10 000, and 1 second to 24 hours | bounded; a removed tenant is refused after that time, or at once with [`forget`](crate::IssuerSource::forget) |
 //! | look-ups of issuers | 16 at once, 50 a second, 10 seconds each; as many for known ones | | strangers can invent issuers, and not use up what known ones need |
 //! | issuers that the application does not know | 1 000, a minute each | | a client with a wrong issuer causes one look-up a minute |
+//! | revocation | none | [`with_revocations`](crate::VerifierBuilder::with_revocations) | a JWT is good until it ends, unless the application says otherwise; only the application knows when |
+//! | revocations remembered | 100 000, for 24 hours | 1 to ten million, a minute to 400 days, [`builder`](crate::Revocations::builder) | bounded; one that has to be forgotten to make room would let a token in again |
 //! | tokens bound by `cnf` | refused | [`danger`](crate::danger) | the binding cannot be checked here, and a stolen one must stay worthless |
 //! | where a token stands | the `Authorization` field | [`with_token_in`](crate::BearerLayer::with_token_in) | the only place that no browser fills by itself, and that caches know; the query is none, because addresses are logged |
 //! | anonymous requests | refused | [`allow_anonymous`](crate::BearerLayer::allow_anonymous) | forgetting a layer must not open a route |

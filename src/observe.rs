@@ -38,6 +38,12 @@ pub(crate) fn keys_fetched(result: Result<(), &ProviderError>) {
     );
 }
 
+/// `tower_oidc_revocations_total{what}`: revocations, by what was revoked, `token`, `session` or `subject`, or `full`:
+/// there was no room for one, and it was not taken.
+pub(crate) fn revoked(what: &'static str) {
+    count("tower_oidc_revocations_total", "what", what);
+}
+
 /// `tower_oidc_introspections_total{result}`: tokens that the provider was to be asked about, by `active`, the kind of
 /// the refusal (such as `not_active`), the kind of the failure of the call, or `suppressed`: beyond the bound, or in the
 /// pause after a failure, no call was made.

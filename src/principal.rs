@@ -11,6 +11,7 @@ use crate::claims_error::{ClaimsError, fit, fit_claim};
 use crate::clock::UnixTime;
 use crate::jwt::DecodedText;
 use crate::log_pace::LogPace;
+use crate::revocations::Revocable;
 #[cfg(feature = "outbound")]
 use crate::token::source::TokenSource;
 
@@ -53,6 +54,8 @@ pub(crate) struct Verified {
     pub(crate) client_id: Option<Box<str>>,
     pub(crate) is_client: bool,
     pub(crate) text: DecodedText,
+    /// What it can be revoked by, where the verifier asks.
+    pub(crate) revocable: Option<Box<Revocable>>,
     /// What policies asked of the claims.
     pub(crate) answers: ClaimAnswers,
     /// When the log was last told that claims do not fit a type of the application. The verifier's
@@ -166,6 +169,23 @@ impl Principal {
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
         self.verified.client_id.as_deref()
+    }
+
+    /// Whether the token was [revoked](crate::Revocations) since it was accepted: for connections that stay open after
+    /// their request. It is cheap enough to be asked at each message. `false` where the verifier has no
+    /// [revocations](crate::VerifierBuilder::with_revocations), and for the principal of a session, whose end
+    /// `Session::ended` tells.
+    #[must_use]
+    #[inline]
+    pub fn is_revoked(&self) -> bool {
+        let revocable = self.verified.revocable.as_ref();
+        revocable.is_some_and(|revocable| revocable.is_revoked())
+    }
+
+    /// Whether it can be revoked.
+    #[cfg(feature = "tonic")]
+    pub(crate) fn is_revocable(&self) -> bool {
+        self.verified.revocable.is_some()
     }
 
     /// Whether the token says that its subject is the client itself, as with client credentials: a program

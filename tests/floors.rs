@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// The modules from the ground up; each may use those before it.
-const ORDER: [&str; 37] = [
+const ORDER: [&str; 38] = [
     // Ground: words.
     "settings",
     "error",
@@ -27,6 +27,7 @@ const ORDER: [&str; 37] = [
     "cookies",
     "claim_test",
     "claims_error",
+    "revocations",
     "principal",
     // First floor: sources.
     "http_client",
@@ -72,6 +73,7 @@ const ROOMS: [(&str, &[&str]); 28] = [
             "keys/jwk_set",
             "keys/public_key",
             "keys/remote",
+            "revocations/memory",
             "secret",
             "login/sessions/seal",
             "login/sessions/id",

@@ -10,7 +10,7 @@ use support::session::{Page, Site, again};
 use support::{Fixture, call, request};
 use tower::Layer;
 use tower_oidc::outbound::Never;
-use tower_oidc::{Algorithm, BearerLayer, RequireLayer, TokenPlace};
+use tower_oidc::{Algorithm, BearerLayer, RequireLayer, Revocations, TokenPlace, Verifier};
 
 /// Of a request with `token`, after one with `first`, which fills what is filled once.
 fn allocations(
@@ -111,6 +111,29 @@ fn further_places_allocate_nothing_for_a_token_that_was_seen() {
     let places = [TokenPlace::authorization(), TokenPlace::websocket()];
     let further = bearer().with_token_in(places).unwrap();
     assert_eq!(measured(further), measured(bearer()));
+}
+
+// D39
+#[test]
+fn revocations_allocate_nothing_for_a_token_that_was_seen() {
+    let fixture = Fixture::new();
+    let _runtime = fixture.enter();
+    let token = fixture.token(Algorithm::Rs256, &[]);
+    let measured = |verifier: &Verifier, between: &dyn Fn()| {
+        let mut service = BearerLayer::new(verifier.clone()).layer(support::Inner);
+        count(&mut service, request(Some(&token)), StatusCode::OK);
+        between();
+        count(&mut service, request(Some(&token)), StatusCode::OK)
+    };
+    let without = measured(&fixture.verifier, &|| {});
+    let revocations = Revocations::new();
+    let provider = fixture.verifier.providers().next().unwrap();
+    let builder = Verifier::builder(provider, support::AUDIENCE).with_revocations(&revocations);
+    let verifier = builder.build().unwrap();
+    assert_eq!(measured(&verifier, &|| {}), without);
+    // It is looked up once more after another one was revoked.
+    let revoke = || revocations.revoke_all(support::ISSUER, "another").unwrap();
+    assert_eq!(measured(&verifier, &revoke), without);
 }
 
 #[test]

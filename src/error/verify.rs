@@ -202,6 +202,14 @@ kinds! {
             remedy: "the client must fetch a fresh token; if every token is refused, the provider may not tell this \
                 client about tokens of others: compare OPENID_ISSUER and OPENID_CLIENT_ID with what is registered"
         }
+        /// The token was [revoked](crate::Revocations) here: by itself, with the session of the provider that it belongs
+        /// to, or with all that were issued to its user by then.
+        Revoked {
+            name: "revoked", structural: false,
+            message: "the token was revoked here",
+            remedy: "the client must fetch a fresh token, and the user may have to sign in again; if fresh ones are \
+                refused too, compare this machine's clock with the provider's, or ask who revoked the tokens of the user",
+        }
         /// The provider's keys are not available, its key could not be looked for yet, or its introspection endpoint
         /// did not answer, so it is unknown whether the token is good.
         Unavailable {

@@ -1,4 +1,4 @@
-//! Streams that end when the caller's token expires, or the caller's session is over.
+//! Streams that end when the caller's token expires or is revoked, or the caller's session is over.
 
 use std::fmt;
 use std::future::Future;
@@ -23,6 +23,7 @@ use crate::gate::answer::{Rejection, RejectionKind};
 use crate::gate::caller;
 use crate::grpc::refusals::{Kind, kind, status};
 use crate::log_pace::LogPace;
+use crate::principal::Principal;
 
 /// Ends a gRPC call with `UNAUTHENTICATED` when its token expires. Without it a stream can outlive the
 /// token, because tokens are checked only when a call begins.
@@ -33,6 +34,8 @@ use crate::log_pace::LogPace;
 /// It goes inside the layer that verifies the caller, such as [`BearerLayer`](crate::BearerLayer). If that
 /// layer is missing, no stream is ended, and the log says so. The token of the call itself counts, even if
 /// the caller's session has a newer one. The client then calls again.
+///
+/// A call whose token is [revoked](crate::Revocations) ends within a second, where the verifier has revocations.
 ///
 /// A call of a browser that [`LoginLayer`](crate::LoginLayer) has signed in also ends when its session is over: when
 /// the user signs out, or the application or the provider ends the session, on whichever replica. That is noticed as
@@ -47,6 +50,10 @@ pub struct StreamExpiryLayer {
 }
 
 const LEEWAY: Duration = Duration::from_secs(60);
+
+/// Between two looks at whether a token was revoked. Nothing wakes a stream: each of thousands would wake at each
+/// revocation of any token.
+const LOOK: Duration = Duration::from_secs(1);
 
 impl StreamExpiryLayer {
     /// Ends streams 60 seconds after their tokens expire. Verifiers have the same leeway.
@@ -121,6 +128,7 @@ where
             at: principal.expires_at().saturating_add(self.layer.leeway),
             kind,
             clock: self.layer.clock.clone(),
+            revocable: principal.is_revocable().then(|| principal.clone()),
             alarm: None,
             #[cfg(feature = "login")]
             session: SessionEnd::of(request.extensions()),
@@ -186,6 +194,8 @@ struct End {
     /// The content type of a response.
     kind: Kind,
     clock: SharedClock,
+    /// The caller, where the token can be revoked.
+    revocable: Option<Principal>,
     alarm: Option<Pin<Box<Sleep>>>,
     #[cfg(feature = "login")]
     session: Option<SessionEnd>,
@@ -217,6 +227,9 @@ impl End {
             return Poll::Ready(());
         }
         loop {
+            if self.revocable.as_ref().is_some_and(Principal::is_revoked) {
+                return Poll::Ready(());
+            }
             let left = self
                 .at
                 .as_seconds()
@@ -224,10 +237,12 @@ impl End {
             let Some(left) = u64::try_from(left).ok().filter(|left| *left > 0) else {
                 return Poll::Ready(());
             };
+            let left = Duration::from_secs(left);
+            let pause = self.revocable.as_ref().map_or(left, |_| left.min(LOOK));
             // The alarm rings early if the clock was set back.
             let alarm = self
                 .alarm
-                .get_or_insert_with(|| Box::pin(tokio::time::sleep(Duration::from_secs(left))));
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(pause)));
             ready!(alarm.as_mut().poll(context));
             self.alarm = None;
         }

@@ -271,10 +271,10 @@ members! {
 }
 
 members! {
-    /// The claims that tell which client a token was issued to, and whether the caller is that client. They are
-    /// read of a token whose signature is good.
+    /// The claims that tell which client a token was issued to, whether the caller is that client, and which session
+    /// of the provider it belongs to. They are read of a token whose signature is good.
     CallerClaims {
-        values: sub, client_id, azp, cid, appid, gty, idtyp, oid, preferred_username;
+        values: sub, client_id, azp, cid, appid, gty, idtyp, oid, preferred_username, sid;
         presence: scp;
         others: 16
     }

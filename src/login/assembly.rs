@@ -7,8 +7,11 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::allowance::Allowance;
-use crate::claims::{Audience, Scope};
+use crate::claims::Audience;
 use crate::error::ConfigError;
+use crate::login::asked_for::{
+    OURS, OURS_AT_SIGN_OUT, check_parameters, check_scope, check_targets, later_resources,
+};
 use crate::login::browser::cookie::CookieNames;
 use crate::login::browser::mount::SentToStart;
 use crate::login::browser::open_paths::OpenPaths;
@@ -27,15 +30,16 @@ use crate::login::store::{MemoryStore, SessionStore};
 use crate::provider::{Provider, within};
 use crate::settings::{
     ABSOLUTE_LIMIT, ADDITIONAL_AUDIENCE, ADDRESS, AUTHORIZATION_PARAMETER, END_SESSION_PARAMETER,
-    IDLE_LIMIT, POST_LOGOUT_REDIRECT, RESPONSE_MODE, ROTATION_GRACE, SCOPE, SESSION_SECRET,
-    SESSIONS_PER_SUBJECT, SILENT_SIGN_IN, TARGET, TOKEN_PROFILE, VERIFIER,
+    IDLE_LIMIT, POST_LOGOUT_REDIRECT, RESPONSE_MODE, ROTATION_GRACE, SESSION_SECRET,
+    SESSIONS_PER_SUBJECT, SILENT_SIGN_IN, TOKEN_PROFILE, VERIFIER,
 };
-use crate::token::target::{Target, check_resource};
+use crate::token::target::check_resource;
 use crate::verify::Verifier;
 use crate::verify::id_token::IdTokenVerifier;
 use crate::verify::logout_token::LogoutTokenVerifier;
 
-use crate::login::builder::{LoginBuilder, SignsInBy};
+use crate::login::builder::LoginBuilder;
+use crate::login::signs_in_by::SignsInBy;
 
 const SHORTEST_LIMIT: Duration = Duration::from_secs(60);
 const LONGEST_LIMIT: Duration = Duration::from_secs(400 * 24 * 3600);
@@ -45,39 +49,8 @@ const LONGEST_GRACE: Duration = Duration::from_secs(60);
 /// Beyond it a limit on the sessions of a subject costs a sign-in more than it is worth.
 const MOST_PER_SUBJECT: usize = 1_000;
 
-/// Targets of one session beside its own.
-const MOST_TARGETS: usize = 8;
-
 /// Refresh grants under way at once, at the most, and as many sign-ins.
 const MOST_GRANTS: usize = 64;
-
-/// The parameters of the authorization request that are ours to set.
-const OURS: [&str; 15] = [
-    "response_type",
-    "response_mode",
-    "client_id",
-    "client_secret",
-    "redirect_uri",
-    "scope",
-    "state",
-    "nonce",
-    "code_challenge",
-    "code_challenge_method",
-    "audience",
-    "resource",
-    "request",
-    "request_uri",
-    "code",
-];
-
-/// The parameters of the request to end the session at the provider that are ours to set.
-const OURS_AT_SIGN_OUT: [&str; 5] = [
-    "id_token_hint",
-    "logout_hint",
-    "client_id",
-    "post_logout_redirect_uri",
-    "state",
-];
 
 impl LoginBuilder {
     /// Asks a store outside of this process once and behind, so that one that does not answer is logged at the
@@ -240,6 +213,7 @@ impl LoginBuilder {
             lifetimes,
             grace: at_most(ROTATION_GRACE, self.grace, LONGEST_GRACE)?,
             grants: MOST_GRANTS,
+            revocations: self.revocations,
         }
         .assemble();
         let (site, cookies) = (Arc::new(site), Arc::new(cookies));
@@ -291,30 +265,6 @@ impl LoginBuilder {
             allows_anonymous: self.anonymous,
         })
     }
-}
-
-/// The resources of targets that the session's own tokens are not for, each once.
-fn later_resources(targets: &[Target], own: &[String]) -> Vec<String> {
-    let mut later: Vec<String> = Vec::new();
-    for resource in targets.iter().flat_map(Target::resources) {
-        if !own.contains(resource) && !later.contains(resource) {
-            later.push(resource.clone());
-        }
-    }
-    later
-}
-
-fn check_targets(targets: &[Target]) -> Result<(), ConfigError> {
-    let is_twice = (1..targets.len()).any(|at| targets[..at].contains(&targets[at]));
-    if targets.len() > MOST_TARGETS || is_twice {
-        return Err(ConfigError::invalid(
-            TARGET,
-            targets.len().to_string(),
-            "one of them stands twice, or they are too many",
-            format!("name each target once, and {MOST_TARGETS} at the most"),
-        ));
-    }
-    Ok(())
 }
 
 fn mode(signs_in_by: &SignsInBy, verifier: &Verifier, id_tokens: &IdTokenVerifier) -> Mode {
@@ -414,39 +364,4 @@ fn check_sessions_per_subject(most: Option<usize>) -> Result<(), ConfigError> {
         )),
         _ => Ok(()),
     }
-}
-
-fn check_scope(scope: &str) -> Result<(), ConfigError> {
-    let words: Vec<_> = scope.split(' ').collect();
-    for word in &words {
-        Scope::new(word)?;
-    }
-    if !words.contains(&"openid") {
-        return Err(ConfigError::invalid(
-            SCOPE,
-            scope,
-            "it does not hold openid",
-            "write openid first: without it there is no ID token",
-        ));
-    }
-    Ok(())
-}
-
-fn check_parameters(
-    setting: &'static str,
-    parameters: &[(String, String)],
-    ours: &[&str],
-) -> Result<(), ConfigError> {
-    for (at, (name, value)) in parameters.iter().enumerate() {
-        let is_twice = parameters[..at].iter().any(|(known, _)| known == name);
-        if name.is_empty() || is_twice || ours.contains(&name.as_str()) {
-            return Err(ConfigError::invalid(
-                setting,
-                format!("{name}={value}"),
-                "it has no name, stands twice, or is one that this crate sets itself",
-                "use the setting made for it, or remove it",
-            ));
-        }
-    }
-    Ok(())
 }

@@ -16,9 +16,11 @@ use crate::login::sign_in::admission::{Admission, Deciding, SignInClaims};
 use crate::login::sign_in::refusal::SignInRefusal;
 use crate::login::sign_in::request::{OfflineAccess, PassedParameter};
 use crate::login::sign_in::requirement::{Requirement, RoleToken};
+use crate::login::signs_in_by::SignsInBy;
 use crate::login::store::SessionStore;
 use crate::login::store::near_cache::NEAR_CACHE_AGE;
 use crate::provider::{Client, Provider};
+use crate::revocations::Revocations;
 use crate::token::target::Target;
 use crate::verify::Verifier;
 
@@ -71,32 +73,9 @@ pub struct LoginBuilder {
     pub(super) information: Option<Vec<String>>,
     pub(super) login_page: Option<String>,
     pub(super) languages: Languages,
+    pub(super) revocations: Option<Revocations>,
     /// The paths of the other layers of a set.
     pub(super) other_paths: Vec<Paths>,
-}
-
-/// What says who has signed in.
-pub(super) enum SignsInBy {
-    /// The access token, judged by this verifier.
-    AccessToken(Verifier),
-    /// The ID token of this provider.
-    IdToken(Provider),
-}
-
-impl SignsInBy {
-    pub(super) fn is_identity(&self) -> bool {
-        matches!(self, Self::IdToken(_))
-    }
-
-    /// What judges access tokens, or what other verifiers are made of where none are judged.
-    pub(super) fn verifier(&self, client_id: &str) -> Result<Verifier, ConfigError> {
-        match self {
-            Self::AccessToken(verifier) => Ok(verifier.clone()),
-            Self::IdToken(provider) => Verifier::builder(provider, client_id)
-                .without_cache()
-                .build(),
-        }
-    }
 }
 
 impl LoginLayer {
@@ -216,6 +195,7 @@ impl LoginBuilder {
             information: None,
             login_page: None,
             languages: Languages::default(),
+            revocations: None,
             other_paths: Vec::new(),
         }
     }
@@ -522,6 +502,30 @@ impl LoginBuilder {
     /// A longer age keeps a signed-out session alive for longer on other replicas.
     pub fn with_near_cache_age(mut self, age: Duration) -> Self {
         self.near_cache_age = age;
+        self
+    }
+
+    /// Ends the bearer tokens of a user or of a session of the provider when the provider says by back-channel logout
+    /// that they signed out, and the sessions of this layer when the application
+    /// [revokes all tokens](Revocations::revoke_before) of their user. Give the same to the
+    /// [verifiers](crate::VerifierBuilder::with_revocations). Default: a logout ends sessions alone.
+    ///
+    /// A logout token that names a session (`sid`) ends the [tokens of that session](Revocations::end_session), as far
+    /// as they name it. One that names a user alone (`sub`) ends all tokens that the provider issued to the user until
+    /// it issued the logout token, by the provider's clock. If the memory of revocations is full, the answer is 503, so
+    /// that the provider may repeat it. Other ways to sign out end no bearer token: neither signing out here, nor
+    /// front-channel logout, which anyone can send, nor [`Sessions::end`](crate::login::Sessions::end).
+    ///
+    /// A session is refused as ended if its sign-in was at the time of the revocation or before, by the clock of the
+    /// store, from the next request on, and streams end within a second or the
+    /// [age of the near cache](Self::with_near_cache_age). It stays in the store, where other replicas find it: also call
+    /// [`Sessions::end_all`](crate::login::Sessions::end_all), which takes it out.
+    ///
+    /// # Security
+    /// The logout reaches one replica, and [`Revocations`] are the memory of one process: on the others the bearer
+    /// tokens are good until they end.
+    pub fn with_revocations(mut self, revocations: &Revocations) -> Self {
+        self.revocations = Some(revocations.clone());
         self
     }
 

@@ -121,6 +121,7 @@
 //! compare-and-swap, so that the rules exist once for every store; `testing::store_suite` is what a store must
 //! pass.
 
+mod asked_for;
 mod assembly;
 pub(crate) mod browser;
 mod builder;
@@ -133,6 +134,7 @@ mod sessions;
 mod set;
 mod sign_in;
 mod sign_out;
+mod signs_in_by;
 mod store;
 
 pub use self::browser::language::PageText;

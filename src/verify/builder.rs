@@ -11,6 +11,7 @@ use crate::jwt::{Algorithm, AlgorithmSet};
 use crate::keys::remote::Bringer;
 use crate::log_pace::LogPace;
 use crate::provider::{Provider, within};
+use crate::revocations::{LARGEST_LEEWAY, Revocations};
 use crate::settings::{ALGORITHMS, CACHE_CAPACITY, CLIENT_AUDIENCE, LEEWAY, TOKEN_SIZE};
 use crate::verify::Verifier;
 use crate::verify::cache::AcceptedTokens;
@@ -45,6 +46,7 @@ pub struct VerifierBuilder {
     allow_sender_constrained: bool,
     cached: usize,
     issuer_source: Option<IssuerSource>,
+    revocations: Option<Revocations>,
     #[cfg(feature = "introspection")]
     introspection: Option<Introspection>,
 }
@@ -52,7 +54,7 @@ pub struct VerifierBuilder {
 /// Accepted tokens that are cached.
 const CACHED: usize = 10_000;
 const MOST_CACHED: usize = 10_000_000;
-const LONGEST_LEEWAY: Duration = Duration::from_secs(300);
+const LONGEST_LEEWAY: Duration = LARGEST_LEEWAY;
 const SMALLEST_TOKEN_LIMIT: usize = 256;
 
 impl Provider {
@@ -104,6 +106,7 @@ impl VerifierBuilder {
             allow_sender_constrained: false,
             cached: CACHED,
             issuer_source: None,
+            revocations: None,
             #[cfg(feature = "introspection")]
             introspection: None,
         }
@@ -223,6 +226,17 @@ impl VerifierBuilder {
         self.with_cache_capacity(0)
     }
 
+    /// Refuses what was [revoked](Revocations), from then on and whether it was accepted before or not. Default: nothing
+    /// can be revoked, and a token is good until it ends.
+    ///
+    /// A token seen before costs a comparison of two numbers more, as long as nothing is revoked. After a revocation,
+    /// of whatever token, each token is looked up once. The sessions of [`login`](crate::login) are not asked by their
+    /// tokens: see [`Revocations::revoke_before`].
+    pub fn with_revocations(mut self, revocations: &Revocations) -> Self {
+        self.revocations = Some(revocations.clone());
+        self
+    }
+
     /// Asks the provider about tokens that are no JWTs, as this client or in this [way](Introspection)
     /// ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)). Default: such tokens are refused.
     ///
@@ -321,6 +335,7 @@ impl VerifierBuilder {
             scopes: ScopeRules::new(self.scope_claims, &self.implied_scopes)?,
             clients: self.clients.map(AllowedClients::new).transpose()?,
             bringer: Bringer::Client,
+            revocations: self.revocations,
         };
         #[cfg(feature = "introspection")]
         let introspector = self

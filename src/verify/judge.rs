@@ -21,6 +21,7 @@ use crate::keys::remote::{Bringer, KeySet, NewKey};
 use crate::log_pace::LogPace;
 use crate::principal::{MISFITS, Principal, PrincipalKind, Verified};
 use crate::renew::{Fetching, Reading, Refusal, Snapshot};
+use crate::revocations::{Revocable, Revocations, Told};
 use crate::token::is_b64token;
 use crate::verify::awaited_keys::{Keys, PendingKeys};
 use crate::verify::caller::{client_id, is_client};
@@ -50,6 +51,8 @@ pub(super) struct Judge {
     /// Shared by its principals.
     pub(super) misfits: Arc<LogPace<MISFITS>>,
     pub(super) bringer: Bringer,
+    /// What was revoked. `None`: nothing can be.
+    pub(super) revocations: Option<Revocations>,
 }
 
 /// The judgement of a token that is not refused.
@@ -197,8 +200,14 @@ impl Judge {
             clients.check(&caller)?;
         }
         let made = self.principal(&claims, &caller, jws.payload(), issuer);
+        let principal = made(jws.into_text(), times.expires_at, times.issued_at);
+
+        // 7. It was not revoked.
+        if principal.is_revoked() {
+            return Err(Kind::Revoked.into());
+        }
         Ok(Judgement::Genuine(Genuine {
-            principal: made(jws.into_text(), times.expires_at, times.issued_at),
+            principal,
             issuer: issuer.place,
             keys: keys.serial,
             now,
@@ -263,6 +272,15 @@ impl Judge {
         let subject = claims.sub.text().map(boxed);
         let client_id = client_id(caller).map(boxed);
         let is_client = is_client(caller);
+        let revocable = self.revocations.as_ref().map(|revocations| {
+            let told = Told {
+                issuer: issuer.as_str(),
+                jti: claims.jti.text(),
+                sid: caller.sid.text(),
+                subject: subject.as_deref(),
+            };
+            Revocable::token(revocations, &told)
+        });
         let misfits = Arc::clone(&self.misfits);
         move |text, expires_at, issued_at| {
             Principal::verified(Verified {
@@ -275,6 +293,8 @@ impl Judge {
                 issued_at,
                 client_id,
                 is_client,
+                revocable: revocable
+                    .map(|revocable| Box::new(revocable.with_times(issued_at, expires_at))),
                 text,
                 answers: ClaimAnswers::default(),
                 misfits,

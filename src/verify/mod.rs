@@ -10,10 +10,11 @@
 //! 4. The key: of that issuer, by `kid` and algorithm, exactly one.
 //! 5. The signature.
 //! 6. Every JSON reader can read the claims, and the client is an allowed one ([`clients`]).
+//! 7. It was not revoked ([`revocations`](crate::revocations)).
 //!
 //! With the keys at hand this is one plain function call. A token that was accepted before, byte for
-//! byte the same, skips the steps: only its times are checked, and that the keys are still the same
-//! ([`cache`]).
+//! byte the same, skips the steps: only its times are checked, that the keys are still the same
+//! ([`cache`]), and that it was not revoked since.
 //!
 //! What only the provider can read, it is asked about, where that is chosen ([`introspection`]). Where issuers are
 //! looked up ([`issuer_source`]), a token of an unknown one passes all that needs no keys first.
@@ -49,11 +50,9 @@ use crate::clock::SharedClock;
 use crate::clock::UnixTime;
 #[cfg(feature = "login")]
 use crate::error::ConfigError;
-use crate::error::VerifyError;
-#[cfg(feature = "introspection")]
-use crate::error::VerifyErrorKind;
 #[cfg(feature = "login")]
 use crate::error::setup::Setup;
+use crate::error::{VerifyError, VerifyErrorKind};
 #[cfg(feature = "introspection")]
 use crate::jwt::Form;
 #[cfg(feature = "login")]
@@ -214,6 +213,8 @@ impl Verifier {
             Some(trusted) => counts_by(&accepted, &trusted.provider),
             None => self.counts_by_found(&accepted),
         };
+        let counts =
+            counts && !(self.0.judge.revocations.is_some() && accepted.principal.is_revoked());
         counts.then_some(accepted.principal)
     }
 
@@ -310,6 +311,14 @@ impl Verifier {
             #[cfg(feature = "introspection")]
             Pending::Answer(answer) => self.answered(token, *answer).await,
         };
+        // It may have been revoked while the provider was asked.
+        let decided = decided.and_then(|principal| {
+            if principal.is_revoked() {
+                Err(VerifyError::from(VerifyErrorKind::Revoked).judged_by(&self.0.judge.setup))
+            } else {
+                Ok(principal)
+            }
+        });
         observe::token_judged(decided.as_ref().map(|_| ()));
         decided
     }
@@ -427,11 +436,13 @@ impl Verifier {
         Self(Arc::new(inner))
     }
 
-    /// Without what it remembers, and without a way to ask about tokens or issuers.
+    /// Without what it remembers, and without a way to ask about tokens or issuers. A logout token names a session that
+    /// has ended, so that what was revoked says nothing against it; sessions have an end of their own.
     #[cfg(feature = "login")]
     fn for_configured_issuers(&self) -> Inner {
         let mut inner = Inner::clone(&self.0);
         inner.accepted = None;
+        inner.judge.revocations = None;
         #[cfg(feature = "introspection")]
         {
             inner.introspector = None;

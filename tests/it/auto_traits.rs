@@ -8,8 +8,8 @@ use tower_oidc::require::Require;
 use tower_oidc::{
     BearerLayer, Client, ConfigError, HttpClient, IssuerSource, IssuerSourceBuilder, KeyRing,
     LoginError, LoginLayer, OutboundError, OutboundLayer, Policy, Principal, ProtectedResource,
-    Provider, ProviderBuilder, ProviderError, Rejection, RequireLayer, SameOrigin, Session,
-    TokenPlace, Verifier, VerifierBuilder, VerifyError,
+    Provider, ProviderBuilder, ProviderError, Rejection, RequireLayer, Revocations,
+    RevocationsFull, SameOrigin, Session, TokenPlace, Verifier, VerifierBuilder, VerifyError,
 };
 
 use crate::support::Inner;
@@ -25,6 +25,7 @@ fn everything_can_be_shared_between_threads() {
     shared::<IssuerSource>();
     shared::<IssuerSourceBuilder>();
     cloned::<IssuerSource>();
+    shared::<Revocations>();
     shared::<VerifierBuilder>();
     shared::<Principal>();
     shared::<Policy>();
@@ -39,6 +40,7 @@ fn everything_can_be_shared_between_threads() {
     shared::<Rejection>();
     cloned::<Provider>();
     cloned::<Verifier>();
+    cloned::<Revocations>();
     cloned::<Principal>();
     cloned::<Policy>();
     cloned::<Rejection>();
@@ -47,6 +49,7 @@ fn everything_can_be_shared_between_threads() {
     cloned::<SameOrigin>();
     cloned::<RequireLayer>();
     error::<ConfigError>();
+    error::<RevocationsFull>();
     error::<VerifyError>();
     error::<ProviderError>();
     shared::<Client>();

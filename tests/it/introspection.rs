@@ -458,7 +458,8 @@ async fn what_is_remembered_outlives_an_endpoint_that_is_away() {
         }
         // Before the pause is over nothing is asked.
         let asked = calls(&api);
-        api.clock.advance(pause - Duration::from_millis(1));
+        api.clock
+            .advance(pause.saturating_sub(Duration::from_millis(1)));
         assert_eq!(api.verdict(&new).await, "unavailable");
         assert_eq!(calls(&api), asked);
         api.clock.advance(Duration::from_millis(1));
@@ -699,10 +700,10 @@ async fn a_null_is_a_claim_that_is_malformed_or_absent() {
 // IN-06
 #[tokio::test]
 async fn signed_answers_are_asked_for_and_verified() {
+    type Edit = fn(TokenBuilder) -> TokenBuilder;
     let demanding = |verifier: VerifierBuilder| {
         verifier.with_introspection(Introspection::new(client()).require_signed_answers())
     };
-    type Edit = fn(TokenBuilder) -> TokenBuilder;
     let edits: [(&str, Edit, bool); 9] = [
         ("as it is", |token| token, true),
         ("for this service", |token| token.claim("aud", API), true),

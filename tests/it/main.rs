@@ -46,6 +46,7 @@ mod refusal_log;
 mod relay;
 mod require;
 mod resource_metadata;
+mod revocations;
 mod rotation_grace;
 mod runtime_end;
 mod session_information;

@@ -7,7 +7,7 @@ use tower_oidc::testing::{Endpoint, Fault, ManualClock, OfflineProvider};
 use crate::browser::{App, Browser, client};
 use crate::support::{API, Api, seconds};
 use crate::upstream::{ORDERS, Upstream, call, development, get};
-use tower_oidc::OutboundLayer;
+use tower_oidc::{OutboundLayer, Revocations};
 
 fn counted(snapshotter: &Snapshotter) -> Vec<(String, u64)> {
     let mut rows: Vec<_> = snapshotter
@@ -27,6 +27,39 @@ fn counted(snapshotter: &Snapshotter) -> Vec<(String, u64)> {
         .collect();
     rows.sort();
     rows
+}
+
+// D18, D39
+#[tokio::test]
+async fn revocations_and_what_they_refuse_are_counted() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let revocations = Revocations::builder().with_capacity(4).build().unwrap();
+    let api = Api::verifying(|verifier| verifier.with_revocations(&revocations)).await;
+    let token = api.token().build();
+    api.verdict(&token).await;
+    let issuer = api.idp.issuer();
+    revocations.revoke_all(issuer, "user-1").unwrap();
+    revocations.end_session(issuer, "one").unwrap();
+    let until = tower_oidc::Clock::now(&api.clock);
+    revocations.revoke_token(issuer, "one", until).unwrap();
+    revocations.end_session(issuer, "two").unwrap_err();
+    for _ in 0..3 {
+        api.verdict(&token).await;
+    }
+    let rows = counted(&snapshotter);
+    for (name, expected) in [
+        ("tower_oidc_revocations_total full", 1),
+        ("tower_oidc_revocations_total session", 1),
+        ("tower_oidc_revocations_total subject", 1),
+        ("tower_oidc_revocations_total token", 1),
+        ("tower_oidc_tokens_total accepted", 1),
+        ("tower_oidc_tokens_total revoked", 3),
+    ] {
+        let row = rows.iter().find(|(known, _)| known == name);
+        assert_eq!(row.map(|(_, count)| *count), Some(expected), "{name}");
+    }
 }
 
 // D18

@@ -67,12 +67,13 @@ fn every_variable_has_its_row_and_every_row_its_variable() {
 }
 
 /// Where choices are made, and on which type.
-const BUILDERS: [(&str, &str); 19] = [
+const BUILDERS: [(&str, &str); 20] = [
     ("src/danger.rs", "DangerousProviderBuilder"),
     ("src/http_client.rs", "HttpClient"),
     ("src/provider/builder.rs", "ProviderBuilder"),
     ("src/provider/client/credentials.rs", "Client"),
     ("src/verify/builder.rs", "VerifierBuilder"),
+    ("src/revocations/builder.rs", "RevocationsBuilder"),
     ("src/verify/introspection/mod.rs", "Introspection"),
     ("src/verify/issuer_source/mod.rs", "IssuerSourceBuilder"),
     ("src/login/builder.rs", "LoginBuilder"),

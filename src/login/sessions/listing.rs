@@ -189,8 +189,12 @@ impl LayerSessions {
         }
         let tokens = self.opener.tokens(key, &record);
         let tokens = tokens.filter(|tokens| self.opener.mode.takes(tokens));
+        let tokens = tokens.ok_or(Kind::NotSignedIn)?;
+        if self.is_revoked(&tokens) {
+            return Err(Kind::SessionEnded.into());
+        }
         Ok(Glance {
-            tokens: tokens.ok_or(Kind::NotSignedIn)?,
+            tokens,
             expires_at: record.expires_at,
             ends_at: record.ends_at,
             now: loaded.now,
@@ -200,7 +204,8 @@ impl LayerSessions {
     /// `None` if it is over, or will be in a moment because another has replaced it, or does not open here.
     pub(crate) async fn listed(&self, key: StoreKey) -> Result<Option<ListedSession>, StoreError> {
         let own = self.own(key).await?;
-        Ok(own.filter(Own::lives).map(|own| ListedSession {
+        let lives = |own: &Own| own.lives() && !self.is_revoked(&own.tokens);
+        Ok(own.filter(lives).map(|own| ListedSession {
             key: SessionKey::new(key),
             signed_in_at: UnixTime::from_seconds(own.tokens.signed_in_at),
             renewed_at: (own.record.generation > 0).then(|| own.tokens.obtained_at()),
@@ -273,7 +278,17 @@ impl LayerSessions {
         }
     }
 
+    /// Whether the application has revoked all that the user of these tokens had when the session began.
+    fn is_revoked(&self, tokens: &TokenSet) -> bool {
+        let revocable = self.opener.cache.revocable(tokens);
+        revocable.is_some_and(|revocable| revocable.is_revoked())
+    }
+
     async fn is_over(&self, key: StoreKey) -> bool {
+        let opened = self.opener.cache.last(key);
+        if opened.is_some_and(|opened| opened.is_revoked()) {
+            return true;
+        }
         match self.ledger.see(key).await {
             Ok(Some(seen)) => matches!(seen.record.state, RefreshState::Dead(_)),
             Ok(None) => true,

@@ -203,6 +203,9 @@ impl Sessions {
         Asked { wall, asked_at }: Asked,
         need: Need,
     ) -> Judged {
+        if opened.is_revoked() {
+            return Standing::Over(None).into();
+        }
         let record = &opened.record;
         let seen = || {
             Seen::new(

@@ -16,6 +16,7 @@ use crate::login::sessions::record::Record;
 use crate::login::sessions::tokens::TokenSet;
 use crate::login::store::{StoreKey, Tag};
 use crate::principal::Principal;
+use crate::revocations::{Revocable, Revocations};
 use crate::secret::Secret;
 use crate::slots::Slots;
 use crate::token::live::LiveToken;
@@ -36,6 +37,8 @@ pub(crate) struct Opened {
 pub(crate) struct Contents {
     pub(crate) tokens: TokenSet,
     pub(crate) principal: Principal,
+    /// What the session can be revoked by, where the layer asks.
+    revocable: Option<Revocable>,
     /// `None` if the token cannot stand in a header.
     live_token: Option<LiveToken>,
     /// Those of the targets, in the order of the token set.
@@ -54,6 +57,12 @@ impl Opened {
 
     pub(crate) fn access_expires_at(&self) -> UnixTime {
         self.record.access_expires_at
+    }
+
+    /// Whether the application has revoked all that its user had when it began.
+    pub(crate) fn is_revoked(&self) -> bool {
+        let revocable = self.contents.revocable.as_ref();
+        revocable.is_some_and(Revocable::is_revoked)
     }
 
     /// Remembers that a request found it live.
@@ -112,6 +121,7 @@ pub(crate) struct OpenedSessions {
     opened: Slots<ArcSwapOption<Opened>, PLACES, 2>,
     ids: Slots<ArcSwapOption<HashedId>, PLACES, 1>,
     clock: SharedClock,
+    revocations: Option<Revocations>,
 }
 
 /// A session id and its SHA-256, the most expensive step of a warm request.
@@ -126,12 +136,26 @@ const PLACES: usize = 16_384;
 const OPENED_FOR: Duration = Duration::from_secs(300);
 
 impl OpenedSessions {
-    pub(crate) fn new(clock: SharedClock) -> Self {
+    pub(crate) fn new(clock: SharedClock, revocations: Option<Revocations>) -> Self {
         Self {
             opened: Slots::new(),
             ids: Slots::new(),
             clock,
+            revocations,
         }
+    }
+
+    /// What the layer asks before it uses a session, and tells of logouts by the provider.
+    pub(crate) fn revocations(&self) -> Option<&Revocations> {
+        self.revocations.as_ref()
+    }
+
+    /// What a session with these tokens can be revoked by.
+    pub(crate) fn revocable(&self, tokens: &TokenSet) -> Option<Revocable> {
+        let began = UnixTime::from_seconds(tokens.signed_in_at);
+        let revocations = self.revocations.as_ref()?;
+        let (issuer, subject) = (&tokens.issuer, &tokens.subject);
+        Some(Revocable::session(revocations, issuer, subject, began))
     }
 
     /// The store's key of a session id, if it was remembered.
@@ -209,6 +233,7 @@ impl OpenedSessions {
                     )
                 })
                 .collect(),
+            revocable: self.revocable(&tokens),
             tokens,
             principal,
             verified_at: now,

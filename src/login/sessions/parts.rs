@@ -22,6 +22,7 @@ use crate::login::store::near_cache::NearCache;
 use crate::login::store::{SessionStore, StoreKey};
 use crate::principal::Principal;
 use crate::provider::{Client, Provider};
+use crate::revocations::Revocations;
 use crate::token::target::Target;
 use crate::verify::id_token::IdTokenVerifier;
 
@@ -41,6 +42,7 @@ pub(crate) struct SessionParts {
     pub(crate) grace: Duration,
     /// Refresh grants under way at once, at the most.
     pub(crate) grants: usize,
+    pub(crate) revocations: Option<Revocations>,
 }
 
 impl SessionParts {
@@ -62,7 +64,7 @@ impl SessionParts {
             let opener = Arc::new(Opener {
                 sealing,
                 mode: self.mode,
-                cache: OpenedSessions::new(clock.clone()),
+                cache: OpenedSessions::new(clock.clone(), self.revocations),
                 with_source: with_source(sessions.clone()),
             });
             Sessions {

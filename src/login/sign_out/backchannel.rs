@@ -12,7 +12,9 @@ use http::StatusCode;
 use url::form_urlencoded;
 
 use crate::clock::UnixTime;
-use crate::error::{Chain, LoginError, LoginErrorKind as Kind, StoreError, VerifyErrorKind};
+use crate::error::{
+    Chain, LoginError, LoginErrorKind as Kind, StoreError, StoreErrorKind, VerifyErrorKind,
+};
 use crate::login::browser::page::Page;
 use crate::login::browser::query::is_form;
 use crate::login::browser::reply::Reply;
@@ -20,6 +22,7 @@ use crate::login::sessions::id::{session_key, sessionless_key, subject_key};
 use crate::login::sessions::signed_out::mark_logout;
 use crate::login::sign_out::SignOut;
 use crate::login::store::{OwnedBy, StoreKey};
+use crate::revocations::RevocationsFull;
 use crate::verify::logout_token::LogoutToken;
 
 /// Longer back-channel logouts are not read, in bytes.
@@ -51,7 +54,10 @@ impl SignOut {
         if marks.is_set(replayed).await.map_err(LoginError::store)? {
             return Err(Kind::LogoutTokenRefused.into());
         }
+        // Neither waits for the other to succeed.
+        let revoked = self.revoke_named(&token).map_err(LoginError::store);
         let ended = self.end_named(&token).await.map_err(LoginError::store)?;
+        revoked?;
         // Only now: what is repeated after a failure must work.
         let set = marks.set(replayed, self.latest_use(&token)).await;
         set.map_err(LoginError::store)?;
@@ -80,6 +86,23 @@ impl SignOut {
         let now = self.provider.clock().now();
         let latest = token.expires_at.min(now.saturating_add(LONGEST_VALIDITY));
         latest.max(now).saturating_add(MARGIN)
+    }
+
+    /// Ends the bearer tokens that a logout names. Its time and theirs are of one clock, the provider's.
+    fn revoke_named(&self, token: &LogoutToken) -> Result<(), StoreError> {
+        let Some(revocations) = self.sessions.opener.cache.revocations() else {
+            return Ok(());
+        };
+        let (issuer, issued_at) = (&token.issuer, token.issued_at);
+        let revoked = match (&token.session, &token.subject) {
+            (Some(sid), _) => revocations.end_session(issuer, sid),
+            (None, Some(subject)) => revocations.revoke_tokens_before(issuer, subject, issued_at),
+            (None, None) => Ok(()),
+        };
+        let kind = StoreErrorKind::Unavailable;
+        revoked.map_err(|RevocationsFull| {
+            StoreError::caused(kind, "a logout cannot be kept", Box::new(RevocationsFull))
+        })
     }
 
     async fn end_named(&self, token: &LogoutToken) -> Result<usize, StoreError> {

@@ -86,12 +86,16 @@ impl Judge {
         let made = self.principal(&claims, &caller, &text, issuer);
         let place = issuer.place;
         drop((claims, caller));
+        let principal = made(
+            DecodedText::of_claims(text),
+            times.expires_at,
+            times.issued_at,
+        );
+        if principal.is_revoked() {
+            return Err(refused(Kind::Revoked.into()));
+        }
         Ok(Genuine {
-            principal: made(
-                DecodedText::of_claims(text),
-                times.expires_at,
-                times.issued_at,
-            ),
+            principal,
             issuer: place,
             keys: 0,
             now,

@@ -196,6 +196,8 @@ impl Introspector {
         signed.expectation.max_age = None;
         signed.expectation.allow_sender_constrained = true;
         signed.clients = None;
+        // It is the answer that is verified, and not the token.
+        signed.revocations = None;
         // The list in the metadata is about ID tokens.
         signed.narrowed_by_provider = false;
         signed.max_token_size = LARGEST_TOKEN_LIMIT;
@@ -226,6 +228,7 @@ impl Introspector {
     pub(super) fn recall(&self, token: &[u8]) -> Option<Principal> {
         self.memory
             .active(token, self.provider.clock().read_roughly())
+            .filter(|principal| !principal.is_revoked())
     }
 
     /// What is known of a token that is not remembered as active. `verified` is what a verification here brought.
@@ -240,7 +243,13 @@ impl Introspector {
             return Decision::Refuse(Kind::Malformed.into());
         };
         let digest = Digest::try_from(sha256(text).as_ref()).unwrap_or_default();
-        match self.memory.refusal(&digest, self.now()) {
+        let now = self.now();
+        // The provider need not be asked.
+        let known = self.memory.active(token, now);
+        if known.is_some_and(|principal| principal.is_revoked()) {
+            return Decision::Refuse(self.explained(Kind::Revoked.into()));
+        }
+        match self.memory.refusal(&digest, now) {
             Some(error) => Decision::Refuse(error),
             None => Decision::Wait(PendingAnswer { digest, verified }.into()),
         }
