@@ -5,26 +5,23 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::claim_test::ClaimAnswers;
-use crate::claims::ScopeSet;
 use crate::clock::UnixTime;
 use crate::error::remedy::Cause;
 use crate::error::setup::{Found, Setup};
 use crate::error::{VerifyError, VerifyErrorKind as Kind};
 use crate::jwt::{
-    Algorithm, AlgorithmSet, CallerClaims, CompactJws, DecodedJws, DecodedText, JoseHeader, Json,
+    Algorithm, AlgorithmSet, CallerClaims, CompactJws, DecodedJws, JoseHeader, Json,
     UnverifiedClaims,
 };
 use crate::keys::jwk_set::{Choice, TokenIssuer};
 use crate::keys::public_key::PublicKey;
 use crate::keys::remote::{Bringer, KeySet, NewKey};
 use crate::log_pace::LogPace;
-use crate::principal::{MISFITS, Principal, PrincipalKind, Verified};
+use crate::principal::{MISFITS, Principal};
 use crate::renew::{Fetching, Reading, Refusal, Snapshot};
-use crate::revocations::{Revocable, Revocations, Told};
+use crate::revocations::Revocations;
 use crate::token::is_b64token;
 use crate::verify::awaited_keys::{Keys, PendingKeys};
-use crate::verify::caller::{client_id, is_client};
 use crate::verify::clients::AllowedClients;
 #[cfg(feature = "login")]
 use crate::verify::expectation::numeric_date;
@@ -254,62 +251,6 @@ impl Judge {
         Some(made(jws.into_text(), expires_at, issued_at))
     }
 
-    /// Makes the principal of these claims, once their text can be taken out of the token that they were read of.
-    pub(super) fn principal(
-        &self,
-        claims: &UnverifiedClaims,
-        caller: &CallerClaims,
-        payload: &str,
-        issuer: &Trusted,
-    ) -> impl FnOnce(DecodedText, UnixTime, Option<UnixTime>) -> Principal + use<> {
-        let kind = self.expectation.kind.principal();
-        let issuer = issuer.named.issuer.clone();
-        let scopes = self.scopes_of(claims, payload);
-        let audience = match &claims.aud {
-            Json::Texts(named) => named.iter().map(|named| boxed(named)).collect(),
-            other => other.text().map(boxed).into_iter().collect(),
-        };
-        let subject = claims.sub.text().map(boxed);
-        let client_id = client_id(caller).map(boxed);
-        let is_client = is_client(caller);
-        let revocable = self.revocations.as_ref().map(|revocations| {
-            let told = Told {
-                issuer: issuer.as_str(),
-                jti: claims.jti.text(),
-                sid: caller.sid.text(),
-                subject: subject.as_deref(),
-            };
-            Revocable::token(revocations, &told)
-        });
-        let misfits = Arc::clone(&self.misfits);
-        move |text, expires_at, issued_at| {
-            Principal::verified(Verified {
-                kind,
-                issuer,
-                subject,
-                audience,
-                scopes,
-                expires_at,
-                issued_at,
-                client_id,
-                is_client,
-                revocable: revocable
-                    .map(|revocable| Box::new(revocable.with_times(issued_at, expires_at))),
-                text,
-                answers: ClaimAnswers::default(),
-                misfits,
-            })
-        }
-    }
-
-    /// Scopes are what an access token grants. A claim of that name in another token grants nothing here.
-    fn scopes_of(&self, claims: &UnverifiedClaims, payload: &str) -> ScopeSet {
-        match self.expectation.kind.principal() {
-            PrincipalKind::AccessToken => self.scopes.of(claims, payload),
-            PrincipalKind::IdToken => ScopeSet::default(),
-        }
-    }
-
     fn take_apart<'a>(&self, token: &'a [u8]) -> Result<DecodedJws<'a>, VerifyError> {
         if token.len() > self.max_token_size {
             return Err(Kind::TooLarge.into());
@@ -453,10 +394,6 @@ fn key_id(header: JoseHeader) -> Result<Option<Cow<str>>, VerifyError> {
         Json::Text(kid) => Ok(Some(kid)),
         _ => Err(VerifyError::claim(Kind::NotAJwt, "kid")),
     }
-}
-
-fn boxed(text: &str) -> Box<str> {
-    text.into()
 }
 
 /// How the keys that a token is judged by stand to the token.

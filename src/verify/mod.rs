@@ -34,6 +34,7 @@ mod issuer_source;
 mod judge;
 #[cfg(feature = "login")]
 pub(crate) mod logout_token;
+mod principals;
 mod scopes;
 pub(crate) mod token_kind;
 mod trust;
