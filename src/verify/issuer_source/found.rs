@@ -253,6 +253,7 @@ mod tests {
         assert_eq!(remembered(UNKNOWN_FOR), 0);
     }
 
+    #[cfg(feature = "reqwest")]
     // D39
     #[test]
     fn no_number_is_used_for_two_providers() {
