@@ -140,6 +140,7 @@ impl Settings {
         }
     }
 
+    #[inline]
     fn admit(&self, principal: Principal, head: &mut Parts) -> Decided {
         let principal = if self.adapts {
             self.adapt(principal, head)
@@ -151,6 +152,7 @@ impl Settings {
     }
 
     /// What few layers do with a request that passes.
+    #[cold]
     fn adapt(&self, principal: Principal, head: &mut Parts) -> Principal {
         #[cfg(feature = "outbound")]
         let principal = if self.relays {

@@ -71,6 +71,7 @@ impl fmt::Debug for AccessToken<'_> {
 const USUAL_SCHEME: &[u8] = b"Bearer";
 
 /// The credentials after the scheme, not empty. Their syntax is checked when the token is parsed.
+#[inline]
 pub(crate) fn credentials(headers: &HeaderMap) -> Result<Option<&[u8]>, MalformedAuthorization> {
     let Some(field) = headers.get(AUTHORIZATION) else {
         return Ok(None);

@@ -214,9 +214,8 @@ impl Verifier {
             Some(trusted) => counts_by(&accepted, &trusted.provider),
             None => self.counts_by_found(&accepted),
         };
-        let counts =
-            counts && !(self.0.judge.revocations.is_some() && accepted.principal.is_revoked());
-        counts.then_some(accepted.principal)
+        let is_revoked = || self.0.judge.revocations.is_some() && accepted.principal.is_revoked();
+        (counts && !is_revoked()).then_some(accepted.principal)
     }
 
     /// The same for a token whose issuer was looked up.
