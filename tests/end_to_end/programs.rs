@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,9 +15,19 @@ pub(crate) struct Program {
     log: Option<JoinHandle<String>>,
 }
 
+/// Within it every program is ready, also on a machine that is busy.
+const LONGEST_START: Duration = Duration::from_secs(60);
+
 impl Program {
-    /// Starts it and waits for the line it prints when it is ready.
+    /// Starts it and waits for the line it prints when it is ready. One that says nothing is started once more: Node
+    /// sometimes waits for ever for a thread of its own.
     pub(crate) fn start(command: &mut Command, marker: &str) -> Self {
+        let started = Self::started(command, marker).or_else(|| Self::started(command, marker));
+        started.unwrap_or_else(|| panic!("it said nothing, twice: {command:?}"))
+    }
+
+    /// `None` if it says nothing in time.
+    fn started(command: &mut Command, marker: &str) -> Option<Self> {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -29,21 +40,31 @@ impl Program {
             let _ = stderr.read_to_end(&mut text);
             String::from_utf8_lossy(&text).into_owned()
         });
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find(|line| line.contains(marker));
-        let Some(line) = line else {
-            panic!("it ended before it was ready: {}", log.join().unwrap());
-        };
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (tell, told) = channel();
+        let marker = marker.to_owned();
         // Whatever it prints later must not stop it.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self {
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                if line.contains(&marker) {
+                    let _ = tell.send(line);
+                }
+            }
+        });
+        let mut program = Self {
             child,
-            line,
+            line: String::new(),
             log: Some(log),
+        };
+        match told.recv_timeout(LONGEST_START) {
+            Ok(line) => program.line = line,
+            Err(RecvTimeoutError::Timeout) => return None,
+            Err(RecvTimeoutError::Disconnected) => {
+                let log = program.log.take().map(|log| log.join().unwrap());
+                panic!("it ended before it was ready: {}", log.unwrap_or_default());
+            }
         }
+        Some(program)
     }
 
     /// Starts one that says nothing, and waits until it listens.
