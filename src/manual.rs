@@ -117,8 +117,8 @@
 //! time for which a revoked token can still be used: an answer that counts for less costs more calls than most
 //! providers like. A refusal counts for ten seconds, so that a token that is sent over and over costs six calls a
 //! minute. The bounds on calls (32 at once, 100 a second) exist twice: for tokens that the provider has called active
-//! before and for all others, so that nobody who makes tokens up keeps known callers out. Beyond a bound, and while
-//! the provider does not answer, nobody knows what the token is worth: 503 with `Retry-After`, never 401.
+//! before and for all others, so that a sender of made-up tokens does not keep known callers out. Beyond a bound, and while
+//! the provider does not answer, it is unknown whether the token is good: the answer is 503 with `Retry-After`, never 401.
 //!
 //! [`Opaque`]: crate::VerifyErrorKind::Opaque
 //! [`Encrypted`]: crate::VerifyErrorKind::Encrypted

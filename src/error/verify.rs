@@ -214,7 +214,7 @@ kinds! {
         /// did not answer, so it is unknown whether the token is good.
         Unavailable {
             name: "unavailable", structural: false,
-            message: "the provider cannot be asked at present, so nobody knows whether the token is good",
+            message: "the provider cannot be asked at present, so it is unknown whether the token is good",
             remedy: "check that this machine can reach the provider; no restart is needed afterwards",
         }
     }

@@ -299,7 +299,7 @@ impl fmt::Display for Rejection {
                 formatter.write_str("the token is not meant for this route")
             }
             (RejectionKind::Unavailable, _) => {
-                formatter.write_str("the provider cannot be asked at present, so nobody knows whether the token is good")
+                formatter.write_str("the provider cannot be asked at present, so it is unknown whether the token is good")
             }
         }
     }

@@ -253,7 +253,7 @@ impl Revocations {
             }
             return Err(RevocationsFull);
         }
-        // After the entry: whoever sees the new number finds it.
+        // The number goes up after the entry is stored, so that a reader of the new number finds the entry.
         self.0.serial.fetch_add(1, Ordering::Release);
         observe::revoked(what);
         tracing::info!(what, "tokens were revoked");

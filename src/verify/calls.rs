@@ -69,7 +69,7 @@ struct Trouble {
     pause: Option<(Duration, ProviderError)>,
 }
 
-/// What becomes of a token that is asked about.
+/// Where the answer about a token comes from.
 pub(super) enum Begun<V> {
     /// It was answered already.
     Before(Answered<V>),
