@@ -89,6 +89,15 @@ impl ConfigError {
         }
     }
 
+    /// For a number or a time. The remedy says which are allowed.
+    pub(crate) fn out_of_bounds(
+        setting: &'static str,
+        value: impl Into<String>,
+        remedy: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self::invalid(setting, value, "it is out of bounds", remedy)
+    }
+
     /// The name of the setting.
     #[must_use]
     pub fn setting(&self) -> &str {

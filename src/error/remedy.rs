@@ -82,7 +82,8 @@ fn of_access_token(
     let needed_in_any = matches!(claim, Some("iss" | "aud" | "exp"));
     Some(match kind {
         Kind::Opaque | Kind::Encrypted => {
-            return unreadable(setup.vendor).or(setup.is_presented.then_some(ASK_THE_PROVIDER));
+            let can_ask = setup.is_presented && cfg!(feature = "introspection");
+            return unreadable(setup.vendor).or(can_ask.then_some(ASK_THE_PROVIDER));
         }
         Kind::WrongAudience => return wrong_audience(setup.vendor),
         Kind::MissingClaim if claim == Some("aud") => missing_audience(setup.vendor),

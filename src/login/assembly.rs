@@ -354,10 +354,9 @@ fn check_back_to(site: &Site, back_to: &Url) -> Result<(), ConfigError> {
 
 fn check_sessions_per_subject(most: Option<usize>) -> Result<(), ConfigError> {
     match most {
-        Some(most) if !(1..=MOST_PER_SUBJECT).contains(&most) => Err(ConfigError::invalid(
+        Some(most) if !(1..=MOST_PER_SUBJECT).contains(&most) => Err(ConfigError::out_of_bounds(
             SESSIONS_PER_SUBJECT,
             most.to_string(),
-            "it is out of bounds",
             format!(
                 "choose from 1 to {MOST_PER_SUBJECT}, or remove it: there is no limit by default"
             ),

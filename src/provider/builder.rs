@@ -135,7 +135,7 @@ impl ProviderBuilder {
     /// which is fetched when it is first needed.
     ///
     /// # Security
-    /// Whoever can write the file can sign tokens that are accepted. Replace it as a whole, by renaming another to its
+    /// Anyone who can write the file can sign tokens that are accepted. Replace it as a whole, by renaming another to its
     /// name. An incomplete set of a file that is being written is refused and read again.
     pub fn with_jwks_file(mut self, path: impl AsRef<Path>) -> Self {
         self.keys.file = Some(path.as_ref().to_owned());
@@ -439,10 +439,9 @@ pub(crate) fn within(
     if (shortest..=longest).contains(&value) {
         return Ok(value);
     }
-    Err(ConfigError::invalid(
+    Err(ConfigError::out_of_bounds(
         setting,
         humantime::format_duration(value).to_string(),
-        "it is out of bounds",
         format!(
             "choose from {} to {}",
             humantime::format_duration(shortest),

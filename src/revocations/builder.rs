@@ -64,22 +64,19 @@ impl RevocationsBuilder {
     /// # Errors
     /// [`ConfigError`] if a number is out of bounds.
     pub fn build(self) -> Result<Revocations, ConfigError> {
-        let beyond = |setting, value: String, remedy: String| {
-            Err(ConfigError::invalid(
-                setting,
-                value,
-                "it is out of bounds",
-                remedy,
-            ))
-        };
         if !(1..=MOST).contains(&self.capacity) {
-            let remedy = format!("choose from 1 to {MOST} entries");
-            return beyond(REVOCATION_CAPACITY, self.capacity.to_string(), remedy);
+            return Err(ConfigError::out_of_bounds(
+                REVOCATION_CAPACITY,
+                self.capacity.to_string(),
+                format!("choose from 1 to {MOST} entries"),
+            ));
         }
         if !(SHORTEST..=LONGEST).contains(&self.longest) {
-            let value = format!("{:?}", self.longest);
-            let remedy = "choose from a minute to 400 days".to_owned();
-            return beyond(LONGEST_TOKEN_LIFETIME, value, remedy);
+            return Err(ConfigError::out_of_bounds(
+                LONGEST_TOKEN_LIFETIME,
+                format!("{:?}", self.longest),
+                "choose from a minute to 400 days",
+            ));
         }
         Ok(Revocations::with_parts(
             self.capacity,

@@ -296,18 +296,16 @@ impl VerifierBuilder {
             .map(|client| Audience::new(client).map_err(|error| error.renamed(CLIENT_AUDIENCE)))
             .collect::<Result<_, _>>()?;
         if !(SMALLEST_TOKEN_LIMIT..=LARGEST_TOKEN_LIMIT).contains(&self.max_token_size) {
-            return Err(ConfigError::invalid(
+            return Err(ConfigError::out_of_bounds(
                 TOKEN_SIZE,
                 self.max_token_size.to_string(),
-                "it is out of bounds",
                 format!("choose from {SMALLEST_TOKEN_LIMIT} to {LARGEST_TOKEN_LIMIT} bytes"),
             ));
         }
         if self.cached > MOST_CACHED {
-            return Err(ConfigError::invalid(
+            return Err(ConfigError::out_of_bounds(
                 CACHE_CAPACITY,
                 self.cached.to_string(),
-                "it is out of bounds",
                 format!("choose from 0 to {MOST_CACHED} tokens"),
             ));
         }

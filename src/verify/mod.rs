@@ -130,13 +130,6 @@ pub(crate) enum Pending {
     Answer(Box<PendingAnswer>),
 }
 
-#[cfg(feature = "introspection")]
-impl From<PendingAnswer> for Pending {
-    fn from(pending: PendingAnswer) -> Self {
-        Self::Answer(Box::new(pending))
-    }
-}
-
 impl Verifier {
     fn new(providers: Vec<Provider>, judge: Judge, accepted: Option<AcceptedTokens>) -> Self {
         Self(Arc::new(Inner {
@@ -258,7 +251,7 @@ impl Verifier {
     /// What the provider says or has said of a token. `verified`: the principal of a JWT that was verified here.
     #[cfg(feature = "introspection")]
     fn ask_about(
-        introspector: &Introspector,
+        introspector: &Arc<Introspector>,
         token: &[u8],
         verified: Option<Principal>,
     ) -> Decision {
@@ -269,7 +262,10 @@ impl Verifier {
                     observe::token_recalled();
                     return Decision::Accept(verified.unwrap_or(principal));
                 }
-                None => introspector.decide(token, verified),
+                None => match introspector.question(token, verified) {
+                    Ok(answer) => Decision::Wait(Pending::Answer(Box::new(answer))),
+                    Err(error) => Decision::Refuse(error),
+                },
             },
         };
         match &decision {
@@ -309,7 +305,7 @@ impl Verifier {
                 genuine.map(|genuine| self.remember(token, genuine))
             }
             #[cfg(feature = "introspection")]
-            Pending::Answer(answer) => self.answered(token, *answer).await,
+            Pending::Answer(answer) => answer.answered(token).await,
         };
         // It may have been revoked while the provider was asked.
         let decided = decided.and_then(|principal| {
@@ -333,30 +329,12 @@ impl Verifier {
         #[cfg(feature = "introspection")]
         if let Some(introspector) = &self.0.introspector
             && introspector.judges_all()
+            && introspector.recall(token).is_none()
         {
-            return match introspector.recall(token) {
-                Some(_) => Ok(principal),
-                None => match introspector.decide(token, Some(principal)) {
-                    Decision::Accept(principal) => Ok(principal),
-                    Decision::Refuse(error) => Err(error),
-                    Decision::Wait(Pending::Answer(answer)) => self.answered(token, *answer).await,
-                    Decision::Wait(_) => Err(VerifyErrorKind::Unavailable.into()),
-                },
-            };
+            let answer = introspector.question(token, Some(principal))?;
+            return answer.answered(token).await;
         }
         Ok(principal)
-    }
-
-    #[cfg(feature = "introspection")]
-    async fn answered(
-        &self,
-        token: &[u8],
-        answer: PendingAnswer,
-    ) -> Result<Principal, VerifyError> {
-        match &self.0.introspector {
-            Some(introspector) => Arc::clone(introspector).ask(token, answer).await,
-            None => Err(VerifyErrorKind::Opaque.into()),
-        }
     }
 
     /// Remembers an accepted token with the serial of the keys.

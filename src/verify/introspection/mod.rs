@@ -34,9 +34,9 @@ use crate::verify::expectation::LARGEST_TOKEN_LIMIT;
 use crate::verify::introspection::answer::{Denied, told_of};
 use crate::verify::introspection::memory::{DOUBTED_FOR, Digest, Memory};
 use crate::verify::judge::{Genuine, Judge, Judgement};
+use crate::verify::setup;
 use crate::verify::token_kind::{TokenKind, TokenProfile};
 use crate::verify::trust::TrustedIssuers;
-use crate::verify::{Decision, setup};
 
 /// How the provider is asked about tokens, for
 /// [`VerifierBuilder::with_introspection`](crate::VerifierBuilder::with_introspection).
@@ -130,6 +130,7 @@ pub(super) struct Introspector {
 
 /// A token that the provider must be asked about.
 pub(crate) struct PendingAnswer {
+    introspector: Arc<Introspector>,
     digest: Digest,
     /// The principal of a token that was verified here.
     verified: Option<Principal>,
@@ -231,58 +232,37 @@ impl Introspector {
             .filter(|principal| !principal.is_revoked())
     }
 
-    /// What is known of a token that is not remembered as active. `verified` is what a verification here brought.
-    pub(super) fn decide(&self, token: &[u8], verified: Option<Principal>) -> Decision {
+    /// The question about a token that is not remembered as active, unless it is refused without one. `verified` is what
+    /// a verification here brought.
+    pub(super) fn question(
+        self: &Arc<Self>,
+        token: &[u8],
+        verified: Option<Principal>,
+    ) -> Result<PendingAnswer, VerifyError> {
         if token.len() > self.judge.max_token_size {
-            return Decision::Refuse(self.explained(Kind::TooLarge.into()));
+            return Err(self.explained(Kind::TooLarge.into()));
         }
         let text = std::str::from_utf8(token)
             .ok()
             .filter(|_| is_b64token(token));
         let Some(text) = text else {
-            return Decision::Refuse(Kind::Malformed.into());
+            return Err(Kind::Malformed.into());
         };
         let digest = Digest::try_from(sha256(text).as_ref()).unwrap_or_default();
         let now = self.now();
         // The provider need not be asked.
         let known = self.memory.active(token, now);
         if known.is_some_and(|principal| principal.is_revoked()) {
-            return Decision::Refuse(self.explained(Kind::Revoked.into()));
+            return Err(self.explained(Kind::Revoked.into()));
         }
         match self.memory.refusal(&digest, now) {
-            Some(error) => Decision::Refuse(error),
-            None => Decision::Wait(PendingAnswer { digest, verified }.into()),
+            Some(error) => Err(error),
+            None => Ok(PendingAnswer {
+                introspector: Arc::clone(self),
+                digest,
+                verified,
+            }),
         }
-    }
-
-    /// Asks the provider, or waits for a call that is under way.
-    pub(super) async fn ask(
-        self: Arc<Self>,
-        token: &[u8],
-        pending: PendingAnswer,
-    ) -> Result<Principal, VerifyError> {
-        let PendingAnswer { digest, verified } = pending;
-        // It may have been answered since the token came.
-        let remembered = || {
-            let now = self.now();
-            let refused = || self.memory.refusal(&digest, now).map(Err);
-            self.memory.active(token, now).map(Ok).or_else(refused)
-        };
-        // Nobody else can make a token that was verified here.
-        let is_known = verified.is_some() || self.memory.was_active(&digest);
-        let answered = match self.calls.begin(digest, is_known, remembered)? {
-            Begun::Before(answered) => answered,
-            Begun::UnderWay(flight) => flight.landed().await,
-            Begun::New(call) => {
-                // The token is one by its form, so that nothing is lost here.
-                let token = Secret::new(String::from_utf8_lossy(token));
-                let (introspector, verified) = (Arc::clone(&self), verified.clone());
-                let asking = async move { introspector.call(&token, digest, verified).await };
-                call.launch(asking).landed().await
-            }
-        };
-        // The claims of a token that was verified here are its own.
-        answered.map(|principal| verified.unwrap_or(principal))
     }
 
     /// One call, and what is remembered of it.
@@ -339,7 +319,7 @@ impl Introspector {
     ) -> Result<Genuine, Denied> {
         let text = match answer {
             IntrospectionAnswer::Signed(token) => {
-                // As long as the keys are not at hand, nobody knows what the answer is worth.
+                // Without the keys it is unknown whether the provider signed the answer.
                 let stated = self.verify_answer(token.trim().as_bytes()).await;
                 let stated = stated.map_err(|error| match error.kind() {
                     Kind::Unavailable => Denied::Unavailable(error),
@@ -385,6 +365,42 @@ impl Introspector {
 
     fn explained(&self, error: VerifyError) -> VerifyError {
         error.judged_by(&self.judge.setup)
+    }
+}
+
+impl PendingAnswer {
+    /// Asks the provider, or waits for a call that is under way.
+    pub(super) async fn answered(self, token: &[u8]) -> Result<Principal, VerifyError> {
+        let Self {
+            introspector,
+            digest,
+            verified,
+        } = self;
+        // It may have been answered since the token came.
+        let remembered = || {
+            let now = introspector.now();
+            let refused = || introspector.memory.refusal(&digest, now).map(Err);
+            introspector
+                .memory
+                .active(token, now)
+                .map(Ok)
+                .or_else(refused)
+        };
+        // Nobody else can make a token that was verified here.
+        let is_known = verified.is_some() || introspector.memory.was_active(&digest);
+        let answered = match introspector.calls.begin(digest, is_known, remembered)? {
+            Begun::Before(answered) => answered,
+            Begun::UnderWay(flight) => flight.landed().await,
+            Begun::New(call) => {
+                // The token is one by its form, so that nothing is lost here.
+                let token = Secret::new(String::from_utf8_lossy(token));
+                let (introspector, verified) = (Arc::clone(&introspector), verified.clone());
+                let asking = async move { introspector.call(&token, digest, verified).await };
+                call.launch(asking).landed().await
+            }
+        };
+        // The claims of a token that was verified here are its own.
+        answered.map(|principal| verified.unwrap_or(principal))
     }
 }
 

@@ -338,10 +338,9 @@ impl IssuerSourceBuilder {
     /// [`ConfigError`] if a number is out of bounds.
     pub fn build(self) -> Result<IssuerSource, ConfigError> {
         if !(1..=MOST).contains(&self.capacity) {
-            return Err(ConfigError::invalid(
+            return Err(ConfigError::out_of_bounds(
                 ISSUER_CAPACITY,
                 self.capacity.to_string(),
-                "it is out of bounds",
                 format!("choose from 1 to {MOST} issuers"),
             ));
         }
