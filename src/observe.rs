@@ -39,7 +39,7 @@ pub(crate) fn keys_fetched(result: Result<(), &ProviderError>) {
 }
 
 /// `tower_oidc_revocations_total{what}`: revocations, by what was revoked, `token`, `session` or `subject`, or `full`:
-/// there was no room for one, and it was not taken.
+/// there was no room for one, and it was not taken. `heard`: other processes revoked something.
 pub(crate) fn revoked(what: &'static str) {
     count("tower_oidc_revocations_total", "what", what);
 }

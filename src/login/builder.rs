@@ -522,8 +522,8 @@ impl LoginBuilder {
     /// [`Sessions::end_all`](crate::login::Sessions::end_all), which takes it out.
     ///
     /// # Security
-    /// The logout reaches one replica, and [`Revocations`] are the memory of one process: on the others the bearer
-    /// tokens are good until they end.
+    /// The logout reaches one replica. Others refuse the bearer tokens only where the revocations are
+    /// [shared](Revocations::share_through); then a logout that cannot be shared is answered 503.
     pub fn with_revocations(mut self, revocations: &Revocations) -> Self {
         self.revocations = Some(revocations.clone());
         self

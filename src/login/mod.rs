@@ -132,6 +132,7 @@ mod party;
 mod service;
 mod sessions;
 mod set;
+mod shared_revocations;
 mod sign_in;
 mod sign_out;
 mod signs_in_by;

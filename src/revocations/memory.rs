@@ -23,6 +23,16 @@ pub(super) enum Kind {
 }
 
 impl Name {
+    #[cfg(feature = "login")]
+    pub(super) fn from_bytes(bytes: [u8; SHA256_OUTPUT_LEN]) -> Self {
+        Self(bytes)
+    }
+
+    #[cfg(feature = "login")]
+    pub(super) fn as_bytes(&self) -> &[u8; SHA256_OUTPUT_LEN] {
+        &self.0
+    }
+
     pub(super) fn of(kind: Kind, issuer: &str, name: &str) -> Self {
         let mut hash = Context::new(&SHA256);
         hash.update(&[kind as u8]);
@@ -36,7 +46,7 @@ impl Name {
 }
 
 /// A time by both clocks.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Moment {
     pub(super) wall: UnixTime,
     pub(super) monotonic: Duration,
@@ -84,11 +94,43 @@ pub(super) struct Entry {
     pub(super) not_before: UnixTime,
 }
 
+impl Entry {
+    /// Both together: what was said before is not taken back.
+    fn with(&self, other: &Self) -> Self {
+        Self {
+            kept: self.kept.latest(other.kept),
+            not_before: self.not_before.max(other.not_before),
+        }
+    }
+
+    /// Whether this one refuses all that `other` refuses. Monotonic time has fractions of a second, so that the same
+    /// end is read a little differently each time.
+    fn is_as_good_as(&self, other: &Self) -> bool {
+        other.kept.wall <= self.kept.wall && other.not_before <= self.not_before
+    }
+}
+
 pub(super) struct Memory {
     entries: HashMap<Name, Entry>,
     capacity: usize,
     /// No entry ends before.
     soonest: Option<Moment>,
+    /// So many calls have revoked something.
+    #[cfg(feature = "login")]
+    pub(super) calls: u64,
+    /// What other processes have to be told. `None` where there are none.
+    #[cfg(feature = "login")]
+    pub(super) untold: Option<HashMap<Name, Entry>>,
+}
+
+/// What became of entries that were to be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Added {
+    Something,
+    /// All of them were there.
+    Nothing,
+    /// They did not all fit, and none was added.
+    NoRoom,
 }
 
 impl Memory {
@@ -97,11 +139,37 @@ impl Memory {
             entries: HashMap::new(),
             capacity,
             soonest: None,
+            #[cfg(feature = "login")]
+            calls: 0,
+            #[cfg(feature = "login")]
+            untold: None,
         }
     }
 
-    /// Adds all of these, or nothing where they do not all fit. Whether they are there now.
-    pub(super) fn add(&mut self, new: &[(Name, Entry)], now: Moment) -> bool {
+    /// Adds what was revoked here, which other processes have to be told.
+    pub(super) fn revoke(&mut self, new: &[(Name, Entry)], now: Moment) -> Added {
+        let added = self.add(new, now);
+        #[cfg(feature = "login")]
+        if added == Added::Something {
+            self.calls += 1;
+            let there = new.iter().map(|(name, _)| name);
+            let there = there.filter_map(|name| Some((*name, *self.entries.get(name)?)));
+            if let Some(untold) = &mut self.untold {
+                untold.extend(there);
+            }
+        }
+        added
+    }
+
+    /// From now on, other processes have to be told of what is revoked, and of what was.
+    #[cfg(feature = "login")]
+    pub(super) fn begin_telling(&mut self) {
+        let entries = &self.entries;
+        self.untold.get_or_insert_with(|| entries.clone());
+    }
+
+    /// Adds all of these, or nothing where they do not all fit.
+    pub(super) fn add(&mut self, new: &[(Name, Entry)], now: Moment) -> Added {
         let count = |memory: &Self| {
             let is_new = |(name, _): &&(Name, Entry)| !memory.entries.contains_key(name);
             new.iter().filter(is_new).count()
@@ -109,23 +177,23 @@ impl Memory {
         if self.entries.len() + count(self) > self.capacity {
             self.forget_ended(now);
             if self.entries.len() + count(self) > self.capacity {
-                return false;
+                return Added::NoRoom;
             }
         }
+        let mut added = Added::Nothing;
         for (name, entry) in new {
+            let there = self.entries.get(name);
+            let next = there.map_or(*entry, |there| there.with(entry));
+            if there.is_some_and(|there| there.is_as_good_as(&next)) {
+                continue;
+            }
+            self.entries.insert(*name, next);
             let soonest = self.soonest.get_or_insert(entry.kept);
             soonest.wall = soonest.wall.min(entry.kept.wall);
             soonest.monotonic = soonest.monotonic.min(entry.kept.monotonic);
-            self.entries
-                .entry(*name)
-                // What was said before is not taken back.
-                .and_modify(|there| {
-                    there.kept = there.kept.latest(entry.kept);
-                    there.not_before = there.not_before.max(entry.not_before);
-                })
-                .or_insert(*entry);
+            added = Added::Something;
         }
-        true
+        added
     }
 
     /// Whether what was issued then and has this name is refused. What has no time counts as older.

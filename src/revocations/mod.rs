@@ -6,16 +6,18 @@
 mod builder;
 mod memory;
 mod revocable;
+#[cfg(feature = "login")]
+pub(crate) mod sharing;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use crate::clock::{SharedClock, UnixTime};
 use crate::log_pace::LogPace;
 use crate::observe;
-use crate::revocations::memory::{Entry, Kind, Memory, Moment, Name};
+use crate::revocations::memory::{Added, Entry, Kind, Memory, Moment, Name};
 
 pub use self::builder::RevocationsBuilder;
 pub(crate) use self::revocable::{Revocable, Told};
@@ -66,8 +68,8 @@ pub(crate) use self::revocable::{Revocable, Told};
 /// ```
 ///
 /// # Security
-/// - **It is the memory of this process.** Another replica, and this one after a restart, does not know of it. Tell
-///   each of them, or use short-lived tokens; nothing is shared through a store yet.
+/// - **It is the memory of this process**, until it is [shared through a store](Self::share_through) (feature `login`).
+///   Another replica, and this one after a restart, knows nothing of it before.
 /// - A revocation is forgotten when the last token that it refuses has expired. For sessions and users that is after
 ///   the [longest lifetime](RevocationsBuilder::with_longest_token_lifetime) of a token: 24 hours by default. A token
 ///   that lives longer is accepted again afterwards, and the log warns when such a token comes.
@@ -85,6 +87,8 @@ struct Shared {
     clock: SharedClock,
     longest: Duration,
     told: LogPace<2>,
+    #[cfg(feature = "login")]
+    sharing: self::sharing::Slot,
 }
 
 /// The memory of revocations is full, and the revocation was **not** taken.
@@ -124,6 +128,8 @@ impl Revocations {
             told: LogPace::new(clock.clone()),
             clock,
             longest,
+            #[cfg(feature = "login")]
+            sharing: self::sharing::Slot::default(),
         }))
     }
 
@@ -181,6 +187,9 @@ impl Revocations {
     /// [have these revocations](crate::login::LoginBuilder::with_revocations). There the subject is that of the ID
     /// token, which some providers write otherwise than in access tokens.
     ///
+    /// A sign-in that is under way makes a session that began later: where a user is to be kept out, disable the account
+    /// at the provider first.
+    ///
     /// A later time replaces an earlier one, and never the other way round. A time in the future keeps the user out
     /// until then.
     ///
@@ -234,30 +243,43 @@ impl Revocations {
         new: &[(Name, Entry)],
         now: Moment,
     ) -> Result<(), RevocationsFull> {
-        let is_added = {
-            let mut memory = self
-                .0
-                .memory
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
-            memory.add(new, now)
-        };
-        if !is_added {
-            observe::revoked("full");
-            if self.0.told.is_due(FULL) {
-                tracing::error!(
-                    what,
-                    remedy = "choose a larger memory (RevocationsBuilder::with_capacity)",
-                    "the memory of revocations is full, and what was to be revoked is still accepted"
-                );
-            }
+        let added = self.write().revoke(new, now);
+        if added == Added::NoRoom {
+            self.tell_that_it_is_full(what);
             return Err(RevocationsFull);
         }
-        // The number goes up after the entry is stored, so that a reader of the new number finds the entry.
-        self.0.serial.fetch_add(1, Ordering::Release);
+        self.count_up();
+        #[cfg(feature = "login")]
+        self.0.sharing.wake();
         observe::revoked(what);
         tracing::info!(what, "tokens were revoked");
         Ok(())
+    }
+
+    /// The number goes up after the entry is stored, so that a reader of the new number finds the entry.
+    fn count_up(&self) {
+        self.0.serial.fetch_add(1, Ordering::Release);
+    }
+
+    fn tell_that_it_is_full(&self, what: &'static str) {
+        observe::revoked("full");
+        if self.0.told.is_due(FULL) {
+            tracing::error!(
+                what,
+                remedy = "choose a larger memory (RevocationsBuilder::with_capacity)",
+                "the memory of revocations is full, and what was to be revoked is still accepted"
+            );
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Memory> {
+        let memory = &self.0.memory;
+        memory.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Memory> {
+        let memory = &self.0.memory;
+        memory.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says so if a revocation of this moment would be forgotten before such a token ends.
@@ -285,7 +307,7 @@ impl Revocations {
     fn refuse(&self, names: &[Option<Name>], issued_at: Option<UnixTime>) -> bool {
         // Before the lock: a clock may be foreign code.
         let now = self.now();
-        let memory = self.0.memory.read().unwrap_or_else(PoisonError::into_inner);
+        let memory = self.read();
         let mut names = names.iter().flatten();
         names.any(|name| memory.refuses(name, issued_at, now))
     }

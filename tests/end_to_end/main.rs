@@ -12,5 +12,6 @@ mod introspection;
 mod nginx;
 mod programs;
 mod redis;
+mod revocations;
 mod token_places;
 mod web;

@@ -56,6 +56,7 @@ mod session_store;
 mod sessions;
 mod settings;
 mod several_issuers;
+mod shared_revocations;
 mod short_tokens;
 mod sign_in_rules;
 mod sign_ins;

@@ -745,9 +745,17 @@ async fn a_session_that_began_before_its_user_was_revoked_has_ended() {
     assert!(both.is_signed_in(&browser).await);
     assert_eq!(sessions.list(issuer, "user-1").await.unwrap().len(), 1);
 
+    let told = async || {
+        browser
+            .clone()
+            .fetch(&both.app, "/oauth/openid/session")
+            .await
+    };
+    assert_eq!(told().await.status(), StatusCode::OK);
     both.revocations.revoke_all(issuer, "user-1").unwrap();
     for _ in 0..2 {
         assert!(!both.is_signed_in(&browser).await);
+        assert_eq!(told().await.status(), StatusCode::UNAUTHORIZED);
     }
     assert_eq!(sessions.list(issuer, "user-1").await.unwrap(), []);
     let refreshed = both.app.idp.hits().token;

@@ -26,7 +26,7 @@ pub(crate) struct Marked {
 const MOST_CONFLICTS: usize = 32;
 
 /// Marks are dated by this machine's clock, and expire by the store's.
-const CLOCKS_APART: Duration = Duration::from_secs(300);
+pub(crate) const CLOCKS_APART: Duration = Duration::from_secs(300);
 
 impl Marks {
     pub(crate) fn new(ledger: Arc<Ledger>) -> Self {

@@ -58,6 +58,7 @@ impl SignOut {
         let revoked = self.revoke_named(&token).map_err(LoginError::store);
         let ended = self.end_named(&token).await.map_err(LoginError::store)?;
         revoked?;
+        self.share_revoked().await.map_err(LoginError::store)?;
         // Only now: what is repeated after a failure must work.
         let set = marks.set(replayed, self.latest_use(&token)).await;
         set.map_err(LoginError::store)?;
@@ -103,6 +104,14 @@ impl SignOut {
         revoked.map_err(|RevocationsFull| {
             StoreError::caused(kind, "a logout cannot be kept", Box::new(RevocationsFull))
         })
+    }
+
+    /// Until the other processes can know what was revoked.
+    async fn share_revoked(&self) -> Result<(), StoreError> {
+        match self.sessions.opener.cache.revocations() {
+            Some(revocations) => revocations.shared().await,
+            None => Ok(()),
+        }
     }
 
     async fn end_named(&self, token: &LogoutToken) -> Result<usize, StoreError> {

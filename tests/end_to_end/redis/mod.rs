@@ -8,6 +8,7 @@ mod kills;
 mod near_cache;
 mod proxy;
 mod replicas;
+mod revocations;
 mod server;
 mod suite;
 mod targets;

@@ -1,0 +1,71 @@
+//! Revocations that processes share through a real store.
+
+use std::time::Duration;
+
+use tower_oidc::login::SessionStore;
+use tower_oidc::testing::DevelopmentProvider;
+use tower_oidc::{Clock as _, Revocations, SystemClock, Verifier};
+
+const API: &str = "https://api.example.com";
+
+struct Process {
+    revocations: Revocations,
+    verifier: Verifier,
+}
+
+impl Process {
+    async fn start(idp: &DevelopmentProvider, store: impl SessionStore) -> Self {
+        let revocations = Revocations::new();
+        revocations.share_through(store).await.unwrap();
+        let provider = idp.provider().unwrap();
+        let verifier = Verifier::builder(&provider, API).with_revocations(&revocations);
+        Self {
+            revocations,
+            verifier: verifier.build().unwrap(),
+        }
+    }
+
+    async fn comes_to_refuse(&self, token: &str) {
+        for _ in 0..1_000 {
+            if self.verifier.verify(token).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("it was not refused within ten seconds");
+    }
+}
+
+/// Two processes revoke in turn, and one that starts later knows of all of it.
+pub(crate) async fn are_shared<S: SessionStore>(store: impl Fn() -> S) {
+    let idp = DevelopmentProvider::start().await.unwrap();
+    let one = Process::start(&idp, store()).await;
+    let other = Process::start(&idp, store()).await;
+    let until = SystemClock::new()
+        .now()
+        .saturating_add(Duration::from_secs(3_600));
+    // More than one page of them.
+    let names: Vec<_> = (0..300).map(|at| format!("token-{at}")).collect();
+    let token = |name: &str| idp.token(API).claim("jti", name).build();
+    let good = token("another");
+    for (at, name) in names.iter().enumerate() {
+        let by = if at % 2 == 0 { &one } else { &other };
+        by.revocations
+            .revoke_token(idp.issuer(), name, until)
+            .unwrap();
+    }
+    for process in [&one, &other] {
+        process.revocations.shared().await.unwrap();
+    }
+    let later = Process::start(&idp, store()).await;
+    for name in &names {
+        let token = token(name);
+        assert!(later.verifier.verify(&token).await.is_err(), "{name}");
+        for process in [&one, &other] {
+            process.comes_to_refuse(&token).await;
+        }
+    }
+    for process in [&one, &other, &later] {
+        process.verifier.verify(&good).await.unwrap();
+    }
+}
