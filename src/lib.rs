@@ -157,6 +157,7 @@ mod token;
 // First floor: sources. What comes from outside and grows stale.
 mod http_client;
 mod keys;
+mod lookup;
 mod provider;
 mod renew;
 

@@ -153,7 +153,7 @@ impl Judge {
         let named = self.issuers.named_by(&claims, looked_up)?;
         let issuer = match &named {
             Named::Configured(issuer) => *issuer,
-            Named::Found(found) => &found.trusted,
+            Named::Found(found) => &found.value,
             Named::Elsewhere(source) => {
                 let now = source.clock().now();
                 self.expectation.screen(&claims, says_access_token, now)?;

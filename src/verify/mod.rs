@@ -23,7 +23,6 @@ mod awaited_keys;
 mod builder;
 mod cache;
 mod caller;
-mod calls;
 mod clients;
 pub(crate) mod expectation;
 #[cfg(feature = "login")]
@@ -216,7 +215,7 @@ impl Verifier {
     fn counts_by_found(&self, accepted: &Accepted) -> bool {
         let iss = accepted.principal.issuer().as_str();
         let found = self.0.judge.issuers.found(iss, accepted.issuer);
-        found.is_some_and(|found| counts_by(accepted, &found.trusted.provider))
+        found.is_some_and(|found| counts_by(accepted, &found.value.provider))
     }
 
     /// The same where the provider can be asked.

@@ -75,7 +75,7 @@ impl TrustedIssuers {
     #[cold]
     pub(super) fn found(&self, iss: &str, number: u64) -> Option<Arc<FoundIssuer>> {
         let found = self.source.as_ref()?.known(iss)?;
-        (found.trusted.place == number).then_some(found)
+        (found.value.place == number).then_some(found)
     }
 
     pub(super) fn source(&self) -> Option<&IssuerSource> {
@@ -123,12 +123,12 @@ impl TrustedIssuers {
             return Err(self.why_not_trusted(claims, Cause::NotForSource));
         }
         let found = match looked_up {
-            Some(LookedUp::Found(found)) if found.is_called(iss) => Some(Arc::clone(found)),
+            Some(LookedUp::Found(found)) if found.value.is_called(iss) => Some(Arc::clone(found)),
             _ => source.known(iss),
         };
         match found {
             Some(found) => {
-                found.trusted.check_tenant(claims)?;
+                found.value.check_tenant(claims)?;
                 Ok(Named::Found(found))
             }
             None => Ok(Named::Elsewhere(source)),

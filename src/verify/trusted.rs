@@ -15,6 +15,10 @@ pub(super) struct Trusted {
 }
 
 impl Trusted {
+    pub(super) fn is_called(&self, iss: &str) -> bool {
+        self.named.issuer.as_str() == iss
+    }
+
     /// Where each tenant has an issuer of its own, the token has to name that tenant too.
     pub(super) fn check_tenant(&self, claims: &UnverifiedClaims) -> Result<(), VerifyError> {
         match &self.named.tenant {

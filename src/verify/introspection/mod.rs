@@ -4,7 +4,7 @@
 //! 1. What it said of a token counts for a while ([`memory`]): that the token is active for a minute at most and
 //!    never past its `exp`, that it is not for ten seconds.
 //! 2. Else the provider is asked. Requests with the same token wait for one call, and the number of calls is
-//!    bounded ([`calls`](crate::verify::calls)). A call that is not made or brings no answer says nothing about the token.
+//!    bounded ([`lookup`](crate::lookup)). A call that is not made or brings no answer says nothing about the token.
 //! 3. The answer is held against what is expected of every access token ([`answer`]).
 
 mod answer;
@@ -21,6 +21,7 @@ use crate::error::{
     ConfigError, ProviderError, ProviderErrorKind, VerifyError, VerifyErrorKind as Kind,
 };
 use crate::keys::remote::Bringer;
+use crate::lookup::calls::{Begun, Calls, Manner};
 use crate::observe;
 use crate::principal::Principal;
 use crate::provider::client::introspection::{IntrospectionAnswer, NoAnswer};
@@ -29,7 +30,6 @@ use crate::secret::{Secret, sha256};
 use crate::settings::{CLIENT_SECRET, INTROSPECTION, ISSUER, ISSUER_SOURCE, TOKEN_PROFILE};
 use crate::token::is_b64token;
 use crate::verify::awaited_keys::Keys;
-use crate::verify::calls::{Answered, Begun, Calls, Manner};
 use crate::verify::expectation::LARGEST_TOKEN_LIMIT;
 use crate::verify::introspection::answer::{Denied, told_of};
 use crate::verify::introspection::memory::{DOUBTED_FOR, Digest, Memory};
@@ -125,7 +125,7 @@ pub(super) struct Introspector {
     /// Verifies signed answers.
     signed_answers: Judge,
     memory: Memory,
-    calls: Calls<Digest, Principal>,
+    calls: Calls<Digest, Principal, VerifyError>,
 }
 
 /// A token that the provider must be asked about.
@@ -271,7 +271,7 @@ impl Introspector {
         token: &Secret,
         digest: Digest,
         verified: Option<Principal>,
-    ) -> Result<Answered<Principal>, ProviderError> {
+    ) -> Result<Result<Principal, VerifyError>, ProviderError> {
         let (client, signed) = (&self.chosen.client, self.chosen.signed);
         let asked = self
             .provider

@@ -3,64 +3,47 @@
 //! 1. A token passes every check that needs no provider before the source is asked about its `iss`.
 //! 2. Only an https URL of at most 512 bytes without user information, query or fragment is passed on. All addresses
 //!    are those of the provider that the source returns.
-//! 3. The provider counts only for an `iss` that it accepts, and for a while ([`found`]).
+//! 3. The provider counts only for an `iss` that it accepts, and for a while.
 //! 4. Tokens with the same `iss` wait for one look-up, and the number of look-ups is bounded
-//!    ([`calls`](crate::verify::calls)). A look-up that is not made or fails says nothing about the token.
-
-mod found;
+//!    ([`lookup`](crate::lookup)). A look-up that is not made or fails says nothing about the token.
 
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-use tokio::task::JoinSet;
 
 use crate::allowance::Rate;
 use crate::claims::Issuer;
 use crate::clock::{Clock, SharedClock};
 use crate::error::remedy::Cause;
 use crate::error::setup::MOST_SHOWN;
-use crate::error::{ConfigError, ProviderError, ProviderErrorKind, VerifyError};
+use crate::error::{ConfigError, VerifyError};
 use crate::log_pace::LogPace;
+use crate::lookup::calls::Manner;
+use crate::lookup::{Ask, Bounds, BoxError, Failures, Found, Lookups, Subject, asking};
 use crate::observe;
 use crate::provider::{Provider, within};
 use crate::settings::{ISSUER_CAPACITY, ISSUER_LIFETIME};
-use crate::verify::calls::{Answered, Begun, Calls, Manner};
-
-use self::found::FoundIssuers;
-pub(super) use self::found::{FoundIssuer, LookedUp};
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-type LookingUp = Pin<Box<dyn Future<Output = Result<Option<Provider>, BoxError>> + Send>>;
+use crate::verify::trusted::Trusted;
 
 /// The longest `iss` that is passed on, in bytes.
 const LONGEST_ISSUER: usize = 512;
 
-/// How long a look-up may take.
-const LONGEST: Duration = Duration::from_secs(10);
-
 const CAPACITY: usize = 1_000;
-const MOST: usize = 10_000;
 
 const LIFETIME: Duration = Duration::from_secs(600);
 const SHORTEST_LIFETIME: Duration = Duration::from_secs(1);
 const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 3_600);
 
-const MANNER: Manner = Manner {
-    under_way: 16,
-    rate: Rate {
-        burst: 50,
-        refill: Duration::from_millis(20),
-    },
-    // A stranger may choose an `iss` for which the source fails.
-    pauses: false,
-    broken_off: "the look-up of the issuer was broken off in this process",
-    too_many: "too many tokens of issuers that would have to be looked up came at once",
-    count_suppressed: || observe::issuer_looked_up("suppressed"),
-};
+/// The number of the first issuer that is found. Lists of configured issuers are shorter.
+const FIRST: u64 = 1 << 32;
+
+/// An issuer whose provider the source named.
+pub(super) type FoundIssuer = Found<Trusted>;
+
+/// What the source said of an issuer.
+pub(super) type LookedUp = crate::lookup::LookedUp<Issuers>;
 
 /// Finds the providers of issuers that are not configured, for services with an issuer for each tenant.
 ///
@@ -119,24 +102,20 @@ const MANNER: Manner = Manner {
 /// The `iss` is that of a stranger when the function gets it. Compare it with what the application knows. A provider
 /// that is built from it lets anyone sign tokens for this service and make it call any host.
 #[derive(Clone)]
-pub struct IssuerSource(Arc<Inner>);
+pub struct IssuerSource(Lookups<Issuers>);
 
-struct Inner {
-    look_up: LookUp,
-    clock: SharedClock,
-    found: FoundIssuers,
-    calls: Calls<(Box<str>, u64), LookedUp>,
+/// The issuers that are looked up.
+pub(super) struct Issuers {
     log: LogPace,
+    /// The number of the next issuer that is found. Each is of one provider.
+    next: AtomicU64,
 }
-
-type LookUp = Box<dyn Fn(String) -> LookingUp + Send + Sync>;
 
 /// The choices with which an [`IssuerSource`] is made.
 #[must_use]
 pub struct IssuerSourceBuilder {
-    look_up: LookUp,
-    capacity: usize,
-    lifetime: Duration,
+    ask: Ask<Provider>,
+    bounds: Bounds,
     clock: SharedClock,
 }
 
@@ -159,14 +138,12 @@ impl IssuerSource {
         F: Future<Output = Result<Option<Provider>, E>> + Send + 'static,
         E: Into<BoxError> + 'static,
     {
-        let look_up = move |iss: String| -> LookingUp {
-            let asked = look_up(iss);
-            Box::pin(async move { asked.await.map_err(Into::into) })
-        };
         IssuerSourceBuilder {
-            look_up: Box::new(look_up),
-            capacity: CAPACITY,
-            lifetime: LIFETIME,
+            ask: asking(look_up),
+            bounds: Bounds {
+                capacity: CAPACITY,
+                lifetime: LIFETIME,
+            },
             clock: SharedClock::system(),
         }
     }
@@ -177,126 +154,99 @@ impl IssuerSource {
     ///
     /// Other replicas of the service do not learn of it.
     pub fn forget(&self, iss: &str) {
-        self.0.found.forget(iss);
+        self.0.forget(iss);
     }
 
     pub(super) fn clock(&self) -> &SharedClock {
-        &self.0.clock
+        self.0.clock()
     }
 
     /// The issuer with this text, if the source knew it a short while ago.
     pub(super) fn known(&self, iss: &str) -> Option<Arc<FoundIssuer>> {
-        let now = self.0.clock.monotonic();
-        let found = self.0.found.get(iss, now)?;
-        if found.is_to_be_asked_for(now) {
-            self.ask_ahead(iss);
-        }
-        Some(found)
+        self.0.known(iss)
     }
 
     /// Why the issuer with this text is not known, if the source said so a short while ago.
     pub(super) fn why_unknown(&self, iss: &str) -> Option<Cause> {
-        self.0.found.why_unknown(iss, self.0.clock.monotonic())
+        self.0.why_unknown(iss)
     }
 
     /// Asks the source, or waits for a look-up that is under way.
     pub(super) async fn look_up(&self, iss: &str) -> Result<LookedUp, VerifyError> {
-        let generation = self.0.found.generation();
-        // It may have been looked up since the token came.
-        let remembered = || {
-            let now = self.0.clock.monotonic();
-            let unknown = || self.0.found.why_unknown(iss, now).map(LookedUp::Unknown);
-            let found = self.0.found.get(iss, now).map(LookedUp::Found);
-            found.or_else(unknown).map(Ok)
-        };
-        match self.begin(iss, generation, remembered)? {
-            Begun::Before(answered) => answered,
-            Begun::UnderWay(flight) => flight.landed().await,
-            Begun::New(call) => {
-                let asking = self.clone().ask(iss.into(), generation);
-                call.launch(asking).landed().await
-            }
-        }
+        self.0.look_up(iss).await
     }
+}
 
-    /// Asks the source about an issuer that still counts, so that no request has to wait later. If it cannot be asked
-    /// now, another request asks.
-    #[cold]
-    fn ask_ahead(&self, iss: &str) {
-        let generation = self.0.found.generation();
-        if let Ok(Begun::New(call)) = self.begin(iss, generation, || None) {
-            call.launch(self.clone().ask(iss.into(), generation));
-        }
-    }
+impl Subject for Issuers {
+    type Answer = Provider;
+    type Value = Trusted;
+    type Cause = Cause;
+    type Error = VerifyError;
 
-    fn begin(
+    const MANNER: Manner = Manner {
+        under_way: 16,
+        rate: Rate {
+            burst: 50,
+            refill: Duration::from_millis(20),
+        },
+        // A stranger may choose an `iss` for which the source fails.
+        pauses: false,
+        broken_off: "the look-up of the issuer was broken off in this process",
+        too_many: "too many tokens of issuers that would have to be looked up came at once",
+        count_suppressed: || observe::issuer_looked_up("suppressed"),
+    };
+
+    const FAILURES: Failures = Failures {
+        failed: "the issuer source failed",
+        panicked: "the issuer source panicked",
+        took_too_long: "the issuer source took longer than ten seconds",
+    };
+
+    fn judge(
         &self,
         iss: &str,
-        generation: u64,
-        remembered: impl FnOnce() -> Option<Answered<LookedUp>>,
-    ) -> Result<Begun<LookedUp>, VerifyError> {
-        let is_known = self.0.found.was_known(iss);
-        let key = (iss.into(), generation);
-        self.0.calls.begin(key, is_known, remembered)
+        answer: Option<Provider>,
+        former: Option<&Trusted>,
+    ) -> Result<Trusted, Cause> {
+        let Some(provider) = answer else {
+            observe::issuer_looked_up("unknown");
+            return Err(Cause::UnknownToSource);
+        };
+        let mut accepted = provider.accepted_issuers().iter();
+        let Some(named) = accepted.find(|named| named.issuer.as_str() == iss).cloned() else {
+            observe::issuer_looked_up("other_provider");
+            self.tell_of_other(iss, &provider);
+            return Err(Cause::OtherProviderInSource);
+        };
+        observe::issuer_looked_up("found");
+        // Tokens that were accepted by the same provider are remembered as long as it stays.
+        let same = former.filter(|former| former.provider.is_same(&provider));
+        let place = match same {
+            Some(former) => former.place,
+            None => self.next.fetch_add(1, Ordering::Relaxed),
+        };
+        Ok(Trusted {
+            named,
+            provider,
+            place,
+        })
     }
 
-    /// One look-up, and what is remembered of it.
-    async fn ask(
-        self,
-        iss: Box<str>,
-        generation: u64,
-    ) -> Result<Answered<LookedUp>, ProviderError> {
-        let asked_at = self.0.clock.monotonic();
-        let answer = self.answer(String::from(&*iss)).await;
-        let provider = answer.inspect_err(|_| observe::issuer_looked_up("failed"))?;
-        let accepts = |provider: &Provider| {
-            let mut accepted = provider.accepted_issuers().iter();
-            accepted
-                .find(|named| named.issuer.as_str() == &*iss)
-                .cloned()
-        };
-        let found = &self.0.found;
-        let cause = match provider.map(|provider| (accepts(&provider), provider)) {
-            Some((Some(named), provider)) => {
-                observe::issuer_looked_up("found");
-                let issuer = found.keep(named, provider, asked_at, generation);
-                return Ok(Ok(LookedUp::Found(issuer)));
-            }
-            Some((None, other)) => {
-                observe::issuer_looked_up("other_provider");
-                self.tell_of_other(&iss, &other);
-                Cause::OtherProviderInSource
-            }
-            None => {
-                observe::issuer_looked_up("unknown");
-                Cause::UnknownToSource
-            }
-        };
-        found.keep_unknown(&iss, cause, asked_at, generation);
-        Ok(Ok(LookedUp::Unknown(cause)))
+    fn count_failed() {
+        observe::issuer_looked_up("failed");
     }
+}
 
-    /// What the function of the application answers.
-    async fn answer(&self, iss: String) -> Result<Option<Provider>, ProviderError> {
-        let source = self.clone();
-        // In a task of its own, so that a panic ends the task alone. It ends with the set, after its time.
-        let mut asking = JoinSet::new();
-        asking.spawn(async move { (source.0.look_up)(iss).await });
-        let failed = |message| ProviderError::new(ProviderErrorKind::SourceFailed, message);
-        match tokio::time::timeout(LONGEST, asking.join_next()).await {
-            Ok(Some(Ok(Ok(provider)))) => Ok(provider),
-            Ok(Some(Ok(Err(error)))) => Err(ProviderError::caused(
-                ProviderErrorKind::SourceFailed,
-                "the issuer source failed",
-                error,
-            )),
-            Ok(_) => Err(failed("the issuer source panicked")),
-            Err(_) => Err(failed("the issuer source took longer than ten seconds")),
+impl Issuers {
+    fn new(clock: &SharedClock) -> Self {
+        Self {
+            log: LogPace::new(clock.clone()),
+            next: AtomicU64::new(FIRST + 1),
         }
     }
 
     fn tell_of_other(&self, iss: &str, provider: &Provider) {
-        if self.0.log.is_due(0) {
+        if self.log.is_due(0) {
             let mut end = iss.len().min(MOST_SHOWN);
             while !iss.is_char_boundary(end) {
                 end -= 1;
@@ -314,7 +264,7 @@ impl IssuerSource {
 impl IssuerSourceBuilder {
     /// Remembers so many issuers; the least recently used one goes. Default: 1 000; from 1 to 10 000.
     pub fn with_capacity(mut self, issuers: usize) -> Self {
-        self.capacity = issuers;
+        self.bounds.capacity = issuers;
         self
     }
 
@@ -322,7 +272,7 @@ impl IssuerSourceBuilder {
     /// refused after this time at the latest, tokens that were accepted before included. Default: 10 minutes; from one
     /// second to 24 hours. [`IssuerSource::forget`] ends it at once.
     pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
-        self.lifetime = lifetime;
+        self.bounds.lifetime = lifetime;
         self
     }
 
@@ -337,16 +287,10 @@ impl IssuerSourceBuilder {
     /// # Errors
     /// [`ConfigError`] if a number is out of bounds.
     pub fn build(self) -> Result<IssuerSource, ConfigError> {
-        if !(1..=MOST).contains(&self.capacity) {
-            return Err(ConfigError::out_of_bounds(
-                ISSUER_CAPACITY,
-                self.capacity.to_string(),
-                format!("choose from 1 to {MOST} issuers"),
-            ));
-        }
+        self.bounds.check_capacity(ISSUER_CAPACITY, "issuers")?;
         within(
             ISSUER_LIFETIME,
-            self.lifetime,
+            self.bounds.lifetime,
             SHORTEST_LIFETIME,
             LONGEST_LIFETIME,
         )?;
@@ -354,13 +298,8 @@ impl IssuerSourceBuilder {
     }
 
     fn make(self) -> IssuerSource {
-        IssuerSource(Arc::new(Inner {
-            look_up: self.look_up,
-            found: FoundIssuers::new(self.capacity, self.lifetime),
-            calls: Calls::new(MANNER, &self.clock),
-            log: LogPace::new(self.clock.clone()),
-            clock: self.clock,
-        }))
+        let issuers = Issuers::new(&self.clock);
+        IssuerSource(Lookups::new(issuers, self.ask, &self.bounds, self.clock))
     }
 }
 
@@ -387,8 +326,34 @@ impl fmt::Debug for IssuerSourceBuilder {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("IssuerSourceBuilder")
-            .field("capacity", &self.capacity)
-            .field("lifetime", &self.lifetime)
+            .field("capacity", &self.bounds.capacity)
+            .field("lifetime", &self.bounds.lifetime)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, feature = "reqwest"))]
+mod tests {
+    use super::*;
+
+    // D39
+    #[test]
+    fn no_number_is_used_for_two_providers() {
+        const ISS: &str = "https://id.example";
+        let provider = || Provider::discover(ISS).unwrap();
+        let issuers = Issuers::new(&SharedClock::system());
+        let judge = |provider: &Provider, former: Option<&Trusted>| {
+            let answer = Some(provider.clone());
+            issuers.judge(ISS, answer, former).ok().unwrap()
+        };
+        let (one, two) = (provider(), provider());
+        let first = judge(&one, None);
+        assert_eq!(judge(&one, Some(&first)).place, first.place, "the same");
+        let second = judge(&two, Some(&first));
+        let third = judge(&one, Some(&second));
+        let forgotten = judge(&one, None);
+        let numbers = [first, second, third, forgotten].map(|found| found.place);
+        assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
+        assert!(numbers[0] > FIRST);
     }
 }

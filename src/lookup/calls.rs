@@ -1,7 +1,7 @@
-//! The calls that tokens cause: one for each key, so many at once, so many a second.
+//! The calls that requests cause: one for each key, so many at once, so many a second.
 //!
-//! What is known has a bound of its own, so that strangers with made-up tokens cannot use up what callers need whose
-//! token or issuer is known. A call that is not made says nothing about the token.
+//! What is known has a bound of its own, so that strangers with made-up tokens or hosts cannot use up what callers need
+//! whose token, issuer or host is known. A call that is not made says nothing about what was to be asked.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -14,43 +14,40 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::allowance::{Allowance, Rate};
 use crate::clock::SharedClock;
-use crate::error::{ProviderError, ProviderErrorKind, VerifyError};
+use crate::error::{ProviderError, ProviderErrorKind};
 use crate::flight::{Flight, FlightGuard};
 use crate::renew::Refusal;
 
-/// What came of a call.
-pub(super) type Answered<V> = Result<V, VerifyError>;
-
 /// What the calls are, and their bounds.
 #[derive(Clone, Copy)]
-pub(super) struct Manner {
+pub(crate) struct Manner {
     /// Calls under way at once, of each of the two bounds.
-    pub(super) under_way: usize,
+    pub(crate) under_way: usize,
     /// Calls a second, of each of the two bounds.
-    pub(super) rate: Rate,
+    pub(crate) rate: Rate,
     /// Whether no further call is made for a while after one without an answer. Not where strangers choose what is
     /// asked, and some of it may never be answered.
-    pub(super) pauses: bool,
+    pub(crate) pauses: bool,
     /// What the error says of a call that was broken off in this process.
-    pub(super) broken_off: &'static str,
+    pub(crate) broken_off: &'static str,
     /// What the error says beyond the bounds.
-    pub(super) too_many: &'static str,
+    pub(crate) too_many: &'static str,
     /// Counts a call that is not made beyond the bounds.
-    pub(super) count_suppressed: fn(),
+    pub(crate) count_suppressed: fn(),
 }
 
 /// The pause after a call without an answer. It doubles with each further one.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Calls that are known by a `K` and bring a `V`.
-pub(super) struct Calls<K, V> {
-    flights: Arc<Flights<K, V>>,
+/// Calls that are known by a `K` and bring a `V`, or an `E` that says why there is none.
+pub(crate) struct Calls<K, V, E> {
+    flights: Arc<Flights<K, V, E>>,
     of_strangers: Arc<Bound>,
     of_known: Arc<Bound>,
 }
 
-struct Flights<K, V>(Mutex<HashMap<K, Flight<Answered<V>>>>);
+struct Flights<K, V, E>(Mutex<HashMap<K, Flight<Result<V, E>>>>);
 
 struct Bound {
     manner: Manner,
@@ -69,23 +66,23 @@ struct Trouble {
     pause: Option<(Duration, ProviderError)>,
 }
 
-/// Where the answer about a token comes from.
-pub(super) enum Begun<V> {
+/// Where the answer comes from.
+pub(crate) enum Begun<V, E> {
     /// It was answered already.
-    Before(Answered<V>),
-    UnderWay(Flight<Answered<V>>),
-    New(Call<V>),
+    Before(Result<V, E>),
+    UnderWay(Flight<Result<V, E>>),
+    New(Call<V, E>),
 }
 
 /// A call that may be made.
-pub(super) struct Call<V> {
-    flight: Flight<Answered<V>>,
-    guard: FlightGuard<Answered<V>, OnLanding<V>>,
+pub(crate) struct Call<V, E> {
+    flight: Flight<Result<V, E>>,
+    guard: FlightGuard<Result<V, E>, OnLanding<V, E>>,
     runtime: Handle,
     place: Place,
 }
 
-type OnLanding<V> = Box<dyn FnOnce(&Answered<V>) + Send>;
+type OnLanding<V, E> = Box<dyn FnOnce(&Result<V, E>) + Send>;
 
 /// One of the places for calls under way.
 struct Place {
@@ -94,12 +91,13 @@ struct Place {
     _permit: OwnedSemaphorePermit,
 }
 
-impl<K, V> Calls<K, V>
+impl<K, V, E> Calls<K, V, E>
 where
     K: Hash + Eq + Clone + Send + 'static,
     V: Clone + Send + Sync + 'static,
+    E: From<Refusal> + Clone + Send + Sync + 'static,
 {
-    pub(super) fn new(manner: Manner, clock: &SharedClock) -> Self {
+    pub(crate) fn new(manner: Manner, clock: &SharedClock) -> Self {
         let bound = || {
             Arc::new(Bound {
                 manner,
@@ -118,12 +116,12 @@ where
 
     /// Joins the call with this key, or takes a place for one. `is_known`: there was an answer before that strangers
     /// cannot cause.
-    pub(super) fn begin(
+    pub(crate) fn begin(
         &self,
         key: K,
         is_known: bool,
-        remembered: impl FnOnce() -> Option<Answered<V>>,
-    ) -> Result<Begun<V>, VerifyError> {
+        remembered: impl FnOnce() -> Option<Result<V, E>>,
+    ) -> Result<Begun<V, E>, E> {
         let Ok(runtime) = Handle::try_current() else {
             return Err(Refusal::for_want_of_a_runtime().into());
         };
@@ -134,12 +132,12 @@ where
 
     fn begin_in(
         &self,
-        flights: &mut HashMap<K, Flight<Answered<V>>>,
+        flights: &mut HashMap<K, Flight<Result<V, E>>>,
         runtime: Handle,
         key: K,
         is_known: bool,
-        remembered: impl FnOnce() -> Option<Answered<V>>,
-    ) -> Result<Begun<V>, VerifyError> {
+        remembered: impl FnOnce() -> Option<Result<V, E>>,
+    ) -> Result<Begun<V, E>, E> {
         if let Some(flight) = flights.get(&key) {
             return Ok(Begun::UnderWay(flight.clone()));
         }
@@ -155,12 +153,12 @@ where
         let place = bound.place()?;
         let shared = Arc::clone(&self.flights);
         let landed = key.clone();
-        let forget: OnLanding<V> = Box::new(move |_| {
+        let forget: OnLanding<V, E> = Box::new(move |_| {
             let flight = shared.lock().remove(&landed);
             drop(flight);
         });
         let lost = ProviderError::new(ProviderErrorKind::BrokenOff, bound.manner.broken_off);
-        let lost = Err(VerifyError::unavailable(lost, SHORTEST_PAUSE));
+        let lost = Err(refusal(lost, SHORTEST_PAUSE).into());
         let (flight, guard) = FlightGuard::new(lost, forget);
         flights.insert(key, flight.clone());
         Ok(Begun::New(Call {
@@ -172,13 +170,17 @@ where
     }
 }
 
-impl<V: Clone + Send + Sync + 'static> Call<V> {
+impl<V, E> Call<V, E>
+where
+    V: Clone + Send + Sync + 'static,
+    E: From<Refusal> + Clone + Send + Sync + 'static,
+{
     /// Makes the call in a task of its own, which callers who leave do not end. Its error says why there was no
     /// answer.
-    pub(super) fn launch(
+    pub(crate) fn launch(
         self,
-        asking: impl Future<Output = Result<Answered<V>, ProviderError>> + Send + 'static,
-    ) -> Flight<Answered<V>> {
+        asking: impl Future<Output = Result<Result<V, E>, ProviderError>> + Send + 'static,
+    ) -> Flight<Result<V, E>> {
         let place = self.place;
         self.guard.launch(&self.runtime, async move {
             match asking.await {
@@ -188,7 +190,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
                 }
                 Err(error) => {
                     let pause = place.failed(&error);
-                    Err(VerifyError::unavailable(error, pause))
+                    Err(refusal(error, pause).into())
                 }
             }
         });
@@ -196,8 +198,8 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
     }
 }
 
-impl<K, V> Flights<K, V> {
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, Flight<Answered<V>>>> {
+impl<K, V, E> Flights<K, V, E> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Flight<Result<V, E>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -207,19 +209,19 @@ impl Bound {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn place(self: &Arc<Self>) -> Result<Place, VerifyError> {
+    fn place(self: &Arc<Self>) -> Result<Place, Refusal> {
         let now = self.clock.monotonic();
         if let Some((until, error)) = &self.trouble().pause
             && now < *until
         {
             let pause = until.saturating_sub(now);
-            return Err(VerifyError::unavailable(error.clone(), pause));
+            return Err(refusal(error.clone(), pause));
         }
         let permit = Arc::clone(&self.places).try_acquire_owned().ok();
         let permit = permit.filter(|_| self.rate.take(now));
         let Some(permit) = permit else {
             let error = ProviderError::new(ProviderErrorKind::Suppressed, self.manner.too_many);
-            return Err(VerifyError::unavailable(error, SHORTEST_PAUSE));
+            return Err(refusal(error, SHORTEST_PAUSE));
         };
         Ok(Place {
             bound: Arc::clone(self),
@@ -259,4 +261,8 @@ impl Place {
         drop(former);
         pause
     }
+}
+
+fn refusal(error: ProviderError, retry_after: Duration) -> Refusal {
+    Refusal { error, retry_after }
 }
