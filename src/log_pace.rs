@@ -23,6 +23,11 @@ impl<const CAUSES: usize> LogPace<CAUSES> {
         }
     }
 
+    #[cfg(feature = "login")]
+    pub(crate) fn clock(&self) -> &SharedClock {
+        &self.clock
+    }
+
     /// Whether a line about this cause is due. If so, the next is due in ten seconds.
     pub(crate) fn is_due(&self, cause: usize) -> bool {
         let Some(told) = self.told.get(cause) else {

@@ -59,6 +59,13 @@ pub(crate) fn issuer_looked_up(result: &'static str) {
     count("tower_oidc_issuer_lookups_total", "result", result);
 }
 
+/// `tower_oidc_site_lookups_total{result}`: hosts that a source was to be asked about, by `found`, `unknown`, `other_site`
+/// (the site that it returned is at another host), `failed`, or `suppressed`: beyond the bound it was not asked.
+#[cfg(feature = "login")]
+pub(crate) fn site_looked_up(result: &'static str) {
+    count("tower_oidc_site_lookups_total", "result", result);
+}
+
 /// `tower_oidc_unknown_kid_total{outcome}`: tokens with an unknown `kid`, by whether the key set was
 /// fetched for them (`fetched`) or the bound on such fetches was reached (`suppressed`).
 pub(crate) fn unknown_kid(fetched: bool) {

@@ -128,7 +128,15 @@ const ROOMS: [(&str, &[&str]); 28] = [
         "percent_encoding",
         &["login/browser/return_path", "provider/client/credentials"],
     ),
-    ("pin_project", &["gate/future", "outbound/future", "grpc"]),
+    (
+        "pin_project",
+        &[
+            "gate/future",
+            "outbound/future",
+            "login/hosts/future",
+            "grpc",
+        ],
+    ),
     (
         "quick_cache",
         &[

@@ -143,6 +143,7 @@ impl LoginError {
             LoginErrorKind::ProviderUnavailable
             | LoginErrorKind::StoreUnavailable
             | LoginErrorKind::SignInUndecided
+            | LoginErrorKind::SiteUnavailable
             | LoginErrorKind::TooManySignIns => {
                 Some(self.retry_after.unwrap_or(Duration::from_secs(1)))
             }

@@ -298,6 +298,36 @@ kinds! {
                 Traefik: StripPrefix), or write the address without a path (DOMAIN_SERVER) and put the path \
                 before that of the sign-in (OPENID_PATH, OPENID_CALLBACK_URL)",
         }
+        /// The host of the request belongs to no site of [`LoginHosts`](crate::login::LoginHosts).
+        UnknownHost {
+            name: "unknown_host", status: Status::MISDIRECTED_REQUEST, sign_in_again: false,
+            told: "there is no site at this address",
+            advice: "check the address, and open the site by a link that you know",
+            message: "the host of the request belongs to no site",
+            remedy: "if it should be one of a site, write it as the host of that site's address; behind a proxy, let it \
+                pass on the host that the browser asked for (nginx: proxy_set_header Host $host; Apache: \
+                ProxyPreserveHost On); health checks that ask by the IP address need an open path \
+                (LoginHosts::with_open_paths)",
+        }
+        /// The request names no host, or two that differ.
+        MalformedHost {
+            name: "malformed_host", status: Status::BAD_REQUEST, sign_in_again: false,
+            told: "the request does not say which site it is for",
+            advice: "open the site by a link that you know",
+            message: "the request names no host, or not in one way",
+            remedy: "send one Host field, and in HTTP/2 the same host as in :authority; a proxy that adds a Host of its \
+                own has to take the other one away",
+        }
+        /// It is unknown whether the host belongs to a site: the [`SiteSource`](crate::login::SiteSource) failed, or too
+        /// many hosts would have to be looked up.
+        SiteUnavailable {
+            name: "site_unavailable", status: Status::SERVICE_UNAVAILABLE, sign_in_again: false,
+            told: "this site cannot be looked up at the moment",
+            advice: "try again in a moment",
+            message: "it is unknown whether the host belongs to a site",
+            remedy: "see the error of the function that the SiteSource was made of; where too many look-ups are the \
+                cause, find out who sends requests for unknown hosts; no restart is needed",
+        }
         /// The provider cannot be reached, or answers with an error.
         ProviderUnavailable {
             name: "provider_unavailable", status: Status::SERVICE_UNAVAILABLE, sign_in_again: true,

@@ -46,9 +46,10 @@ kinds! {
         UnreadableFile { name: "unreadable_file", is_configuration: false }
         /// The call was made outside a tokio runtime.
         NoRuntime { name: "no_runtime", is_configuration: false }
-        /// The [`IssuerSource`](crate::IssuerSource) of the application failed, panicked or took too long.
+        /// The function of an [`IssuerSource`](crate::IssuerSource) or of a `SiteSource` failed, panicked or took too long.
         SourceFailed { name: "source_failed", is_configuration: false }
-        /// The call was not made, because tokens with unknown keys or issuers have caused too many of its kind.
+        /// The call was not made, because tokens with unknown keys or issuers, or requests for unknown
+        /// hosts, have caused too many of its kind.
         Suppressed { name: "suppressed", is_configuration: false }
         /// This process is stopping, and makes no grant any more.
         Stopping { name: "stopping", is_configuration: false }

@@ -86,7 +86,7 @@ where
         }
     }
 
-    pub(super) fn answered(response: Response<ResBody>) -> Self {
+    pub(crate) fn answered(response: Response<ResBody>) -> Self {
         Self {
             state: State::Answered(Some(response)),
         }

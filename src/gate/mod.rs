@@ -100,21 +100,36 @@ where
         self.inner.poll_ready(context)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let (mut head, body) = request.into_parts();
-        match self.gate.check(&mut head) {
-            Verdict::Pass(kept) => {
-                let response = self.inner.call(Request::from_parts(head, body));
-                ResponseFuture::forward(self.gate.clone(), kept, response)
-            }
-            Verdict::Answer(answer) => ResponseFuture::answered(self.gate.answer(answer)),
-            Verdict::Wait(found) => {
-                // The service that was polled ready must be the one that is called. Its clone stays.
-                let clone = self.inner.clone();
-                let ready = std::mem::replace(&mut self.inner, clone);
-                let request = Request::from_parts(head, body);
-                ResponseFuture::waiting(self.gate.clone(), ready, request, found)
-            }
+        serve(&mut self.inner, &self.gate, request)
+    }
+}
+
+/// What a gate makes of a request. The inner service is ready.
+#[inline]
+pub(crate) fn serve<S, G, ReqBody, ResBody>(
+    inner: &mut S,
+    gate: &G,
+    request: Request<ReqBody>,
+) -> ResponseFuture<S, G, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    G: Gate<ResBody>,
+{
+    let (mut head, body) = request.into_parts();
+    match gate.check(&mut head) {
+        Verdict::Pass(kept) => {
+            let response = inner.call(Request::from_parts(head, body));
+            ResponseFuture::forward(gate.clone(), kept, response)
+        }
+        Verdict::Answer(answer) => ResponseFuture::answered(gate.answer(answer)),
+        Verdict::Wait(found) => {
+            // The service that was polled ready must be the one that is called. Its clone stays.
+            let clone = inner.clone();
+            let ready = std::mem::replace(inner, clone);
+            let request = Request::from_parts(head, body);
+            ResponseFuture::waiting(gate.clone(), ready, request, found)
         }
     }
 }

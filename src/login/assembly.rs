@@ -208,6 +208,7 @@ impl LoginBuilder {
                 LONGEST_NEAR_CACHE_AGE,
             )?,
             keys: self.keys,
+            address: site.address(),
             request,
             targets: self.targets,
             lifetimes,

@@ -115,6 +115,10 @@
 //! [`LoginSet`] puts the layers of several providers around one site: people choose on a page of the application, and
 //! one path signs out.
 //!
+//! # Several sites
+//! [`LoginHosts`] serves several sites in one program, each with a layer of its own: the host of a request chooses. A
+//! [`SiteSource`] finds sites that are not known when the program starts.
+//!
 //! # How a refresh token is guarded
 //! The state of a session is a [`Record`], changed by pure functions: lease, commit, settle. Its tokens are
 //! sealed by a [`KeyRing`]. A [`SessionStore`] keeps the encoded record under a random [`Tag`] and changes it by
@@ -126,6 +130,7 @@ mod assembly;
 pub(crate) mod browser;
 mod builder;
 mod forms;
+mod hosts;
 mod information;
 mod layer;
 mod party;
@@ -142,6 +147,9 @@ pub use self::browser::language::PageText;
 pub use self::browser::page::{OnPage, Page, PlainPages};
 pub use self::browser::return_path::ReturnPath;
 pub use self::builder::LoginBuilder;
+pub use self::hosts::{
+    HostsFuture, LoginHosts, LoginOfHosts, LoginSite, SiteSource, SiteSourceBuilder,
+};
 pub use self::layer::{LoginLayer, LoginReadiness};
 pub use self::service::{Login, LoginGate};
 pub use self::sessions::handle::Session;

@@ -58,31 +58,43 @@ where
     }
 }
 
+impl Party {
+    /// The decision of a layer that is alone on its site.
+    #[inline]
+    pub(super) fn check(self: &Arc<Self>, head: &mut Parts) -> Decided {
+        if let Some(decided) = self.check_path(head) {
+            return decided;
+        }
+        match self.sign_out.back_from_sign_out(head) {
+            Some(reply) => Verdict::Answer(reply),
+            None if self.open_paths.contains(head) => Verdict::Pass(open(head)),
+            None => match self.check_session(head) {
+                Ok(decided) => decided,
+                Err(absent) => self.anonymous(head, absent),
+            },
+        }
+    }
+
+    /// The same with what was found out.
+    pub(super) fn decide(self: &Arc<Self>, found: Found, head: &mut Parts) -> Decided {
+        match self.check_found(found, head) {
+            Ok(decided) => decided,
+            Err(absent) => self.anonymous(head, absent),
+        }
+    }
+}
+
 impl<B: Default, P: OnPage<B> + Clone> Gate<B> for LoginGate<P> {
     type Answer = Reply;
     type Kept = Pending;
     type Found = Found;
 
     fn check(&self, head: &mut Parts) -> Decided {
-        let party = &self.party;
-        if let Some(decided) = party.check_path(head) {
-            return decided;
-        }
-        match party.sign_out.back_from_sign_out(head) {
-            Some(reply) => Verdict::Answer(reply),
-            None if party.open_paths.contains(head) => Verdict::Pass(open(head)),
-            None => match party.check_session(head) {
-                Ok(decided) => decided,
-                Err(absent) => party.anonymous(head, absent),
-            },
-        }
+        self.party.check(head)
     }
 
     fn check_found(&self, found: Found, head: &mut Parts) -> Decided {
-        match self.party.check_found(found, head) {
-            Ok(decided) => decided,
-            Err(absent) => self.party.anonymous(head, absent),
-        }
+        self.party.decide(found, head)
     }
 
     fn answer(&self, reply: Reply) -> Response<B> {

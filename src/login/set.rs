@@ -81,12 +81,12 @@ use crate::settings::{ADDRESS, COOKIE_NAME, LOGIN_PAGE, PATH};
 #[derive(Clone)]
 pub struct LoginSet<P = PlainPages> {
     layers: Arc<[LoginLayer]>,
-    set: Arc<Set>,
+    pub(super) set: Arc<Set>,
     pages: P,
 }
 
 /// What every service of one set shares.
-struct Set {
+pub(super) struct Set {
     parties: Vec<Arc<Party>>,
     /// As requests have it.
     sign_out: String,
@@ -255,6 +255,84 @@ impl Set {
         Ok(())
     }
 
+    /// The path that signs out, as requests have it.
+    pub(super) fn sign_out(&self) -> &str {
+        &self.sign_out
+    }
+
+    /// The layer that an answer is made by where it does not matter which: they share the site.
+    pub(super) fn first(&self) -> &Arc<Party> {
+        &self.parties[0]
+    }
+
+    pub(super) fn check(self: &Arc<Self>, head: &mut Parts) -> Verdict<Reply, Pending, FoundOfSet> {
+        let parties = &self.parties;
+        if head.uri.path() == self.sign_out {
+            return self.sign_out_by(head);
+        }
+        let is_sign_out = |path: &str| path == self.sign_out;
+        if let Some(reply) = self.first().base_path_kept(head, is_sign_out) {
+            return Verdict::Answer(reply);
+        }
+        for (at, party) in parties.iter().enumerate() {
+            if let Some(decided) = party.check_path(head) {
+                return SoFar::default().with(at, decided);
+            }
+        }
+        for party in parties {
+            if let Some(reply) = party.sign_out.back_from_sign_out(head) {
+                return Verdict::Answer(reply);
+            }
+        }
+        if parties.iter().any(|party| party.open_paths.contains(head)) {
+            return Verdict::Pass(open(head));
+        }
+        if head.extensions.get::<Principal>().is_some() {
+            return Verdict::Pass(Pending::default());
+        }
+        self.check_sessions(0, SoFar::default(), head)
+    }
+
+    pub(super) fn check_found(
+        self: &Arc<Self>,
+        found: FoundOfSet,
+        head: &mut Parts,
+    ) -> Verdict<Reply, Pending, FoundOfSet> {
+        let FoundOfSet {
+            at,
+            mut so_far,
+            found,
+        } = found;
+        match self.parties[at].check_found(found, head) {
+            Ok(decided) => so_far.with(at, decided),
+            Err(absent) => {
+                so_far.add(absent);
+                self.check_sessions(at + 1, so_far, head)
+            }
+        }
+    }
+
+    fn sign_out_by(self: &Arc<Self>, head: &mut Parts) -> Verdict<Reply, Pending, FoundOfSet> {
+        let site = &self.first().site;
+        let refuse = |kind: Kind| site.tell(head, kind.into(), &site.home());
+        if head.method != Method::POST {
+            return Verdict::Answer(refuse(Kind::MethodNotAllowed).allowing("POST"));
+        }
+        if !site.same_origin.is_proven_by(&head.headers) {
+            return Verdict::Answer(refuse(Kind::CrossOrigin));
+        }
+        // The request goes no further.
+        let head = std::mem::replace(head, Request::new(()).into_parts().0);
+        let set = Arc::clone(self);
+        Verdict::Wait(Box::pin(async move {
+            FoundOfSet {
+                at: 0,
+                so_far: SoFar::default(),
+                found: Found::reply(set.end_sessions(&head).await),
+            }
+        }))
+    }
+
     /// Looks for a session from this layer on.
     fn check_sessions(
         self: &Arc<Self>,
@@ -288,7 +366,7 @@ impl Set {
     }
 
     /// Ends the sessions that this browser has, at whichever provider.
-    async fn sign_out(&self, head: &Parts) -> Reply {
+    async fn end_sessions(&self, head: &Parts) -> Reply {
         let mut reply: Option<Reply> = None;
         for party in &self.parties {
             let cookie = sent(&head.headers, &party.cookies.session);
@@ -365,65 +443,13 @@ pub struct LoginSetGate<P> {
     pages: P,
 }
 
-impl<P> LoginSetGate<P> {
-    /// The layer that an answer is made by where it does not matter which: they share the site.
-    fn first(&self) -> &Arc<Party> {
-        &self.set.parties[0]
-    }
-
-    fn check_sign_out(&self, head: &mut Parts) -> Verdict<Reply, Pending, FoundOfSet> {
-        let site = &self.first().site;
-        let refuse = |kind: Kind| site.tell(head, kind.into(), &site.home());
-        if head.method != Method::POST {
-            return Verdict::Answer(refuse(Kind::MethodNotAllowed).allowing("POST"));
-        }
-        if !site.same_origin.is_proven_by(&head.headers) {
-            return Verdict::Answer(refuse(Kind::CrossOrigin));
-        }
-        // The request goes no further.
-        let head = std::mem::replace(head, Request::new(()).into_parts().0);
-        let set = Arc::clone(&self.set);
-        Verdict::Wait(Box::pin(async move {
-            FoundOfSet {
-                at: 0,
-                so_far: SoFar::default(),
-                found: Found::reply(set.sign_out(&head).await),
-            }
-        }))
-    }
-}
-
 impl<B: Default, P: OnPage<B> + Clone> Gate<B> for LoginSetGate<P> {
     type Answer = Reply;
     type Kept = Pending;
     type Found = FoundOfSet;
 
     fn check(&self, head: &mut Parts) -> Verdict<Reply, Pending, FoundOfSet> {
-        let parties = &self.set.parties;
-        if head.uri.path() == self.set.sign_out {
-            return self.check_sign_out(head);
-        }
-        let is_sign_out = |path: &str| path == self.set.sign_out;
-        if let Some(reply) = self.first().base_path_kept(head, is_sign_out) {
-            return Verdict::Answer(reply);
-        }
-        for (at, party) in parties.iter().enumerate() {
-            if let Some(decided) = party.check_path(head) {
-                return SoFar::default().with(at, decided);
-            }
-        }
-        for party in parties {
-            if let Some(reply) = party.sign_out.back_from_sign_out(head) {
-                return Verdict::Answer(reply);
-            }
-        }
-        if parties.iter().any(|party| party.open_paths.contains(head)) {
-            return Verdict::Pass(open(head));
-        }
-        if head.extensions.get::<Principal>().is_some() {
-            return Verdict::Pass(Pending::default());
-        }
-        self.set.check_sessions(0, SoFar::default(), head)
+        self.set.check(head)
     }
 
     fn check_found(
@@ -431,26 +457,15 @@ impl<B: Default, P: OnPage<B> + Clone> Gate<B> for LoginSetGate<P> {
         found: FoundOfSet,
         head: &mut Parts,
     ) -> Verdict<Reply, Pending, FoundOfSet> {
-        let FoundOfSet {
-            at,
-            mut so_far,
-            found,
-        } = found;
-        match self.set.parties[at].check_found(found, head) {
-            Ok(decided) => so_far.with(at, decided),
-            Err(absent) => {
-                so_far.add(absent);
-                self.set.check_sessions(at + 1, so_far, head)
-            }
-        }
+        self.set.check_found(found, head)
     }
 
     fn answer(&self, reply: Reply) -> Response<B> {
-        reply.into_response(&self.pages, &self.first().site.challenges)
+        reply.into_response(&self.pages, &self.set.first().site.challenges)
     }
 
     fn finish(&self, kept: Pending, response: &mut Response<B>) {
-        self.first().finish(&self.pages, kept, response);
+        self.set.first().finish(&self.pages, kept, response);
     }
 }
 
@@ -512,7 +527,7 @@ impl<P> fmt::Debug for LoginSetGate<P> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("LoginSetGate")
-            .field("origin", &self.first().site.origin)
+            .field("origin", &self.set.first().site.origin)
             .finish_non_exhaustive()
     }
 }

@@ -160,6 +160,21 @@ impl Verifier {
         self.0.providers.iter()
     }
 
+    /// Whether a token that another verifier has accepted is of a configured issuer and for an audience of this one.
+    #[cfg(feature = "login")]
+    pub(crate) fn is_for(&self, principal: &Principal) -> bool {
+        let judge = &self.0.judge;
+        let issuer = principal.issuer().as_str();
+        let mut trusted = judge.issuers.iter();
+        let mut audiences = judge.expectation.audiences.iter();
+        let mut clients = judge.expectation.clients.iter();
+        let has_none = principal.audiences().next().is_none();
+        let is_of_client = |client: &str| clients.any(|known| known.as_str() == client);
+        trusted.any(|trusted| trusted.is_called(issuer))
+            && (audiences.any(|audience| principal.has_audience(audience.as_str()))
+                || (has_none && principal.client_id().is_some_and(is_of_client)))
+    }
+
     /// The clock of the first provider, or of the issuer source.
     pub(crate) fn clock(&self) -> SharedClock {
         let configured = self.0.providers.first().map(Provider::clock);

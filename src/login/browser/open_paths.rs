@@ -38,7 +38,7 @@ impl OpenPaths {
     }
 
     /// The path is compared as the router sees it, without decoding.
-    fn contains_path(&self, path: &str) -> bool {
+    pub(crate) fn contains_path(&self, path: &str) -> bool {
         let is_open = self.0.iter().any(|open| match open {
             OpenPath::Exact(exact) => path == exact,
             OpenPath::Below(beginning) => path.starts_with(beginning.as_str()),

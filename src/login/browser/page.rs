@@ -138,7 +138,9 @@ impl Page {
             Kind::ProviderUnavailable
             | Kind::StoreUnavailable
             | Kind::SignInUndecided
+            | Kind::SiteUnavailable
             | Kind::TooManySignIns => "Not available at the moment",
+            Kind::UnknownHost => "No site is at this address",
             Kind::SignInLoop => "Signing in does not help",
             Kind::UnusableToken
             | Kind::NoRefreshToken

@@ -54,10 +54,12 @@ mod tests {
     fn a_cookie_of_another_application_is_left_alone() {
         const OURS: &str = "a session secret of more than 32 characters";
         const FORMER: &str = "the session secret that was in use until today";
-        let sealing = |secrets: &[&str], client| {
+        let sealing_at = |secrets: &[&str], client, site| {
             let ring = KeyRing::new(secrets.iter().copied()).unwrap();
-            Sealing::new(ring, "https://id.example", client)
+            Sealing::new(ring, "https://id.example", client, site)
         };
+        let sealing =
+            |secrets: &[&str], client| sealing_at(secrets, client, "https://shop.example");
         let here = sealing(&[OURS, FORMER], "shop");
         let names = CookieNames::new("session", true).unwrap();
         let clears = |value: &str| {
@@ -77,6 +79,10 @@ mod tests {
                 &sealing(&["another application's secret, as long"], "shop"),
             ),
             value_of(&id, &sealing(&[OURS], "another client")),
+            value_of(
+                &id,
+                &sealing_at(&[OURS], "shop", "https://shop.example/other"),
+            ),
             id.to_cookie(),
             String::new(),
             "eyJfcGVybWFuZW50Ijp0cnVlfQ.aR".to_owned(),

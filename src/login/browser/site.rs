@@ -102,6 +102,10 @@ impl Paths {
             .find_map(|(own, what)| (own == path).then_some(what))
     }
 
+    pub(crate) fn each(&self) -> impl Iterator<Item = &str> {
+        self.all().into_iter().map(|(path, _)| path)
+    }
+
     fn all(&self) -> [(&str, OwnPath); 7] {
         [
             (&self.start, OwnPath::Start),

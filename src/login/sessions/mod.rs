@@ -1,6 +1,7 @@
 //! The sessions of one layer: how each stands, and the refreshes that keep it alive. No browser, request or
 //! page is known here.
 
+pub(crate) mod background;
 pub(crate) mod due;
 pub(crate) mod handle;
 pub(crate) mod id;

@@ -23,6 +23,14 @@ impl Mode {
         matches!(self, Self::Identity(_))
     }
 
+    /// What verifies the access tokens of this service.
+    pub(crate) fn verifier(&self) -> Option<&Verifier> {
+        match self {
+            Self::Token(verifier) => Some(verifier),
+            Self::Identity(_) => None,
+        }
+    }
+
     /// The principal of the access token, where it is judged here. Its `sub` may be written otherwise than in the
     /// ID token.
     pub(crate) async fn judge_access_token(

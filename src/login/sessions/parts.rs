@@ -36,6 +36,8 @@ pub(crate) struct SessionParts {
     pub(crate) store: Arc<dyn SessionStore>,
     pub(crate) near_cache_age: Duration,
     pub(crate) keys: KeyRing,
+    /// The address of the site.
+    pub(crate) address: String,
     pub(crate) request: RefreshRequest,
     pub(crate) targets: Vec<Target>,
     pub(crate) lifetimes: Lifetimes,
@@ -57,7 +59,7 @@ impl SessionParts {
             tasks.clone(),
         ));
         let issuer = self.provider.issuer().as_str();
-        let sealing = Sealing::new(self.keys, issuer, self.client.id());
+        let sealing = Sealing::new(self.keys, issuer, self.client.id(), &self.address);
         let leeway = self.leeway;
         // A principal leads back to its session, which the cache of opened sessions must not keep alive.
         Arc::new_cyclic(|sessions| {

@@ -56,7 +56,7 @@ struct Keys {
     short_codes: hmac::Key,
 }
 
-/// A ring bound to one issuer and client: what it seals opens for no other, even with the same secrets.
+/// A ring bound to one issuer, client and site: what it seals opens for no other, even with the same secrets.
 #[derive(Clone)]
 pub(crate) struct Sealing {
     keys: Arc<KeyRing>,
@@ -64,10 +64,11 @@ pub(crate) struct Sealing {
 }
 
 impl Sealing {
-    pub(crate) fn new(keys: KeyRing, issuer: &str, client_id: &str) -> Self {
+    /// `address`: that of the site.
+    pub(crate) fn new(keys: KeyRing, issuer: &str, client_id: &str, address: &str) -> Self {
         Self {
             keys: Arc::new(keys),
-            binding: StoreKey::of(&[issuer, client_id]),
+            binding: StoreKey::of(&[issuer, client_id, address]),
         }
     }
 

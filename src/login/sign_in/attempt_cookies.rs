@@ -144,7 +144,7 @@ mod tests {
             let keys = KeyRing::new(["a session secret of more than 32 characters"]).unwrap();
             Self {
                 names: CookieNames::new(&"n".repeat(32), true).unwrap(),
-                sealing: Sealing::new(keys, ISSUER, "a client"),
+                sealing: Sealing::new(keys, ISSUER, "a client", "https://app.example"),
                 jar: BTreeMap::new(),
             }
         }

@@ -31,8 +31,8 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 pub type ChangeFuture<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// Called with the key of a session that another process may have changed; with `None` if any session may
-/// have changed unnoticed.
-pub type ChangeListener = Box<dyn Fn(Option<StoreKey>) + Send + Sync>;
+/// have changed unnoticed. Returns whether it wants to hear of further changes.
+pub type ChangeListener = Box<dyn Fn(Option<StoreKey>) -> bool + Send + Sync>;
 
 /// A record as a store keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,8 +160,8 @@ pub trait SessionStore: Send + Sync + 'static {
         Box::pin(std::future::pending())
     }
 
-    /// Calls `listener` for each change that another process may have made, for as long as the store lives.
-    /// Default: never; records kept in memory are then as old as the near cache allows.
+    /// Calls `listener` for each change that another process may have made, until it returns `false`: what it told is
+    /// gone then, and the store drops it. Default: never; records kept in memory are then as old as the near cache allows.
     fn on_change(&self, listener: ChangeListener) {
         drop(listener);
     }

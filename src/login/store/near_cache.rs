@@ -30,10 +30,17 @@ impl NearCache {
         let is_useful = store.is_shared() && !age.is_zero();
         let entries = is_useful.then(|| Arc::new(Entries::new(age, clock)));
         if let Some(entries) = &entries {
-            let entries = Arc::clone(entries);
-            store.on_change(Box::new(move |key| match key {
-                Some(key) => entries.forget(key),
-                None => entries.forget_all(),
+            // The store may outlive the layer.
+            let entries = Arc::downgrade(entries);
+            store.on_change(Box::new(move |key| {
+                let Some(entries) = entries.upgrade() else {
+                    return false;
+                };
+                match key {
+                    Some(key) => entries.forget(key),
+                    None => entries.forget_all(),
+                }
+                true
             }));
         }
         Self { store, entries }

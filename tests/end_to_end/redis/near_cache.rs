@@ -20,7 +20,10 @@ async fn listening(url: &str) -> (RedisStore, Heard) {
     let store = RedisStore::new(url).unwrap();
     let heard = Heard::default();
     let listener = Arc::clone(&heard);
-    store.on_change(Box::new(move |key| listener.lock().unwrap().push(key)));
+    store.on_change(Box::new(move |key| {
+        listener.lock().unwrap().push(key);
+        true
+    }));
     let begins = store.changed(random_key());
     store.load(random_key()).await.unwrap();
     let began = tokio::time::timeout(SOON, begins).await;

@@ -89,15 +89,18 @@ impl Changes {
         };
         // No lock is held while they run.
         let listeners = self.lock().clone();
-        for listener in listeners {
-            listener(key);
+        let gone: Vec<_> = listeners.iter().filter(|listener| !listener(key)).collect();
+        if !gone.is_empty() {
+            let is_gone = |one: &SharedListener| gone.iter().any(|gone| Arc::ptr_eq(one, gone));
+            // `listeners` keeps them until the lock is free.
+            self.lock().retain(|listener| !is_gone(listener));
         }
         // Perhaps no task is waiting.
         let _ = self.told.send(change);
     }
 }
 
-type SharedListener = Arc<dyn Fn(Option<StoreKey>) + Send + Sync>;
+type SharedListener = Arc<dyn Fn(Option<StoreKey>) -> bool + Send + Sync>;
 
 impl Listener {
     /// Listens on this channel, for as long as it takes to connect and again whenever that breaks.
