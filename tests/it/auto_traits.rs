@@ -2,7 +2,9 @@
 
 use tower_oidc::bearer::Bearer;
 use tower_oidc::grpc::{GrpcLayer, StreamExpiryLayer};
-use tower_oidc::login::{LiveToken, Login};
+use tower_oidc::login::{
+    LiveToken, Login, LoginHosts, LoginOfHosts, LoginSite, SiteSource, SiteSourceBuilder,
+};
 use tower_oidc::outbound::{ClientCredentials, Destination, OnBehalfOf, Outbound, TokenExchange};
 use tower_oidc::require::Require;
 use tower_oidc::{
@@ -56,6 +58,15 @@ fn everything_can_be_shared_between_threads() {
     shared::<KeyRing>();
     shared::<LoginLayer>();
     shared::<Login<Inner>>();
+    shared::<LoginHosts>();
+    shared::<LoginOfHosts<Inner>>();
+    shared::<LoginSite>();
+    shared::<SiteSource>();
+    shared::<SiteSourceBuilder>();
+    cloned::<LoginHosts>();
+    cloned::<LoginOfHosts<Inner>>();
+    cloned::<LoginSite>();
+    cloned::<SiteSource>();
     shared::<Session>();
     shared::<LiveToken>();
     shared::<LoginError>();

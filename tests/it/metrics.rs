@@ -1,10 +1,12 @@
 //! The metrics, and that no part of a token is in them.
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
-use tower_oidc::IssuerSource;
+use tower_oidc::login::{LoginHosts, LoginSite, SiteSource};
 use tower_oidc::testing::{Endpoint, Fault, ManualClock, OfflineProvider};
+use tower_oidc::{ConfigError, IssuerSource};
 
 use crate::browser::{App, Browser, client};
+use crate::login_hosts::fetch;
 use crate::support::{API, Api, seconds};
 use crate::upstream::{ORDERS, Upstream, call, development, get};
 use tower_oidc::{OutboundLayer, Revocations};
@@ -27,6 +29,39 @@ fn counted(snapshotter: &Snapshotter) -> Vec<(String, u64)> {
         .collect();
     rows.sort();
     rows
+}
+
+// D18, D39
+#[tokio::test]
+async fn look_ups_of_sites_are_counted() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let app = App::start().await;
+    let site = LoginSite::from(app.layer.clone());
+    let source = SiteSource::builder(move |host: String| {
+        let site = (host != "unknown.example").then(|| site.clone());
+        async move { Ok::<_, ConfigError>(site) }
+    });
+    let source = source.with_clock(app.clock.clone()).build().unwrap();
+    let hosts = LoginHosts::from_source(&source);
+    let browser = Browser::default();
+    for host in ["app.example.com", "unknown.example", "other.example"] {
+        fetch(&hosts, &browser, host, "/").await;
+    }
+    for number in 0..50 {
+        fetch(&hosts, &browser, &format!("{number}.example"), "/").await;
+    }
+    let rows = counted(&snapshotter);
+    for (name, expected) in [
+        ("tower_oidc_site_lookups_total found", 1),
+        ("tower_oidc_site_lookups_total unknown", 1),
+        ("tower_oidc_site_lookups_total other_site", 48),
+        ("tower_oidc_site_lookups_total suppressed", 3),
+    ] {
+        let row = rows.iter().find(|(known, _)| known == name);
+        assert_eq!(row.map(|(_, count)| *count), Some(expected), "{name}");
+    }
 }
 
 // D18, D39

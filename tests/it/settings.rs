@@ -67,7 +67,7 @@ fn every_variable_has_its_row_and_every_row_its_variable() {
 }
 
 /// Where choices are made, and on which type.
-const BUILDERS: [(&str, &str); 20] = [
+const BUILDERS: [(&str, &str); 23] = [
     ("src/danger.rs", "DangerousProviderBuilder"),
     ("src/http_client.rs", "HttpClient"),
     ("src/provider/builder.rs", "ProviderBuilder"),
@@ -75,9 +75,12 @@ const BUILDERS: [(&str, &str); 20] = [
     ("src/verify/builder.rs", "VerifierBuilder"),
     ("src/revocations/builder.rs", "RevocationsBuilder"),
     ("src/verify/introspection/mod.rs", "Introspection"),
-    ("src/verify/issuer_source/mod.rs", "IssuerSourceBuilder"),
+    ("src/verify/issuer_source.rs", "IssuerSourceBuilder"),
     ("src/login/builder.rs", "LoginBuilder"),
     ("src/login/set.rs", "LoginSet"),
+    ("src/login/hosts/layer.rs", "LoginHosts"),
+    ("src/login/hosts/site.rs", "LoginSite"),
+    ("src/login/hosts/source.rs", "SiteSourceBuilder"),
     ("src/login/store/redis/mod.rs", "RedisStore"),
     ("src/bearer/layer.rs", "BearerLayer"),
     ("src/gate/same_origin.rs", "SameOrigin"),

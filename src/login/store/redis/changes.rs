@@ -162,3 +162,20 @@ async fn listen(mut sink: PubSubSink, mut stream: PubSubStream, changes: &Change
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // D39
+    #[test]
+    fn a_listener_that_wants_to_hear_no_more_is_dropped() {
+        let changes = Changes::new();
+        changes.tell(Box::new(|key| key.is_none()));
+        changes.tell(Box::new(|_| true));
+        changes.heard(Change::OfAny);
+        assert_eq!(changes.lock().len(), 2);
+        changes.heard(Change::Of(StoreKey::of(&["a session"])));
+        assert_eq!(changes.lock().len(), 1);
+    }
+}
