@@ -193,7 +193,6 @@ impl LoginBuilder {
         };
         let logout_tokens = LogoutTokenVerifier::new(&judge, self.client.id())?;
         let mode = mode(&self.signs_in_by, &verifier, &id_tokens);
-        let offline = self.offline.unwrap_or_else(|| default_offline(&mode));
         let later_resources = later_resources(&self.targets, &self.resources);
         let sessions = SessionParts {
             provider: provider.clone(),
@@ -223,7 +222,7 @@ impl LoginBuilder {
                 sessions: Arc::clone(&sessions),
                 provider: provider.clone(),
                 client: self.client.clone(),
-                offline,
+                offline: self.offline.unwrap_or_else(|| default_offline(&mode)),
                 mode,
                 id_tokens,
                 site: Arc::clone(&site),

@@ -33,6 +33,10 @@ where
 /// A host, and what came of its look-up.
 type LookingUp = BoxFuture<(String, Result<Option<LoginSite>, Refusal>)>;
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every request is decided at once, and needs no box"
+)]
 #[pin_project(project = StateProjection)]
 enum State<S, P, ReqBody, ResBody>
 where
@@ -132,9 +136,9 @@ where
                         },
                         none => {
                             let Held { service, request } = *held;
-                            let head = request.into_parts().0;
-                            let error = service.hosts().no_site(&head, &host, none.err());
-                            State::Decided(service.refused(&head, error))
+                            let (parts, _) = request.into_parts();
+                            let error = service.hosts().no_site(&parts, &host, none.err());
+                            State::Decided(service.refused(&parts, error))
                         }
                     }
                 }

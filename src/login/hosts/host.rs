@@ -95,6 +95,8 @@ mod tests {
     use super::*;
     use http::{Request, Uri};
 
+    type Case<'a> = (&'a str, &'a [&'a [u8]], Result<Option<&'a str>, Malformed>);
+
     fn of(target: &str, fields: &[&[u8]]) -> Result<Option<String>, Malformed> {
         let uri: Uri = target.parse().unwrap();
         let mut request = Request::builder().uri(uri);
@@ -109,7 +111,7 @@ mod tests {
     #[test]
     fn the_host_is_that_of_the_field_or_of_the_target() {
         let long = format!("{}.example", "a".repeat(260));
-        let cases: [(&str, &[&[u8]], Result<Option<&str>, Malformed>); 22] = [
+        let cases: [Case<'_>; 22] = [
             ("/a", &[b"a.example"], Ok(Some("a.example"))),
             ("/a", &[b"A.Example"], Ok(Some("a.example"))),
             ("/a", &[b"a.example:8443"], Ok(Some("a.example:8443"))),

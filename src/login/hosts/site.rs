@@ -101,7 +101,6 @@ impl LoginSite {
     }
 
     /// Its layers, of which a [`LoginSet`] has several: for links, sessions and readiness.
-    #[must_use]
     pub fn layers(&self) -> &[LoginLayer] {
         &self.0.layers
     }
