@@ -21,6 +21,7 @@ use crate::login::browser::reply::Reply;
 use crate::login::builder::LoginBuilder;
 use crate::login::layer::LoginLayer;
 use crate::login::party::{Absent, BoxError, Decided, Found, Party, Pending, open};
+use crate::login::sessions::background::Background;
 use crate::principal::Principal;
 use crate::settings::{ADDRESS, COOKIE_NAME, LOGIN_PAGE, PATH};
 
@@ -162,22 +163,10 @@ impl<P> LoginSet<P> {
 
     /// Ends the background work of all layers before the process does: see [`LoginLayer::drain`].
     pub fn drain(&self, deadline: Duration) -> impl Future<Output = bool> + Send + use<P> {
-        let set = Arc::clone(&self.set);
-        for party in &set.parties {
-            party.sessions.renewals.stop();
-        }
-        async move {
-            let now = || {
-                let first = set.parties.first();
-                first.map_or(Duration::ZERO, |party| party.sessions.clock.monotonic())
-            };
-            let end = now().saturating_add(deadline);
-            let mut have_all_ended = true;
-            for party in &set.parties {
-                have_all_ended &= party.sessions.drain(end.saturating_sub(now())).await;
-            }
-            have_all_ended
-        }
+        let parties = self.set.parties.iter();
+        let all: Vec<_> = parties.map(|party| party.sessions.background()).collect();
+        all.iter().for_each(Background::stop);
+        Background::all_ended(all, deadline)
     }
 }
 

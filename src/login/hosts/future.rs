@@ -13,10 +13,51 @@ use tower_service::Service;
 use crate::gate::release;
 use crate::http_client::BoxFuture;
 use crate::login::browser::page::OnPage;
+use crate::login::hosts::choose::Choice;
 use crate::login::hosts::service::{LoginOfHosts, Served};
 use crate::login::hosts::site::LoginSite;
 use crate::login::party::BoxError;
 use crate::renew::Refusal;
+
+impl<S, P, ReqBody, ResBody> Service<Request<ReqBody>> for LoginOfHosts<S, P>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    ReqBody: Body + Send + 'static,
+    ReqBody::Data: Send,
+    ReqBody::Error: Into<BoxError>,
+    ResBody: Default,
+    P: OnPage<ResBody> + Clone,
+{
+    type Response = Response<ResBody>;
+    type Error = S::Error;
+    type Future = HostsFuture<S, P, ReqBody, ResBody>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let (head, body) = request.into_parts();
+        let choice = self.hosts().choose(&head);
+        let request = |head| Request::from_parts(head, body);
+        let site = match choice {
+            Choice::Site(site) => Some(site),
+            Choice::Open => None,
+            Choice::Refused(error) => return HostsFuture::decided(self.refused(&head, error)),
+            Choice::LookUp(source, host) => {
+                // The service that was polled ready must be the one that is called. Its clone stays.
+                let clone = self.clone();
+                let ready = std::mem::replace(self, clone);
+                let looking_up = Box::pin(async move {
+                    let looked_up = source.look_up(&host).await;
+                    (host, looked_up)
+                });
+                return HostsFuture::looking_up(looking_up, ready, request(head));
+            }
+        };
+        HostsFuture::decided(self.serve(site, request(head)))
+    }
+}
 
 /// The response of a [`LoginOfHosts`] service.
 #[pin_project]
