@@ -126,6 +126,7 @@ impl<S: Subject> Lookups<S> {
         }))
     }
 
+    #[cfg(feature = "login")]
     pub(crate) fn subject(&self) -> &S {
         &self.0.subject
     }
