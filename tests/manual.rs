@@ -63,17 +63,17 @@ fn is_name_of_a_test(text: &str) -> bool {
 #[test]
 fn each_test_that_a_page_names_exists() {
     let functions = functions();
-    let mut named = 0;
+    let mut found = 0;
     for (page, text) in pages() {
         for name in quoted(&text)
             .into_iter()
             .filter(|text| is_name_of_a_test(text))
         {
             assert!(functions.contains(name), "{page} names {name}");
-            named += 1;
+            found += 1;
         }
     }
-    assert!(named > 10, "{named}");
+    assert!(found > 10, "{found}");
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn each_kind_and_code_in_the_tables_of_symptoms_exists() {
     let pages = pages();
     let (_, text) = pages.iter().find(|(name, _)| name == "symptoms").unwrap();
     let errors = names_of_errors();
-    let mut named = 0;
+    let mut found = 0;
     for row in text.lines().filter(|line| line.starts_with("| `")) {
         let (_, cells) = row.split_at(2);
         let (first, _) = cells.split_once(" |").unwrap();
@@ -152,10 +152,10 @@ fn each_kind_and_code_in_the_tables_of_symptoms_exists() {
                 .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
         }) {
             assert!(errors.contains(&format!("name: \"{name}\"")), "{name}");
-            named += 1;
+            found += 1;
         }
     }
-    assert!(named > 15, "{named}");
+    assert!(found > 15, "{found}");
 }
 
 #[test]
