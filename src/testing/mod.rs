@@ -28,6 +28,7 @@
     doc = include_str!("../../docs/testing.md")
 )]
 
+mod authorization;
 #[cfg(feature = "login")]
 mod browser;
 mod clock;

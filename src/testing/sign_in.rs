@@ -56,16 +56,19 @@ pub(super) fn answer(state: &State, query: Parameters) -> Result<Answer, &'stati
         (Ok(()), None) if parameter(&query, "prompt") == Some("none") => Err("login_required"),
         (Ok(()), None) => return Ok(Answer::AskWho(query)),
     };
-    let mut pairs = redirect_uri.query_pairs_mut();
-    match &result {
-        Ok(code) => pairs.append_pair("code", code),
-        Err(error) => pairs.append_pair("error", error),
+    let mut brought = match result {
+        Ok(code) => vec![("code".to_owned(), code)],
+        Err(error) => vec![("error".to_owned(), error.to_owned())],
     };
     if let Some(given) = parameter(&query, "state") {
-        pairs.append_pair("state", given);
+        brought.push(("state".to_owned(), given.to_owned()));
     }
-    pairs.append_pair("iss", &state.issuer);
-    drop(pairs);
+    brought.push(("iss".to_owned(), state.issuer.clone()));
+    let (edits, _) = state.issuing();
+    if let Some(edit) = &edits.authorization {
+        edit(&mut brought);
+    }
+    redirect_uri.query_pairs_mut().extend_pairs(&brought);
     if parameter(&query, "response_mode") == Some("form_post") {
         return Ok(Answer::Posted(redirect_uri));
     }
@@ -222,7 +225,12 @@ pub(super) async fn favicon() -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-pub(super) async fn userinfo(Shared(state): Served, headers: HeaderMap) -> Response {
+pub(super) async fn userinfo(
+    Shared(state): Served,
+    Query(query): Query<Parameters>,
+    headers: HeaderMap,
+) -> Response {
+    state.saw(Endpoint::UserInfo, query);
     let document = || {
         let token = headers
             .get(AUTHORIZATION)

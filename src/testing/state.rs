@@ -187,6 +187,7 @@ impl State {
 pub(super) struct Edits {
     /// Replaces the token endpoint.
     pub(super) token_endpoint: Option<Arc<TokenEndpoint>>,
+    pub(super) authorization: Option<Arc<EditParameters>>,
     pub(super) answer: Option<Arc<EditAnswer>>,
     pub(super) id_token: Option<Arc<EditToken>>,
     pub(super) access_token: Option<Arc<EditToken>>,
@@ -195,6 +196,7 @@ pub(super) struct Edits {
 }
 
 type TokenEndpoint = dyn Fn(&[(String, String)]) -> String + Send + Sync;
+type EditParameters = dyn Fn(&mut Parameters) + Send + Sync;
 type EditAnswer = dyn Fn(&str, &mut Value) + Send + Sync;
 type EditDocument = dyn Fn(&mut Value) + Send + Sync;
 type EditToken = dyn Fn(TokenBuilder) -> TokenBuilder + Send + Sync;
