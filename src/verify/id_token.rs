@@ -109,6 +109,11 @@ impl IdTokenVerifier {
         }
     }
 
+    /// Whether the provider of `issuer` signed this ID token, which names another issuer and is in order otherwise.
+    pub(crate) fn is_signed_for_another(&self, token: &Secret, issuer: &str) -> bool {
+        self.verifier.is_signed_for_another(token.expose(), issuer)
+    }
+
     /// The principal of an ID token that was verified when it came and has been under seal since. It counts until
     /// `expires_at`.
     pub(crate) fn recall_sealed(&self, token: &Secret, expires_at: UnixTime) -> Option<Principal> {

@@ -251,7 +251,7 @@ impl Judge {
         Some(made(jws.into_text(), expires_at, issued_at))
     }
 
-    fn take_apart<'a>(&self, token: &'a [u8]) -> Result<DecodedJws<'a>, VerifyError> {
+    pub(super) fn take_apart<'a>(&self, token: &'a [u8]) -> Result<DecodedJws<'a>, VerifyError> {
         if token.len() > self.max_token_size {
             return Err(Kind::TooLarge.into());
         }
@@ -264,7 +264,7 @@ impl Judge {
             })
     }
 
-    fn algorithm(&self, header: &JoseHeader) -> Result<Algorithm, VerifyError> {
+    pub(super) fn algorithm(&self, header: &JoseHeader) -> Result<Algorithm, VerifyError> {
         let name = header.alg.text().unwrap_or_default();
         let cause = match Algorithm::from_name(name) {
             Some(algorithm) if self.algorithms.contains(algorithm) => return Ok(algorithm),
@@ -349,7 +349,7 @@ impl Judge {
         }
     }
 
-    fn check_signature(
+    pub(super) fn check_signature(
         &self,
         jws: &DecodedJws,
         algorithm: Algorithm,
@@ -388,7 +388,7 @@ impl Judge {
     }
 }
 
-fn key_id(header: JoseHeader) -> Result<Option<Cow<str>>, VerifyError> {
+pub(super) fn key_id(header: JoseHeader) -> Result<Option<Cow<str>>, VerifyError> {
     match header.kid {
         Json::Absent => Ok(None),
         Json::Text(kid) => Ok(Some(kid)),

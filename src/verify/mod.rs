@@ -33,6 +33,8 @@ mod issuer_source;
 mod judge;
 #[cfg(feature = "login")]
 pub(crate) mod logout_token;
+#[cfg(feature = "login")]
+mod other_issuer;
 mod principals;
 mod scopes;
 pub(crate) mod token_kind;
@@ -363,6 +365,14 @@ impl Verifier {
     #[cfg(feature = "login")]
     pub(crate) fn recall_sealed(&self, token: &str, expires_at: UnixTime) -> Option<Principal> {
         self.0.judge.recall_sealed(token.as_bytes(), expires_at)
+    }
+
+    /// Whether the provider of `issuer` signed this token, which names another issuer and is in order otherwise. It is
+    /// judged by the keys at hand.
+    #[cfg(feature = "login")]
+    pub(crate) fn is_signed_for_another(&self, token: &str, issuer: &str) -> bool {
+        let judged = self.0.judge.is_signed_for_another(token.as_bytes(), issuer);
+        judged.unwrap_or(false)
     }
 
     /// A verifier of another kind of JWT by the same providers, with the same algorithms, leeway and

@@ -135,7 +135,7 @@ impl TrustedIssuers {
         }
     }
 
-    fn find(&self, iss: &str) -> Option<&Trusted> {
+    pub(super) fn find(&self, iss: &str) -> Option<&Trusted> {
         let mut all = self.configured.iter();
         all.find(|trusted| trusted.named.issuer.as_str() == iss)
     }

@@ -472,9 +472,12 @@ type Edit = fn(tower_oidc::testing::TokenBuilder) -> tower_oidc::testing::TokenB
 
 // ID-11
 #[tokio::test]
-async fn a_verified_token_of_another_subject_ends_the_session() {
-    let edits: [(&str, bool, Edit); 2] = [
+async fn a_verified_token_of_another_subject_or_issuer_ends_the_session() {
+    let edits: [(&str, bool, Edit); 3] = [
         ("id token's sub", true, |token| token.claim("sub", "user-2")),
+        ("id token's iss", true, |token| {
+            token.claim("iss", "https://other.example")
+        }),
         ("access token's sub", false, |token| {
             token.claim("sub", "user-2")
         }),
@@ -498,7 +501,7 @@ async fn a_verified_token_of_another_subject_ends_the_session() {
 // ID-11
 #[tokio::test]
 async fn a_refreshed_id_token_without_evidence_is_put_aside() {
-    let edits: [(&str, Edit); 12] = [
+    let edits: [(&str, Edit); 16] = [
         ("aud", |token| token.claim("aud", "another")),
         ("another aud beside ours", |token| {
             token.claim("aud", serde_json::json!(["development", "project"]))
@@ -521,6 +524,19 @@ async fn a_refreshed_id_token_without_evidence_is_put_aside() {
         ("sub of another, unverified", |token| {
             token.claim("sub", "user-2").signature(|_| vec![7; 256])
         }),
+        ("another iss, unverified", |token| {
+            let token = token.claim("iss", "https://other.example");
+            token.signature(|_| vec![7; 256])
+        }),
+        ("another iss, unknown key", |token| {
+            let token = token.claim("iss", "https://other.example");
+            token.header("kid", "not-there-yet")
+        }),
+        ("another iss, for another client", |token| {
+            let token = token.claim("iss", "https://other.example");
+            token.claim("aud", "another")
+        }),
+        ("no iss", |token| token.without_claim("iss")),
     ];
     for (name, edit) in edits {
         let (app, mut browser) = due().await;

@@ -8,6 +8,7 @@ use crate::login::sessions::renewals::{COMMIT_PATIENCE, Renewals};
 use crate::login::sessions::tokens::TokenSet;
 use crate::login::store::StoreKey;
 use crate::provider::client::token_endpoint::TokenAnswer;
+use crate::secret::Secret;
 use crate::verify::id_token::{Expected, IdToken};
 
 /// What the ID token of a refresh comes to.
@@ -29,23 +30,11 @@ impl Told {
     }
 }
 
-fn held_against(signed_in: &TokenSet, verified: Result<IdToken, VerifyError>) -> Told {
-    let error = match verified {
-        Ok(id_token) => match compare(signed_in, &id_token) {
-            Refreshed::Taken => return Told::Same(Box::new(id_token)),
-            Refreshed::SomebodyElse => return Told::SomebodyElse,
-            Refreshed::PutAside(claim) => VerifyError::claim(VerifyErrorKind::NotAskedFor, claim),
-        },
-        Err(error) => error,
-    };
-    // No evidence either way.
-    tracing::warn!(
-        kind = error.kind().as_str(),
-        error = %Chain(&error),
-        is_for_now = error.kind() == VerifyErrorKind::Unavailable,
-        "the ID token of a refresh was put aside; the former one stays"
-    );
-    Told::Nothing
+fn is_about_issuer(error: &VerifyError) -> bool {
+    matches!(
+        error.kind(),
+        VerifyErrorKind::WrongIssuer | VerifyErrorKind::WrongTenant
+    )
 }
 
 impl Renewals {
@@ -78,7 +67,7 @@ impl Renewals {
         let verified = self
             .id_tokens
             .verify_now(id_token.expose(), now, &expected)?;
-        Some(held_against(signed_in, verified))
+        Some(self.held_against(signed_in, id_token, verified))
     }
 
     pub(super) async fn told(&self, signed_in: &TokenSet, answer: &TokenAnswer) -> Told {
@@ -87,7 +76,40 @@ impl Renewals {
         };
         let (now, expected) = self.expected(answer);
         let verified = self.id_tokens.verify(id_token.expose(), now, &expected);
-        held_against(signed_in, verified.await)
+        self.held_against(signed_in, id_token, verified.await)
+    }
+
+    fn held_against(
+        &self,
+        signed_in: &TokenSet,
+        id_token: &Secret,
+        verified: Result<IdToken, VerifyError>,
+    ) -> Told {
+        // An issuer that is not trusted is refused before the signature is looked at, so that the refusal alone is no
+        // evidence.
+        let names_another = || {
+            let issuer = &signed_in.issuer;
+            self.id_tokens.is_signed_for_another(id_token, issuer)
+        };
+        let error = match verified {
+            Ok(id_token) => match compare(signed_in, &id_token) {
+                Refreshed::Taken => return Told::Same(Box::new(id_token)),
+                Refreshed::SomebodyElse => return Told::SomebodyElse,
+                Refreshed::PutAside(claim) => {
+                    VerifyError::claim(VerifyErrorKind::NotAskedFor, claim)
+                }
+            },
+            Err(error) if is_about_issuer(&error) && names_another() => return Told::SomebodyElse,
+            Err(error) => error,
+        };
+        // No evidence either way.
+        tracing::warn!(
+            kind = error.kind().as_str(),
+            error = %Chain(&error),
+            is_for_now = error.kind() == VerifyErrorKind::Unavailable,
+            "the ID token of a refresh was put aside; the former one stays"
+        );
+        Told::Nothing
     }
 
     fn expected<'a>(&self, answer: &'a TokenAnswer) -> (UnixTime, Expected<'a>) {
