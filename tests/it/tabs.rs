@@ -310,3 +310,34 @@ async fn a_return_path_beyond_two_kilobytes_gives_way_to_its_path() {
         .await;
     assert_eq!(location(&answer), "/oauth/openid?return_to=%2Fmessages");
 }
+
+// LG-15, D10
+#[tokio::test]
+async fn a_provider_that_changes_every_state_is_no_loop() {
+    type Change = fn(&str) -> String;
+    let changes: [(&str, usize, Change); 4] = [
+        ("longer", 1, |state| format!("{state}1")),
+        ("cut", 3, |state| state[..20].to_owned()),
+        ("other", 3, |_| "another".to_owned()),
+        ("encoded twice", 1, |state| format!("{state}%2E")),
+    ];
+    for (name, most, change) in changes {
+        let app = App::start().await;
+        let mut browser = Browser::default();
+        let mut start = "/oauth/openid".to_owned();
+        for turn in 0.. {
+            let callback = browser.reach_callback(&app, &start).await;
+            let state = change(&query(&callback)["state"]);
+            let url = with(&callback, "state", Some(&state));
+            let answer = browser.visit(&app, &url).await;
+            if answer.status() != StatusCode::SEE_OTHER {
+                assert_eq!(failure(&answer), Some(Kind::UnknownAttempt), "{name}");
+                break;
+            }
+            assert!(turn < most, "{name}: {turn}");
+            location(&answer).clone_into(&mut start);
+            assert_eq!(start, AGAIN);
+        }
+        assert_eq!(app.idp.hits().token, 0);
+    }
+}

@@ -14,6 +14,9 @@ use crate::login::sign_in::attempt::{self, LoginAttempt};
 /// Longer queries, and longer forms, are not read.
 pub(crate) const LONGEST_QUERY: usize = 16 * 1024;
 
+/// With so many sign-ins under way that replace others, no more are replaced.
+const MOST_REPLACEMENTS: usize = 3;
+
 impl SignIn {
     /// The sign-in that the answer belongs to, by its state and this browser's cookie.
     pub(crate) fn find_attempt(&self, parts: &Parts) -> Result<(String, LoginAttempt), LoginError> {
@@ -89,15 +92,17 @@ impl SignIn {
 
     /// Whether another tab has probably overwritten the cookie of the sign-in that this answer belongs to: another
     /// sign-in of the browser is under way or has just ended. A sign-in is replaced once, so that a browser which
-    /// loses every cookie is not sent round in circles.
+    /// loses every cookie is not sent round in circles. A provider that changes every state cannot do that either.
     fn was_overwritten(&self, parts: &Parts) -> bool {
         let now = self.provider.clock().now();
         let state = single(parts, "state").unwrap_or_default();
         let has_code = single(parts, "code").is_some_and(|code| !code.is_empty());
+        let attempts = self.attempts(parts);
         has_code
             && is_navigation(parts)
             && !attempt::is_replacement(&state)
-            && (self.attempts(parts).has_any(now) || self.history(parts).has_recent(now))
+            && attempts.replacements(now) < MOST_REPLACEMENTS
+            && (attempts.has_any(now) || self.history(parts).has_recent(now))
     }
 
     /// Whether the browser has a live session.

@@ -94,9 +94,10 @@ impl LoginAttempt {
     }
 }
 
-/// Whether a state is that of a sign-in which replaces another. It says nothing more: anyone can write one.
+/// Whether a state is that of a sign-in which replaces another, though something may have been put behind it. It says
+/// nothing more: anyone can write one.
 pub(crate) fn is_replacement(state: &str) -> bool {
-    state.ends_with(REPLACES)
+    state.contains(REPLACES)
 }
 
 /// Neither holds a line break.

@@ -10,7 +10,7 @@ use crate::login::browser::cookie::{
 };
 use crate::login::browser::return_path::ReturnPath;
 use crate::login::sessions::seal::{Purpose, SealError, Sealing};
-use crate::login::sign_in::attempt::{LIFETIME, LoginAttempt};
+use crate::login::sign_in::attempt::{LIFETIME, LoginAttempt, is_replacement};
 use crate::secret::is_same;
 
 /// Places for sign-ins with a short return path.
@@ -56,6 +56,14 @@ impl AttemptCookies<'_> {
     /// Whether any sign-in is under way.
     pub(crate) fn has_any(&self, now: UnixTime) -> bool {
         (0..PLACES).any(|place| self.running_since(place, now).is_some())
+    }
+
+    /// How many sign-ins are under way that replace others.
+    pub(crate) fn replacements(&self, now: UnixTime) -> usize {
+        let running = (0..PLACES).filter_map(|place| self.running(place, now));
+        running
+            .filter(|attempt| is_replacement(attempt.state.expose()))
+            .count()
     }
 
     /// The field that keeps a sign-in. Its return path is shortened where no cookie has room for it.
@@ -105,9 +113,13 @@ impl AttemptCookies<'_> {
 
     /// When the sign-in in this place began. `None` if there is none, or it is over.
     fn running_since(&self, place: usize, now: UnixTime) -> Option<i64> {
+        self.running(place, now).map(|attempt| attempt.started_at)
+    }
+
+    fn running(&self, place: usize, now: UnixTime) -> Option<LoginAttempt> {
         let attempt = self.read(place)?;
         let is_under_way = !attempt.is_expired(now) && !attempt.is_spent();
-        is_under_way.then_some(attempt.started_at)
+        is_under_way.then_some(attempt)
     }
 
     fn read(&self, place: usize) -> Option<LoginAttempt> {
