@@ -75,7 +75,7 @@ async fn oidcc_client_test_invalid_sig_rs256() {
 // ID-09
 #[tokio::test]
 async fn oidcc_client_test_userinfo_invalid_sub() {
-    checks::userinfo_of_another_user(Query).await;
+    checks::unusable_userinfo(Query).await;
 }
 
 // LG-05

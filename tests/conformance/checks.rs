@@ -144,18 +144,23 @@ fn nameless(jwk: &str) -> Value {
     jwk
 }
 
-pub(crate) async fn userinfo_of_another_user(responses: ResponseMode) {
+/// UserInfo is about another user, or is a JWT, which the client did not ask for.
+pub(crate) async fn unusable_userinfo(responses: ResponseMode) {
     for mode in Mode::BOTH {
         let site = site(mode, responses).await;
-        let answer = json!({"sub": "user-11", "email": "user-1@example.com"}).to_string();
-        site.idp.set_fault(Endpoint::UserInfo, Fault::json(answer));
-        let mut browser = Browser::new();
-        let answer = site.try_sign_in(&mut browser).await;
-        let kind = LoginErrorKind::UserInfoRefused;
-        assert_eq!(site.failure(), Some((kind, None)));
-        assert_eq!(answer.status(), kind.status());
-        assert_eq!(site.idp.hits().userinfo, 1);
-        site.has_no_session(&mut browser).await;
+        let other = json!({"sub": "user-11", "email": "user-1@example.com"}).to_string();
+        let jwt = site.idp.token(CLIENT).subject("user-1").build();
+        let answers = [Fault::json(other), Fault::document("application/jwt", jwt)];
+        for (answer, asked) in answers.into_iter().zip(1..) {
+            site.idp.set_fault(Endpoint::UserInfo, answer);
+            let mut browser = Browser::new();
+            let answer = site.try_sign_in(&mut browser).await;
+            let kind = LoginErrorKind::UserInfoRefused;
+            assert_eq!(site.failure(), Some((kind, None)));
+            assert_eq!(answer.status(), kind.status());
+            assert_eq!(site.idp.hits().userinfo, asked);
+            site.has_no_session(&mut browser).await;
+        }
     }
 }
 

@@ -79,7 +79,7 @@ async fn oidcc_client_test_invalid_sig_rs256() {
 // ID-09
 #[tokio::test]
 async fn oidcc_client_test_userinfo_invalid_sub() {
-    checks::userinfo_of_another_user(FormPost).await;
+    checks::unusable_userinfo(FormPost).await;
 }
 
 // LG-05
