@@ -22,7 +22,7 @@ fn at(issuer: &str) -> Provider {
         .unwrap()
 }
 
-// DI-01, DI-09
+// DI-01, DI-09, BT-22
 #[tokio::test]
 async fn metadata_may_be_reached_by_another_name_and_allowed_http() {
     let idp = DevelopmentProvider::start().await.unwrap();
