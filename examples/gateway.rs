@@ -12,7 +12,7 @@
 //!
 //! Of the header fields only those that browsers send are forwarded, without cookies. `UPSTREAM_HEADERS` names
 //! further ones that the application needs, such as `x-csrf-token`, separated by commas. Bodies stream both ways,
-//! and WebSockets are passed on. Any other upgrade, `TRACE`, `CONNECT` and every path that could leave that of
+//! and WebSockets are passed on; streams and sockets end with the session. Any other upgrade, `TRACE`, `CONNECT` and every path that could leave that of
 //! `UPSTREAM_URL` are not.
 //!
 //! `HOST` and `PORT` (127.0.0.1:3080) choose the address to listen on, `DOMAIN_SERVER` the public address,
@@ -47,9 +47,8 @@ use http::{Request, Uri};
 use pages::in_pieces;
 use proxy::{Plain, Proxy};
 use site::{Button, Site};
-use tower::Layer;
 use tower_oidc::outbound::Outbound;
-use tower_oidc::{LoginLayer, OutboundLayer, Principal, Session};
+use tower_oidc::{LoginLayer, OutboundLayer, Principal, Session, StreamExpiryLayer};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -80,7 +79,7 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let origin = support::origin("DOMAIN_SERVER", &login.redirect_uri())?;
     let public: Uri = format!("{origin}{}", login.base_path()).parse()?;
     let further = std::env::var("UPSTREAM_HEADERS").unwrap_or_default();
-    let proxy = Proxy::new(relay.layer(proxy::plain()?), &upstream, public)
+    let proxy = Proxy::new(relay.around(proxy::plain()?), &upstream, public)
         .map_err(|error| format!("UPSTREAM_URL: {error}"))?
         .with_further_fields(&further)
         .map_err(|error| format!("UPSTREAM_HEADERS: {error}"))?;
@@ -91,7 +90,7 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         });
     let site = Router::new()
         .route("/", get(home))
-        .merge(behind.with_state(proxy))
+        .merge(behind.with_state(proxy).layer(StreamExpiryLayer::new()))
         .layer(Extension(Arc::new(button)))
         .layer(Extension(login.clone()))
         .merge(pages::open(&login))

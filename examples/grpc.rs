@@ -35,11 +35,10 @@ use tokio::net::TcpListener;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Channel, Server};
-use tower::Layer;
 use tower_oidc::env::ServiceSettings;
-use tower_oidc::grpc::{GrpcLayer, StreamExpiryLayer};
+use tower_oidc::grpc::GrpcLayer;
 use tower_oidc::outbound::{ClientCredentials, Target};
-use tower_oidc::{BearerLayer, Client, ConfigError, OutboundLayer, Verifier};
+use tower_oidc::{BearerLayer, Client, ConfigError, OutboundLayer, StreamExpiryLayer};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -50,7 +49,8 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     support::start_log();
     let listener = support::listen().await?;
     let api = Api::start().await?;
-    serve(listener, &api.verifier, client_tokens(&api)?).await
+    let bearer = api.bearer(&format!("http://{}", listener.local_addr()?))?;
+    serve(listener, bearer, client_tokens(&api)?).await
 }
 
 /// The tokens of the client: from the provider beside the server, or from the provider of the environment if a
@@ -68,14 +68,14 @@ fn client_tokens(api: &Api) -> Result<Option<ClientCredentials>, ConfigError> {
 
 async fn serve(
     listener: TcpListener,
-    verifier: &Verifier,
+    bearer: BearerLayer,
     tokens: Option<ClientCredentials>,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let address = listener.local_addr()?;
     // The first layer is the outermost: it turns the refusals of the others into gRPC statuses.
     let serving = Server::builder()
         .layer(GrpcLayer::new())
-        .layer(BearerLayer::new(verifier.clone()))
+        .layer(bearer)
         .layer(StreamExpiryLayer::new())
         .add_service(server::greeter())
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), support::asked_to_stop());
@@ -107,7 +107,7 @@ async fn call(origin: &str, outbound: OutboundLayer) -> Result<(), Box<dyn Error
         Err(status) => println!("without a token: {:?}, {}", status.code(), status.message()),
     }
 
-    let service = outbound.layer(channel);
+    let service = outbound.around(channel);
     // Calls carry the origin, because the layer compares it with its destinations.
     let mut client = GreeterClient::with_origin(service, origin.parse()?);
     let answer = client.greet(name("Ann")).await?.into_inner();

@@ -16,22 +16,18 @@
 //! Do not copy: the development provider, which issues any token to any caller.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
-#[path = "gateway/proxy.rs"]
-mod proxy;
 mod support;
 
 use std::error::Error;
 use std::process::ExitCode;
 
-use axum::body::Body;
 use axum::routing::get;
 use axum::{Json, Router};
-use http::{Request, Uri};
 use http_body_util::{BodyExt, Limited};
+use reqwest::{Body, Url};
 use serde_json::{Value, json};
 use support::embedded;
 use tokio::net::TcpListener;
-use tower::{Layer, Service, ServiceExt};
 use tower_oidc::env::ServiceSettings;
 use tower_oidc::outbound::{ClientCredentials, Target};
 use tower_oidc::testing::DevelopmentProvider;
@@ -83,19 +79,18 @@ async fn call(
     calls: u32,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let origin = support::origin("UPSTREAM_URL", upstream)?;
-    let uri: Uri = match upstream.trim_end_matches('/') {
+    let url: Url = match upstream.trim_end_matches('/') {
         bare if bare == origin => format!("{origin}/me").parse()?,
         _ => upstream.parse()?,
     };
     let layer =
         OutboundLayer::new(&origin, tokens).map_err(|error| format!("UPSTREAM_URL: {error}"))?;
-    let mut client = layer.layer(proxy::plain()?);
-    println!("calling {uri}");
+    let client = layer.client()?;
+    println!("calling {url}");
     for number in 1..=calls {
-        let request = Request::get(uri.clone()).body(Body::empty())?;
-        let response = client.ready().await?.call(request).await?;
+        let response = client.get(url.clone()).send().await?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), LONGEST_ANSWER);
+        let body = Limited::new(Body::from(response), LONGEST_ANSWER);
         let body = body.collect().await?.to_bytes();
         println!(
             "{number}: {status} {}",

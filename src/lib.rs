@@ -106,8 +106,8 @@
 //!
 //! # Where to read on
 //!
-//! [`bearer`], [`mod@login`], [`require`] and [`outbound`] for the rules of the four rooms, [`grpc`] for
-//! gRPC, [`Provider`] for where keys come from,
+//! [`bearer`], [`mod@login`], [`require`] and [`outbound`] for the rules of the four rooms, [`streams`] for
+//! streams and sockets that end with their caller, [`grpc`] for gRPC, [`Provider`] for where keys come from,
 //! [`Verifier`] for what is checked, [`Revocations`] for tokens that end before their time,
 //! [`mod@env`] for settings from the environment, [`testing`] for testing your own service,
 //! [`manual`] for the reason of every default.
@@ -121,7 +121,7 @@
 //! | `introspection` | opaque tokens, by asking the provider about them |
 //! | `login` | browser sign-in with transparent refresh-token rotation |
 //! | `outbound` | tokens for calls that leave: relay, client credentials, exchange |
-//! | `tonic` | refusals in gRPC's words, the caller of a call, streams that end with their token |
+//! | `tonic` | refusals in gRPC's words, the caller of a call |
 //! | `redis` | sessions in Redis or Valkey, for any number of replicas |
 //! | `metrics` | counters and gauges through the `metrics` facade |
 //! | `testing` | a development provider with and without a socket, forged tokens, principals made of claims, a signed-in browser, a clock moved by hand |
@@ -136,6 +136,7 @@ mod claims;
 mod clock;
 mod cookies;
 pub mod error;
+mod expiry;
 mod flight;
 mod jwt;
 mod lenient_json;
@@ -174,6 +175,7 @@ pub mod login;
 pub mod outbound;
 pub mod require;
 mod resource_metadata;
+pub mod streams;
 
 // Roof: adapters.
 // Private, and the module for tonic has another name, so that `use tower_oidc::*` hides no crate.
@@ -215,6 +217,7 @@ pub use crate::provider::{Discovery, Phase, Provider, ProviderBuilder, Readiness
 pub use crate::require::{Policy, RequireLayer};
 pub use crate::resource_metadata::{MetadataBody, MetadataService, ProtectedResource};
 pub use crate::revocations::{Revocations, RevocationsBuilder, RevocationsFull};
+pub use crate::streams::StreamExpiryLayer;
 #[cfg(any(feature = "login", feature = "outbound"))]
 pub use crate::token::target::Target;
 pub use crate::token::{AccessToken, MalformedAuthorization};

@@ -2,16 +2,22 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
 use crate::claim_test::{ClaimAnswers, ClaimTest};
 use crate::claims::{Issuer, ScopeSet};
 use crate::claims_error::{ClaimsError, fit, fit_claim};
-use crate::clock::UnixTime;
+use crate::clock::{SharedClock, UnixTime};
+#[cfg(feature = "login")]
+use crate::expiry::Ended;
+use crate::expiry::expired;
 use crate::jwt::DecodedText;
 use crate::log_pace::LogPace;
 use crate::revocations::Revocable;
+#[cfg(feature = "outbound")]
+use crate::token::live::LiveToken;
 #[cfg(feature = "outbound")]
 use crate::token::source::TokenSource;
 
@@ -26,8 +32,33 @@ use crate::token::source::TokenSource;
 #[derive(Clone)]
 pub struct Principal {
     verified: Arc<Verified>,
+    #[cfg(any(feature = "login", feature = "outbound"))]
+    origin: Option<Arc<dyn Origin>>,
+}
+
+/// What stands behind a principal beside its token: the session that it is of, or the token that may be sent on.
+#[cfg(any(feature = "login", feature = "outbound"))]
+pub(crate) trait Origin: Send + Sync {
+    /// Completes when the session is over. `None` where there is no session.
+    #[cfg(feature = "login")]
+    fn ended(&self) -> Option<Ended>;
+
+    /// The tokens that may be sent on.
     #[cfg(feature = "outbound")]
-    source: Option<Arc<dyn TokenSource>>,
+    fn source(&self) -> &dyn TokenSource;
+}
+
+/// The token of a request.
+#[cfg(feature = "outbound")]
+impl Origin for LiveToken {
+    #[cfg(feature = "login")]
+    fn ended(&self) -> Option<Ended> {
+        None
+    }
+
+    fn source(&self) -> &dyn TokenSource {
+        self
+    }
 }
 
 /// What a [`Principal`] was made of.
@@ -50,6 +81,8 @@ pub(crate) struct Verified {
     pub(crate) audience: Box<[Box<str>]>,
     pub(crate) scopes: ScopeSet,
     pub(crate) expires_at: UnixTime,
+    /// The first second at which its verifier accepts it no longer: with the leeway, and never too old.
+    pub(crate) valid_until: UnixTime,
     pub(crate) issued_at: Option<UnixTime>,
     pub(crate) client_id: Option<Box<str>>,
     pub(crate) is_client: bool,
@@ -58,41 +91,56 @@ pub(crate) struct Verified {
     pub(crate) revocable: Option<Box<Revocable>>,
     /// What policies asked of the claims.
     pub(crate) answers: ClaimAnswers,
-    /// When the log was last told that claims do not fit a type of the application. The verifier's
-    /// principals share it.
+    pub(crate) common: Arc<Common>,
+}
+
+/// What the principals of one verifier share.
+pub(crate) struct Common {
+    /// When the log was last told that claims do not fit a type of the application.
     #[cfg_attr(
         not(feature = "axum"),
         allow(dead_code, reason = "only an extractor logs for the application")
     )]
-    pub(crate) misfits: Arc<LogPace<MISFITS>>,
+    misfits: LogPace<MISFITS>,
+    /// The clock by which their tokens expire.
+    clock: SharedClock,
+}
+
+impl Common {
+    pub(crate) fn new(clock: SharedClock) -> Self {
+        Self {
+            misfits: LogPace::new(clock.clone()),
+            clock,
+        }
+    }
 }
 
 /// Types of an application whose misfits are told apart.
-pub(crate) const MISFITS: usize = 16;
+const MISFITS: usize = 16;
 
 impl Principal {
     /// Called in `verify` only.
     pub(crate) fn verified(verified: Verified) -> Self {
         Self {
             verified: Arc::new(verified),
-            #[cfg(feature = "outbound")]
-            source: None,
+            #[cfg(any(feature = "login", feature = "outbound"))]
+            origin: None,
         }
     }
 
-    /// The same with the source of the tokens that may be sent on.
-    #[cfg(feature = "outbound")]
+    /// The same with its session, or with the token that may be sent on.
+    #[cfg(any(feature = "login", feature = "outbound"))]
     #[must_use]
-    pub(crate) fn with_source(self, source: Arc<dyn TokenSource>) -> Self {
+    pub(crate) fn with_origin(self, origin: Arc<dyn Origin>) -> Self {
         Self {
-            source: Some(source),
+            origin: Some(origin),
             ..self
         }
     }
 
     #[cfg(feature = "outbound")]
     pub(crate) fn source(&self) -> Option<&dyn TokenSource> {
-        self.source.as_deref()
+        self.origin.as_deref().map(Origin::source)
     }
 
     /// The approximate length of its text, in bytes.
@@ -103,7 +151,7 @@ impl Principal {
     /// Whether a line in the log is due that claims do not fit this type.
     #[cfg(feature = "axum")]
     pub(crate) fn is_misfit_due(&self, type_name: &str) -> bool {
-        self.verified.misfits.is_due_for(type_name)
+        self.verified.common.misfits.is_due_for(type_name)
     }
 
     /// Whether an access token or an ID token says who this is.
@@ -171,21 +219,54 @@ impl Principal {
         self.verified.client_id.as_deref()
     }
 
+    /// Completes when the caller may do nothing more here: for sockets, jobs and streams, which would otherwise outlive
+    /// the token or the session they began with. [`StreamExpiryLayer`](crate::StreamExpiryLayer) does this for the
+    /// bodies of responses; see [`streams`](crate::streams) for a WebSocket.
+    ///
+    /// - The caller of a bearer token: when its verifier accepts the token no longer, which is at `exp` and the
+    ///   [leeway](crate::VerifierBuilder::with_leeway), or when it was [revoked](crate::Revocations).
+    /// - The caller of a session (`LoginLayer`): when the session is over, as `Session::ended` tells. A session lives
+    ///   on with newer tokens, and so does what it began.
+    ///
+    /// Either is noticed within a second. It needs tokio's timer.
+    ///
+    /// ```
+    /// # use tower_oidc::Principal;
+    /// async fn talk(caller: Principal, conversation: impl Future<Output = ()>) {
+    ///     tokio::select! {
+    ///         () = conversation => {}
+    ///         () = caller.ended() => {}
+    ///     }
+    /// }
+    /// ```
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.ended_after(Duration::ZERO)
+    }
+
+    /// The same, where a token counts for so long after its end. A session that is over and a revoked token get no
+    /// grace.
+    pub(crate) fn ended_after(&self, grace: Duration) -> impl Future<Output = ()> + Send + use<> {
+        let principal = self.clone();
+        async move {
+            #[cfg(feature = "login")]
+            if let Some(ended) = principal.origin.as_deref().and_then(Origin::ended) {
+                return ended.await;
+            }
+            let verified = &principal.verified;
+            let end = verified.valid_until.saturating_add(grace);
+            expired(&verified.common.clock, end, || principal.is_revoked()).await;
+        }
+    }
+
     /// Whether the token was [revoked](crate::Revocations) since it was accepted: for connections that stay open after
     /// their request. It is cheap enough to be asked at each message. `false` where the verifier has no
-    /// [revocations](crate::VerifierBuilder::with_revocations), and for the principal of a session, whose end
-    /// `Session::ended` tells.
+    /// [revocations](crate::VerifierBuilder::with_revocations), and for the principal of a session.
+    /// [`ended`](Self::ended) tells of the end of both.
     #[must_use]
     #[inline]
     pub fn is_revoked(&self) -> bool {
         let revocable = self.verified.revocable.as_ref();
         revocable.is_some_and(|revocable| revocable.is_revoked())
-    }
-
-    /// Whether it can be revoked.
-    #[cfg(feature = "tonic")]
-    pub(crate) fn is_revocable(&self) -> bool {
-        self.verified.revocable.is_some()
     }
 
     /// Whether the token says that its subject is the client itself, as with client credentials: a program

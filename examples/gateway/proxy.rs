@@ -100,11 +100,11 @@ where
         self.tell_public_address(onward.headers_mut());
         onward.headers_mut().extend(handshake.unwrap_or_default());
         // The outbound layer takes the token from the principal. No other extension is forwarded.
-        if let Some(caller) = caller {
+        if let Some(caller) = caller.clone() {
             onward.extensions_mut().insert(caller);
         }
         match self.client.clone().oneshot(onward).await {
-            Ok(response) => back(response, browser),
+            Ok(response) => back(response, browser, caller),
             Err(error) => failed(&*error.into()),
         }
     }
@@ -125,7 +125,11 @@ where
     }
 }
 
-fn back(mut response: http::Response<Incoming>, browser: Option<OnUpgrade>) -> Response {
+fn back(
+    mut response: http::Response<Incoming>,
+    browser: Option<OnUpgrade>,
+    caller: Option<Principal>,
+) -> Response {
     let is_switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if is_switching {
         let browser = browser.filter(|_| passage::is_web_socket(response.headers().get(UPGRADE)));
@@ -134,7 +138,7 @@ fn back(mut response: http::Response<Incoming>, browser: Option<OnUpgrade>) -> R
             return StatusCode::BAD_GATEWAY.into_response();
         };
         let upstream = hyper::upgrade::on(&mut response);
-        tokio::spawn(connect(browser, upstream));
+        tokio::spawn(connect(browser, upstream, caller));
     }
     let mut response = response.map(Body::new);
     let headers = response.headers_mut();
@@ -146,15 +150,24 @@ fn back(mut response: http::Response<Incoming>, browser: Option<OnUpgrade>) -> R
     response
 }
 
-/// Copies bytes in both directions of a socket until both ends have closed.
-async fn connect(browser: OnUpgrade, upstream: OnUpgrade) {
-    match tokio::try_join!(browser, upstream) {
-        Ok((browser, upstream)) => {
-            let (mut browser, mut upstream) = (TokioIo::new(browser), TokioIo::new(upstream));
-            // A broken connection ends the socket like a closed one.
-            let _ = tokio::io::copy_bidirectional(&mut browser, &mut upstream).await;
+/// Copies bytes in both directions of a socket until both ends have closed, or its caller's session is over.
+async fn connect(browser: OnUpgrade, upstream: OnUpgrade, caller: Option<Principal>) {
+    let (browser, upstream) = match tokio::try_join!(browser, upstream) {
+        Ok(both) => both,
+        Err(error) => return tracing::debug!(%error, "a socket was not passed on"),
+    };
+    let (mut browser, mut upstream) = (TokioIo::new(browser), TokioIo::new(upstream));
+    let ended = async {
+        match &caller {
+            Some(caller) => caller.ended().await,
+            None => std::future::pending().await,
         }
-        Err(error) => tracing::debug!(%error, "a socket was not passed on"),
+    };
+    tokio::select! {
+        // A broken connection ends the socket like a closed one.
+        _ = tokio::io::copy_bidirectional(&mut browser, &mut upstream) => {}
+        // Both connections are closed, because a frame of the WebSocket may be half way through.
+        () = ended => tracing::debug!("a socket was closed: the session of its caller is over"),
     }
 }
 

@@ -137,8 +137,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! The token is judged when the socket opens. The application closes the socket when the token expires
-//! ([`Principal::expires_at`](crate::Principal::expires_at)).
+//! The token is judged when the socket opens, and the socket stays open when the token ends. The application closes it
+//! then: it waits for [`Principal::ended`](crate::Principal::ended), as the example in [`streams`](crate::streams) does.
 
 mod layer;
 mod place;

@@ -177,7 +177,7 @@ impl Settings {
         match token.map(LiveToken::new) {
             Some(Ok(token)) => {
                 let token = token.with_expiry(principal.expires_at());
-                principal.with_source(Arc::new(token))
+                principal.with_origin(Arc::new(token))
             }
             _ => principal,
         }

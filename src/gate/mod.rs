@@ -4,6 +4,7 @@
 pub(crate) mod answer;
 pub(crate) mod challenge;
 mod future;
+pub(crate) mod grpc_call;
 pub(crate) mod private;
 pub(crate) mod route;
 pub(crate) mod same_origin;
@@ -18,7 +19,6 @@ use tower_service::Service;
 pub use self::future::ResponseFuture;
 use crate::gate::answer::{Rejection, RejectionKind};
 use crate::http_client::BoxFuture;
-#[cfg(any(feature = "axum", feature = "tonic"))]
 use crate::principal::Principal;
 
 /// What a room decides about a request.
@@ -148,7 +148,6 @@ pub(crate) fn release<S: Clone>(is_ready: &mut bool, service: Option<&mut S>) {
 pub(crate) struct Anonymous;
 
 /// The caller established by an outer layer. `Ok(None)` only if that layer admits anonymous requests.
-#[cfg(any(feature = "axum", feature = "tonic"))]
 pub(crate) fn caller(
     extensions: &http::Extensions,
     missing: impl FnOnce() -> Rejection,

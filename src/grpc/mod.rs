@@ -1,5 +1,5 @@
-//! For tonic: refusals as gRPC statuses ([`GrpcLayer`]), the caller of a call ([`principal`]), and streams
-//! that end when the caller's token expires ([`StreamExpiryLayer`]).
+//! For tonic: refusals as gRPC statuses ([`GrpcLayer`]), and the caller of a call ([`principal`]). Calls end with
+//! their caller's token or session by [`StreamExpiryLayer`](crate::StreamExpiryLayer).
 //!
 //! The rule:
 //! 1. A call that [`BearerLayer`](crate::BearerLayer), [`RequireLayer`](crate::RequireLayer) or a
@@ -52,12 +52,10 @@
 //! A client attaches tokens with an `OutboundLayer` (feature `outbound`) around its channel. Make the
 //! client with `with_origin`, so that its calls have an origin.
 
-mod expiry;
 mod refusals;
 
 use ::tonic::{Request, Status};
 
-pub use self::expiry::{ExpiringBody, ExpiryFuture, StreamExpiry, StreamExpiryLayer};
 pub use self::refusals::{Grpc, GrpcFuture, GrpcLayer};
 use crate::gate::answer::{Rejection, RejectionKind};
 use crate::gate::caller;

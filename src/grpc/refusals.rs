@@ -16,6 +16,7 @@ use tower_service::Service;
 #[cfg(feature = "login")]
 use crate::error::LoginError;
 use crate::gate::answer::Rejection;
+use crate::gate::grpc_call::{Kind, NOT_AUTHENTICATED, kind};
 
 /// Translates refusals of inner layers to gRPC statuses. See the [module](crate::grpc) for the rule.
 #[must_use]
@@ -54,28 +55,6 @@ pub struct Grpc<S> {
     always: bool,
 }
 
-/// A variant of gRPC, as the content type of its responses.
-pub(super) type Kind = &'static str;
-
-pub(super) fn kind<B>(request: &Request<B>) -> Option<Kind> {
-    let content_type = request.headers().get(CONTENT_TYPE)?.as_bytes();
-    [
-        (
-            "application/grpc-web-text",
-            "application/grpc-web-text+proto",
-        ),
-        ("application/grpc-web", "application/grpc-web+proto"),
-        ("application/grpc", "application/grpc"),
-    ]
-    .into_iter()
-    .find(|(beginning, _)| {
-        content_type
-            .get(..beginning.len())
-            .is_some_and(|found| found.eq_ignore_ascii_case(beginning.as_bytes()))
-    })
-    .map(|(_, kind)| kind)
-}
-
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Grpc<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
@@ -90,7 +69,7 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let kind = kind(&request).or(self.always.then_some("application/grpc"));
+        let kind = kind(request.headers()).or(self.always.then_some("application/grpc"));
         GrpcFuture {
             response: self.inner.call(request),
             kind,
@@ -175,10 +154,7 @@ fn pause(headers: &HeaderMap) -> Option<Duration> {
 /// The gRPC status for each HTTP status of a refusal.
 pub(super) fn status(status: StatusCode) -> Status {
     let (code, message) = match status.as_u16() {
-        400 | 401 => (
-            Code::Unauthenticated,
-            "the call carries no valid access token",
-        ),
+        400 | 401 => (Code::Unauthenticated, NOT_AUTHENTICATED),
         403 => (
             Code::PermissionDenied,
             "the access token does not grant what this call needs",

@@ -12,7 +12,7 @@ use crate::token::target::Target;
 /// ([RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)): one at a time, fetched when it
 /// is first needed, shared by all requests, and renewed in the background a minute before its end.
 ///
-/// Clones share the token.
+/// Clones share the token. Without a layer, ask for it by [`token`](TokenSource::token).
 ///
 /// ```
 /// use tower_oidc::outbound::{ClientCredentials, OutboundLayer, Target};

@@ -164,6 +164,16 @@ impl<R> OutboundLayer<R> {
     }
 }
 
+impl<R> OutboundLayer<R> {
+    /// This layer around an HTTP client, such as one of hyper-util or a channel of tonic: the same as
+    /// [`Layer::layer`], without a `ServiceBuilder`.
+    ///
+    /// [`Outbound`] is a type to keep in a state. See the [module](crate::outbound#a-client-to-keep) for an example.
+    pub fn around<S>(self, client: S) -> Outbound<S, R> {
+        Outbound::new(client, self.settings, self.repeat)
+    }
+}
+
 impl<S, R: Clone> Layer<S> for OutboundLayer<R> {
     type Service = Outbound<S, R>;
 

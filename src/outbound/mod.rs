@@ -33,7 +33,8 @@
 //! | your own [`TokenSource`] | | |
 //!
 //! The caller is the [`Principal`](crate::Principal) in the extensions of the outgoing request. A proxy
-//! that forwards its requests has it there already. Otherwise insert it.
+//! that forwards its requests has it there already. Otherwise name it:
+//! [`client.for_caller(&principal)`](Outbound::for_caller).
 //!
 //! Put this layer inside a layer that follows redirects, so that it sees each hop. A client that follows
 //! redirects by itself must drop `Authorization` when the origin changes, as reqwest and tower-http do.
@@ -73,33 +74,61 @@
 //! # }
 //! ```
 //!
-//! reqwest's client takes its own type of request. One line makes it take those of `http`:
+//! # A client to keep
+//!
+//! With reqwest (feature `reqwest`) one call makes the client, which is a type to keep in a state: [`ReqwestClient`].
 //!
 //! ```no_run
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use http::{Request, Response};
-//! use reqwest::{Body, Client, redirect};
-//! use tower::ServiceBuilder;
+//! # #[cfg(feature = "reqwest")]
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! # use tower_oidc::{Client, Provider};
+//! # let provider = Provider::discover("https://id.example")?;
+//! # let credentials = Client::with_secret("shop", "…")?;
 //! use tower_oidc::OutboundLayer;
+//! use tower_oidc::outbound::ReqwestClient;
 //!
-//! let http = Client::builder().redirect(redirect::Policy::none()).build()?;
-//! let client = ServiceBuilder::new()
-//!     .layer(OutboundLayer::relay("https://orders.internal")?)
-//!     .service_fn(move |request: Request<Body>| {
-//!         let http = http.clone();
-//!         async move { http.execute(request.try_into()?).await.map(Response::<Body>::from) }
-//!     });
-//! # async fn used<S: tower::Service<Request<Body>>>(mut client: S) {
-//! #     drop(client.call(Request::new(Body::default())).await);
-//! # }
-//! # drop(used(client));
+//! let stock: ReqwestClient =
+//!     OutboundLayer::client_credentials(&provider, credentials, "https://stock.internal")?.client()?;
+//! let pears = stock.get("https://stock.internal/pears").send().await?.text().await?;
+//! # drop(pears);
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Any other client has a type too, such as that of hyper-util:
+//!
+//! ```
+//! # type Connector = hyper_util::client::legacy::connect::HttpConnector;
+//! # type Body = http_body_util::Full<bytes::Bytes>;
+//! # type Error = Box<dyn std::error::Error + Send + Sync>;
+//! use http::Request;
+//! use hyper_util::client::legacy::Client;
+//! use hyper_util::rt::TokioExecutor;
+//! use tower_oidc::outbound::Outbound;
+//! use tower_oidc::{OutboundLayer, Principal};
+//!
+//! type Orders = Outbound<Client<Connector, Body>>;
+//!
+//! fn orders(connector: Connector) -> Result<Orders, tower_oidc::ConfigError> {
+//!     let http = Client::builder(TokioExecutor::new()).build(connector);
+//!     Ok(OutboundLayer::relay("https://orders.internal")?.around(http))
+//! }
+//!
+//! async fn order(orders: &Orders, caller: &Principal) -> Result<(), Error> {
+//!     let request = Request::get("https://orders.internal/7").body(Body::default())?;
+//!     let response = orders.for_caller(caller).send(request).await?;
+//!     assert!(response.status().is_success());
+//!     Ok(())
+//! }
+//! # let _ = (orders, order);
+//! ```
+//!
+//! A program that calls by other means asks the source itself: [`tokens.token().await?`](TokenSource::token).
 
 mod client_credentials;
 mod destination;
 mod exchanged;
+mod for_caller;
 mod future;
 mod granted_token;
 mod granter;
@@ -107,6 +136,8 @@ mod layer;
 mod on_behalf_of;
 mod relay;
 mod repeat;
+#[cfg(feature = "reqwest")]
+mod reqwest_client;
 mod service;
 mod settings;
 mod token_exchange;
@@ -117,6 +148,8 @@ pub use self::future::OutboundFuture;
 pub use self::layer::OutboundLayer;
 pub use self::on_behalf_of::OnBehalfOf;
 pub use self::repeat::{ClonedBodies, EmptyBodies, Never, Repeat};
+#[cfg(feature = "reqwest")]
+pub use self::reqwest_client::{CallError, ReqwestCall, ReqwestClient, ReqwestService};
 pub use self::service::Outbound;
 pub use self::token_exchange::TokenExchange;
 pub use crate::token::live::{LiveToken, UnusableToken};

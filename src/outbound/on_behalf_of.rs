@@ -7,12 +7,13 @@ use serde::Deserialize;
 use crate::error::{ConfigError, OutboundErrorKind, ProviderError};
 use crate::http_client::BoxFuture;
 use crate::outbound::exchanged::{Exchange, Exchanged};
+use crate::outbound::for_caller::ForCaller;
 use crate::outbound::granter::Granter;
 use crate::principal::Principal;
 use crate::provider::{Client, Provider};
 use crate::renew::Fetched;
 use crate::token::live::LiveToken;
-use crate::token::source::{DrainFuture, TokenRequest, TokenSource, TokenSupply};
+use crate::token::source::{DrainFuture, TokenFuture, TokenRequest, TokenSource, TokenSupply};
 use crate::token::target::Target;
 
 /// Exchanges the caller's token as Microsoft Entra ID does it, "on behalf of" the caller: an assertion grant
@@ -44,6 +45,19 @@ impl OnBehalfOf {
         let granter = Arc::new(Granter::new(provider, client, Target::scope(scope)?));
         let clock = granter.clock().clone();
         Ok(Self(Exchanged::new(AssertionGrant { granter }, &clock)))
+    }
+
+    /// A token exchanged for this caller's, without a layer and from the same cache:
+    /// [`TokenSource::token`] says more.
+    ///
+    /// # Errors
+    /// [`OutboundError`](crate::OutboundError) if there is none.
+    ///
+    /// # Security
+    /// Here nothing checks where the token goes.
+    #[must_use]
+    pub fn token_for(&self, caller: &Principal) -> TokenFuture {
+        ForCaller::new(Arc::new(self.clone()), caller).token()
     }
 }
 

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
@@ -8,6 +9,7 @@ use crate::observe;
 use crate::outbound::future::{OutboundFuture, Repeatable};
 use crate::outbound::repeat::{EmptyBodies, Repeat};
 use crate::outbound::settings::Settings;
+use crate::principal::Principal;
 use crate::token::source::{TokenRequest, TokenSupply};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -27,6 +29,49 @@ impl<S, R> Outbound<S, R> {
             settings,
             repeat,
         }
+    }
+}
+
+impl<S: Clone, R: Clone> Outbound<S, R> {
+    /// A client for the requests of this caller, whichever [`Principal`] they have in their extensions. It shares what
+    /// this one has cached.
+    ///
+    /// ```
+    /// # use http::{Request, Response};
+    /// # use tower_oidc::outbound::Outbound;
+    /// # use tower_oidc::Principal;
+    /// # type Body = http_body_util::Full<bytes::Bytes>;
+    /// # type Error = Box<dyn std::error::Error + Send + Sync>;
+    /// # async fn of<H>(orders: Outbound<H>, principal: Principal) -> Result<(), Error>
+    /// # where H: tower::Service<Request<Body>, Response = Response<Body>, Error: Into<Error>> + Clone {
+    /// let request = Request::get("https://orders.internal/7").body(Body::default())?;
+    /// let response = orders.for_caller(&principal).send(request).await?;
+    /// # drop(response);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn for_caller(&self, caller: &Principal) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            settings: self.settings.for_caller(caller),
+            repeat: self.repeat.clone(),
+        }
+    }
+
+    /// Sends a request, as [`Service::call`] does once the client is ready.
+    ///
+    /// # Errors
+    /// An [`OutboundError`](crate::OutboundError) if there is no token for it, else the error of the client.
+    pub async fn send<B, C>(&self, request: Request<B>) -> Result<Response<C>, BoxError>
+    where
+        S: Service<Request<B>, Response = Response<C>>,
+        S::Error: Into<BoxError>,
+        R: Repeat<B>,
+    {
+        let mut client = self.clone();
+        poll_fn(|context| client.poll_ready(context)).await?;
+        client.call(request).await
     }
 }
 

@@ -8,6 +8,8 @@ use http::{Request, Uri};
 
 use crate::error::{OutboundError, OutboundErrorKind};
 use crate::outbound::destination::Destination;
+use crate::outbound::for_caller::ForCaller;
+use crate::principal::Principal;
 use crate::token::source::TokenSource;
 
 /// What every service of one layer shares.
@@ -19,6 +21,14 @@ pub(super) struct Settings {
 }
 
 impl Settings {
+    /// The same for requests of this caller.
+    pub(super) fn for_caller(&self, caller: &Principal) -> Self {
+        Self {
+            source: Arc::new(ForCaller::new(Arc::clone(&self.source), caller)),
+            ..self.clone()
+        }
+    }
+
     /// Whether a token is to be attached to this request.
     pub(super) fn wants_token<B>(&self, request: &Request<B>) -> Result<bool, OutboundError> {
         let host = request.uri().host();

@@ -5,13 +5,14 @@ use std::time::Duration;
 use crate::error::{OutboundErrorKind, ProviderError, ProviderErrorKind};
 use crate::http_client::BoxFuture;
 use crate::outbound::exchanged::{Exchange, Exchanged};
+use crate::outbound::for_caller::ForCaller;
 use crate::outbound::granter::Granter;
 use crate::principal::Principal;
 use crate::provider::client::token_endpoint::TokenAnswer;
 use crate::provider::{Client, Provider};
 use crate::renew::Fetched;
 use crate::token::live::LiveToken;
-use crate::token::source::{DrainFuture, TokenRequest, TokenSource, TokenSupply};
+use crate::token::source::{DrainFuture, TokenFuture, TokenRequest, TokenSource, TokenSupply};
 use crate::token::target::Target;
 
 /// Exchanges the caller's token for one that another service accepts
@@ -78,6 +79,19 @@ impl TokenExchange {
             actor: Some(Arc::new(actor)),
             ..self.0.exchange().clone()
         })
+    }
+
+    /// A token exchanged for this caller's, without a layer and from the same cache:
+    /// [`TokenSource::token`] says more.
+    ///
+    /// # Errors
+    /// [`OutboundError`](crate::OutboundError) if there is none.
+    ///
+    /// # Security
+    /// Here nothing checks where the token goes.
+    #[must_use]
+    pub fn token_for(&self, caller: &Principal) -> TokenFuture {
+        ForCaller::new(Arc::new(self.clone()), caller).token()
     }
 
     fn with_settings(settings: ExchangeSettings) -> Self {

@@ -30,8 +30,8 @@ pub(crate) use self::revocable::{Revocable, Told};
 /// accepted, and refuses a revoked one with [`Revoked`](crate::VerifyErrorKind::Revoked): the client gets 401
 /// `invalid_token`. This holds from the moment at which the call returns, for tokens that were accepted before, JWTs
 /// and [introspected](crate::VerifierBuilder::with_introspection) ones alike. Streams under
-/// `grpc::StreamExpiryLayer` end within a second; other open connections can ask
-/// [`Principal::is_revoked`](crate::Principal::is_revoked).
+/// [`StreamExpiryLayer`](crate::StreamExpiryLayer) end within a second, and other open connections can wait for
+/// [`Principal::ended`](crate::Principal::ended).
 ///
 /// Cloning is cheap, and clones share everything: give the same to all verifiers and layers of a program.
 ///

@@ -57,6 +57,34 @@ pub trait TokenSource: Send + Sync + 'static {
         TokenSupply::Refused(OutboundErrorKind::NoSession.into())
     }
 
+    /// A token that can be used now, without a layer: for programs that call by other ways, such as a message broker or
+    /// a client of their own. It comes from the same cache, is fetched once however many ask, and is renewed in the
+    /// background before its end. So ask for each call, and keep none.
+    ///
+    /// If a service refuses it, [mark it as refused](LiveToken::mark_refused) and ask again.
+    ///
+    /// ```
+    /// use tower_oidc::OutboundError;
+    /// use tower_oidc::outbound::{ClientCredentials, TokenSource};
+    ///
+    /// async fn headers(tokens: &ClientCredentials) -> Result<http::HeaderMap, OutboundError> {
+    ///     let token = tokens.token().await?;
+    ///     let mut headers = http::HeaderMap::new();
+    ///     headers.insert(http::header::AUTHORIZATION, token.to_authorization());
+    ///     Ok(headers)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`OutboundError`] if there is none: of kind [`NoCaller`](OutboundErrorKind::NoCaller) for a source whose tokens
+    /// are a caller's, such as an exchange.
+    ///
+    /// # Security
+    /// Here nothing checks where the token goes.
+    fn token(&self) -> TokenFuture {
+        Box::pin(self.supply(&TokenRequest::unbound()).token())
+    }
+
     /// From the call on no grant is started. Completes when those under way have ended, at the latest after
     /// `deadline`, with whether all have. Default: at once, because there is none.
     fn drain(&self, deadline: Duration) -> DrainFuture {
@@ -104,6 +132,8 @@ impl TokenSupply {
 pub struct TokenRequest<'a> {
     uri: Option<&'a Uri>,
     extensions: Option<&'a Extensions>,
+    /// The caller that was named, whatever the request says.
+    caller: Option<&'a Extensions>,
 }
 
 impl<'a> TokenRequest<'a> {
@@ -113,6 +143,7 @@ impl<'a> TokenRequest<'a> {
         Self {
             uri: None,
             extensions: None,
+            caller: None,
         }
     }
 
@@ -122,6 +153,19 @@ impl<'a> TokenRequest<'a> {
         Self {
             uri: Some(uri),
             extensions: Some(extensions),
+            caller: None,
+        }
+    }
+
+    /// The same for the caller in these extensions, unless one was named before.
+    #[must_use]
+    pub(crate) fn with_caller<'b>(&self, caller: &'b Extensions) -> TokenRequest<'b>
+    where
+        'a: 'b,
+    {
+        TokenRequest {
+            caller: self.caller.or(Some(caller)),
+            ..*self
         }
     }
 
@@ -134,7 +178,8 @@ impl<'a> TokenRequest<'a> {
     /// An extension of the request, such as the [`Principal`](crate::Principal).
     #[must_use]
     pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&'a T> {
-        self.extensions?.get()
+        let named = self.caller.and_then(Extensions::get);
+        named.or_else(|| self.extensions?.get())
     }
 }
 

@@ -9,7 +9,7 @@ use crate::error::ConfigError;
 use crate::error::setup::{KeysFrom, Setup, Vendor};
 use crate::jwt::{Algorithm, AlgorithmSet};
 use crate::keys::remote::Bringer;
-use crate::log_pace::LogPace;
+use crate::principal::Common;
 use crate::provider::{Provider, within};
 use crate::revocations::{LARGEST_LEEWAY, Revocations};
 use crate::settings::{ALGORITHMS, CACHE_CAPACITY, CLIENT_AUDIENCE, LEEWAY, TOKEN_SIZE};
@@ -324,7 +324,7 @@ impl VerifierBuilder {
         let setup = setup(&issuers, &expectation, self.max_token_size);
         let judge = Judge {
             setup: Arc::new(setup),
-            misfits: Arc::new(LogPace::new(clock)),
+            common: Arc::new(Common::new(clock)),
             issuers,
             expectation,
             algorithms,

@@ -16,16 +16,15 @@ use crate::jwt::{
 use crate::keys::jwk_set::{Choice, TokenIssuer};
 use crate::keys::public_key::PublicKey;
 use crate::keys::remote::{Bringer, KeySet, NewKey};
-use crate::log_pace::LogPace;
-use crate::principal::{MISFITS, Principal};
+use crate::principal::{Common, Principal};
 use crate::renew::{Fetching, Reading, Refusal, Snapshot};
 use crate::revocations::Revocations;
 use crate::token::is_b64token;
 use crate::verify::awaited_keys::{Keys, PendingKeys};
 use crate::verify::clients::AllowedClients;
-#[cfg(feature = "login")]
-use crate::verify::expectation::numeric_date;
 use crate::verify::expectation::{Expectation, says_access_token, screen_header};
+#[cfg(feature = "login")]
+use crate::verify::expectation::{Times, numeric_date};
 use crate::verify::issuer_source::{IssuerSource, LookedUp};
 use crate::verify::scopes::ScopeRules;
 use crate::verify::trust::{Named, TrustedIssuers, issuer_of};
@@ -46,7 +45,7 @@ pub(super) struct Judge {
     /// What errors say about the configuration.
     pub(super) setup: Arc<Setup>,
     /// Shared by its principals.
-    pub(super) misfits: Arc<LogPace<MISFITS>>,
+    pub(super) common: Arc<Common>,
     pub(super) bringer: Bringer,
     /// What was revoked. `None`: nothing can be.
     pub(super) revocations: Option<Revocations>,
@@ -197,7 +196,7 @@ impl Judge {
             clients.check(&caller)?;
         }
         let made = self.principal(&claims, &caller, jws.payload(), issuer);
-        let principal = made(jws.into_text(), times.expires_at, times.issued_at);
+        let principal = made(jws.into_text(), &times);
 
         // 7. It was not revoked.
         if principal.is_revoked() {
@@ -246,9 +245,14 @@ impl Judge {
         let claims = UnverifiedClaims::parse(jws.payload()).ok()?;
         let caller = CallerClaims::parse(jws.payload()).ok()?;
         let issuer = self.issuers.configured(&claims).ok()?;
-        let issued_at = numeric_date("iat", &claims.iat).ok().flatten();
+        let times = Times {
+            expires_at,
+            issued_at: numeric_date("iat", &claims.iat).ok().flatten(),
+            valid_from: UnixTime::from_seconds(0),
+            valid_until: expires_at,
+        };
         let made = self.principal(&claims, &caller, jws.payload(), issuer);
-        Some(made(jws.into_text(), expires_at, issued_at))
+        Some(made(jws.into_text(), &times))
     }
 
     pub(super) fn take_apart<'a>(&self, token: &'a [u8]) -> Result<DecodedJws<'a>, VerifyError> {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::claim_test::ClaimAnswers;
 use crate::claims::ScopeSet;
-use crate::clock::UnixTime;
 use crate::jwt::{CallerClaims, DecodedText, Json, UnverifiedClaims};
 use crate::principal::{Principal, PrincipalKind, Verified};
 use crate::revocations::{Revocable, Told};
 use crate::verify::caller::{client_id, is_client};
+use crate::verify::expectation::Times;
 use crate::verify::judge::Judge;
 use crate::verify::trusted::Trusted;
 
@@ -20,7 +20,7 @@ impl Judge {
         caller: &CallerClaims,
         payload: &str,
         issuer: &Trusted,
-    ) -> impl FnOnce(DecodedText, UnixTime, Option<UnixTime>) -> Principal + use<> {
+    ) -> impl FnOnce(DecodedText, &Times) -> Principal + use<> {
         let kind = self.expectation.kind.principal();
         let issuer = issuer.named.issuer.clone();
         let scopes = self.scopes_of(claims, payload);
@@ -40,8 +40,9 @@ impl Judge {
             };
             Revocable::token(revocations, &told)
         });
-        let misfits = Arc::clone(&self.misfits);
-        move |text, expires_at, issued_at| {
+        let common = Arc::clone(&self.common);
+        move |text, times| {
+            let (issued_at, expires_at) = (times.issued_at, times.expires_at);
             Principal::verified(Verified {
                 kind,
                 issuer,
@@ -49,6 +50,7 @@ impl Judge {
                 audience,
                 scopes,
                 expires_at,
+                valid_until: times.valid_until,
                 issued_at,
                 client_id,
                 is_client,
@@ -56,7 +58,7 @@ impl Judge {
                     .map(|revocable| Box::new(revocable.with_times(issued_at, expires_at))),
                 text,
                 answers: ClaimAnswers::default(),
-                misfits,
+                common,
             })
         }
     }

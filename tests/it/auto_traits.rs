@@ -1,17 +1,20 @@
 //! Which types are `Send` and `Sync`, so that they stay so.
 
 use tower_oidc::bearer::Bearer;
-use tower_oidc::grpc::{GrpcLayer, StreamExpiryLayer};
+use tower_oidc::grpc::GrpcLayer;
 use tower_oidc::login::{
     LiveToken, Login, LoginHosts, LoginOfHosts, LoginSite, SiteSource, SiteSourceBuilder,
 };
-use tower_oidc::outbound::{ClientCredentials, Destination, OnBehalfOf, Outbound, TokenExchange};
+use tower_oidc::outbound::{
+    CallError, ClientCredentials, Destination, OnBehalfOf, Outbound, ReqwestClient, TokenExchange,
+};
 use tower_oidc::require::Require;
 use tower_oidc::{
     BearerLayer, Client, ConfigError, HttpClient, IssuerSource, IssuerSourceBuilder, KeyRing,
     LoginError, LoginLayer, OutboundError, OutboundLayer, Policy, Principal, ProtectedResource,
     Provider, ProviderBuilder, ProviderError, Rejection, RequireLayer, Revocations,
-    RevocationsFull, SameOrigin, Session, TokenPlace, Verifier, VerifierBuilder, VerifyError,
+    RevocationsFull, SameOrigin, Session, StreamExpiryLayer, TokenPlace, Verifier, VerifierBuilder,
+    VerifyError,
 };
 
 use crate::support::Inner;
@@ -89,6 +92,9 @@ fn everything_can_be_shared_between_threads() {
     cloned::<OnBehalfOf>();
     cloned::<Destination>();
     error::<OutboundError>();
+    shared::<ReqwestClient>();
+    cloned::<ReqwestClient>();
+    error::<CallError>();
     shared::<GrpcLayer>();
     shared::<StreamExpiryLayer>();
     cloned::<GrpcLayer>();
@@ -105,4 +111,7 @@ fn verifying_can_be_spawned() {
     sendable(&verifier.verify("x"));
     let provider = Provider::discover("https://id.example").unwrap();
     sendable(&provider.ready());
+    let client = OutboundLayer::relay("https://orders.internal").unwrap();
+    let client = client.client().unwrap();
+    sendable(&client.get("https://orders.internal/").send());
 }

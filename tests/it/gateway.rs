@@ -352,3 +352,33 @@ async fn a_tunnel_opens_for_web_sockets_alone() {
     }
     assert_eq!(heads.lock().unwrap().len(), before);
 }
+
+// GR-06, SC-15
+#[tokio::test]
+async fn a_socket_through_the_gateway_ends_with_its_caller() {
+    let api = crate::support::Api::start().await;
+    let caller = api.verifier.verify(&api.token().build()).await.unwrap();
+    let (upstream, _) = switching_service().await;
+    let public = "https://app.example.com".parse().unwrap();
+    let proxy = Proxy::new(proxy::plain().unwrap(), &upstream, public).unwrap();
+    let gateway = ::axum::Router::new().fallback(move |request| {
+        let (proxy, caller) = (proxy.clone(), caller.clone());
+        async move { proxy.forward(Some(caller), request).await }
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut socket = TcpStream::connect(listener.local_addr().unwrap())
+        .await
+        .unwrap();
+    tokio::spawn(async move { ::axum::serve(listener, gateway).await });
+    let request = "GET /upstream/a HTTP/1.1\r\nHost: gateway\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let answer = head(&mut socket).await;
+    assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+    socket.write_all(b"ping").await.unwrap();
+    let mut echo = [0; 4];
+    socket.read_exact(&mut echo).await.unwrap();
+    api.clock.advance(crate::support::seconds(3_600 + 61));
+    let closed = tokio::time::timeout(crate::support::seconds(3), socket.read(&mut echo)).await;
+    assert!(matches!(closed.unwrap(), Ok(0) | Err(_)), "it is closed");
+}

@@ -7,11 +7,10 @@ use std::time::Duration;
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, StatusCode};
 use tower::{Layer, ServiceExt};
-use tower_oidc::grpc::StreamExpiryLayer;
 use tower_oidc::testing::{DevelopmentProvider, Endpoint, Fault, TokenBuilder};
 use tower_oidc::{
-    Client, Clock as _, Introspection, Principal, Revocations, UnixTime, VerifierBuilder,
-    VerifyErrorKind,
+    Client, Clock as _, Introspection, Principal, Revocations, StreamExpiryLayer, UnixTime,
+    VerifierBuilder, VerifyErrorKind,
 };
 
 use crate::browser::{App, Browser};

@@ -9,9 +9,8 @@ use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, StreamBody};
 use tower::{Layer, ServiceExt};
 use tower_oidc::error::StoreErrorKind;
-use tower_oidc::grpc::StreamExpiryLayer;
 use tower_oidc::login::{LoginLayer, SessionId, SessionStore, Sessions, StoredRecord, Tag};
-use tower_oidc::{Client, Clock, KeyRing, LoginErrorKind as Kind, Session};
+use tower_oidc::{Client, Clock, KeyRing, LoginErrorKind as Kind, Session, StreamExpiryLayer};
 
 use crate::browser::{App, Browser, SECRET, SESSION, SITE, builder, failure};
 use crate::faulty_store::FaultyStore;
@@ -241,7 +240,7 @@ async fn a_stream_ends_with_its_session_and_no_store_failure_ends_it() {
         let never = futures_util::stream::pending::<Result<http_body::Frame<Bytes>, Infallible>>();
         Ok::<_, Infallible>(http::Response::new(StreamBody::new(never)))
     };
-    let expiry = StreamExpiryLayer::new().with_clock(app.clock.clone());
+    let expiry = StreamExpiryLayer::new();
     // The session stands in the request as the layer put it there.
     let session_of = |browser: &Browser| {
         let request = browser.script(Method::GET, "/");
@@ -256,15 +255,18 @@ async fn a_stream_ends_with_its_session_and_no_store_failure_ends_it() {
             .header("content-type", "application/grpc")
             .body(String::new())
             .unwrap();
-        let extensions = request.extensions_mut();
-        extensions.insert(session.principal().clone());
-        extensions.insert(session.clone());
+        let caller = session.principal().clone();
+        request.extensions_mut().insert(caller);
         expiry.layer(tower::service_fn(endless)).oneshot(request)
     };
     let (ends, stays) = (signed_in(&app).await, signed_in(&app).await);
     let (ending, staying) = (session_of(&ends).await, session_of(&stays).await);
+    // The token that the streams begin with expires. The session has others.
+    let (first, ended_alone) = (ending.access_expires_at(), ending.principal().ended());
     let mut ended = call(&ending).await.unwrap().into_body();
     let mut stayed = call(&staying).await.unwrap().into_body();
+    app.hour_passes();
+    assert!(first.saturating_add(seconds(60)) < app.clock.now());
     store.break_down();
     let quiet = tokio::time::timeout(Duration::from_millis(1_500), ended.frame()).await;
     assert!(quiet.is_err(), "the store is away");
@@ -275,6 +277,8 @@ async fn a_stream_ends_with_its_session_and_no_store_failure_ends_it() {
     let trailers = frame.unwrap().unwrap().unwrap().into_trailers().unwrap();
     assert_eq!(trailers["grpc-status"], "16");
     assert!(ended.frame().await.is_none());
+    // A socket waits for the same.
+    tokio::time::timeout(seconds(3), ended_alone).await.unwrap();
     let quiet = tokio::time::timeout(Duration::from_millis(1_500), stayed.frame()).await;
     assert!(quiet.is_err(), "another session");
 }

@@ -88,7 +88,7 @@ const BUILDERS: [(&str, &str); 23] = [
     ("src/resource_metadata.rs", "ProtectedResource"),
     ("src/outbound/token_exchange.rs", "TokenExchange"),
     ("src/token/target.rs", "Target"),
-    ("src/grpc/expiry.rs", "StreamExpiryLayer"),
+    ("src/streams/layer.rs", "StreamExpiryLayer"),
     ("src/login/store/memory.rs", "MemoryStore"),
     ("src/require/layer.rs", "RequireLayer"),
 ];

@@ -11,7 +11,8 @@ use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_oidc::testing::{DevelopmentProvider, ManualClock, OfflineProvider};
 use tower_oidc::{
-    BearerLayer, Principal, Provider, ProviderBuilder, RequireLayer, Verifier, VerifierBuilder,
+    BearerLayer, Clock, Principal, Provider, ProviderBuilder, RequireLayer, SystemClock, UnixTime,
+    Verifier, VerifierBuilder,
 };
 
 pub(crate) const API: &str = "https://api.example.com";
@@ -228,4 +229,47 @@ pub(crate) async fn until(mut done: impl FnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("it did not come about within twenty seconds");
+}
+
+/// A clock that follows the time of tokio.
+#[derive(Clone)]
+pub(crate) struct TokioClock {
+    start: tokio::time::Instant,
+    began: UnixTime,
+}
+
+impl TokioClock {
+    pub(crate) fn new() -> Self {
+        Self {
+            start: tokio::time::Instant::now(),
+            began: SystemClock::new().now(),
+        }
+    }
+}
+
+impl Clock for TokioClock {
+    fn now(&self) -> UnixTime {
+        self.began.saturating_add(self.monotonic())
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.start.elapsed()
+    }
+}
+
+/// A caller whose token is issued now and lives for so long, by this clock.
+pub(crate) async fn expiring(clock: &TokioClock, lifetime: Duration) -> Principal {
+    let (idp, verifier) = offline_by(clock);
+    let token = idp.token(API).expires_in(lifetime).build();
+    let verifier = verifier.build().unwrap();
+    verifier.verify(&token).await.unwrap()
+}
+
+/// A provider without a socket that has this clock, and a verifier of its tokens.
+pub(crate) fn offline_by(clock: &TokioClock) -> (OfflineProvider, VerifierBuilder) {
+    let idp = OfflineProvider::builder("https://id.example")
+        .with_clock(clock.clone())
+        .build();
+    let verifier = judging_as(&idp.provider().unwrap(), API);
+    (idp, verifier)
 }

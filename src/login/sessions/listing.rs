@@ -286,14 +286,24 @@ impl LayerSessions {
 
     async fn is_over(&self, key: StoreKey) -> bool {
         let opened = self.opener.cache.last(key);
-        if opened.is_some_and(|opened| opened.is_revoked()) {
+        let is_revoked = opened.map(|opened| opened.is_revoked());
+        if is_revoked == Some(true) {
             return true;
         }
-        match self.ledger.see(key).await {
-            Ok(Some(seen)) => matches!(seen.record.state, RefreshState::Dead(_)),
-            Ok(None) => true,
-            Err(_) => false,
+        let record = match self.ledger.see(key).await {
+            Ok(Some(seen)) => seen.record,
+            Ok(None) => return true,
+            Err(_) => return false,
+        };
+        if let RefreshState::Dead(_) = record.state {
+            return true;
         }
+        // Another session may have taken its place among those that were opened here.
+        let is_unknown = is_revoked.is_none() && self.opener.cache.revocations().is_some();
+        let tokens = is_unknown.then(|| self.opener.tokens(key, &record));
+        tokens
+            .flatten()
+            .is_some_and(|tokens| self.is_revoked(&tokens))
     }
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod marks;
 pub(crate) mod mode;
 pub(crate) mod opened;
 pub(crate) mod opener;
+pub(crate) mod origin;
 pub(crate) mod parts;
 pub(crate) mod per_subject;
 pub(crate) mod record;

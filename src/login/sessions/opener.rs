@@ -16,8 +16,8 @@ pub(crate) struct Opener {
     pub(crate) sealing: Sealing,
     pub(crate) mode: Mode,
     pub(crate) cache: OpenedSessions,
-    /// Adds to a principal what requests that leave may send in its name.
-    pub(crate) with_source: Box<dyn Fn(StoreKey, Principal) -> Principal + Send + Sync>,
+    /// Tells a principal of the session that it is of.
+    pub(crate) with_origin: Box<dyn Fn(StoreKey, Principal) -> Principal + Send + Sync>,
 }
 
 /// Why a record is of no use as it is.
@@ -46,7 +46,7 @@ impl Opener {
         let tokens = self.tokens(key, record).ok_or(Unopened::Sealed)?;
         match self.mode.caller(&tokens, record).await {
             Caller::Known(principal) => {
-                let principal = (self.with_source)(key, principal);
+                let principal = (self.with_origin)(key, principal);
                 Ok(self.cache.keep(key, record, tag, tokens, principal))
             }
             Caller::SomebodyElse => Err(Unopened::SomebodyElse),

@@ -1,7 +1,7 @@
 //! What sessions are made of, and how the parts are put together.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -13,14 +13,12 @@ use crate::login::sessions::marks::Marks;
 use crate::login::sessions::mode::Mode;
 use crate::login::sessions::opened::OpenedSessions;
 use crate::login::sessions::opener::Opener;
-#[cfg(feature = "outbound")]
-use crate::login::sessions::relayed::SessionTokens;
+use crate::login::sessions::origin::OfSession;
 use crate::login::sessions::renewals::{Flights, Lifetimes, RefreshRequest, Renewals};
 use crate::login::sessions::revoker::Revoker;
 use crate::login::sessions::seal::{KeyRing, Sealing};
+use crate::login::store::SessionStore;
 use crate::login::store::near_cache::NearCache;
-use crate::login::store::{SessionStore, StoreKey};
-use crate::principal::Principal;
 use crate::provider::{Client, Provider};
 use crate::revocations::Revocations;
 use crate::token::target::Target;
@@ -67,7 +65,7 @@ impl SessionParts {
                 sealing,
                 mode: self.mode,
                 cache: OpenedSessions::new(clock.clone(), self.revocations),
-                with_source: with_source(sessions.clone()),
+                with_origin: OfSession::mark(sessions.clone()),
             });
             Sessions {
                 renewals: Arc::new(Renewals {
@@ -97,19 +95,4 @@ impl SessionParts {
             }
         })
     }
-}
-
-type WithSource = Box<dyn Fn(StoreKey, Principal) -> Principal + Send + Sync>;
-
-#[cfg(feature = "outbound")]
-fn with_source(sessions: Weak<Sessions>) -> WithSource {
-    Box::new(move |key, principal| {
-        let sessions = sessions.clone();
-        principal.with_source(Arc::new(SessionTokens { sessions, key }))
-    })
-}
-
-#[cfg(not(feature = "outbound"))]
-fn with_source(_: Weak<Sessions>) -> WithSource {
-    Box::new(|_, principal| principal)
 }

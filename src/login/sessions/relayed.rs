@@ -1,24 +1,19 @@
 //! The tokens of a session as a source for requests that leave.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use crate::error::{LoginError, LoginErrorKind, OutboundError, OutboundErrorKind};
 use crate::login::sessions::handle::Session;
 use crate::login::sessions::opened::Opened;
+use crate::login::sessions::origin::OfSession;
 use crate::login::sessions::{Asked, Need, Sessions};
 use crate::login::store::StoreKey;
 use crate::token::live::LiveToken;
 use crate::token::source::{TokenRequest, TokenSource, TokenSupply};
 use crate::token::target::Target;
 
-/// The tokens of one session, as its principal carries them. Holds the layer weakly: its cache holds
-/// principals, and a strong reference would be a cycle.
-pub(crate) struct SessionTokens {
-    pub(crate) sessions: Weak<Sessions>,
-    pub(crate) key: StoreKey,
-}
-
-impl TokenSource for SessionTokens {
+/// The tokens of one session, as its principal carries them.
+impl TokenSource for OfSession {
     fn supply(&self, _: &TokenRequest<'_>) -> TokenSupply {
         match self.sessions.upgrade() {
             Some(sessions) => sessions.supply(self.key),

@@ -86,11 +86,7 @@ impl Judge {
         let made = self.principal(&claims, &caller, &text, issuer);
         let place = issuer.place;
         drop((claims, caller));
-        let principal = made(
-            DecodedText::of_claims(text),
-            times.expires_at,
-            times.issued_at,
-        );
+        let principal = made(DecodedText::of_claims(text), &times);
         if principal.is_revoked() {
             return Err(refused(Kind::Revoked.into()));
         }

@@ -50,7 +50,7 @@ pub(crate) enum GrantFailure {
 }
 
 impl GrantFailure {
-    #[cfg(feature = "login")]
+    #[cfg(any(feature = "login", test))]
     pub(crate) fn error(&self) -> &ProviderError {
         match self {
             Self::Rejected(error)
