@@ -12,8 +12,8 @@
 //!
 //! Of the header fields only those that browsers send are forwarded, without cookies. `UPSTREAM_HEADERS` names
 //! further ones that the application needs, such as `x-csrf-token`, separated by commas. Bodies stream both ways,
-//! and WebSockets are passed on; streams and sockets end with the session. Any other upgrade, `TRACE`, `CONNECT` and every path that could leave that of
-//! `UPSTREAM_URL` are not.
+//! and WebSockets are passed on; both end with the session. Any other upgrade, `TRACE`, `CONNECT` and every path
+//! that could leave that of `UPSTREAM_URL` are not passed on.
 //!
 //! `HOST` and `PORT` (127.0.0.1:3080) choose the address to listen on, `DOMAIN_SERVER` the public address,
 //! `RUST_LOG` what is logged on stderr.

@@ -228,7 +228,7 @@ impl Principal {
     /// - The caller of a session (`LoginLayer`): when the session is over, as `Session::ended` tells. A session lives
     ///   on with newer tokens, and so does what it began.
     ///
-    /// Either is noticed within a second. It needs tokio's timer.
+    /// The first is noticed within a second, the second as `Session::ended` says. It needs tokio's timer.
     ///
     /// ```
     /// # use tower_oidc::Principal;

@@ -38,7 +38,7 @@
 //!
 //! Put this layer inside a layer that follows redirects, so that it sees each hop. A client that follows
 //! redirects by itself must drop `Authorization` when the origin changes, as reqwest and tower-http do.
-//! It is best not to let it follow any.
+//! It is best not to let it follow any, as [`ReqwestClient`] does.
 //!
 //! ```
 //! use tower::{Service, ServiceBuilder, ServiceExt};

@@ -26,7 +26,8 @@ use crate::settings::HTTP_CLIENT;
 /// - **Redirects are not followed.** They are responses like any other. Send the next request to the `Location` with
 ///   this client: if that is no destination, it has no token.
 /// - It connects within 10 seconds and has no other time limit. [`client_with`](OutboundLayer::client_with) chooses.
-/// - `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` are used, never for plain http on loopback.
+/// - `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` are used, never for plain http on loopback. A proxy of other plain http
+///   ([`danger`](crate::danger::plain_http_destination)) sees the tokens.
 ///
 /// ```no_run
 /// # #[cfg(feature = "axum")]
@@ -106,7 +107,7 @@ impl CallError {
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl<R> OutboundLayer<R> {
-    /// A client of reqwest with these tokens.
+    /// A client of reqwest with these tokens. Keep a clone of the layer where the program [drains](Self::drain) it.
     ///
     /// # Errors
     /// [`ConfigError`] if the platform's certificates or the proxy variables cannot be read.

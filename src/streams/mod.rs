@@ -6,7 +6,8 @@
 //! 1. A stream ends when the caller's token is accepted no longer (at `exp` and the leeway of its verifier), or when it
 //!    was [revoked](crate::Revocations). A caller who signed in (`LoginLayer`) has a session: the stream ends when that
 //!    is over, on whichever replica it ended. A session lives on with newer tokens.
-//! 2. Either is noticed within a second. A session store that cannot be reached ends nothing.
+//! 2. Either is noticed within a second, the end of a session as seldom as the near cache is renewed. A session store
+//!    that cannot be reached ends nothing.
 //! 3. A body whose length is known is no stream and is sent to its end.
 //! 4. Events (`text/event-stream`) end as if there were no more: browsers then ask again, and are refused. Any other
 //!    body is cut off, so that no client takes a part for the whole.

@@ -4,6 +4,9 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 
+use tower_oidc::outbound::{ClientCredentials, Target, TokenSource};
+use tower_oidc::{Client, Provider};
+
 use crate::programs::{Program, example, provider};
 use crate::web::RESOURCE;
 
@@ -173,5 +176,40 @@ fn the_grpc_example_talks_in_all_ways_with_tokens_of_both_providers() {
             ]
         );
         assert_eq!(code, Some(0), "it stops cleanly");
+    }
+}
+
+// D28, OB-08
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Node and oidc-provider; the full test run brings them"]
+async fn the_grpc_example_takes_tokens_where_it_is_told() {
+    let idp = provider("{}");
+    let issuer = idp.address();
+    let environment = [
+        ("OPENID_ISSUER", &*issuer),
+        ("OPENID_AUDIENCE", RESOURCE),
+        ("OPENID_TOKEN_PLACES", "header:x-token"),
+    ];
+    let server = Program::start(&mut example("grpc", &environment), "listening on ");
+    let provider = Provider::builder(&issuer).danger().allow_http_on_loopback();
+    let client = Client::with_secret("service", "service-secret").unwrap();
+    let target = Target::resource(RESOURCE).unwrap();
+    let tokens = ClientCredentials::new(&provider.build().unwrap(), client, target);
+    let token = tokens.token().await.unwrap();
+    let token = token.as_access_token().as_str();
+    let http = reqwest::Client::builder().http2_prior_knowledge();
+    let http = http.build().unwrap();
+    for (field, value, refused) in [
+        ("x-token", token.to_owned(), false),
+        ("authorization", format!("Bearer {token}"), true),
+    ] {
+        let url = format!("{}/greeter.Greeter/Greet", server.address());
+        // A message without a name.
+        let call = http.post(url).header(field, value).body(vec![0; 5]);
+        let call = call.header("content-type", "application/grpc");
+        let answer = call.header("te", "trailers").send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 200);
+        let status = answer.headers().get("grpc-status");
+        assert_eq!(status.is_some_and(|code| code == "16"), refused, "{field}");
     }
 }

@@ -348,3 +348,26 @@ async fn web_sockets_are_passed_on_for_this_sites_pages_only() {
     assert_eq!(site.token().split('.').count(), 3);
     socket.close(None).await.unwrap();
 }
+
+// GR-06
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Node and oidc-provider; the full test run brings them"]
+async fn a_web_socket_through_the_gateway_ends_with_the_session() {
+    let site = Site::start().await;
+    site.sign_in().await;
+    let url = site.at("/upstream/socket").replace("http:", "ws:");
+    let mut request = url.into_client_request().unwrap();
+    let headers = request.headers_mut();
+    headers.insert(ORIGIN, site.origin.parse().unwrap());
+    headers.insert(COOKIE, site.cookie());
+    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+    let text = tungstenite::Message::text("still here");
+    socket.send(text).await.unwrap();
+    let answer = socket.next().await.unwrap().unwrap();
+    assert_eq!(answer.into_text().unwrap(), "back: still here");
+    let sign_out = site.browser.post(site.at("/oauth/openid/logout"));
+    let sign_out = sign_out.header(ORIGIN, &site.origin).send().await.unwrap();
+    assert!(sign_out.status().is_success(), "{}", sign_out.status());
+    let closed = tokio::time::timeout(Duration::from_secs(3), socket.next()).await;
+    assert!(!matches!(closed.unwrap(), Some(Ok(_))), "it is closed");
+}

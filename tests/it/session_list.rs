@@ -265,7 +265,7 @@ async fn a_stream_ends_with_its_session_and_no_store_failure_ends_it() {
     let (first, ended_alone) = (ending.access_expires_at(), ending.principal().ended());
     let mut ended = call(&ending).await.unwrap().into_body();
     let mut stayed = call(&staying).await.unwrap().into_body();
-    app.hour_passes();
+    app.clock.advance(seconds(3_700));
     assert!(first.saturating_add(seconds(60)) < app.clock.now());
     store.break_down();
     let quiet = tokio::time::timeout(Duration::from_millis(1_500), ended.frame()).await;
