@@ -12,9 +12,9 @@ use crate::streams::service::StreamExpiry;
 #[must_use]
 #[derive(Debug, Clone)]
 pub struct StreamExpiryLayer {
-    pub(super) grace: Duration,
+    grace: Duration,
     /// How often the log tells of requests that no layer has verified.
-    pub(super) unverified: Arc<LogPace>,
+    unverified: Arc<LogPace>,
 }
 
 impl StreamExpiryLayer {
@@ -48,6 +48,6 @@ impl<S> Layer<S> for StreamExpiryLayer {
     type Service = StreamExpiry<S>;
 
     fn layer(&self, inner: S) -> StreamExpiry<S> {
-        StreamExpiry::new(inner, self.clone())
+        StreamExpiry::new(inner, self.grace, Arc::clone(&self.unverified))
     }
 }

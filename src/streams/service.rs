@@ -1,7 +1,9 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response};
@@ -10,20 +12,25 @@ use pin_project::pin_project;
 use tower_service::Service;
 
 use crate::gate::{caller, grpc_call, no_layer_verifies};
+use crate::log_pace::LogPace;
 use crate::streams::body::ExpiringBody;
-use crate::streams::layer::StreamExpiryLayer;
 use crate::streams::watch::Watch;
 
-/// A service whose streams end. Made by [`StreamExpiryLayer`].
+/// A service whose streams end. Made by [`StreamExpiryLayer`](crate::StreamExpiryLayer).
 #[derive(Debug, Clone)]
 pub struct StreamExpiry<S> {
     inner: S,
-    layer: StreamExpiryLayer,
+    grace: Duration,
+    unverified: Arc<LogPace>,
 }
 
 impl<S> StreamExpiry<S> {
-    pub(super) fn new(inner: S, layer: StreamExpiryLayer) -> Self {
-        Self { inner, layer }
+    pub(super) fn new(inner: S, grace: Duration, unverified: Arc<LogPace>) -> Self {
+        Self {
+            inner,
+            grace,
+            unverified,
+        }
     }
 }
 
@@ -44,7 +51,7 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let missing = || no_layer_verifies(request.headers());
         let principal = caller(request.extensions(), missing).unwrap_or_else(|rejection| {
-            if self.layer.unverified.is_due(0) {
+            if self.unverified.is_due(0) {
                 let path = request.uri().path().escape_debug();
                 rejection.tell_missing_layer("StreamExpiryLayer", &path);
             }
@@ -52,7 +59,7 @@ where
         });
         let watch = principal.map(|principal| {
             let grpc = grpc_call::kind(request.headers());
-            Watch::new(principal.clone(), self.layer.grace, grpc)
+            Watch::new(principal.clone(), self.grace, grpc)
         });
         ExpiryFuture {
             response: Some(self.inner.call(request)),
