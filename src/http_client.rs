@@ -23,7 +23,7 @@ use crate::error::Chain;
 use crate::error::{ConfigError, ProviderError, ProviderErrorKind};
 use crate::retry_after::retry_after;
 #[cfg(feature = "reqwest")]
-use crate::settings::CERTIFICATE_AUTHORITY;
+use crate::settings::{CERTIFICATE_AUTHORITY, CLIENT_CERTIFICATE};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -118,21 +118,45 @@ impl HttpClient {
     /// [`ConfigError`] if the bundle holds no certificate, or one that cannot be read.
     #[cfg(feature = "reqwest")]
     pub fn reqwest_trusting(bundle: &[u8]) -> Result<Self, ConfigError> {
+        let authorities = authorities(bundle)?;
+        Self::from_reqwest(|builder| builder.tls_certs_merge(authorities.iter().cloned()))
+            .map_err(|error| refuse_authority(Chain(&error).to_string()))
+    }
+
+    /// The same for a client that presents a certificate to the provider (`Client::with_certificate`): its chain and
+    /// its private key (PKCS #8, PKCS #1 or SEC 1), each in PEM. They may stand in one text, which is then passed twice.
+    /// With a bundle, the authorities in it are trusted beside the platform's. A new certificate needs a new client.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the certificate or its key cannot be read, if they do not belong together, or if the bundle holds
+    /// no certificate.
+    #[cfg(feature = "reqwest")]
+    pub fn reqwest_with_certificate(
+        certificate: &[u8],
+        key: &[u8],
+        bundle: Option<&[u8]>,
+    ) -> Result<Self, ConfigError> {
         let refuse = |problem: String| {
             ConfigError::invalid(
-                CERTIFICATE_AUTHORITY,
+                CLIENT_CERTIFICATE,
                 "(PEM)",
                 problem,
-                "pass the certificates of the authority in PEM, each from BEGIN CERTIFICATE to END CERTIFICATE",
+                "pass the chain of the client's certificate and its unencrypted private key in PEM",
             )
         };
-        let authorities = reqwest::Certificate::from_pem_bundle(bundle)
-            .map_err(|error| refuse(format!("it cannot be read: {}", Chain(&error))))?;
-        if authorities.is_empty() {
-            return Err(refuse("it holds no certificate".to_owned()));
-        }
-        Self::from_reqwest(|builder| builder.tls_certs_merge(authorities.iter().cloned()))
-            .map_err(|error| refuse(Chain(&error).to_string()))
+        let authorities = bundle.map(authorities).transpose()?.unwrap_or_default();
+        let whole = if certificate == key {
+            certificate.to_vec()
+        } else {
+            [certificate, b"\n", key].concat()
+        };
+        let identity = reqwest::Identity::from_pem(&whole)
+            .map_err(|error| refuse(format!("it cannot be used: {}", Chain(&error))))?;
+        Self::from_reqwest(|builder| {
+            let builder = builder.identity(identity.clone());
+            builder.tls_certs_merge(authorities.iter().cloned())
+        })
+        .map_err(|error| refuse(format!("it cannot be used: {}", Chain(&error))))
     }
 
     #[cfg(feature = "reqwest")]
@@ -261,6 +285,27 @@ impl fmt::Debug for HttpClient {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("HttpClient")
     }
+}
+
+/// The certificates of a bundle in PEM.
+#[cfg(feature = "reqwest")]
+fn authorities(bundle: &[u8]) -> Result<Vec<reqwest::Certificate>, ConfigError> {
+    let authorities = reqwest::Certificate::from_pem_bundle(bundle)
+        .map_err(|error| refuse_authority(format!("it cannot be read: {}", Chain(&error))))?;
+    if authorities.is_empty() {
+        return Err(refuse_authority("it holds no certificate".to_owned()));
+    }
+    Ok(authorities)
+}
+
+#[cfg(feature = "reqwest")]
+fn refuse_authority(problem: String) -> ConfigError {
+    ConfigError::invalid(
+        CERTIFICATE_AUTHORITY,
+        "(PEM)",
+        problem,
+        "pass the certificates of the authority in PEM, each from BEGIN CERTIFICATE to END CERTIFICATE",
+    )
 }
 
 /// Sends a request again that the provider did not process, once: a provider that refuses it twice has too

@@ -167,6 +167,8 @@ mod verify;
 
 // Third floor: rooms.
 pub mod bearer;
+#[cfg(feature = "client")]
+mod client_keys;
 pub mod danger;
 mod gate;
 #[cfg(feature = "login")]
@@ -196,6 +198,8 @@ pub use crate::claim_path::ClaimPath;
 pub use crate::claim_test::ClaimValue;
 pub use crate::claims::{Audience, Issuer, Scope, ScopeSet};
 pub use crate::claims_error::ClaimsError;
+#[cfg(feature = "client")]
+pub use crate::client_keys::{ClientKeys, ClientKeysService};
 pub use crate::clock::{Clock, SystemClock, UnixTime};
 pub use crate::error::{ConfigError, ProviderError, VerifyError, VerifyErrorKind};
 #[cfg(feature = "login")]
@@ -212,7 +216,7 @@ pub use crate::login::{KeyRing, LoginLayer, Session};
 pub use crate::outbound::OutboundLayer;
 pub use crate::principal::{Principal, PrincipalKind};
 #[cfg(feature = "client")]
-pub use crate::provider::{Client, SecretMethod};
+pub use crate::provider::{AssertionAudience, Client, ClientAssertion, KeyId, SecretMethod};
 pub use crate::provider::{Discovery, Phase, Provider, ProviderBuilder, Readiness};
 pub use crate::require::{Policy, RequireLayer};
 pub use crate::resource_metadata::{MetadataBody, MetadataService, ProtectedResource};

@@ -255,9 +255,16 @@ impl<B> Service<Request<B>> for MetadataService {
     }
 }
 
-/// The body of [`MetadataService`]'s responses.
+/// The body of the responses of [`MetadataService`], and of those of `ClientKeysService`.
 #[derive(Default)]
 pub struct MetadataBody(Full<Bytes>);
+
+#[cfg(feature = "client")]
+impl MetadataBody {
+    pub(crate) fn new(content: Bytes) -> Self {
+        Self(Full::new(content))
+    }
+}
 
 impl Body for MetadataBody {
     type Data = Bytes;

@@ -37,8 +37,7 @@ pub(crate) fn sha256(text: &str) -> impl AsRef<[u8]> {
     digest(&SHA256, text.as_bytes())
 }
 
-/// The SHA-256 of a text, in base64url: the `S256` of RFC 7636 §4.2.
-#[cfg(feature = "login")]
+/// The SHA-256 of a text, in base64url: the `S256` of RFC 7636 §4.2, and a key's thumbprint.
 pub(crate) fn sha256_text(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(sha256(text))
 }

@@ -19,8 +19,12 @@ pub(crate) const CALL_TIMEOUT: &str = "call timeout";
 pub(crate) const CERTIFICATE_AUTHORITY: &str = "certificate authority";
 pub(crate) const CLAIM_PATH: &str = "claim path";
 pub(crate) const CLAIM_VALUE: &str = "claim value";
+pub(crate) const CLIENT_ASSERTION_FILE: &str = "client assertion file";
+pub(crate) const CLIENT_CERTIFICATE: &str = "client certificate";
 pub(crate) const CLIENT_ID: &str = "client id";
+pub(crate) const CLIENT_KEY_ID: &str = "client key id";
 pub(crate) const CLIENT_PRIVATE_KEY: &str = "client private key";
+pub(crate) const CLIENT_PRIVATE_KEY_FILE: &str = "client private key file";
 pub(crate) const CLIENT_SECRET: &str = "client secret";
 pub(crate) const CLIENT_SECRET_FILE: &str = "client secret file";
 pub(crate) const COOKIE_NAME: &str = "cookie name";
@@ -91,6 +95,10 @@ macro_rules! variables {
 }
 
 variables! {
+    AZURE_AUTHORITY_HOST
+    AZURE_CLIENT_ID
+    AZURE_FEDERATED_TOKEN_FILE
+    AZURE_TENANT_ID
     DEBUG_OPENID_REQUESTS
     DOMAIN_CLIENT
     DOMAIN_SERVER
@@ -105,8 +113,16 @@ variables! {
     OPENID_BUTTON_LABEL
     OPENID_CA_FILE
     OPENID_CALLBACK_URL
+    OPENID_CLIENT_ASSERTION_AUDIENCE
+    OPENID_CLIENT_ASSERTION_FILE
     OPENID_CLIENT_AUDIENCES
+    OPENID_CLIENT_CERTIFICATE_FILE
+    OPENID_CLIENT_CERTIFICATE_KEY_FILE
     OPENID_CLIENT_ID
+    OPENID_CLIENT_PRIVATE_KEY_ALGORITHM
+    OPENID_CLIENT_PRIVATE_KEY_FILE
+    OPENID_CLIENT_PRIVATE_KEY_ID
+    OPENID_CLIENT_PUBLISHED_KEY_FILE
     OPENID_CLIENT_SECRET
     OPENID_CLIENT_SECRET_FILE
     OPENID_CLOCK_TOLERANCE
@@ -204,7 +220,11 @@ pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
         TRUSTED_ORIGIN => OPENID_TRUSTED_ORIGINS,
         AUDIENCE => OPENID_AUDIENCE,
         CERTIFICATE_AUTHORITY => OPENID_CA_FILE,
+        CLIENT_ASSERTION_FILE => OPENID_CLIENT_ASSERTION_FILE,
+        CLIENT_CERTIFICATE => OPENID_CLIENT_CERTIFICATE_FILE,
         CLIENT_ID => OPENID_CLIENT_ID,
+        CLIENT_KEY_ID => OPENID_CLIENT_PRIVATE_KEY_ID,
+        CLIENT_PRIVATE_KEY | CLIENT_PRIVATE_KEY_FILE => OPENID_CLIENT_PRIVATE_KEY_FILE,
         CLIENT_SECRET => OPENID_CLIENT_SECRET,
         CLIENT_SECRET_FILE => OPENID_CLIENT_SECRET_FILE,
         COOKIE_NAME => OPENID_COOKIE_NAME,

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// The modules from the ground up; each may use those before it.
-const ORDER: [&str; 41] = [
+const ORDER: [&str; 42] = [
     // Ground: words.
     "settings",
     "error",
@@ -41,6 +41,7 @@ const ORDER: [&str; 41] = [
     // Third floor: rooms, and what they share.
     "gate",
     "resource_metadata",
+    "client_keys",
     "streams",
     "bearer",
     "require",
@@ -93,6 +94,7 @@ const ROOMS: [(&str, &[&str]); 28] = [
             "keys/jwk_set",
             "secret",
             "error/outbound",
+            "provider/client/assertion_key",
             "provider/client/credentials",
             "login/browser/cookie",
             "login/browser/page",
@@ -120,7 +122,7 @@ const ROOMS: [(&str, &[&str]); 28] = [
     ("humantime", &["provider/builder", "env"]),
     (
         "jsonwebtoken",
-        &["keys/jwk_set", "provider/client/credentials"],
+        &["keys/jwk_set", "provider/client/assertion_key"],
     ),
     ("memchr", &["cookies", "jwt"]),
     ("metrics", &["observe"]),
@@ -159,7 +161,9 @@ const ROOMS: [(&str, &[&str]); 28] = [
             "flight",
             "renew",
             "keys/key_file",
+            "provider/client/assertion",
             "provider/client/endpoint_call",
+            "provider/client/kept_file",
             "provider/client/secret_file",
             "provider/discovery",
             "revocations/sharing",

@@ -9,9 +9,9 @@ use crate::http_client::HttpClient;
 use crate::provider::{Discovery, ProviderBuilder};
 use crate::settings::{
     OPENID_ALLOW_HTTP, OPENID_ALLOWED_CLIENTS, OPENID_CA_FILE, OPENID_CLIENT_AUDIENCES,
-    OPENID_DISCOVERY, OPENID_JWKS_STALE_LIMIT, OPENID_METADATA_URL, OPENID_REQUEST_TIMEOUT,
-    OPENID_SCOPE_CLAIMS, OPENID_TENANTS, OPENID_TOKEN_CACHE_CAPACITY, OPENID_TOKEN_MAX_AGE,
-    OPENID_TOKEN_SIZE_LIMIT,
+    OPENID_CLIENT_CERTIFICATE_FILE, OPENID_CLIENT_CERTIFICATE_KEY_FILE, OPENID_DISCOVERY,
+    OPENID_JWKS_STALE_LIMIT, OPENID_METADATA_URL, OPENID_REQUEST_TIMEOUT, OPENID_SCOPE_CLAIMS,
+    OPENID_TENANTS, OPENID_TOKEN_CACHE_CAPACITY, OPENID_TOKEN_MAX_AGE, OPENID_TOKEN_SIZE_LIMIT,
 };
 use crate::verify::VerifierBuilder;
 
@@ -23,6 +23,8 @@ pub(super) struct Bounds {
     tenants: Option<Vec<String>>,
     /// The path of the file, and what is in it.
     authority: Option<(String, Vec<u8>)>,
+    /// The paths of the client's certificate and of its key.
+    certificate: Option<[String; 2]>,
     stale_limit: Option<Duration>,
     request_timeout: Option<Duration>,
     scope_claims: Vec<String>,
@@ -41,6 +43,7 @@ impl Bounds {
             http_hosts: variables.list(OPENID_ALLOW_HTTP).unwrap_or_default(),
             tenants: variables.list(OPENID_TENANTS),
             authority: variables.text(OPENID_CA_FILE).map(read).transpose()?,
+            certificate: certificate(variables)?,
             stale_limit: variables.duration(OPENID_JWKS_STALE_LIMIT)?,
             request_timeout: variables.duration(OPENID_REQUEST_TIMEOUT)?,
             scope_claims: variables.list(OPENID_SCOPE_CLAIMS).unwrap_or_default(),
@@ -59,7 +62,15 @@ impl Bounds {
         &self,
         mut builder: ProviderBuilder,
     ) -> Result<ProviderBuilder, ConfigError> {
-        if let Some((_, bundle)) = &self.authority {
+        let authority = self.authority.as_ref().map(|(_, bundle)| &**bundle);
+        if let Some([certificate, key]) = &self.certificate {
+            let client = HttpClient::reqwest_with_certificate(
+                &part_of_identity(OPENID_CLIENT_CERTIFICATE_FILE, certificate)?,
+                &part_of_identity(OPENID_CLIENT_CERTIFICATE_KEY_FILE, key)?,
+                authority,
+            );
+            builder = builder.with_http_client(client?);
+        } else if let Some(bundle) = authority {
             builder = builder.with_http_client(HttpClient::reqwest_trusting(bundle)?);
         }
         if let Some(discovery) = self.discovery {
@@ -107,7 +118,7 @@ impl Bounds {
     }
 
     /// Names and values as they may be shown.
-    pub(super) fn shown(&self) -> [(&'static str, Option<String>); 13] {
+    pub(super) fn shown(&self) -> [(&'static str, Option<String>); 15] {
         let time = |duration: Option<Duration>| {
             duration.map(|duration| humantime::format_duration(duration).to_string())
         };
@@ -128,6 +139,14 @@ impl Bounds {
             (
                 OPENID_CA_FILE,
                 self.authority.as_ref().map(|(path, _)| path.clone()),
+            ),
+            (
+                OPENID_CLIENT_CERTIFICATE_FILE,
+                self.certificate.as_ref().map(|[path, _]| path.clone()),
+            ),
+            (
+                OPENID_CLIENT_CERTIFICATE_KEY_FILE,
+                self.certificate.as_ref().map(|[_, path]| path.clone()),
             ),
             (OPENID_JWKS_STALE_LIMIT, time(self.stale_limit)),
             (OPENID_REQUEST_TIMEOUT, time(self.request_timeout)),
@@ -159,4 +178,32 @@ fn read(path: String) -> Result<(String, Vec<u8>), ConfigError> {
             "set it to the path of a file with the certificates of the authority in PEM",
         )),
     }
+}
+
+/// The paths of certificate and key, which may be one file.
+fn certificate(variables: &Variables) -> Result<Option<[String; 2]>, ConfigError> {
+    let certificate = variables.text(OPENID_CLIENT_CERTIFICATE_FILE);
+    let key = variables.text(OPENID_CLIENT_CERTIFICATE_KEY_FILE);
+    match (certificate, key) {
+        (Some(certificate), key) => {
+            let key = key.unwrap_or_else(|| certificate.clone());
+            Ok(Some([certificate, key]))
+        }
+        (None, Some(_)) => Err(ConfigError::missing(
+            OPENID_CLIENT_CERTIFICATE_FILE,
+            "OPENID_CLIENT_CERTIFICATE_KEY_FILE names the key of a certificate; name the certificate too",
+        )),
+        (None, None) => Ok(None),
+    }
+}
+
+fn part_of_identity(name: &'static str, path: &str) -> Result<Vec<u8>, ConfigError> {
+    fs::read(path).map_err(|error| {
+        ConfigError::invalid(
+            name,
+            path,
+            format!("it cannot be read: {error}"),
+            "set it to the path of a file in PEM",
+        )
+    })
 }

@@ -1,11 +1,11 @@
 //! Whether and how the provider is asked about tokens.
 
-use crate::env::client::client;
+use crate::env::client::{client, client_id};
 use crate::env::read::Variables;
 use crate::error::ConfigError;
 use crate::provider::ProviderBuilder;
 use crate::settings::{
-    OPENID_CLIENT_ID, OPENID_INTROSPECTION, OPENID_INTROSPECTION_SIGNED, OPENID_INTROSPECTION_URL,
+    OPENID_INTROSPECTION, OPENID_INTROSPECTION_SIGNED, OPENID_INTROSPECTION_URL,
 };
 use crate::verify::{Introspection, VerifierBuilder};
 
@@ -60,8 +60,8 @@ impl IntrospectionSettings {
                 shown: [None, None],
             });
         };
-        let id = variables.required(
-            OPENID_CLIENT_ID,
+        let id = client_id(
+            variables,
             "a provider tells about tokens only to a client that authenticates; copy the id from the provider",
         )?;
         let mut introspection = Introspection::new(client(variables, &id)?);

@@ -1,9 +1,10 @@
 use std::fmt;
 
 use crate::bearer::BearerLayer;
+use crate::client_keys::ClientKeys;
 use crate::env::addresses::{address_and_callback, post_logout_redirect};
 use crate::env::admission::AdmissionSettings;
-use crate::env::client::{client, requested_audience};
+use crate::env::client::{client, client_id, client_keys, requested_audience, shown};
 use crate::env::common::{CommonSettings, issuer, line};
 use crate::env::front_doors::FrontDoors;
 use crate::env::lifetimes::SessionLimits;
@@ -34,6 +35,8 @@ pub struct LoginSettings {
     /// Whether the access token says who is signed in.
     reuses_tokens: bool,
     client: Client,
+    client_keys: Option<ClientKeys>,
+    client_shown: Vec<(&'static str, Option<String>)>,
     secrets: Vec<Secret>,
     address: Option<String>,
     callback: String,
@@ -90,7 +93,7 @@ impl LoginSettings {
             ));
         }
         let issuer = issuer(variables)?;
-        let client_id = variables.required(OPENID_CLIENT_ID, "copy it from the provider")?;
+        let client_id = client_id(variables, "copy it from the provider")?;
         let audiences = variables.list(OPENID_AUDIENCE);
         let reuses_tokens = variables.truth(OPENID_REUSE_TOKENS)?.unwrap_or(true);
         if reuses_tokens && audiences.is_none() {
@@ -108,9 +111,12 @@ impl LoginSettings {
             audiences.unwrap_or_else(|| vec![client_id.clone()]),
         )?;
         let (address, callback) = address_and_callback(variables)?;
+        let client = client(variables, &client_id)?;
         let settings = Self {
             reuses_tokens,
-            client: client(variables, &client_id)?,
+            client_keys: client_keys(variables, &client)?,
+            client_shown: shown(variables),
+            client,
             secrets: variables
                 .list(OPENID_SESSION_SECRET)
                 .ok_or_else(|| {
@@ -163,6 +169,13 @@ impl LoginSettings {
     pub fn with_default_address(mut self, address: &str) -> Self {
         self.address.get_or_insert_with(|| address.to_owned());
         self
+    }
+
+    /// The public keys of the client, if it authenticates by a private key (`OPENID_CLIENT_PRIVATE_KEY_FILE`). Serve
+    /// them for the provider to fetch.
+    #[must_use]
+    pub fn client_keys(&self) -> Option<&ClientKeys> {
+        self.client_keys.as_ref()
     }
 
     /// A builder of the layer, for settings that the environment does not have, such as anonymous
@@ -362,6 +375,9 @@ impl fmt::Display for LoginSettings {
             (OPENID_IMAGE_URL, self.image_url()),
         ] {
             line(formatter, name, value)?;
+        }
+        for (name, value) in &self.client_shown {
+            line(formatter, name, value.as_deref())?;
         }
         let choices = self.choices.shown(self.reuses_tokens).into_iter();
         let choices = choices

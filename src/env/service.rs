@@ -1,6 +1,7 @@
 use std::fmt;
 
-use crate::env::client::{client, requested_audience};
+use crate::client_keys::ClientKeys;
+use crate::env::client::{client, client_id, client_keys, requested_audience, shown};
 use crate::env::common::{CommonSettings, issuer, line};
 use crate::env::names::in_environment;
 use crate::env::read::{Variables, readable};
@@ -18,6 +19,8 @@ use crate::settings::{
 pub struct ServiceSettings {
     common: CommonSettings,
     client: Client,
+    client_keys: Option<ClientKeys>,
+    shown: Vec<(&'static str, Option<String>)>,
     tokens: ClientCredentials,
     target: Target,
     subject_token_type: Option<String>,
@@ -42,13 +45,14 @@ impl ServiceSettings {
     fn read(variables: &Variables) -> Result<Self, ConfigError> {
         let ignored = variables.check_names()?;
         let issuer = issuer(variables)?;
-        let client_id = variables.required(OPENID_CLIENT_ID, "copy it from the provider")?;
+        let client_id = client_id(variables, "copy it from the provider")?;
         let client = client(variables, &client_id)?;
         if client.is_public() {
             return Err(ConfigError::missing(
                 OPENID_CLIENT_SECRET,
                 "a service must authenticate to get tokens of its own; copy the secret from the \
-                 provider",
+                 provider, or let the client do without one (OPENID_CLIENT_ASSERTION_FILE, \
+                 OPENID_CLIENT_PRIVATE_KEY_FILE, OPENID_CLIENT_CERTIFICATE_FILE)",
             ));
         }
         let scope = variables.scope(OPENID_SCOPE)?.and_then(|scope| {
@@ -69,6 +73,8 @@ impl ServiceSettings {
             target,
             subject_token_type: subject_token_type(variables)?,
             common,
+            client_keys: client_keys(variables, &client)?,
+            shown: shown(variables),
             client,
             audience,
             resources,
@@ -93,6 +99,13 @@ impl ServiceSettings {
             Some(name) => exchange.with_subject_token_type(name),
             None => exchange,
         }
+    }
+
+    /// The public keys of the client, if it authenticates by a private key (`OPENID_CLIENT_PRIVATE_KEY_FILE`). Serve
+    /// them for the provider to fetch.
+    #[must_use]
+    pub fn client_keys(&self) -> Option<&ClientKeys> {
+        self.client_keys.as_ref()
     }
 
     /// The provider.
@@ -160,6 +173,9 @@ impl fmt::Display for ServiceSettings {
             ),
         ] {
             line(formatter, name, value)?;
+        }
+        for (name, value) in &self.shown {
+            line(formatter, name, value.as_deref())?;
         }
         Ok(())
     }

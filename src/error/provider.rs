@@ -44,6 +44,9 @@ kinds! {
         NoUsableKeys { name: "no_usable_keys", is_configuration: false }
         /// The file of the provider's keys is gone, or cannot be read.
         UnreadableFile { name: "unreadable_file", is_configuration: false }
+        /// This client has nothing to authenticate with for now: the file of its assertion or key cannot be used, or the
+        /// function for its assertions failed. The call was not made.
+        NoCredential { name: "no_credential", is_configuration: false }
         /// The call was made outside a tokio runtime.
         NoRuntime { name: "no_runtime", is_configuration: false }
         /// The function of an [`IssuerSource`](crate::IssuerSource) or of a `SiteSource` failed, panicked or took too long.

@@ -33,6 +33,9 @@ pub(crate) struct Endpoints {
     client_authentication: Option<Vec<String>>,
     #[cfg(feature = "introspection")]
     introspection_authentication: Option<Vec<String>>,
+    /// The same with the addresses for clients that present a certificate
+    /// ([RFC 8705 §5](https://www.rfc-editor.org/rfc/rfc8705#section-5)), if there are others.
+    with_certificate: Option<Box<Self>>,
 }
 
 /// The members of the document. A member of the wrong type counts as absent, because the rest may be all
@@ -54,10 +57,20 @@ pub(super) struct EndpointsDocument {
     token_endpoint_auth_methods_supported: Value,
     #[cfg(feature = "introspection")]
     introspection_endpoint_auth_methods_supported: Value,
+    mtls_endpoint_aliases: Value,
 }
 
 impl EndpointsDocument {
     pub(super) fn check(&self, transport: &Transport) -> Endpoints {
+        let mut endpoints = self.check_own(transport);
+        if let Ok(aliases) = Self::deserialize(&self.mtls_endpoint_aliases) {
+            let aliases = aliases.check_own(transport);
+            endpoints.with_certificate = Some(Box::new(endpoints.clone().replaced_by(aliases)));
+        }
+        endpoints
+    }
+
+    fn check_own(&self, transport: &Transport) -> Endpoints {
         let url = |name: &'static str, value: &Value| {
             parse_url(name, value.as_str()?, transport)
                 .inspect_err(|error| {
@@ -86,6 +99,7 @@ impl EndpointsDocument {
             introspection_authentication: words(
                 &self.introspection_endpoint_auth_methods_supported,
             ),
+            with_certificate: None,
         }
     }
 }
@@ -133,6 +147,8 @@ impl Endpoints {
         if let Some(methods) = endpoints.introspection_authentication.take() {
             endpoints.client_authentication = Some(methods);
         }
+        let aliases = endpoints.with_certificate.take();
+        endpoints.with_certificate = aliases.map(|aliases| Box::new(aliases.for_introspection()));
         endpoints
     }
 
@@ -166,6 +182,75 @@ impl Endpoints {
                 ))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// The addresses for a client that presents a certificate.
+    #[cfg(feature = "client")]
+    pub(crate) fn with_certificate(&self) -> &Self {
+        self.with_certificate.as_deref().unwrap_or(self)
+    }
+
+    /// These with the addresses that `aliases` names.
+    fn replaced_by(self, aliases: Self) -> Self {
+        Self {
+            token: aliases.token.or(self.token),
+            userinfo: aliases.userinfo.or(self.userinfo),
+            revocation: aliases.revocation.or(self.revocation),
+            #[cfg(feature = "introspection")]
+            introspection: aliases.introspection.or(self.introspection),
+            pushed_authorization: aliases.pushed_authorization.or(self.pushed_authorization),
+            ..self
+        }
+    }
+
+    /// Refuses a provider whose list of client authentication has none of these methods. A provider without a list may
+    /// take them.
+    #[cfg(feature = "client")]
+    pub(crate) fn check_client_authentication(
+        &self,
+        methods: &[&str],
+    ) -> Result<(), ProviderError> {
+        match &self.client_authentication {
+            Some(listed)
+                if !methods
+                    .iter()
+                    .any(|method| listed.iter().any(|one| one == method)) =>
+            {
+                Err(ProviderError::new(
+                    ProviderErrorKind::NotOffered,
+                    format!(
+                        "this client authenticates by {}, and the provider's metadata lists {}; let the provider accept \
+                         it, or authenticate by what it lists",
+                        methods.join(" or "),
+                        self.listed_authentication()
+                    ),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The methods of client authentication that the provider lists, for people.
+    #[cfg(feature = "client")]
+    pub(crate) fn listed_authentication(&self) -> String {
+        const MOST: usize = 12;
+        let is_word = |word: &&str| {
+            word.len() <= 40
+                && word
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+        };
+        let words = self.client_authentication.iter().flatten();
+        let words: Vec<_> = words
+            .map(String::as_str)
+            .filter(is_word)
+            .take(MOST)
+            .collect();
+        if words.is_empty() {
+            "none".to_owned()
+        } else {
+            words.join(", ")
         }
     }
 

@@ -18,6 +18,12 @@ use url::Url;
 pub use self::builder::ProviderBuilder;
 pub(crate) use self::builder::within;
 #[cfg(feature = "client")]
+pub use self::client::assertion::ClientAssertion;
+#[cfg(feature = "client")]
+pub(crate) use self::client::assertion_key::PublishedKey;
+#[cfg(feature = "client")]
+pub use self::client::assertion_key::{AssertionAudience, KeyId};
+#[cfg(feature = "client")]
 pub use self::client::credentials::{Client, SecretMethod};
 pub use self::discovery::Discovery;
 

@@ -24,8 +24,8 @@ pub(super) fn refuse(status: StatusCode, code: &str) -> (StatusCode, String) {
     (status, json!({ "error": code }).to_string())
 }
 
-/// The client that sent a form, if it authenticates itself.
-pub(super) fn known_client(headers: &HeaderMap, form: &Parameters) -> Option<String> {
+/// The client that sent a form, if it authenticates itself by a secret or needs none.
+pub(super) fn client_by_secret(headers: &HeaderMap, form: &Parameters) -> Option<String> {
     let basic = headers
         .get(AUTHORIZATION)
         .and_then(|value| value.to_str().ok()?.strip_prefix("Basic "))

@@ -10,8 +10,9 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use crate::jwt::Algorithm;
+use crate::testing::assertion::known_client;
 use crate::testing::fault::Endpoint;
-use crate::testing::form::{CLIENT, Parameters, known_client, parameter, refuse};
+use crate::testing::form::{CLIENT, Parameters, parameter, refuse};
 use crate::testing::state::{Served, State};
 
 /// The media type of signed answers ([RFC 9701 §4](https://www.rfc-editor.org/rfc/rfc9701#section-4)).
@@ -26,7 +27,7 @@ pub(super) async fn introspect(
     let mut is_signed = false;
     let document = || {
         // A public client is told nothing.
-        if known_client(&headers, &form).as_deref() != Some(CLIENT.0) {
+        if known_client(&state, &headers, &form).as_deref() != Some(CLIENT.0) {
             return refuse(StatusCode::UNAUTHORIZED, "invalid_client");
         }
         let token = parameter(&form, "token").unwrap_or_default();

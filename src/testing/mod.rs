@@ -28,6 +28,7 @@
     doc = include_str!("../../docs/testing.md")
 )]
 
+mod assertion;
 mod authorization;
 #[cfg(feature = "login")]
 mod browser;

@@ -9,8 +9,9 @@ use http::{HeaderMap, StatusCode};
 use serde_json::json;
 use url::Url;
 
+use crate::testing::assertion::known_client;
 use crate::testing::fault::Endpoint;
-use crate::testing::form::{Parameters, is_client, known_client, parameter, refuse};
+use crate::testing::form::{Parameters, is_client, parameter, refuse};
 use crate::testing::grants::{Code, Grant};
 use crate::testing::manner::Manner;
 use crate::testing::state::{Served, State};
@@ -94,11 +95,11 @@ pub(super) async fn push(
     headers: HeaderMap,
     Form(mut form): Form<Parameters>,
 ) -> Response {
-    let Some(client) = known_client(&headers, &form) else {
+    let Some(client) = known_client(&state, &headers, &form) else {
         return refuse(StatusCode::UNAUTHORIZED, "invalid_client").into_response();
     };
     let request_uri = format!("urn:ietf:params:oauth:request_uri:{}", opaque_token());
-    form.retain(|(name, _)| name != "client_id" && name != "client_secret");
+    form.retain(|(name, _)| !name.starts_with("client_"));
     form.push(("client_id".to_owned(), client));
     state.changing().pushed.push((request_uri.clone(), form));
     let answer = json!({"request_uri": request_uri, "expires_in": 60});

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::clock::{SharedClock, UnixTime};
 use crate::jwt::Algorithm;
+use crate::testing::assertion::Trust;
 use crate::testing::fault::{self, Endpoint, Fault, Hits};
 use crate::testing::form::Parameters;
 use crate::testing::grants::Grants;
@@ -49,6 +50,7 @@ pub(super) struct Changing {
     pub(super) seen: Vec<(Endpoint, Parameters)>,
     pub(super) edits: Edits,
     pub(super) introspected: Introspected,
+    pub(super) trust: Trust,
 }
 
 impl State {
@@ -79,6 +81,7 @@ impl State {
                 seen: Vec::new(),
                 edits: Edits::default(),
                 introspected: Introspected::default(),
+                trust: Trust::default(),
             }),
         }
     }

@@ -8,9 +8,10 @@ use http::{HeaderMap, StatusCode};
 use serde_json::json;
 
 use crate::jwt::Algorithm;
+use crate::testing::assertion::known_client;
 use crate::testing::exchange;
 use crate::testing::fault::Endpoint;
-use crate::testing::form::{CLIENT, Parameters, known_client, parameter, refuse};
+use crate::testing::form::{CLIENT, Parameters, parameter, refuse};
 use crate::testing::grants::{Grant, Refresh};
 use crate::testing::state::{Served, State};
 use crate::testing::token::{encrypted_token, opaque_token};
@@ -22,7 +23,7 @@ pub(super) async fn token(
 ) -> Response {
     state.saw(Endpoint::Token, form.clone());
     let document = || {
-        let Some(client) = known_client(&headers, &form) else {
+        let Some(client) = known_client(&state, &headers, &form) else {
             return refuse(StatusCode::UNAUTHORIZED, "invalid_client");
         };
         let has_secret = client == CLIENT.0;
@@ -45,7 +46,7 @@ pub(super) async fn revoke(
     Form(form): Form<Parameters>,
 ) -> Response {
     let document = || {
-        if known_client(&headers, &form).is_none() {
+        if known_client(&state, &headers, &form).is_none() {
             return refuse(StatusCode::UNAUTHORIZED, "invalid_client");
         }
         state.saw(Endpoint::Revocation, form.clone());

@@ -91,7 +91,12 @@ impl Provider {
             })
         };
         let answer = self
-            .call_endpoint(&metadata.value.server, Endpoints::userinfo, call, LIMITS)
+            .call_endpoint(
+                &metadata.value.server,
+                |endpoints| endpoints.userinfo().cloned(),
+                call,
+                LIMITS,
+            )
             .await?;
         if answer.status() != StatusCode::OK {
             return Err(ProviderError::new(
@@ -136,7 +141,8 @@ impl Provider {
         token: &Secret,
     ) -> Result<Option<Response<Bytes>>, ProviderError> {
         let metadata = self.metadata().await.map_err(|refusal| refusal.error)?;
-        if metadata.value.server.endpoints.revocation().is_err() {
+        let endpoints = client.addresses(&metadata.value.server.endpoints);
+        if endpoints.revocation().is_err() {
             return Ok(None);
         }
         let parameters = [

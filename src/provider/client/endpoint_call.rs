@@ -9,11 +9,10 @@ use url::Url;
 use crate::error::{ProviderError, ProviderErrorKind};
 use crate::http_client::{Call, Limits};
 use crate::provider::Provider;
-use crate::provider::client::credentials::Client;
+use crate::provider::client::credentials::{Client, Credential};
 use crate::provider::client::oauth_error::known_error;
 use crate::provider::discovery::Server;
 use crate::provider::endpoints::Endpoints;
-use crate::secret::Secret;
 
 /// Why a call brought no answer.
 #[derive(Debug)]
@@ -61,7 +60,7 @@ impl Provider {
     pub(super) async fn call_endpoint(
         &self,
         server: &Server,
-        endpoint: impl Fn(&Endpoints) -> Result<&Url, ProviderError>,
+        endpoint: impl Fn(&Endpoints) -> Result<Url, ProviderError>,
         call: impl Fn(&Server) -> Result<Call, ProviderError>,
         limits: Limits,
     ) -> Result<Response<Bytes>, Unanswered> {
@@ -79,7 +78,7 @@ impl Provider {
             })
         };
         let url = endpoint(&server.endpoints).map_err(Unanswered::NotSent)?;
-        let answer = send(server, url, limits).await?;
+        let answer = send(server, &url, limits).await?;
         if !(server.is_discovered && is_gone(&answer)) {
             return Ok(answer);
         }
@@ -100,14 +99,15 @@ impl Provider {
                     time: time_left(),
                     ..limits
                 };
-                send(&newer.value.server, newer_url, limits).await
+                send(&newer.value.server, &newer_url, limits).await
             }
             _ => Ok(answer),
         }
     }
 
-    /// Sends a form to an endpoint as this client. A secret that the provider refuses and that has been
-    /// replaced in its file is replaced here too, and the call is sent once more: it had no effect.
+    /// Sends a form to an endpoint as this client, within `limits`, which include the time to get at its credential.
+    /// If the provider refuses the credential, and another stands in its file by then, the call is sent once more: it
+    /// had no effect.
     pub(super) async fn call_as(
         &self,
         client: &Client,
@@ -117,47 +117,53 @@ impl Provider {
         limits: Limits,
     ) -> Result<Response<Bytes>, Unanswered> {
         let began_at = self.clock().monotonic();
-        let secret = client.secret();
-        let form = |server: &Server| self.call_with(form, client, server);
-        let answer = self.call_endpoint(server, &endpoint, form, limits).await?;
+        let time_left = || {
+            let passed = self.clock().monotonic().saturating_sub(began_at);
+            limits.time.saturating_sub(passed)
+        };
+        let send = async |credential: &Credential| {
+            let call = |server: &Server| {
+                let now = self.clock().now();
+                let call = client.call(credential, server, now, form.parameters)?;
+                Ok(Call {
+                    accept: form.accept,
+                    ..call
+                })
+            };
+            let limits = Limits {
+                time: time_left(),
+                ..limits
+            };
+            let address = |endpoints: &Endpoints| endpoint(client.addresses(endpoints)).cloned();
+            self.call_endpoint(server, address, call, limits).await
+        };
+        let patience = limits.time.saturating_sub(SHORTEST_CALL);
+        let credential = client.credential(self.clock().now());
+        let credential = tokio::time::timeout(patience, credential)
+            .await
+            .unwrap_or_else(|_| Err(no_credential_in_time()))
+            .map_err(Unanswered::NotSent)?;
+        let answer = send(&credential).await?;
         if known_error(answer.body()) != Some("invalid_client") {
             return Ok(answer);
         }
-        let passed = self.clock().monotonic().saturating_sub(began_at);
-        let limits = Limits {
-            time: limits.time.saturating_sub(passed),
-            ..limits
-        };
-        match secret {
-            Some(secret)
-                if limits.time >= SHORTEST_CALL && has_other(client, &secret, limits).await =>
-            {
-                self.call_endpoint(server, endpoint, form, limits).await
+        let patience = time_left().saturating_sub(SHORTEST_CALL);
+        let other = client.other_than(&credential, self.clock().now());
+        match tokio::time::timeout(patience, other).await {
+            Ok(Some(other)) if time_left() >= SHORTEST_CALL => send(&other).await,
+            _ => {
+                self.0.client_side.tell_of_refused_client(client, server);
+                Ok(answer)
             }
-            _ => Ok(answer),
         }
-    }
-
-    fn call_with(
-        &self,
-        form: Form<'_>,
-        client: &Client,
-        server: &Server,
-    ) -> Result<Call, ProviderError> {
-        let (issuer, now) = (server.issuer.as_str(), self.clock().now());
-        let call = client.call(&server.endpoints, issuer, now, form.parameters)?;
-        Ok(Call {
-            accept: form.accept,
-            ..call
-        })
     }
 }
 
-/// Whether the client has another secret than the one that was refused. A file that cannot be read in time has none.
-async fn has_other(client: &Client, refused: &Secret, limits: Limits) -> bool {
-    let time = limits.time.saturating_sub(SHORTEST_CALL / 2);
-    let other = tokio::time::timeout(time, client.has_other_than(refused)).await;
-    other.unwrap_or(false)
+fn no_credential_in_time() -> ProviderError {
+    ProviderError::new(
+        ProviderErrorKind::NoCredential,
+        "what the client authenticates with did not come in time",
+    )
 }
 
 /// Whether the answer says that no endpoint is at this address. An OAuth error is an endpoint's own

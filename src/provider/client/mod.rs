@@ -1,11 +1,14 @@
 //! This service as a client of the provider: its credentials, and the calls it makes with them.
 
+pub(crate) mod assertion;
+pub(crate) mod assertion_key;
 #[cfg(feature = "login")]
 mod calls;
 pub(crate) mod credentials;
 mod endpoint_call;
 #[cfg(feature = "introspection")]
 pub(crate) mod introspection;
+mod kept_file;
 mod oauth_error;
 mod secret_file;
 pub(super) mod side;

@@ -8,9 +8,9 @@ use crate::allowance::Allowance;
 use crate::claims::Issuer;
 use crate::clock::SharedClock;
 use crate::http_client::HttpClient;
-use crate::provider::discovery::Metadata;
-#[cfg(feature = "introspection")]
-use crate::provider::discovery::Server;
+use crate::log_pace::LogPace;
+use crate::provider::client::credentials::Client;
+use crate::provider::discovery::{Metadata, Server};
 #[cfg(feature = "introspection")]
 use crate::provider::endpoints::Endpoints;
 use crate::renew::{Refusal, Renew, Snapshot};
@@ -22,6 +22,7 @@ pub(in crate::provider) struct ClientSide {
     /// Bounds the fetches of the metadata that missing endpoints cause.
     moved_endpoints: Allowance,
     clock: SharedClock,
+    refused_client: LogPace,
     /// The server whose introspection endpoint is configured.
     #[cfg(feature = "introspection")]
     pub(super) introspection: Option<Server>,
@@ -38,6 +39,7 @@ impl ClientSide {
             metadata,
             moved_endpoints: Allowance::full(clock.monotonic()),
             clock: clock.clone(),
+            refused_client: LogPace::new(clock.clone()),
             #[cfg(feature = "introspection")]
             introspection: None,
         }
@@ -65,6 +67,19 @@ impl ClientSide {
         match self.metadata.force(|| self.moved_endpoints.take(now)) {
             Ok(Some(fetching)) => fetching.flight.landed().await.ok(),
             Ok(None) | Err(_) => self.metadata().await.ok(),
+        }
+    }
+
+    /// One line in ten seconds for a client that the provider refuses (`invalid_client`).
+    pub(super) fn tell_of_refused_client(&self, client: &Client, server: &Server) {
+        if self.refused_client.is_due(0) {
+            tracing::warn!(
+                client = client.id(),
+                by = client.methods().join(" or "),
+                provider_lists = server.endpoints.listed_authentication(),
+                "the provider refused this client: compare its id and how it authenticates with what the provider has \
+                 registered"
+            );
         }
     }
 }
