@@ -52,6 +52,8 @@ mod state;
 mod store_suite;
 mod token;
 mod token_endpoint;
+mod trust;
+mod trusted_clients;
 
 #[cfg(feature = "login")]
 pub use self::browser::Browser;

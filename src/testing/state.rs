@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use crate::clock::{SharedClock, UnixTime};
 use crate::jwt::Algorithm;
-use crate::testing::assertion::Trust;
 use crate::testing::fault::{self, Endpoint, Fault, Hits};
 use crate::testing::form::Parameters;
 use crate::testing::grants::Grants;
@@ -18,6 +17,7 @@ use crate::testing::introspected::Introspected;
 use crate::testing::manner::Manner;
 use crate::testing::signing_key::SigningKey;
 use crate::testing::token::TokenBuilder;
+use crate::testing::trust::Trust;
 
 /// The state as a handler takes it.
 pub(super) type Served = axum::extract::State<Arc<State>>;

@@ -67,9 +67,9 @@ fn every_variable_has_its_row_and_every_row_its_variable() {
 }
 
 /// Where choices are made, and on which type.
-const BUILDERS: [(&str, &str); 23] = [
+const BUILDERS: [(&str, &str); 24] = [
     ("src/danger.rs", "DangerousProviderBuilder"),
-    ("src/http_client.rs", "HttpClient"),
+    ("src/http_client/ready.rs", "HttpClient"),
     ("src/provider/builder.rs", "ProviderBuilder"),
     ("src/provider/client/credentials.rs", "Client"),
     ("src/verify/builder.rs", "VerifierBuilder"),
@@ -82,6 +82,7 @@ const BUILDERS: [(&str, &str); 23] = [
     ("src/login/hosts/site.rs", "LoginSite"),
     ("src/login/hosts/source.rs", "SiteSourceBuilder"),
     ("src/login/store/redis/mod.rs", "RedisStore"),
+    ("src/client_keys.rs", "ClientKeys"),
     ("src/bearer/layer.rs", "BearerLayer"),
     ("src/gate/same_origin.rs", "SameOrigin"),
     ("src/outbound/layer.rs", "OutboundLayer"),
@@ -116,6 +117,7 @@ fn every_method_that_chooses_has_its_row() {
                     "pass_through",
                     "keep_authorization",
                     "reqwest_trusting",
+                    "reqwest_with_certificate",
                     "on_sign_in",
                 ]
                 .contains(&name);
