@@ -13,5 +13,6 @@ mod nginx;
 mod programs;
 mod redis;
 mod revocations;
+mod secretless;
 mod token_places;
 mod web;

@@ -2,12 +2,15 @@
 // Tokens for the resource below are JWTs, or opaque with `?format=opaque`; tokens for no resource are opaque. A visitor who comes to sign
 // in is user-1, without a page. Arguments are a JSON object: `lifetime` of access tokens in seconds,
 // `origin` of the site whose clients sign in, `publicKey` (JWK) of the client that signs assertions, `apis` that are
-// resources of their own, each its own audience.
+// resources of their own, each its own audience, and for services without a secret: `jwksUri` of `service-keys`,
+// `platformKey` (JWK) of `service-file`, and `tls` with certificate, key and the client's authority, in PEM, for
+// `service-certificate`, whose token endpoint is then on an https port of its own.
 //
 // Beside the provider's own: GET /test/counts, POST /test/fault?mode=500|429|html|stall|slow|late|none for the
 // token endpoint.
 import { generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 
 import Provider, { errors } from 'oidc-provider';
 
@@ -66,7 +69,45 @@ if (options.publicKey) {
   );
 }
 
+function service(client_id, authentication) {
+  return {
+    client_id,
+    grant_types: ['client_credentials'],
+    redirect_uris: [],
+    response_types: [],
+    ...authentication,
+  };
+}
+const signing = { token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES256' };
+if (options.jwksUri) clients.push(service('service-keys', { ...signing, jwks_uri: options.jwksUri }));
+if (options.platformKey) {
+  clients.push(service('service-file', { ...signing, jwks: { keys: [options.platformKey] } }));
+}
+if (options.tls) {
+  clients.push(
+    service('service-certificate', {
+      token_endpoint_auth_method: 'tls_client_auth',
+      tls_client_auth_san_dns: 'orders',
+    }),
+  );
+}
+const peer = (context) => context.socket.getPeerX509Certificate?.();
+const mTLS = {
+  enabled: options.tls !== undefined,
+  tlsClientAuth: true,
+  getCertificate: peer,
+  certificateAuthorized: (context) => context.socket.authorized === true,
+  certificateSubjectMatches: (context, _property, expected) => peer(context).subjectAltName === `DNS:${expected}`,
+};
+
 let fault = 'none';
+
+let secure;
+if (options.tls) {
+  const { certificate: cert, key, authority: ca } = options.tls;
+  secure = createSecureServer({ cert, key, ca, requestCert: true, rejectUnauthorized: false });
+  await new Promise((listening) => secure.listen(0, '127.0.0.1', listening));
+}
 
 const server = createServer();
 server.listen(0, '127.0.0.1', () => {
@@ -77,6 +118,14 @@ server.listen(0, '127.0.0.1', () => {
     claims: { openid: ['sub'], profile: ['name'], email: ['email'] },
     clockTolerance: 0,
     conformIdTokenClaims: false,
+    ...(secure && {
+      clientAuthMethods: ['client_secret_basic', 'tls_client_auth'],
+      discovery: {
+        mtls_endpoint_aliases: { token_endpoint: `https://localhost:${secure.address().port}/token` },
+      },
+    }),
+    // Its own does not connect to loopback addresses, where the tests publish keys.
+    fetch: (url, { dispatcher: _, ...settings }) => globalThis.fetch(url, settings),
     findAccount: (_context, id) => ({
       accountId: id,
       claims: () => ({ sub: id, name: `The certified ${id}`, email: `${id}@example.com` }),
@@ -86,6 +135,7 @@ server.listen(0, '127.0.0.1', () => {
       devInteractions: { enabled: false },
       introspection: { enabled: true, allowedPolicy: (_context, client) => client.clientId.startsWith('api') },
       jwtIntrospection: { enabled: true },
+      mTLS,
       revocation: { enabled: true },
       rpInitiatedLogout: {
         enabled: true,
@@ -145,6 +195,7 @@ server.listen(0, '127.0.0.1', () => {
   });
   provider.on('server_error', (_context, error) => console.error(error));
   const serve = provider.callback();
+  secure?.on('request', serve);
 
   // Each authorization gets a grant of its own: else reuse in one sign-in ends all of them.
   async function interact(request, response) {

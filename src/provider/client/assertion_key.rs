@@ -37,6 +37,12 @@ impl From<&str> for KeyId {
     }
 }
 
+impl From<Option<&str>> for KeyId {
+    fn from(name: Option<&str>) -> Self {
+        name.map_or(Self::None, Self::from)
+    }
+}
+
 /// The `aud` of the assertions that a client signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
