@@ -146,8 +146,8 @@ pub(super) fn client_keys(
         .map_err(|error| error.renamed(OPENID_CLIENT_PUBLISHED_KEY_FILE))
 }
 
-/// The file of Azure's workload identity, where it is for this provider: its token proves who this program is, and is sent
-/// to no other.
+/// The file of Azure's workload identity, where it is for this provider and this client: its token proves who this
+/// program is, and is sent to no other.
 fn azure_token_file(variables: &Variables) -> Option<String> {
     if WAYS.iter().any(|name| variables.text(name).is_some()) {
         return None;
@@ -158,6 +158,13 @@ fn azure_token_file(variables: &Variables) -> Option<String> {
         .text(AZURE_AUTHORITY_HOST)
         .unwrap_or_else(|| "https://login.microsoftonline.com".to_owned());
     let own = format!("{}/{tenant}/v2.0", authority.trim_end_matches('/'));
+    let own_client = variables.text(AZURE_CLIENT_ID)?;
+    if variables
+        .text(OPENID_CLIENT_ID)
+        .is_some_and(|set| set != own_client)
+    {
+        return None;
+    }
     let issuer = variables.text(OPENID_ISSUER)?;
     let issuer = issuer
         .strip_suffix("/.well-known/openid-configuration")

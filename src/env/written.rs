@@ -24,7 +24,8 @@ const QUOTES: [(char, char); 5] = [
 
 /// Refuses a value of ours that is still in quotes, or is a list in JSON.
 pub(super) fn check(name: &str, value: &str) -> Result<(), ConfigError> {
-    if !VARIABLES.contains(&name) {
+    // Those of Azure are for other programs first.
+    if !VARIABLES.contains(&name) || name.starts_with("AZURE_") {
         return Ok(());
     }
     let within = |(opening, closing): &(char, char)| -> Option<&str> {

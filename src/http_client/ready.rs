@@ -66,7 +66,7 @@ impl HttpClient {
         .map_err(|error| refuse(format!("it cannot be used: {}", Chain(&error))))
     }
 
-    fn from_reqwest(
+    pub(super) fn from_reqwest(
         choose: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
     ) -> Result<Self, ProviderError> {
         let build = |builder: reqwest::ClientBuilder| {

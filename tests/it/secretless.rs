@@ -616,10 +616,17 @@ fn a_setting_of_a_client_without_secret_is_refused_with_its_name() {
         assert!(error.to_string().contains(part), "{error}");
         assert!(!error.to_string().contains("BEGIN"), "{error}");
     }
-    // All of them are shown, and the key is not.
+}
+
+// CA-05, D17
+#[test]
+fn the_settings_of_a_client_without_secret_are_shown_and_its_key_is_not() {
+    let folder = Folder::new();
+    let key = folder.file("key.pem", &pem());
+    let key = key.to_str().unwrap();
     let published = folder.0.join("next.pem");
     let settings = service(&[
-        private_key,
+        ("OPENID_CLIENT_PRIVATE_KEY_FILE", key),
         ("OPENID_CLIENT_PRIVATE_KEY_ID", "thumbprint"),
         ("OPENID_CLIENT_PRIVATE_KEY_ALGORITHM", "ES256"),
         ("OPENID_CLIENT_ASSERTION_AUDIENCE", "token_endpoint"),
@@ -667,30 +674,44 @@ fn the_token_of_azure_is_for_its_own_tenant_alone() {
         service(&all)
     };
     let used = "OPENID_CLIENT_SECRET = (none: assertions of the platform)\n";
-    for (more, client) in [
-        (&[][..], "orders"),
-        (&[("OPENID_CLIENT_ID", "")], "azure-client"),
-        (&[("AZURE_AUTHORITY_HOST", "")], "orders"),
+    let unset = ("OPENID_CLIENT_ID", "");
+    for more in [
+        &[unset][..],
+        &[("OPENID_CLIENT_ID", "azure-client")],
+        &[unset, ("AZURE_AUTHORITY_HOST", "")],
     ] {
         let more = [more, &[("OPENID_ISSUER", &*issuer)]].concat();
         let shown = with(&more).unwrap().to_string();
         assert!(shown.contains(used), "{shown}");
         assert!(shown.contains("AZURE_FEDERATED_TOKEN_FILE = "), "{shown}");
-        let client = format!("OPENID_CLIENT_ID = {client}\n");
-        assert!(shown.contains(&client), "{shown}");
+        assert!(
+            shown.contains("OPENID_CLIENT_ID = azure-client\n"),
+            "{shown}"
+        );
     }
-    // Any other issuer never sees it, and settings of this crate come first.
+    // No other issuer sees it, it is for no other client, and settings of this crate come first.
+    let other = with(&[("OPENID_ISSUER", &issuer)]).unwrap_err();
+    assert_eq!(other.setting(), "OPENID_CLIENT_SECRET");
     let other_tenant = issuer.replace("8eaef023", "00000000");
     for issuer in [
         "https://id.example.com",
         "https://evil.example/8eaef023-2b34-4da1-9baa-8bc8c9d6a490/v2.0",
         &other_tenant,
     ] {
-        let error = with(&[("OPENID_ISSUER", issuer)]).unwrap_err();
+        let error = with(&[
+            ("OPENID_ISSUER", issuer),
+            ("OPENID_CLIENT_ID", "azure-client"),
+        ])
+        .unwrap_err();
         assert_eq!(error.setting(), "OPENID_CLIENT_SECRET", "{issuer}");
         assert!(with(&[("OPENID_ISSUER", issuer), ("OPENID_CLIENT_ID", "")]).is_err());
     }
-    let chosen = with(&[("OPENID_ISSUER", &issuer), ("OPENID_CLIENT_SECRET", "x")]).unwrap();
+    let own = [
+        ("OPENID_ISSUER", &*issuer),
+        ("OPENID_CLIENT_ID", "azure-client"),
+        ("OPENID_CLIENT_SECRET", "x"),
+    ];
+    let chosen = with(&own).unwrap();
     let shown = chosen.to_string();
     assert!(
         shown.contains("OPENID_CLIENT_SECRET = (redacted)\n"),

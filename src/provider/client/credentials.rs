@@ -166,7 +166,8 @@ impl Client {
 
     /// The same with assertions that this function returns, such as those of a metadata server or of the SPIFFE
     /// Workload API. It is called for each call to the provider and may take 4 seconds. If it fails, panics or takes
-    /// longer, the call is not made: nothing is spent, and no session ends.
+    /// longer, the call is not made: nothing is spent, and no session ends. Its error is logged as the application wrote
+    /// it.
     ///
     /// ```
     /// use tower_oidc::{Client, ClientAssertion};

@@ -119,6 +119,9 @@ impl Provider {
         let began_at = self.clock().monotonic();
         let time_left = || {
             let passed = self.clock().monotonic().saturating_sub(began_at);
+            // Whole milliseconds, because an error shows the limit.
+            let passed =
+                Duration::from_millis(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX));
             limits.time.saturating_sub(passed)
         };
         let send = async |credential: &Credential| {

@@ -66,5 +66,5 @@ pub(super) fn classify(
     }
 }
 
-const CHECK_CREDENTIALS: &str = "; compare client id and secret (OPENID_CLIENT_ID, \
-    OPENID_CLIENT_SECRET) and the method of client authentication with what the provider has registered";
+const CHECK_CREDENTIALS: &str = "; compare the client id (OPENID_CLIENT_ID) and how the client authenticates \
+    (OPENID_CLIENT_SECRET, or the assertion, key or certificate in its place) with what the provider has registered";
