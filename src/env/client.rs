@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+#[cfg(any(feature = "login", feature = "outbound"))]
 use crate::client_keys::ClientKeys;
 use crate::env::names::in_environment;
 use crate::env::read::Variables;

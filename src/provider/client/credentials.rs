@@ -239,8 +239,8 @@ impl Client {
     ///
     /// # Security
     /// With [`AssertionAudience::TokenEndpoint`] a malicious provider that this client also uses can name the token
-    /// endpoint of another one as its own, and pass the assertion on to it. Choose it only for a provider that demands it,
-    /// and for a client that uses no other.
+    /// endpoint of another one as its own, and pass the assertion on to it. Choose it only for a provider that demands
+    /// it, and for a client that uses no other.
     #[must_use]
     pub fn with_assertion_audience(mut self, audience: AssertionAudience) -> Self {
         if let Authentication::PrivateKey(_, chosen) = &mut self.authentication {

@@ -99,8 +99,9 @@ fn refused(answer: &Response<Bytes>, pause: Option<Duration>) -> NoAnswer {
         return NoAnswer::OfAny(ProviderError::new(
             ProviderErrorKind::RequestRefused,
             format!(
-                "the introspection endpoint answered {status}: it does not accept this client; compare its id (OPENID_CLIENT_ID) \
-                 and how it authenticates (OPENID_CLIENT_SECRET, or what is in its place) with what the provider has, and allow the client to \
+                "the introspection endpoint answered {status}: it does not accept this client; compare its id \
+                 (OPENID_CLIENT_ID) and how it authenticates (OPENID_CLIENT_SECRET, or what is in its place) with what \
+                 the provider has, and allow the client to \
                  introspect tokens there"
             ),
         ));
