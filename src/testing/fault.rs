@@ -35,6 +35,8 @@ pub enum Endpoint {
     Introspection,
     /// RP-initiated logout.
     EndSession,
+    /// Device authorization.
+    DeviceAuthorization,
 }
 
 /// A fault of an endpoint. It stays until it is changed.
@@ -169,6 +171,8 @@ pub struct Hits {
     pub introspection: u32,
     /// RP-initiated logout.
     pub end_session: u32,
+    /// Device authorization.
+    pub device_authorization: u32,
     /// Refresh tokens that were exchanged for new tokens.
     pub refreshed: u32,
     /// Refresh tokens that were sent again after they were spent. Each revoked its whole family.
@@ -188,6 +192,7 @@ impl Hits {
             Endpoint::Revocation => &mut self.revocation,
             Endpoint::Introspection => &mut self.introspection,
             Endpoint::EndSession => &mut self.end_session,
+            Endpoint::DeviceAuthorization => &mut self.device_authorization,
         } += 1;
     }
 }

@@ -33,6 +33,8 @@ mod authorization;
 #[cfg(feature = "login")]
 mod browser;
 mod clock;
+mod device;
+mod devices;
 mod exchange;
 mod fault;
 mod form;

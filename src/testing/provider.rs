@@ -31,7 +31,7 @@ use crate::testing::token::{self, TokenBuilder};
 /// An OpenID provider on a loopback port, for development and tests. It stops when it is dropped.
 ///
 /// It signs users in (authorization code with PKCE), rotates refresh tokens and detects their reuse,
-/// exchanges tokens, answers UserInfo and revocation, and fails on demand.
+/// exchanges tokens, signs devices in (RFC 8628), answers UserInfo and revocation, and fails on demand.
 /// [`OfflineProvider`](super::OfflineProvider) does the same without a socket.
 #[derive(Debug)]
 pub struct DevelopmentProvider {
@@ -288,6 +288,34 @@ impl DevelopmentProvider {
         R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         browser::sign_in(&self.state, browser, app, start).await;
+    }
+
+    /// Approves the device that shows this user code, as a person does who is signed in as `subject`. A visit to the
+    /// `verification_uri_complete` of the device does the same
+    /// ([RFC 8628 §3.3](https://www.rfc-editor.org/rfc/rfc8628#section-3.3)).
+    ///
+    /// # Panics
+    /// If no device waits with this code.
+    pub fn approve_device(&self, user_code: &str, subject: &str) {
+        self.decide_device(user_code, Some(subject));
+    }
+
+    /// Refuses the device that shows this user code.
+    ///
+    /// # Panics
+    /// If no device waits with this code.
+    pub fn deny_device(&self, user_code: &str) {
+        self.decide_device(user_code, None);
+    }
+
+    fn decide_device(&self, user_code: &str, subject: Option<&str>) {
+        let now = self.state.now();
+        let decided = self
+            .state
+            .changing()
+            .devices
+            .decide(user_code, subject, now);
+        assert!(decided, "no device waits with the code {user_code}");
     }
 
     /// Requires pushed authorization requests from now on

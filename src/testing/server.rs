@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use crate::jwt::Algorithm;
 use crate::testing::fault::Endpoint;
 use crate::testing::state::{Served, State};
-use crate::testing::{exchange, introspection, sign_in, token_endpoint};
+use crate::testing::{device, exchange, introspection, sign_in, token_endpoint};
 
 /// The path of the token endpoint.
 pub(super) const TOKEN: &str = "/token";
@@ -33,6 +33,8 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .route("/userinfo", get(sign_in::userinfo))
         .route("/revoke", post(token_endpoint::revoke))
         .route("/introspect", post(introspection::introspect))
+        .route("/device_authorization", post(device::authorize))
+        .route("/device", get(device::enter))
         .route("/end-session", get(sign_in::end_session))
         .route("/favicon.ico", get(sign_in::favicon))
         .fallback(any(elsewhere))
@@ -66,6 +68,7 @@ fn discovery(state: &State) -> Value {
         "userinfo_endpoint": at("/userinfo"),
         "revocation_endpoint": at("/revoke"),
         "introspection_endpoint": at("/introspect"),
+        "device_authorization_endpoint": at("/device_authorization"),
         "end_session_endpoint": at("/end-session"),
         "response_types_supported": ["code"],
         "grant_types_supported": [
@@ -74,6 +77,7 @@ fn discovery(state: &State) -> Value {
             "client_credentials",
             exchange::TOKEN_EXCHANGE,
             exchange::JWT_BEARER,
+            device::DEVICE_CODE,
         ],
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,

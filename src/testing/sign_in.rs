@@ -159,7 +159,7 @@ fn code(state: &State, query: &Parameters, client: &str, user: String) -> String
     code
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('"', "&quot;")
         .replace('<', "&lt;")
@@ -195,20 +195,32 @@ fn posting_page(mut callback: Url) -> Html<String> {
 
 /// The page on which the visitor chooses a user.
 fn sign_in_page(query: &Parameters) -> Html<String> {
+    page(&choice_of_user("authorize", query))
+}
+
+/// A form that sends the parameters on, with a button for each user.
+pub(super) fn choice_of_user(action: &str, query: &Parameters) -> String {
     let fields = hidden_fields(query);
     let button = |user: &str, text: &str| {
         format!("<button name=\"development_user\" value=\"{user}\">{text}</button>")
     };
+    format!(
+        "<p>Choose a user. This provider asks for no password, so \
+         it must not be reachable by strangers.</p>\
+         <form action=\"{action}\">{fields}{}{}{}</form>",
+        button("user-1", "I am user-1"),
+        button("user-2", "I am user-2"),
+        button("", "Refuse to sign in"),
+    )
+}
+
+/// A page of the provider.
+pub(super) fn page(body: &str) -> Html<String> {
     Html(format!(
         "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <title>Development provider</title><style>{STYLE}</style></head><body><main>\
-         <h1>Development provider</h1><p>Choose a user. This provider asks for no password, so \
-         it must not be reachable by strangers.</p>\
-         <form action=\"authorize\">{fields}{}{}{}</form></main></body></html>",
-        button("user-1", "I am user-1"),
-        button("user-2", "I am user-2"),
-        button("", "Refuse to sign in"),
+         <h1>Development provider</h1>{body}</main></body></html>"
     ))
 }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::clock::{SharedClock, UnixTime};
 use crate::jwt::Algorithm;
+use crate::testing::devices::Devices;
 use crate::testing::fault::{self, Endpoint, Fault, Hits};
 use crate::testing::form::Parameters;
 use crate::testing::grants::Grants;
@@ -41,6 +42,7 @@ pub(super) struct Changing {
     pub(super) discovery: Option<String>,
     pub(super) jwks: Option<String>,
     pub(super) grants: Grants,
+    pub(super) devices: Devices,
     pub(super) user: Option<String>,
     pub(super) manner: Manner,
     /// The pushed authorization requests.
@@ -74,6 +76,7 @@ impl State {
                 discovery: None,
                 jwks: None,
                 grants: Grants::default(),
+                devices: Devices::default(),
                 user,
                 manner: Manner::default(),
                 pushed: Vec::new(),

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::jwt::Algorithm;
 use crate::testing::assertion::known_client;
+use crate::testing::device;
 use crate::testing::exchange;
 use crate::testing::fault::Endpoint;
 use crate::testing::form::{CLIENT, Parameters, parameter, refuse};
@@ -29,6 +30,13 @@ pub(super) async fn token(
         let has_secret = client == CLIENT.0;
         match parameter(&form, "grant_type") {
             Some("authorization_code") => redeem_code(&state, &client, &form),
+            Some(device::DEVICE_CODE) => match device::grant(&state, &client, &form) {
+                Ok(grant) => (
+                    StatusCode::OK,
+                    first_tokens(&state, device::DEVICE_CODE, &grant),
+                ),
+                Err(code) => refuse(StatusCode::BAD_REQUEST, code),
+            },
             Some("refresh_token") => refresh(&state, &client, &form),
             Some("client_credentials") if has_secret => client_credentials(&state, &form),
             Some(exchange::TOKEN_EXCHANGE | exchange::JWT_BEARER) if has_secret => {
@@ -95,12 +103,16 @@ fn redeem_code(state: &State, client: &str, form: &Parameters) -> (StatusCode, S
     let Some(code) = code else {
         return refuse(StatusCode::BAD_REQUEST, "invalid_grant");
     };
-    let grant = code.grant;
+    let answer = first_tokens(state, "authorization_code", &code.grant);
+    (StatusCode::OK, answer)
+}
+
+/// The answer to the first request of a grant.
+fn first_tokens(state: &State, grant_type: &str, grant: &Grant) -> String {
     let refresh_token = grant
         .is_offline
-        .then(|| state.changing().grants.add_family(&grant));
-    let answer = tokens(state, "authorization_code", &grant, refresh_token);
-    (StatusCode::OK, answer)
+        .then(|| state.changing().grants.add_family(grant));
+    tokens(state, grant_type, grant, refresh_token)
 }
 
 fn refresh(state: &State, client: &str, form: &Parameters) -> (StatusCode, String) {

@@ -12,6 +12,7 @@ mod cache;
 mod callbacks;
 mod client_certificates;
 mod clients;
+mod device;
 mod discovery;
 mod doubt;
 mod drain;
