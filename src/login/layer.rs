@@ -2,15 +2,19 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use tower_layer::Layer;
 
-use crate::error::StoreError;
+use crate::error::{LoginError, StoreError};
 use crate::login::browser::page::PlainPages;
 use crate::login::browser::reply::with_return_path;
 use crate::login::browser::return_path::ReturnPath;
+use crate::login::browser::session_cookie;
 use crate::login::party::Party;
 use crate::login::service::Login;
 use crate::login::sessions::listing::Sessions;
+use crate::login::sign_in::adopt::{Adopted, SentNonce};
+use crate::login::sign_in::obtained::ObtainedTokens;
 use crate::login::store::StoreKey;
 use crate::provider::Readiness;
 
@@ -122,6 +126,69 @@ impl<P> LoginLayer<P> {
     #[must_use]
     pub fn sessions(&self) -> Sessions {
         Sessions::new(Arc::clone(&self.party.sessions))
+    }
+
+    /// Makes a session of tokens that the application obtained from the provider itself: in a callback of its own, by
+    /// a device flow, from a native app. From then on the session is as any other: this crate refreshes it, ends it,
+    /// and lists it.
+    ///
+    /// The checks are those of a sign-in by this layer: the ID token is verified with its `nonce`, `at_hash` and
+    /// audience, and was issued in the last 10 minutes; in token mode the access token is verified; a refresh token is
+    /// there where one is required; [who may sign in](crate::login::LoginBuilder::on_sign_in) is decided as for every
+    /// sign-in. The tokens must be those of the layer's own client, because it spends the refresh token.
+    ///
+    /// `headers` are those of the browser's request. The session that the browser had before is replaced, and the new
+    /// one has a new random id whatever the browser sends, so that an id which an attacker planted is of no use. Where
+    /// there is no request, pass an empty map.
+    ///
+    /// ```no_run
+    /// use http::header::{LOCATION, SET_COOKIE};
+    /// use http::{HeaderMap, Response, StatusCode};
+    /// use tower_oidc::login::{ObtainedTokens, SentNonce};
+    /// use tower_oidc::{LoginError, LoginLayer};
+    ///
+    /// /// The callback of the application, after it has compared `state` and exchanged the code.
+    /// async fn signed_in(
+    ///     login: &LoginLayer,
+    ///     headers: &HeaderMap,
+    ///     tokens: ObtainedTokens,
+    ///     nonce: &str,
+    /// ) -> Result<Response<String>, LoginError> {
+    ///     let adopted = login.adopt(headers, tokens, SentNonce::Is(nonce)).await?;
+    ///     let mut answer = Response::new(String::new());
+    ///     *answer.status_mut() = StatusCode::SEE_OTHER;
+    ///     let fields = answer.headers_mut();
+    ///     fields.insert(LOCATION, http::HeaderValue::from_static("/"));
+    ///     fields.append(SET_COOKIE, adopted.set_cookie().clone());
+    ///     Ok(answer)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`LoginError`] with the kind that a sign-in by this layer would end with. No session is then made. Where the
+    /// application or a setting refuses the user, the tokens are revoked, as at every sign-in. An ID token makes one
+    /// session: the second time the kind is [`AttemptReplayed`](crate::LoginErrorKind::AttemptReplayed), because two
+    /// sessions would spend one refresh token. Where the provider or the store was away, the same tokens can be handed
+    /// over again.
+    ///
+    /// # Security
+    /// The application is responsible for what comes before the tokens: that `state` (and PKCE) tie the callback to
+    /// this browser. Without that, an attacker can sign a victim's browser in as themselves.
+    ///
+    /// Hand over what the provider answered, and compare a nonce that the application made itself. Tokens that a
+    /// program of the user's sends (a native app) are as good as their `at_hash`: where the provider issues none,
+    /// nothing ties the ID token to the access token beside it, and a stolen ID token of another user would do.
+    /// Have such a program send its code instead.
+    pub fn adopt<'n, T: Into<ObtainedTokens>>(
+        &self,
+        headers: &HeaderMap,
+        tokens: T,
+        nonce: SentNonce<'n>,
+    ) -> impl Future<Output = Result<Adopted, LoginError>> + Send + use<'n, T, P> {
+        let party = Arc::clone(&self.party);
+        let former = session_cookie::named_by(headers, &party.cookies);
+        let tokens = tokens.into();
+        async move { party.sign_in.adopt(former, tokens, nonce).await }
     }
 
     /// How provider and store stand, for a readiness probe. Asks the store. Where the provider's keys are missing

@@ -111,6 +111,10 @@
 //! [`Session::key`] names a session in logs and tables. [`LoginLayer::sessions`](crate::LoginLayer::sessions) lists the
 //! sessions of a person and ends them. [`Session::ended`] tells a stream that its session is over.
 //!
+//! # Tokens that the application obtained
+//! [`LoginLayer::adopt`](crate::LoginLayer::adopt) makes a session of tokens from a callback of the application's own,
+//! a device flow or a native app, after the checks of a sign-in.
+//!
 //! # Several providers
 //! [`LoginSet`] puts the layers of several providers around one site: people choose on a page of the application, and
 //! one path signs out.
@@ -159,6 +163,8 @@ pub use self::sessions::record::{EndReason, Record, RefreshState};
 pub use self::sessions::seal::{KeyRing, Purpose, SealError};
 pub use self::set::{LoginOfSet, LoginSet, LoginSetGate};
 pub use self::sign_in::admission::SignInClaims;
+pub use self::sign_in::adopt::{Adopted, SentNonce};
+pub use self::sign_in::obtained::ObtainedTokens;
 pub use self::sign_in::refusal::SignInRefusal;
 pub use self::sign_in::request::PassedParameter;
 pub use self::sign_in::requirement::RoleToken;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::header::SET_COOKIE;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 
 use crate::error::LoginErrorKind as Kind;
 use crate::gate::answer::{Rejection, RejectionKind};
@@ -381,9 +381,22 @@ impl Party {
         }
         set_private(response.headers_mut(), HeaderValue::from_static("Cookie"));
         for clear in kept.clear {
-            response.headers_mut().append(SET_COOKIE, clear);
+            // The application may have signed the browser in meanwhile (`LoginLayer::adopt`).
+            if !sets_same_cookie(response.headers(), &clear) {
+                response.headers_mut().append(SET_COOKIE, clear);
+            }
         }
     }
+}
+
+/// Whether a cookie of the same name is set already.
+fn sets_same_cookie(headers: &HeaderMap, field: &HeaderValue) -> bool {
+    let name = |field: &HeaderValue| {
+        let end = field.as_bytes().iter().position(|byte| *byte == b'=');
+        end.map(|end| field.as_bytes()[..end].to_vec())
+    };
+    let mut set = headers.get_all(SET_COOKIE).iter();
+    set.any(|other| name(other) == name(field))
 }
 
 impl Pending {

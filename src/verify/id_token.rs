@@ -26,11 +26,22 @@ pub(crate) struct IdTokenVerifier {
     leeway: Duration,
 }
 
+/// What the `nonce` of an ID token must be.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) enum Nonce<'a> {
+    /// It is required and must be this. An empty text fits none.
+    Is(&'a str),
+    /// There must be none, because none was sent.
+    Absent,
+    /// It is not looked at.
+    #[default]
+    Any,
+}
+
 /// What an ID token is compared with.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Expected<'a> {
-    /// `nonce` is required and must be this.
-    pub(crate) nonce: Option<&'a str>,
+    pub(crate) nonce: Nonce<'a>,
     /// `at_hash`, if there is one, must be the hash of this.
     pub(crate) access_token: Option<&'a str>,
     /// `acr` must be one of these, unless the list is empty.
@@ -164,10 +175,16 @@ impl IdTokenVerifier {
         if azp.is_none() && !token.claims.audiences().all(is_expected) {
             return Err(VerifyError::claim(Kind::WrongAudience, "aud"));
         }
-        if let Some(nonce) = expected.nonce {
-            let found = members.nonce.as_str().unwrap_or_default();
-            must_be("nonce", is_same(nonce, found))?;
-        }
+        let nonce = &members.nonce;
+        let is_nonce = match expected.nonce {
+            Nonce::Is(sent) => {
+                let found = nonce.as_str().unwrap_or_default();
+                !sent.is_empty() && is_same(sent, found)
+            }
+            Nonce::Absent => nonce.is_null(),
+            Nonce::Any => true,
+        };
+        must_be("nonce", is_nonce)?;
         if let (Some(access_token), false) = (expected.access_token, members.at_hash.is_null()) {
             let own = half_hash(hash_bits(&token.claims), access_token);
             let found = members.at_hash.as_str().unwrap_or_default();

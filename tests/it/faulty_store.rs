@@ -23,6 +23,7 @@ const DOWN: u8 = 1;
 const NO_COMMITS: u8 = 2;
 const NO_DELETES: u8 = 3;
 const NO_FINDS: u8 = 4;
+const NO_SESSIONS: u8 = 5;
 
 impl FaultyStore {
     pub(crate) fn new(inner: Arc<MemoryStore>) -> Self {
@@ -45,6 +46,11 @@ impl FaultyStore {
 
     pub(crate) fn break_deletes(&self) {
         self.mode.store(NO_DELETES, Ordering::SeqCst);
+    }
+
+    /// Makes no session any more, and still sets marks.
+    pub(crate) fn break_sessions(&self) {
+        self.mode.store(NO_SESSIONS, Ordering::SeqCst);
     }
 
     pub(crate) fn break_finds(&self) {
@@ -89,6 +95,9 @@ impl SessionStore for FaultyStore {
         owner: Option<Owner>,
         record: StoredRecord,
     ) -> StoreFuture<'_, UnixTime> {
+        if owner.is_some() && self.mode.load(Ordering::SeqCst) == NO_SESSIONS {
+            return Box::pin(async { Err(away()) });
+        }
         self.or_down(self.inner.create(key, owner, record))
     }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod admission;
+mod adopt;
 mod auto_traits;
 mod axum;
 mod base_path;

@@ -88,15 +88,17 @@ impl Ledger {
         seen.now.saturating_add(passed)
     }
 
+    /// Puts a new record there, and returns its tag.
     pub(crate) async fn create(
         &self,
         key: StoreKey,
         owner: Owner,
         record: &Record,
-    ) -> Result<(), StoreError> {
-        let stored = stored(record, new_tag()?);
+    ) -> Result<Tag, StoreError> {
+        let tag = new_tag()?;
+        let stored = stored(record, tag);
         let created = self.store().create(key, Some(owner), stored).await;
-        created.map(|_| ())
+        created.map(|_| tag)
     }
 
     /// Removes a record, and returns it. One that cannot be read is removed all the same.

@@ -121,8 +121,8 @@ impl Renewals {
             form.extend(known.target.parameters());
             return self.provider.grant(&self.client, &form).await;
         }
-        if self.request.sends_scope {
-            // What was granted, not what was asked for: a refresh may not widen it (RFC 6749 §6).
+        // What was granted, not what was asked for: a refresh may not widen it (RFC 6749 §6).
+        if self.request.sends_scope && !tokens.scope.is_empty() {
             form.push(("scope", &tokens.scope));
         }
         if let Some(audience) = &self.request.audience {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::UnixTime;
 use crate::login::sign_in::loop_breaker::SignInHistory;
 use crate::secret::{NoRandomness, Secret, random_text, sha256_text};
+use crate::verify::id_token::{Expected, Nonce};
 
 /// How long a sign-in may take.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(600);
@@ -67,6 +68,16 @@ impl LoginAttempt {
             is_silent: false,
             history: SignInHistory::default(),
         })
+    }
+
+    /// What its ID token is compared with.
+    pub(crate) fn expected(&self) -> Expected<'_> {
+        Expected {
+            nonce: Nonce::Is(self.nonce.expose()),
+            acr_values: &self.acr_values,
+            max_age: self.max_age.map(Duration::from_secs),
+            ..Expected::default()
+        }
     }
 
     pub(crate) fn challenge(&self) -> String {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::request::Parts;
 
+use crate::clock::UnixTime;
 use crate::error::{Chain, LoginError, LoginErrorKind as Kind, ProviderError, ProviderErrorKind};
 use crate::login::browser::cookie::seal_cookie;
 use crate::login::browser::query::single;
@@ -12,10 +13,10 @@ use crate::login::browser::reply::{Reply, provider_failed};
 use crate::login::browser::return_path::ReturnPath;
 use crate::login::browser::session_cookie;
 use crate::login::sessions::id::SessionId;
+use crate::login::sessions::marks::Marked;
 use crate::login::sessions::seal::Purpose;
 use crate::login::sign_in::SignIn;
 use crate::login::sign_in::attempt::{self, LoginAttempt};
-use crate::login::sign_in::establish::Exchanged;
 use crate::login::sign_in::loop_breaker;
 use crate::login::store::StoreKey;
 use crate::observe;
@@ -180,31 +181,55 @@ impl SignIn {
             .clock()
             .now()
             .saturating_add(attempt::LIFETIME);
-        let marks = &self.sessions.marks;
-        // A store that is away is noticed before it is written to: of a write without an answer it is not known
-        // whether it was done, and the callback could not be repeated.
-        match marks.is_set(used).await {
-            Ok(false) => {}
-            Ok(true) => return Err(Failed::after_sending(Kind::AttemptReplayed.into())),
-            Err(error) => return Err(Failed::before_sending(LoginError::store(error))),
-        }
         // Immediately before the code is sent, so that it is sent once.
-        let marked = match marks.set(used, until).await {
-            Ok(Some(marked)) => marked,
-            Ok(None) => return Err(Failed::after_sending(Kind::AttemptReplayed.into())),
-            Err(error) => return Err(Failed::before_sending(LoginError::store(error))),
+        let marked = match self.use_once(used, until).await {
+            Ok(marked) => marked,
+            Err(error) if error.kind() == Kind::AttemptReplayed => {
+                return Err(Failed::after_sending(error));
+            }
+            Err(error) => return Err(Failed::before_sending(error)),
         };
         let answer = match self.exchange(&code, attempt).await {
-            Ok(answer) => answer,
-            Err((error, GrantSent::No)) if marks.clear(used).await.is_ok() => {
+            Ok(answer) => self.with_scope(answer),
+            Err((error, GrantSent::No)) if self.sessions.marks.clear(used).await.is_ok() => {
                 return Err(Failed::before_sending(error));
             }
             Err((error, _)) => return Err(Failed::after_sending(error)),
         };
-        let exchanged = Exchanged { answer, marked };
-        self.establish(parts, attempt, &exchanged)
+        let judged = self.judge(&attempt.expected(), &answer).await;
+        let judged = judged.map_err(Failed::after_sending)?;
+        let began = UnixTime::from_seconds(attempt.started_at);
+        let former = session_cookie::named_by(&parts.headers, &self.cookies);
+        let made = self
+            .establish(former, judged, &answer, marked, began)
             .await
-            .map_err(Failed::after_sending)
+            .map_err(|not_made| Failed::after_sending(not_made.error))?;
+        Ok((made.id, made.lifetime))
+    }
+
+    /// Marks what can be used once. It is an error of kind `AttemptReplayed` if it was used before.
+    pub(super) async fn use_once(
+        &self,
+        used: StoreKey,
+        until: UnixTime,
+    ) -> Result<Marked, LoginError> {
+        let marks = &self.sessions.marks;
+        // A store that is away is noticed before it is written to: of a write without an answer it is not known
+        // whether it was done, and the sign-in could not be repeated.
+        if marks.is_set(used).await.map_err(LoginError::store)? {
+            return Err(Kind::AttemptReplayed.into());
+        }
+        let marked = marks.set(used, until).await.map_err(LoginError::store)?;
+        marked.ok_or_else(|| Kind::AttemptReplayed.into())
+    }
+
+    /// An answer without `scope` grants what was asked for
+    /// ([RFC 6749 §5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1)).
+    fn with_scope(&self, mut answer: TokenAnswer) -> TokenAnswer {
+        answer
+            .scope
+            .get_or_insert_with(|| self.request.scope.clone());
+        answer
     }
 
     /// The code of an answer that fits the attempt.

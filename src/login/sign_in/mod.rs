@@ -1,6 +1,7 @@
 //! Signing in: to the provider, and back with a session.
 
 pub(crate) mod admission;
+pub(crate) mod adopt;
 pub(crate) mod answer;
 pub(crate) mod attempt;
 pub(crate) mod attempt_cookies;
@@ -8,6 +9,7 @@ pub(crate) mod callback;
 mod establish;
 mod initiated;
 pub(crate) mod loop_breaker;
+pub(crate) mod obtained;
 pub(crate) mod refusal;
 pub(crate) mod request;
 pub(crate) mod requirement;
