@@ -123,9 +123,10 @@
 //! | `outbound` | tokens for calls that leave: relay, client credentials, exchange |
 //! | `tonic` | refusals in gRPC's words, the caller of a call |
 //! | `redis` | sessions in Redis or Valkey, for any number of replicas |
+//! | `openidconnect` | applications of that crate keep their client: their metadata makes a [`Provider`], their token responses make sessions |
 //! | `metrics` | counters and gauges through the `metrics` facade |
 //! | `testing` | a development provider with and without a socket, forged tokens, principals made of claims, a signed-in browser, a clock moved by hand |
-//! | `full` | all of them |
+//! | `full` | all of them but `openidconnect`, which brings a second cryptography library |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -188,6 +189,8 @@ pub mod env;
 #[cfg(feature = "tonic")]
 pub mod grpc;
 pub mod manual;
+#[cfg(feature = "openidconnect")]
+mod openidconnect;
 #[cfg(feature = "testing")]
 pub mod testing;
 

@@ -50,6 +50,7 @@ pub(crate) const LEEWAY: &str = "leeway";
 pub(crate) const LOGIN_PAGE: &str = "login page";
 pub(crate) const LONGEST_TOKEN_LIFETIME: &str = "longest token lifetime";
 pub(crate) const MAX_KEY_LIFETIME: &str = "longest key lifetime";
+pub(crate) const METADATA: &str = "metadata";
 pub(crate) const METADATA_URL: &str = "metadata url";
 pub(crate) const NEAR_CACHE_AGE: &str = "near cache age";
 pub(crate) const OPEN_PATH: &str = "open path";

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// The modules from the ground up; each may use those before it.
-const ORDER: [&str; 42] = [
+const ORDER: [&str; 43] = [
     // Ground: words.
     "settings",
     "error",
@@ -53,12 +53,13 @@ const ORDER: [&str; 42] = [
     "grpc",
     "env",
     "manual",
+    "openidconnect",
     "testing",
     "lib",
 ];
 
 /// Where a foreign crate may be named: any of them can be replaced in an afternoon.
-const ROOMS: [(&str, &[&str]); 28] = [
+const ROOMS: [(&str, &[&str]); 29] = [
     (
         "arc_swap",
         &[
@@ -128,6 +129,7 @@ const ROOMS: [(&str, &[&str]); 28] = [
     ("metrics", &["observe"]),
     ("moka", &["login/store/memory", "outbound/exchanged"]),
     ("nix", &["clock"]),
+    ("openidconnect", &["openidconnect"]),
     (
         "percent_encoding",
         &["login/browser/return_path", "provider/client/credentials"],

@@ -13,6 +13,7 @@
 //! | put a proxy in front | [`proxies`] |
 //! | choose a store, or write one | [`stores`] |
 //! | come from another library or proxy | [`moving`] |
+//! | keep a client of the `openidconnect` crate | [`openidconnect`] |
 //! | know what is decided when, and which answer means what | [`decisions`] |
 //! | know what is defended, and what is not | [`threat_model`] |
 //! | know every default, and why it is so | [`defaults`] |
@@ -69,3 +70,11 @@ pub mod threat_model {}
 
 #[doc = include_str!("defaults.md")]
 pub mod defaults {}
+
+#[cfg(feature = "openidconnect")]
+#[cfg_attr(feature = "axum", doc = include_str!("../../docs/openidconnect.md"))]
+#[cfg_attr(
+    not(feature = "axum"),
+    doc = "Moving from openidconnect: `docs/openidconnect.md` of the repository."
+)]
+pub mod openidconnect {}

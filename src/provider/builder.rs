@@ -16,6 +16,7 @@ use crate::keys::remote::KeyLifetime;
 use crate::provider::discovery::{Discovery, IssuerRule, Search};
 use crate::provider::key_choice::{JwksText, KeyChoice};
 use crate::provider::key_source::{JWKS_SIZE, KeySource};
+use crate::provider::known::KnownMetadata;
 use crate::provider::{AcceptedIssuer, Provider, ProviderParts};
 use crate::renew::Pace;
 #[cfg(feature = "introspection")]
@@ -37,6 +38,7 @@ pub struct ProviderBuilder {
     discovery: Discovery,
     tenants: Option<BTreeSet<String>>,
     keys: KeyChoice,
+    known: Option<KnownMetadata>,
     #[cfg(feature = "introspection")]
     introspection_url: Option<String>,
     key_lifetime: Duration,
@@ -81,6 +83,7 @@ impl ProviderBuilder {
             discovery: Discovery::default(),
             tenants: None,
             keys: KeyChoice::default(),
+            known: None,
             #[cfg(feature = "introspection")]
             introspection_url: None,
             key_lifetime: Duration::from_secs(600),
@@ -235,6 +238,12 @@ impl ProviderBuilder {
         self
     }
 
+    #[cfg(feature = "openidconnect")]
+    pub(crate) fn set_known(mut self, known: KnownMetadata) -> Self {
+        self.known = Some(known);
+        self
+    }
+
     #[cfg(feature = "testing")]
     pub(crate) fn with_shared_clock(mut self, clock: SharedClock) -> Self {
         self.clock = clock;
@@ -305,7 +314,13 @@ impl ProviderBuilder {
                     .into(),
             });
         }
-        let source = self.keys.source(&self.transport)?;
+        let known = self.known.as_ref().map(|known| known.check(&search));
+        let known = known.transpose()?;
+        // Whether the issuer ends in a slash is known only with the metadata.
+        let is_one = accepted_issuers.len() == 1 || self.tenants.is_some();
+        let known_keys = self.known.as_ref().and_then(KnownMetadata::keys);
+        let known_keys = known_keys.filter(|_| is_one);
+        let source = self.keys.source(&self.transport, known_keys)?;
         let client = match (self.client, &source) {
             (Some(client), _) => client,
             (None, KeySource::Remote { .. }) => default_client()?,
@@ -328,6 +343,7 @@ impl ProviderBuilder {
             accepted_issuers,
             rule: self.rule,
             search,
+            known,
             source,
             #[cfg(feature = "introspection")]
             introspection_url,
@@ -415,6 +431,10 @@ impl ProviderBuilder {
                 None => self.discovery.urls(&location),
             },
             transport: self.transport.clone(),
+            known: self
+                .known
+                .as_ref()
+                .map_or_else(Arc::default, KnownMetadata::members),
         })
     }
 }

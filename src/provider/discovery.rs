@@ -1,11 +1,13 @@
 //! Finds, fetches and checks a provider's metadata.
 
+use std::fmt;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use url::Url;
 
 use crate::claims::{Issuer, Transport, parse_url};
@@ -124,6 +126,8 @@ pub(crate) struct Search {
     pub(crate) rule: IssuerRule,
     pub(crate) urls: Vec<Url>,
     pub(crate) transport: Transport,
+    /// The members that the program knows. They count more than those of the document.
+    pub(crate) known: Arc<Map<String, Value>>,
 }
 
 impl Search {
@@ -164,7 +168,7 @@ impl Search {
             } else {
                 answer.await
             };
-            match answer.and_then(|document| self.read(url, &document.body)) {
+            match answer.and_then(|document| self.read(&url, &document.body)) {
                 Ok(metadata) => return Ok(metadata),
                 Err(error) if may_be_elsewhere(&error) => {
                     if !is_settled {
@@ -179,20 +183,35 @@ impl Search {
         }
     }
 
-    fn read(&self, url: &Url, document: &[u8]) -> Result<Metadata, ProviderError> {
-        let unlike = || format!("{url} is not a metadata document with issuer and jwks_uri");
+    /// Checks a document that was fetched. `source` is what errors call it.
+    fn read(&self, source: &dyn fmt::Display, document: &[u8]) -> Result<Metadata, ProviderError> {
         let text = lenient_json::text(document);
-        let members = lenient_json::object(&text)
-            .ok_or_else(|| ProviderError::new(ProviderErrorKind::InvalidAnswer, unlike()))?;
-        let document = MetadataDocument::deserialize(Value::Object(members)).map_err(|error| {
-            ProviderError::caused(ProviderErrorKind::InvalidAnswer, unlike(), error.into())
+        let members = lenient_json::object(&text).ok_or_else(|| {
+            ProviderError::new(ProviderErrorKind::InvalidAnswer, unlike_metadata(source))
         })?;
-        let issuer = self.accept_issuer(url, &document.issuer)?;
+        self.check(source, members)
+    }
+
+    /// Checks the members of a document.
+    pub(super) fn check(
+        &self,
+        source: &dyn fmt::Display,
+        mut members: Map<String, Value>,
+    ) -> Result<Metadata, ProviderError> {
+        // The issuer is compared as the document names it.
+        for (name, value) in self.known.iter().filter(|(name, _)| *name != "issuer") {
+            members.insert(name.clone(), value.clone());
+        }
+        let document = MetadataDocument::deserialize(Value::Object(members)).map_err(|error| {
+            let unlike = unlike_metadata(source);
+            ProviderError::caused(ProviderErrorKind::InvalidAnswer, unlike, error.into())
+        })?;
+        let issuer = self.accept_issuer(source, &document.issuer)?;
         let jwks_uri =
             parse_url("jwks_uri", &document.jwks_uri, &self.transport).map_err(|error| {
                 ProviderError::caused(
                     ProviderErrorKind::InsecureEndpoint,
-                    format!("{url} names an unsafe jwks_uri"),
+                    format!("{source} names an unsafe jwks_uri"),
                     error.into(),
                 )
             })?;
@@ -207,7 +226,11 @@ impl Search {
         })
     }
 
-    fn accept_issuer(&self, url: &Url, found: &str) -> Result<Issuer, ProviderError> {
+    fn accept_issuer(
+        &self,
+        source: &dyn fmt::Display,
+        found: &str,
+    ) -> Result<Issuer, ProviderError> {
         let configured = self.issuer.as_str();
         if found == configured {
             return Ok(self.issuer.clone());
@@ -222,7 +245,7 @@ impl Search {
             return Issuer::parse(found, &self.transport).map_err(|error| {
                 ProviderError::caused(
                     ProviderErrorKind::IssuerMismatch,
-                    format!("{url} names an unusable issuer"),
+                    format!("{source} names an unusable issuer"),
                     error.into(),
                 )
             });
@@ -237,11 +260,15 @@ impl Search {
         Err(ProviderError::new(
             ProviderErrorKind::IssuerMismatch,
             format!(
-                "{url} names the issuer {found:?}, but {configured:?} is configured{hint}; \
+                "{source} names the issuer {found:?}, but {configured:?} is configured{hint}; \
                  set the issuer (OPENID_ISSUER) exactly as the provider names it"
             ),
         ))
     }
+}
+
+fn unlike_metadata(source: &dyn fmt::Display) -> String {
+    format!("{source} is not a metadata document with issuer and jwks_uri")
 }
 
 /// How long one URL is asked alone before the next is asked too.
@@ -335,11 +362,9 @@ mod tests {
             rule,
             urls: Vec::new(),
             transport: Transport::Https,
+            known: Arc::default(),
         };
-        search.read(
-            &Url::parse("https://id.example/doc").unwrap(),
-            document.as_bytes(),
-        )
+        search.read(&"https://id.example/doc", document.as_bytes())
     }
 
     fn document(issuer: &str) -> String {

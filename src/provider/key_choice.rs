@@ -39,7 +39,12 @@ impl JwksText {
 }
 
 impl KeyChoice {
-    pub(super) fn source(self, transport: &Transport) -> Result<KeySource, ConfigError> {
+    /// `known` are keys to begin with where nothing else is chosen.
+    pub(super) fn source(
+        self,
+        transport: &Transport,
+        known: Option<JwkSet>,
+    ) -> Result<KeySource, ConfigError> {
         let chosen = [
             (JWKS, self.given.is_some()),
             (JWKS_FILE, self.file.is_some()),
@@ -67,7 +72,7 @@ impl KeyChoice {
         let initial = self.initial.map(|text| text.parse(INITIAL_JWKS));
         Ok(KeySource::Remote {
             url: url.transpose()?,
-            initial: initial.transpose()?,
+            initial: initial.transpose()?.or(known),
         })
     }
 }

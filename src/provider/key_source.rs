@@ -12,6 +12,7 @@ use crate::clock::SharedClock;
 use crate::error::setup::KeysFrom;
 use crate::error::{Chain, ProviderError};
 use crate::http_client::{HttpClient, Limits};
+use crate::jwt::AlgorithmSet;
 use crate::keys::jwk_set::JwkSet;
 use crate::keys::key_file::KeyFile;
 use crate::keys::remote::{KeyLifetime, KeySet, RemoteKeys, fetch_jwk_set};
@@ -56,6 +57,8 @@ pub(super) struct Fetcher {
     pub(super) client: HttpClient,
     pub(super) limits: Limits,
     pub(super) lifetime: KeyLifetime,
+    /// The algorithms that the program knows the provider to list.
+    pub(super) listed: Option<AlgorithmSet>,
     pub(super) clock: SharedClock,
 }
 
@@ -153,9 +156,9 @@ impl Fetcher {
         fetch_jwk_set(&self.client, url, self.limits, self.lifetime, &self.clock).await
     }
 
-    /// A set without what metadata could say about it.
+    /// A set without what fetched metadata could say about it.
     fn key_set(&self, jwks: JwkSet) -> KeySet {
-        KeySet::new(jwks, self.issuer.clone(), None)
+        KeySet::new(jwks, self.issuer.clone(), self.listed)
     }
 }
 

@@ -7,9 +7,11 @@ pub(crate) mod discovery;
 mod endpoints;
 mod key_choice;
 mod key_source;
+pub(crate) mod known;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 #[cfg(feature = "introspection")]
@@ -31,7 +33,7 @@ use self::builder::METADATA_LIFETIME;
 use crate::claims::Issuer;
 use crate::clock::SharedClock;
 use crate::error::setup::KeysFrom;
-use crate::error::{ConfigError, ProviderError};
+use crate::error::{Chain, ConfigError, ProviderError};
 use crate::http_client::{HttpClient, Limits};
 use crate::keys::jwk_set::TENANT_PLACEHOLDER;
 use crate::keys::remote::{KeyLifetime, KeySet, RemoteKeys};
@@ -84,6 +86,8 @@ pub(crate) struct ProviderParts {
     accepted_issuers: Vec<AcceptedIssuer>,
     rule: IssuerRule,
     search: Search,
+    /// Metadata to begin with.
+    known: Option<Metadata>,
     source: KeySource,
     #[cfg(feature = "introspection")]
     introspection_url: Option<Url>,
@@ -255,6 +259,7 @@ impl Provider {
             client: parts.client,
             limits: parts.jwks_limits,
             lifetime: parts.lifetime,
+            listed: parts.known.as_ref().and_then(|known| known.algorithms),
             clock: parts.clock.clone(),
         };
         Self(Arc::new(Inner {
@@ -279,19 +284,46 @@ fn renewed_metadata(parts: &ProviderParts) -> Renew<Metadata> {
     );
     let pace = Pace {
         what: "metadata",
+        // What the program knows does not depend on an answer.
+        stale: match parts.known {
+            Some(_) => Duration::MAX,
+            None => parts.pace.stale,
+        },
         ..parts.pace
     };
     let clock = parts.clock.clone();
-    Renew::new(parts.clock.clone(), pace, move || {
+    // Without metadata of the program a failure is told where the metadata is needed.
+    let is_told = Arc::new(AtomicBool::new(parts.known.is_none()));
+    let renewed = Renew::new(parts.clock.clone(), pace, move || {
         let (client, search, clock) = (client.clone(), search.clone(), clock.clone());
+        let is_told = Arc::clone(&is_told);
         Box::pin(async move {
+            let fetched = search.run(&client, limits, &clock).await;
+            if let Err(error) = &fetched
+                && !is_told.swap(true, Ordering::Relaxed)
+            {
+                tracing::warn!(
+                    error = %Chain(error),
+                    "the provider's metadata could not be fetched; what the metadata of the program leaves out, such \
+                     as revocation, is not used until it is"
+                );
+            }
             Ok(Fetched {
-                value: search.run(&client, limits, &clock).await?,
+                value: fetched?,
                 fresh_for: METADATA_LIFETIME,
                 ahead: None,
             })
         })
-    })
+    });
+    match &parts.known {
+        // What it does not say is fetched at once.
+        Some(known) => renewed.starting_with(Fetched {
+            value: known.clone(),
+            fresh_for: Duration::ZERO,
+            ahead: None,
+        }),
+        None => renewed,
+    }
 }
 
 impl fmt::Debug for Provider {

@@ -10,6 +10,8 @@ mod gateway;
 mod identity;
 mod introspection;
 mod nginx;
+#[cfg(feature = "openidconnect")]
+mod openidconnect;
 mod programs;
 mod redis;
 mod revocations;

@@ -38,6 +38,8 @@ mod metrics;
 mod moved_endpoint;
 mod offline;
 mod open_paths;
+#[cfg(feature = "openidconnect")]
+mod openidconnect;
 mod outbound;
 mod pages;
 mod pausing_store;
