@@ -7,9 +7,10 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
 
+use crate::testing::assertion::known_client;
 use crate::testing::devices::{Asked, INTERVAL, LIFETIME};
 use crate::testing::fault::Endpoint;
-use crate::testing::form::{Parameters, known_client, parameter, refuse};
+use crate::testing::form::{Parameters, parameter, refuse};
 use crate::testing::grants::Grant;
 use crate::testing::manner::Manner;
 use crate::testing::sign_in::{choice_of_user, escape, page};
@@ -25,7 +26,7 @@ pub(super) async fn authorize(
 ) -> Response {
     state.saw(Endpoint::DeviceAuthorization, form.clone());
     let document = || {
-        let Some(client) = known_client(&headers, &form) else {
+        let Some(client) = known_client(&state, &headers, &form) else {
             return refuse(StatusCode::UNAUTHORIZED, "invalid_client");
         };
         let scope = parameter(&form, "scope").unwrap_or_default();
