@@ -31,7 +31,7 @@ for (const some of [sites.slice(0, 1), sites]) {
   const rates = await Promise.all(some.map((site) => load(site, 32 / some.length | 0)));
   const sum = rates.reduce((all, rate) => all + rate, 0);
   const each = ((await scripts()) - before) / (sum * 5);
-  const near = process.env.REDIS_NEAR_CACHE_AGE === '0' ? 'off' : 'on';
+  const near = process.env.OPENID_NEAR_CACHE_AGE === '0' ? 'off' : 'on';
   console.log(
     `near cache ${near.padEnd(3)} ${some.length} replicas ${sum.toFixed(0).padStart(7)} requests/s, ` +
       `${each.toFixed(4)} scripts each`,

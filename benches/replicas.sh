@@ -4,6 +4,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 for age in 1s 0; do
-    PROFILE=release TOKEN_LIFETIME=3600 REDIS_NEAR_CACHE_AGE=$age \
+    PROFILE=release TOKEN_LIFETIME=3600 OPENID_NEAR_CACHE_AGE=$age \
         examples/replicas/run.sh node benches/replicas.mjs
 done

@@ -28,6 +28,7 @@ pub(crate) const CLIENT_PRIVATE_KEY_FILE: &str = "client private key file";
 pub(crate) const CLIENT_SECRET: &str = "client secret";
 pub(crate) const CLIENT_SECRET_FILE: &str = "client secret file";
 pub(crate) const COOKIE_NAME: &str = "cookie name";
+pub(crate) const DATABASE: &str = "database url";
 pub(crate) const DESTINATION: &str = "destination";
 pub(crate) const EMAIL_DOMAIN: &str = "email domain";
 pub(crate) const END_SESSION_PARAMETER: &str = "end session parameter";
@@ -77,6 +78,7 @@ pub(crate) const SITE_LIFETIME: &str = "site lifetime";
 pub(crate) const STALE_LIMIT: &str = "stale limit";
 pub(crate) const START_PATH: &str = "start path";
 pub(crate) const SUBJECT_TOKEN_TYPE: &str = "subject token type";
+pub(crate) const TABLE_PREFIX: &str = "table prefix";
 pub(crate) const TARGET: &str = "target";
 pub(crate) const TENANTS: &str = "tenants";
 pub(crate) const TOKEN: &str = "token";
@@ -100,6 +102,8 @@ variables! {
     AZURE_CLIENT_ID
     AZURE_FEDERATED_TOKEN_FILE
     AZURE_TENANT_ID
+    DATABASE_TABLE_PREFIX
+    DATABASE_URL
     DEBUG_OPENID_REQUESTS
     DOMAIN_CLIENT
     DOMAIN_SERVER
@@ -144,6 +148,7 @@ variables! {
     OPENID_JWKS_URL_MAX_CACHE_TIME
     OPENID_LOGIN_PAGE
     OPENID_METADATA_URL
+    OPENID_NEAR_CACHE_AGE
     OPENID_OPEN_PATHS
     OPENID_PASSED_PARAMETERS
     OPENID_PATH
@@ -189,7 +194,6 @@ variables! {
     OPENID_USE_PAR
     OPENID_USE_PKCE
     REDIS_KEY_PREFIX
-    REDIS_NEAR_CACHE_AGE
     REDIS_SENTINELS
     REDIS_URL
 }
@@ -214,6 +218,7 @@ pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
         SILENT_SIGN_IN => OPENID_SILENT_SIGN_IN,
         END_SESSION_PARAMETER => OPENID_END_SESSION_PARAMETERS,
         STALE_LIMIT => OPENID_JWKS_STALE_LIMIT,
+        TABLE_PREFIX => DATABASE_TABLE_PREFIX,
         TENANTS => OPENID_TENANTS,
         TOKEN_PLACE => OPENID_TOKEN_PLACES,
         TOKEN_PROFILE => OPENID_TOKEN_PROFILE,
@@ -229,6 +234,7 @@ pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
         CLIENT_SECRET => OPENID_CLIENT_SECRET,
         CLIENT_SECRET_FILE => OPENID_CLIENT_SECRET_FILE,
         COOKIE_NAME => OPENID_COOKIE_NAME,
+        DATABASE => DATABASE_URL,
         HTTP_HOST => OPENID_ALLOW_HTTP,
         IDLE_LIMIT => OPENID_SESSION_IDLE_LIMIT,
         INTROSPECTION => OPENID_INTROSPECTION,
@@ -241,7 +247,7 @@ pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
         LOGIN_PAGE => OPENID_LOGIN_PAGE,
         MAX_KEY_LIFETIME => OPENID_JWKS_URL_MAX_CACHE_TIME,
         METADATA_URL => OPENID_METADATA_URL,
-        NEAR_CACHE_AGE => REDIS_NEAR_CACHE_AGE,
+        NEAR_CACHE_AGE => OPENID_NEAR_CACHE_AGE,
         OPEN_PATH => OPENID_OPEN_PATHS,
         PATH => OPENID_CALLBACK_URL,
         POST_LOGOUT_REDIRECT => OPENID_POST_LOGOUT_REDIRECT_URI,

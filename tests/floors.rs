@@ -102,7 +102,6 @@ const ROOMS: [(&str, &[&str]); 29] = [
             "login/browser/session_cookie",
             "login/sessions/id",
             "login/store/key",
-            "login/store/redis",
             "testing",
         ],
     ),
@@ -154,6 +153,14 @@ const ROOMS: [(&str, &[&str]); 29] = [
     ),
     ("redis", &["login/store/redis"]),
     ("reqwest", &["http_client", "outbound/reqwest_client"]),
+    (
+        "sqlx",
+        &[
+            "login/store/postgres",
+            "login/store/sql",
+            "login/store/sqlite",
+        ],
+    ),
     ("strsim", &["env"]),
     ("zeroize", &["secret"]),
     (
@@ -175,6 +182,8 @@ const ROOMS: [(&str, &[&str]); 29] = [
             "login/sign_in",
             "login/forms",
             "login/shared_revocations",
+            "login/store/changes",
+            "login/store/postgres",
             "login/store/redis",
             "outbound/granter",
             "expiry",

@@ -11,9 +11,8 @@ use crate::env::lifetimes::SessionLimits;
 use crate::env::names::in_environment;
 use crate::env::places::PlaceSettings;
 use crate::env::read::{Variables, readable};
-#[cfg(feature = "redis")]
-use crate::env::redis::RedisSettings;
 use crate::env::sign_in::SignInChoices;
+use crate::env::store::StoreSettings;
 use crate::error::ConfigError;
 use crate::login::browser::cookie::DEFAULT_BASE;
 use crate::login::{KeyRing, LoginBuilder, LoginLayer};
@@ -55,8 +54,7 @@ pub struct LoginSettings {
     open_paths: Vec<String>,
     button_label: Option<String>,
     image_url: Option<String>,
-    #[cfg(feature = "redis")]
-    pub(super) redis: Option<RedisSettings>,
+    pub(super) store: StoreSettings,
     /// The variable that shows that this process is one of several replicas.
     pub(super) replica_variable: Option<&'static str>,
 }
@@ -81,17 +79,7 @@ readable!(LoginSettings);
 impl LoginSettings {
     fn read(variables: &Variables) -> Result<Self, ConfigError> {
         let ignored = variables.check_names()?;
-        #[cfg(feature = "redis")]
-        let redis = RedisSettings::read(variables)?;
-        #[cfg(not(feature = "redis"))]
-        if variables.text(crate::settings::REDIS_URL).is_some() {
-            return Err(ConfigError::invalid(
-                crate::settings::REDIS_URL,
-                "(redacted)",
-                "this program was built without the feature redis",
-                "build it with the feature, or remove the setting to keep sessions in memory",
-            ));
-        }
+        let store = StoreSettings::read(variables)?;
         let issuer = issuer(variables)?;
         let client_id = client_id(variables, "copy it from the provider")?;
         let audiences = variables.list(OPENID_AUDIENCE);
@@ -147,8 +135,7 @@ impl LoginSettings {
             open_paths: variables.list(OPENID_OPEN_PATHS).unwrap_or_default(),
             button_label: variables.text(OPENID_BUTTON_LABEL),
             image_url: variables.text(OPENID_IMAGE_URL),
-            #[cfg(feature = "redis")]
-            redis,
+            store,
             replica_variable: REPLICA_VARIABLES
                 .into_iter()
                 .find(|name| variables.text(name).is_some()),
@@ -179,8 +166,8 @@ impl LoginSettings {
     }
 
     /// A builder of the layer, for settings that the environment does not have, such as anonymous
-    /// visitors. With `REDIS_URL` the sessions are stored there, and the server is asked once in the background,
-    /// so that one that does not answer is logged at the start.
+    /// visitors. With `REDIS_URL` or `DATABASE_URL` the sessions are stored there, and the server is asked once in the
+    /// background, so that one that does not answer is logged at the start.
     ///
     /// # Errors
     /// [`ConfigError`] with the variable and the remedy.
@@ -193,30 +180,14 @@ impl LoginSettings {
             tracing::warn!(
                 variable,
                 "sessions are stored in memory, but this process seems to be one of several replicas: set \
-                 REDIS_URL, or a browser is signed out whenever another replica answers"
+                 REDIS_URL or DATABASE_URL, or a browser is signed out whenever another replica answers"
             );
         }
         Ok(builder)
     }
 
-    #[cfg(feature = "redis")]
     fn stored(&self) -> Result<LoginBuilder, ConfigError> {
-        let builder = self.builder_without_store()?;
-        match &self.redis {
-            Some(redis) => {
-                let builder = builder.with_store(redis.store()?);
-                Ok(match redis.near_cache_age {
-                    Some(age) => builder.with_near_cache_age(age),
-                    None => builder,
-                })
-            }
-            None => Ok(builder),
-        }
-    }
-
-    #[cfg(not(feature = "redis"))]
-    fn stored(&self) -> Result<LoginBuilder, ConfigError> {
-        self.builder_without_store()
+        self.store.apply(self.builder_without_store()?)
     }
 
     fn builder_without_store(&self) -> Result<LoginBuilder, ConfigError> {
@@ -383,17 +354,9 @@ impl fmt::Display for LoginSettings {
         let choices = choices
             .chain(self.front_doors.shown())
             .chain(self.admission.shown());
-        for (name, value) in choices.chain(self.limits.shown()) {
+        let choices = choices.chain(self.limits.shown());
+        for (name, value) in choices.chain(self.store.shown()) {
             line(formatter, name, value.as_deref())?;
-        }
-        #[cfg(feature = "redis")]
-        match &self.redis {
-            Some(redis) => {
-                for (name, value) in redis.shown() {
-                    line(formatter, name, value.as_deref())?;
-                }
-            }
-            None => line(formatter, crate::settings::REDIS_URL, None)?,
         }
         self.show_what_to_register(formatter, after_sign_out)
     }

@@ -25,6 +25,8 @@ mod bounds;
 #[cfg(feature = "client")]
 mod client;
 mod common;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod database;
 mod defaults;
 #[cfg(feature = "login")]
 mod front_doors;
@@ -43,6 +45,8 @@ mod redis;
 mod service;
 #[cfg(feature = "login")]
 mod sign_in;
+#[cfg(feature = "login")]
+mod store;
 mod written;
 
 pub use self::api::ApiSettings;

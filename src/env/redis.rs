@@ -1,13 +1,11 @@
 //! The settings of the Redis session store.
 
-use std::time::Duration;
-
 use crate::env::names::in_environment;
 use crate::env::read::Variables;
 use crate::error::ConfigError;
 use crate::login::RedisStore;
 use crate::secret::Secret;
-use crate::settings::{REDIS_KEY_PREFIX, REDIS_NEAR_CACHE_AGE, REDIS_SENTINELS, REDIS_URL};
+use crate::settings::{REDIS_KEY_PREFIX, REDIS_SENTINELS, REDIS_URL};
 
 #[derive(Debug, Clone)]
 pub(super) struct RedisSettings {
@@ -15,8 +13,6 @@ pub(super) struct RedisSettings {
     urls: Vec<Secret>,
     sentinels: Vec<Secret>,
     prefix: Option<String>,
-    /// Zero turns the near cache off.
-    pub(super) near_cache_age: Option<Duration>,
 }
 
 impl RedisSettings {
@@ -30,7 +26,6 @@ impl RedisSettings {
             urls: secrets(REDIS_URL),
             sentinels: secrets(REDIS_SENTINELS),
             prefix: variables.text(REDIS_KEY_PREFIX),
-            near_cache_age: variables.duration(REDIS_NEAR_CACHE_AGE)?,
         };
         match (settings.urls.len(), settings.sentinels.is_empty()) {
             (0, true) => Ok(None),
@@ -66,21 +61,16 @@ impl RedisSettings {
     }
 
     /// Names and values of the effective settings, secrets redacted.
-    pub(super) fn shown(&self) -> [(&'static str, Option<String>); 4] {
+    pub(super) fn shown(&self) -> [(&'static str, Option<String>); 3] {
         let redacted = |secrets: &[Secret]| match secrets.len() {
             0 => None,
             1 => Some("(redacted)".to_owned()),
             many => Some(format!("(redacted, {many})")),
         };
-        let age = self.near_cache_age.map(|age| match age {
-            Duration::ZERO => "off".to_owned(),
-            age => humantime::format_duration(age).to_string(),
-        });
         [
             (REDIS_URL, redacted(&self.urls)),
             (REDIS_SENTINELS, redacted(&self.sentinels)),
             (REDIS_KEY_PREFIX, self.prefix.clone()),
-            (REDIS_NEAR_CACHE_AGE, age),
         ]
     }
 }

@@ -846,7 +846,7 @@ mod login {
             (
                 &[
                     ("REDIS_URL", "redis://cache"),
-                    ("REDIS_NEAR_CACHE_AGE", "0"),
+                    ("OPENID_NEAR_CACHE_AGE", "0"),
                     ("REDIS_KEY_PREFIX", "shop"),
                 ],
                 "one server",
@@ -854,21 +854,21 @@ mod login {
             (
                 &[
                     ("REDIS_URL", "redis://cache"),
-                    ("REDIS_NEAR_CACHE_AGE", "250"),
+                    ("OPENID_NEAR_CACHE_AGE", "250"),
                 ],
                 "one server",
             ),
             (
                 &[
                     ("REDIS_URL", "redis://cache"),
-                    ("REDIS_NEAR_CACHE_AGE", "2s"),
+                    ("OPENID_NEAR_CACHE_AGE", "2s"),
                 ],
                 "one server",
             ),
         ];
         for (pairs, kind) in cases {
             let settings = with(pairs).unwrap();
-            let store = settings.redis.as_ref().unwrap().store().unwrap();
+            let store = settings.store.redis.as_ref().unwrap().store().unwrap();
             assert!(format!("{store:?}").contains(kind), "{store:?}");
             let shown = format!("{settings}{settings:?}");
             assert!(!shown.contains("hunter2"), "{shown}");
@@ -878,7 +878,7 @@ mod login {
             "REDIS_URL = (redacted)\n",
             "REDIS_SENTINELS = none (default)\n",
             "REDIS_KEY_PREFIX = shop\n",
-            "REDIS_NEAR_CACHE_AGE = off\n",
+            "OPENID_NEAR_CACHE_AGE = off\n",
         ] {
             assert!(shown.contains(line), "{shown}");
         }
@@ -915,13 +915,13 @@ mod login {
                 "no sentinels",
             ),
             (
-                &[URL, ("REDIS_NEAR_CACHE_AGE", "2h")],
-                "REDIS_NEAR_CACHE_AGE",
+                &[URL, ("OPENID_NEAR_CACHE_AGE", "2h")],
+                "OPENID_NEAR_CACHE_AGE",
                 "choose from 0s to 1m",
             ),
             (
-                &[URL, ("REDIS_NEAR_CACHE_AGE", "soon")],
-                "REDIS_NEAR_CACHE_AGE",
+                &[URL, ("OPENID_NEAR_CACHE_AGE", "soon")],
+                "OPENID_NEAR_CACHE_AGE",
                 "a plain number",
             ),
             (
@@ -929,6 +929,60 @@ mod login {
                 "REDIS_KEY_PREFIX",
                 "a brace",
             ),
+        ];
+        for (pairs, setting, part) in cases {
+            let error = with(pairs).unwrap_err();
+            assert_eq!(error.setting(), setting, "{error}");
+            assert!(error.to_string().contains(part), "{error}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+
+    #[cfg(feature = "postgres")]
+    // D31
+    #[tokio::test]
+    async fn a_database_is_chosen_by_its_address_and_never_shown() {
+        let settings = with(&[
+            ("DATABASE_URL", "postgres://web:hunter2@db.example/site"),
+            ("DATABASE_TABLE_PREFIX", "shop"),
+        ])
+        .unwrap();
+        assert!(settings.builder().unwrap().is_shared());
+        let shown = format!("{settings}{settings:?}");
+        for line in ["DATABASE_URL = (redacted)\n", "DATABASE_TABLE_PREFIX = shop\n"] {
+            assert!(shown.contains(line), "{shown}");
+        }
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+
+    #[cfg(all(feature = "postgres", feature = "redis"))]
+    // D17
+    #[tokio::test]
+    async fn settings_of_a_database_that_cannot_be_used_name_themselves() {
+        const URL: (&str, &str) = ("DATABASE_URL", "postgres://web:hunter2@db/site");
+        let cases: [(&Pairs, &str, &str); 6] = [
+            (&[("DATABASE_URL", "hunter2")], "DATABASE_URL", "postgres://user"),
+            (
+                &[("DATABASE_URL", "mysql://web:hunter2@db/site")],
+                "DATABASE_URL",
+                "LoginBuilder::with_store",
+            ),
+            (
+                &[("DATABASE_URL", "postgres://web:hunter2@db/site?sslmod=require")],
+                "DATABASE_URL",
+                "the parameters are sslmode",
+            ),
+            (
+                &[URL, ("REDIS_URL", "redis://:hunter2@cache")],
+                "DATABASE_URL",
+                "contradicts REDIS_URL",
+            ),
+            (
+                &[URL, ("DATABASE_TABLE_PREFIX", "a; DROP TABLE b")],
+                "DATABASE_TABLE_PREFIX",
+                "lower-case letters",
+            ),
+            (&[("DATABASE_URL", "\"postgres://web:hunter2@db\"")], "DATABASE_URL", "quotes"),
         ];
         for (pairs, setting, part) in cases {
             let error = with(pairs).unwrap_err();

@@ -3,11 +3,13 @@
 
 use crate::error::ConfigError;
 use crate::settings::{
-    OPENID_CLIENT_SECRET, OPENID_SESSION_SECRET, REDIS_SENTINELS, REDIS_URL, VARIABLES,
+    DATABASE_URL, OPENID_CLIENT_SECRET, OPENID_SESSION_SECRET, REDIS_SENTINELS, REDIS_URL,
+    VARIABLES,
 };
 
 /// Values that no error repeats.
-const SECRET: [&str; 4] = [
+const SECRET: [&str; 5] = [
+    DATABASE_URL,
     OPENID_CLIENT_SECRET,
     OPENID_SESSION_SECRET,
     REDIS_SENTINELS,

@@ -168,6 +168,8 @@ pub use self::sign_in::obtained::ObtainedTokens;
 pub use self::sign_in::refusal::SignInRefusal;
 pub use self::sign_in::request::PassedParameter;
 pub use self::sign_in::requirement::RoleToken;
+#[cfg(feature = "postgres")]
+pub use self::store::PostgresStore;
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
 pub use self::store::{

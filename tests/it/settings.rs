@@ -67,7 +67,7 @@ fn every_variable_has_its_row_and_every_row_its_variable() {
 }
 
 /// Where choices are made, and on which type.
-const BUILDERS: [(&str, &str); 24] = [
+const BUILDERS: [(&str, &str); 25] = [
     ("src/danger.rs", "DangerousProviderBuilder"),
     ("src/http_client/ready.rs", "HttpClient"),
     ("src/provider/builder.rs", "ProviderBuilder"),
@@ -81,6 +81,7 @@ const BUILDERS: [(&str, &str); 24] = [
     ("src/login/hosts/layer.rs", "LoginHosts"),
     ("src/login/hosts/site.rs", "LoginSite"),
     ("src/login/hosts/source.rs", "SiteSourceBuilder"),
+    ("src/login/store/postgres/mod.rs", "PostgresStore"),
     ("src/login/store/redis/mod.rs", "RedisStore"),
     ("src/client_keys.rs", "ClientKeys"),
     ("src/bearer/layer.rs", "BearerLayer"),
@@ -158,6 +159,9 @@ fn with(name: &str, value: &str) -> Result<LoginSettings, tower_oidc::ConfigErro
     pairs.push((name, value));
     if name.starts_with("REDIS_") && name != "REDIS_URL" {
         pairs.push(("REDIS_URL", "redis://127.0.0.1"));
+    }
+    if name == "DATABASE_TABLE_PREFIX" {
+        pairs.push(("DATABASE_URL", "postgres://127.0.0.1"));
     }
     LoginSettings::from_pairs(pairs)
 }

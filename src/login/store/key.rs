@@ -38,6 +38,19 @@ impl StoreKey {
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
+
+    /// The bits as text, for what takes no bytes.
+    #[cfg(any(feature = "redis", feature = "postgres"))]
+    pub(super) fn to_text(self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+
+    /// A key from such a text.
+    #[cfg(any(feature = "redis", feature = "postgres"))]
+    pub(super) fn from_text(text: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        bytes.try_into().ok().map(Self)
+    }
 }
 
 fn to_array(digest: &[u8]) -> [u8; 32] {

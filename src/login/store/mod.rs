@@ -4,25 +4,41 @@
 //! changes them by compare-and-swap alone, so that what the bytes mean is decided in one place, whatever
 //! the store.
 
+#[cfg(any(feature = "redis", feature = "postgres"))]
+mod changes;
 mod key;
 mod memory;
 pub(crate) mod near_cache;
+#[cfg(any(feature = "redis", feature = "postgres", feature = "sqlite"))]
+mod outage;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod sql;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+#[cfg(any(feature = "redis", feature = "postgres", feature = "sqlite"))]
+use std::time::Duration;
 
 use bytes::Bytes;
 
 pub use self::key::{StoreKey, Tag};
 pub use self::memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use self::postgres::PostgresStore;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
 
 use crate::clock::UnixTime;
 use crate::error::StoreError;
+
+/// How long a store may take to answer.
+#[cfg(any(feature = "redis", feature = "postgres", feature = "sqlite"))]
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The answer to an operation of a store.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;

@@ -26,7 +26,7 @@ async fn behind_a_line() -> (Replicas, Proxy) {
     let line = Proxy::to(redis.port).await;
     let mut site = Replicas::arranged(Arrangement {
         stores: Some([line.url(), redis.url(), redis.url()]),
-        settings: vec![("REDIS_NEAR_CACHE_AGE", "30s".to_owned())],
+        settings: vec![("OPENID_NEAR_CACHE_AGE", "30s".to_owned())],
         ..Arrangement::default()
     })
     .await;

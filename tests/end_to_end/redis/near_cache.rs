@@ -130,7 +130,7 @@ async fn without_the_word_of_changes_the_age_of_the_near_cache_is_the_bound() {
 #[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
 async fn signing_out_holds_everywhere_at_once_though_the_session_was_near() {
     let site = Replicas::arranged(Arrangement {
-        settings: vec![("REDIS_NEAR_CACHE_AGE", "30s".to_owned())],
+        settings: vec![("OPENID_NEAR_CACHE_AGE", "30s".to_owned())],
         ..Arrangement::default()
     })
     .await;
@@ -190,7 +190,7 @@ async fn signing_out_everywhere_is_seen_by_three_replicas() {
 async fn round_trips_of_web_are_none_with_a_warm_near_cache_and_one_without() {
     for (age, expected) in [("1s", 0), ("0", 30)] {
         let site = Replicas::arranged(Arrangement {
-            settings: vec![("REDIS_NEAR_CACHE_AGE", age.to_owned())],
+            settings: vec![("OPENID_NEAR_CACHE_AGE", age.to_owned())],
             ..Arrangement::default()
         })
         .await;

@@ -1,181 +1,54 @@
-//! Changes by other processes: they are published on a channel, and passed on to those who wait for a session
-//! and to the near cache.
-//!
-//! A message can be lost, as connections are. So nothing depends on it: the near cache has an age, and those
-//! who wait ask again by themselves.
+//! The channel of Redis on which replicas tell each other of changes.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use redis::RedisResult;
 use redis::aio::{PubSubSink, PubSubStream};
-use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
-use tokio::task::JoinHandle;
 
-use super::connection::{PATIENCE, Server};
-use super::wire::key_from;
-use crate::login::store::{ChangeListener, StoreKey};
+use super::connection::Server;
+use crate::login::store::changes::{Change, Changes, Channel, SILENCE};
+use crate::login::store::{PATIENCE, StoreKey};
 
-/// Those who are to be told.
-pub(super) struct Changes {
-    listeners: Mutex<Vec<SharedListener>>,
-    told: broadcast::Sender<Change>,
+/// A channel of this server.
+pub(super) struct Published {
+    pub(super) server: Arc<Server>,
+    pub(super) channel: String,
 }
 
-#[derive(Clone, Copy)]
-enum Change {
-    Of(StoreKey),
-    /// Some may have been missed.
-    OfAny,
-}
+impl Channel for Published {
+    type Line = (PubSubSink, PubSubStream);
+    type Error = String;
 
-/// Listens until it is dropped.
-pub(super) struct Listener(JoinHandle<()>);
+    const STORE: &'static str = "Redis";
 
-impl Drop for Listener {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// How many changes may come before those who wait have looked at the first.
-const BACKLOG: usize = 1_024;
-
-/// How long a connection may be silent before it is asked whether it is there.
-const SILENCE: Duration = Duration::from_secs(5);
-
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-impl Changes {
-    pub(super) fn new() -> Self {
-        let (told, _) = broadcast::channel(BACKLOG);
-        Self {
-            listeners: Mutex::default(),
-            told,
-        }
-    }
-
-    pub(super) fn tell(&self, listener: ChangeListener) {
-        self.lock().push(Arc::from(listener));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<SharedListener>> {
-        self.listeners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Completes when the session changes after this call, as far as that is heard.
-    pub(super) fn next(&self, key: StoreKey) -> impl Future<Output = ()> + Send + use<> {
-        let mut told = self.told.subscribe();
-        async move {
-            loop {
-                match told.recv().await {
-                    Ok(Change::Of(changed)) if changed != key => {}
-                    Ok(_) | Err(RecvError::Lagged(_)) => return,
-                    Err(RecvError::Closed) => return std::future::pending().await,
-                }
-            }
-        }
-    }
-
-    fn heard(&self, change: Change) {
-        let key = match change {
-            Change::Of(key) => Some(key),
-            Change::OfAny => None,
+    async fn open(&self, attempt: usize) -> Result<Self::Line, String> {
+        let subscribed = async {
+            let (mut sink, stream) = self.server.listening(attempt).await?.split();
+            sink.subscribe(&self.channel).await?;
+            RedisResult::Ok((sink, stream))
         };
-        // No lock is held while they run.
-        let listeners = self.lock().clone();
-        let gone: Vec<_> = listeners.iter().filter(|listener| !listener(key)).collect();
-        if !gone.is_empty() {
-            let is_gone = |one: &SharedListener| gone.iter().any(|gone| Arc::ptr_eq(one, gone));
-            // `listeners` keeps them until the lock is free.
-            self.lock().retain(|listener| !is_gone(listener));
+        match tokio::time::timeout(PATIENCE, subscribed).await {
+            Ok(subscribed) => subscribed.map_err(|error| error.category().to_owned()),
+            Err(_) => Err("no answer in time".to_owned()),
         }
-        // Perhaps no task is waiting.
-        let _ = self.told.send(change);
     }
-}
 
-type SharedListener = Arc<dyn Fn(Option<StoreKey>) -> bool + Send + Sync>;
-
-impl Listener {
-    /// Listens on this channel, for as long as it takes to connect and again whenever that breaks.
-    pub(super) fn start(server: Arc<Server>, channel: String, changes: Arc<Changes>) -> Self {
-        Self(tokio::spawn(async move {
-            let mut pause = FIRST_PAUSE;
-            for attempt in 0.. {
-                match subscribe(&server, &channel, attempt).await {
-                    Ok((sink, stream)) => {
-                        tracing::debug!("listening to changes in Redis");
-                        changes.heard(Change::OfAny);
-                        listen(sink, stream, &changes).await;
-                        changes.heard(Change::OfAny);
-                        pause = FIRST_PAUSE;
+    async fn listen(&self, (mut sink, mut stream): Self::Line, changes: &Changes) {
+        loop {
+            match tokio::time::timeout(SILENCE, stream.next()).await {
+                Ok(Some(message)) => {
+                    let key = std::str::from_utf8(message.get_payload_bytes());
+                    if let Some(key) = key.ok().and_then(StoreKey::from_text) {
+                        changes.heard(Change::Of(key));
                     }
-                    Err(error) if attempt == 0 => tracing::warn!(
-                        error = %error.category(),
-                        "changes in Redis cannot be listened to: what other replicas change is seen when records kept near are old"
-                    ),
-                    Err(_) => {}
                 }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                Ok(None) => return,
+                Err(_) => match tokio::time::timeout(PATIENCE, sink.ping::<redis::Value>()).await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(_)) | Err(_) => return,
+                },
             }
-        }))
-    }
-}
-
-async fn subscribe(
-    server: &Server,
-    channel: &str,
-    attempt: usize,
-) -> RedisResult<(PubSubSink, PubSubStream)> {
-    let subscribed = async {
-        let (mut sink, stream) = server.listening(attempt).await?.split();
-        sink.subscribe(channel).await?;
-        Ok((sink, stream))
-    };
-    tokio::time::timeout(PATIENCE, subscribed)
-        .await
-        .unwrap_or_else(|_| Err((redis::ErrorKind::Io, "no answer in time").into()))
-}
-
-/// Until the connection breaks.
-async fn listen(mut sink: PubSubSink, mut stream: PubSubStream, changes: &Changes) {
-    loop {
-        match tokio::time::timeout(SILENCE, stream.next()).await {
-            Ok(Some(message)) => {
-                let key = std::str::from_utf8(message.get_payload_bytes());
-                if let Some(key) = key.ok().and_then(key_from) {
-                    changes.heard(Change::Of(key));
-                }
-            }
-            Ok(None) => return,
-            Err(_) => match tokio::time::timeout(PATIENCE, sink.ping::<redis::Value>()).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(_)) | Err(_) => return,
-            },
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // D39
-    #[test]
-    fn a_listener_that_wants_to_hear_no_more_is_dropped() {
-        let changes = Changes::new();
-        changes.tell(Box::new(|key| key.is_none()));
-        changes.tell(Box::new(|_| true));
-        changes.heard(Change::OfAny);
-        assert_eq!(changes.lock().len(), 2);
-        changes.heard(Change::Of(StoreKey::of(&["a session"])));
-        assert_eq!(changes.lock().len(), 1);
     }
 }

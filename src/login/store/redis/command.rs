@@ -1,14 +1,16 @@
 //! Redis commands: time limit, retries, errors.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use redis::{Cmd, FromRedisValue, RedisError, RedisResult, ScriptInvocation};
 
 use super::RedisStore;
-use super::changes::Listener;
-use super::connection::{Connected, PATIENCE};
+use super::changes::Published;
+use super::connection::Connected;
 use crate::error::{StoreError, StoreErrorKind};
+use crate::login::store::PATIENCE;
+use crate::login::store::changes::Listener;
+use crate::login::store::outage::Trouble;
 
 /// Attempts when the connection breaks: the first may have been executed, and every command here can be repeated.
 const ATTEMPTS: u8 = 2;
@@ -36,8 +38,11 @@ impl RedisStore {
     ) -> Result<T, StoreError> {
         self.listener
             .get_or_init(async || {
-                let (server, changes) = (Arc::clone(&self.server), Arc::clone(&self.changes));
-                Listener::start(server, self.channel(), changes)
+                let published = Published {
+                    server: Arc::clone(&self.server),
+                    channel: self.channel(),
+                };
+                Listener::start(published, Arc::clone(&self.changes))
             })
             .await;
         let mut used = None;
@@ -72,25 +77,9 @@ impl RedisStore {
             },
             |answer| answer.map_err(failed),
         );
-        self.tell_of_outages(answered.as_ref().err());
+        let failure = answered.as_ref().err().map(|error| (Trouble::Away, error));
+        self.outages.tell(failure);
         answered
-    }
-
-    /// Logs the beginning and the end of an outage.
-    fn tell_of_outages(&self, error: Option<&StoreError>) {
-        if self.is_away.load(Ordering::Relaxed) == error.is_some() {
-            return;
-        }
-        let was_away = self.is_away.swap(error.is_some(), Ordering::Relaxed);
-        match error {
-            Some(error) if !was_away => tracing::warn!(
-                %error,
-                "the session store in Redis does not answer: requests that need it are answered 503 until it \
-                 does; if it never did, compare its address (REDIS_URL)"
-            ),
-            None if was_away => tracing::info!("the session store in Redis answers again"),
-            _ => {}
-        }
     }
 
     pub(super) async fn run<T: FromRedisValue>(

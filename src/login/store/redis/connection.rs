@@ -1,7 +1,6 @@
 //! Ways to reach Redis: one server, the server that sentinels name, a cluster.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use redis::aio::{ConnectionLike, MultiplexedConnection, PubSub};
@@ -14,8 +13,7 @@ use redis::{
 };
 use tokio::sync::{Mutex, OnceCell};
 
-/// How long an answer may take.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+use crate::login::store::PATIENCE;
 
 pub(super) enum Server {
     Node(Box<Node>),

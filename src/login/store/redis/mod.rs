@@ -13,7 +13,6 @@ mod wire;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use redis::{RedisError, Script, ScriptInvocation};
 use tokio::runtime::Handle;
@@ -21,15 +20,16 @@ use tokio::sync::OnceCell;
 
 use crate::clock::UnixTime;
 use crate::error::{Chain, ConfigError, StoreError, StoreErrorKind};
+use crate::login::store::changes::{Changes, Listener};
+use crate::login::store::outage::Outages;
 use crate::login::store::{
     ChangeFuture, ChangeListener, Loaded, OwnedBy, Owner, SessionStore, StoreFuture, StoreKey,
     StoredRecord, Swapped, Tag,
 };
-use crate::settings::{REDIS_PREFIX, REDIS_SENTINEL_URLS, REDIS_SERVER_URL};
+use crate::settings::{REDIS_PREFIX, REDIS_SENTINEL_URLS, REDIS_SERVER_URL, REDIS_URL};
 
-use self::changes::{Changes, Listener};
 use self::connection::Server;
-use self::wire::{damaged, expiry, key_from, loaded, time, written};
+use self::wire::{damaged, expiry, loaded, time};
 
 /// Sessions in a Redis or Valkey server, or a cluster of them, version 7 or later: for any number
 /// of replicas.
@@ -48,8 +48,7 @@ pub struct RedisStore {
     changes: Arc<Changes>,
     listener: OnceCell<Listener>,
     scripts: Scripts,
-    /// Whether the last command failed, so that an outage is logged once and not for each request.
-    is_away: AtomicBool,
+    outages: Outages,
 }
 
 struct Scripts {
@@ -131,7 +130,7 @@ impl RedisStore {
                 ended: Script::new(include_str!("ended.lua")),
                 forget: Script::new(include_str!("forget.lua")),
             },
-            is_away: AtomicBool::new(false),
+            outages: Outages::new("Redis", REDIS_URL),
         }
     }
 
@@ -154,7 +153,7 @@ impl RedisStore {
     }
 
     fn key(&self, kind: &str, key: StoreKey) -> String {
-        format!("{}:{kind}:{{{}}}", self.prefix, written(key))
+        format!("{}:{kind}:{{{}}}", self.prefix, key.to_text())
     }
 
     fn channel(&self) -> String {
@@ -178,22 +177,22 @@ impl RedisStore {
         let list = self.list(owner);
         self.remember_list(&list, &until.to_string()).await?;
         let mut script = self.scripts.index.key(&list);
-        script.arg(written(key)).arg(until);
+        script.arg(key.to_text()).arg(until);
         self.run::<Option<String>>(&script).await.map(|_| ())
     }
 
     async fn remove(&self, key: StoreKey) -> Result<Option<StoredRecord>, StoreError> {
         let mut script = self.on(&self.scripts.delete, key);
-        script.arg(self.channel()).arg(written(key));
+        script.arg(self.channel()).arg(key.to_text());
         let Some(mut values) = self.run::<Option<Vec<Vec<u8>>>>(&script).await? else {
             return Ok(None);
         };
         let lists = values.split_off(4.min(values.len()));
         for (list, kind) in lists.iter().zip(["subject", "provider-session"]) {
-            let listed = std::str::from_utf8(list).ok().and_then(key_from);
+            let listed = std::str::from_utf8(list).ok().and_then(StoreKey::from_text);
             if let Some(listed) = listed {
                 let mut unlist = redis::cmd("ZREM");
-                unlist.arg(self.key(kind, listed)).arg(written(key));
+                unlist.arg(self.key(kind, listed)).arg(key.to_text());
                 // A key that is listed and has no record is harmless, and is dropped at its end.
                 let _ = self.ask::<i64>(&unlist).await;
             }
@@ -224,7 +223,7 @@ impl SessionStore for RedisStore {
                     .await?;
                 self.list_under(OwnedBy::Session(owner.session), key, until)
                     .await?;
-                lists = [written(owner.subject), written(owner.session)];
+                lists = [owner.subject.to_text(), owner.session.to_text()];
             }
             let mut script = self.on(&self.scripts.create, key);
             script
@@ -265,7 +264,7 @@ impl SessionStore for RedisStore {
                 .arg(&next.tag.as_bytes()[..])
                 .arg(expiry(next.expires_at))
                 .arg(self.channel())
-                .arg(written(key));
+                .arg(key.to_text());
             match self.run::<Option<Vec<Vec<u8>>>>(&script).await? {
                 None => Ok(Swapped::Gone),
                 Some(values) if values.is_empty() => Ok(Swapped::Done),
@@ -285,7 +284,7 @@ impl SessionStore for RedisStore {
             let members = self.ask::<Vec<String>>(&range).await?;
             members
                 .iter()
-                .map(|member| key_from(member).ok_or_else(damaged))
+                .map(|member| StoreKey::from_text(member).ok_or_else(damaged))
                 .collect()
         })
     }

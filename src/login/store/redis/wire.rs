@@ -1,11 +1,8 @@
-//! How keys and records are written down.
-
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+//! How records are written down.
 
 use crate::clock::UnixTime;
 use crate::error::{StoreError, StoreErrorKind};
-use crate::login::store::{Loaded, StoreKey, StoredRecord, Tag};
+use crate::login::store::{Loaded, StoredRecord, Tag};
 
 /// A record as a script returns it: bytes, tag, expiry and the server's time.
 pub(super) fn loaded(values: Vec<Vec<u8>>) -> Result<Loaded, StoreError> {
@@ -32,15 +29,6 @@ const LATEST: i64 = 1 << 52;
 /// An expiry as Redis takes it.
 pub(super) fn expiry(at: UnixTime) -> i64 {
     at.as_seconds().clamp(0, LATEST / 1_000)
-}
-
-pub(super) fn written(key: StoreKey) -> String {
-    URL_SAFE_NO_PAD.encode(key.as_bytes())
-}
-
-pub(super) fn key_from(text: &str) -> Option<StoreKey> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-    bytes.try_into().ok().map(StoreKey::from_bytes)
 }
 
 pub(super) fn damaged() -> StoreError {
