@@ -943,13 +943,17 @@ mod login {
     #[tokio::test]
     async fn a_database_is_chosen_by_its_address_and_never_shown() {
         let settings = with(&[
-            ("DATABASE_URL", "postgres://web:hunter2@db.example/site"),
+            ("DATABASE_URL", "postgres://web:hunter2@127.0.0.1:1/site"),
             ("DATABASE_TABLE_PREFIX", "shop"),
         ])
-        .unwrap();
+        .unwrap()
+        .with_default_address("https://app.example.com");
         assert!(settings.builder().unwrap().is_shared());
         let shown = format!("{settings}{settings:?}");
-        for line in ["DATABASE_URL = (redacted)\n", "DATABASE_TABLE_PREFIX = shop\n"] {
+        for line in [
+            "DATABASE_URL = (redacted)\n",
+            "DATABASE_TABLE_PREFIX = shop\n",
+        ] {
             assert!(shown.contains(line), "{shown}");
         }
         assert!(!shown.contains("hunter2"), "{shown}");
@@ -961,14 +965,21 @@ mod login {
     async fn settings_of_a_database_that_cannot_be_used_name_themselves() {
         const URL: (&str, &str) = ("DATABASE_URL", "postgres://web:hunter2@db/site");
         let cases: [(&Pairs, &str, &str); 6] = [
-            (&[("DATABASE_URL", "hunter2")], "DATABASE_URL", "postgres://user"),
+            (
+                &[("DATABASE_URL", "hunter2")],
+                "DATABASE_URL",
+                "postgres://user",
+            ),
             (
                 &[("DATABASE_URL", "mysql://web:hunter2@db/site")],
                 "DATABASE_URL",
                 "LoginBuilder::with_store",
             ),
             (
-                &[("DATABASE_URL", "postgres://web:hunter2@db/site?sslmod=require")],
+                &[(
+                    "DATABASE_URL",
+                    "postgres://web:hunter2@db/site?sslmod=require",
+                )],
                 "DATABASE_URL",
                 "the parameters are sslmode",
             ),
@@ -982,7 +993,11 @@ mod login {
                 "DATABASE_TABLE_PREFIX",
                 "lower-case letters",
             ),
-            (&[("DATABASE_URL", "\"postgres://web:hunter2@db\"")], "DATABASE_URL", "quotes"),
+            (
+                &[("DATABASE_URL", "\"postgres://web:hunter2@db\"")],
+                "DATABASE_URL",
+                "quotes",
+            ),
         ];
         for (pairs, setting, part) in cases {
             let error = with(pairs).unwrap_err();

@@ -1,6 +1,6 @@
-//! The examples as programs, against foreign ones: a certified provider, a browser, a proxy, Redis. They
-//! need Node with `npm install` in `tests/idp` and `tests/browser`, Chromium, Caddy, nginx and redis-server: the
-//! full test run brings them.
+//! The examples as programs, against foreign ones: a certified provider, a browser, a proxy, Redis,
+//! PostgreSQL. They need Node with `npm install` in `tests/idp` and `tests/browser`, Chromium, Caddy, nginx,
+//! redis-server and postgresql: the full test run brings them.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod api;
@@ -12,9 +12,11 @@ mod introspection;
 mod nginx;
 #[cfg(feature = "openidconnect")]
 mod openidconnect;
+mod postgres;
 mod programs;
 mod redis;
 mod revocations;
 mod secretless;
+mod stores;
 mod token_places;
 mod web;

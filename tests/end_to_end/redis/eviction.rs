@@ -6,7 +6,8 @@ use bytes::Bytes;
 use redis::Commands;
 use tower_oidc::login::{OwnedBy, Owner, SessionStore, StoredRecord, Tag};
 
-use super::server::{Redis, now, owner, random_key, record};
+use super::server::Redis;
+use crate::stores::records::{now, owner, random_key, record};
 
 /// Larger than most sessions, so that memory runs out soon.
 fn large() -> StoredRecord {

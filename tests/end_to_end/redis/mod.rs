@@ -1,14 +1,9 @@
-//! Sessions in real Redis servers: the suite every store must pass, and several processes of one site
-//! that share a store through whatever happens to them.
+//! Sessions in real Redis servers: the suite every store must pass on every kind of server, and what only Redis does.
 
-mod drain;
+mod channels;
 mod eviction;
-mod faults;
-mod kills;
-mod near_cache;
-mod proxy;
-mod replicas;
 mod revocations;
-mod server;
+mod sentinels;
+pub(crate) mod server;
 mod suite;
 mod targets;

@@ -3,26 +3,24 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bytes::Bytes;
 use redis::{Commands, Value};
-use tower_oidc::login::{Owner, RedisStore, SessionId, StoreKey, StoredRecord, Tag};
-use tower_oidc::{Clock, SystemClock, UnixTime};
+use tower_oidc::login::RedisStore;
 
 use crate::programs::Program;
 use crate::web::free_port;
 
-pub(super) struct Redis {
+pub(crate) struct Redis {
     program: Program,
-    pub(super) port: u16,
+    pub(crate) port: u16,
     folder: PathBuf,
 }
 
 impl Redis {
-    pub(super) fn start(more: &[&str]) -> Self {
+    pub(crate) fn start(more: &[&str]) -> Self {
         Self::start_program("redis-server", more)
     }
 
-    pub(super) fn start_program(program: &str, more: &[&str]) -> Self {
+    pub(crate) fn start_program(program: &str, more: &[&str]) -> Self {
         let port = free_port();
         let port_text = port.to_string();
         let more = [&["--port", &port_text], more].concat();
@@ -30,7 +28,7 @@ impl Redis {
     }
 
     /// With TLS alone, by a certificate in this folder.
-    pub(super) fn start_with_tls(folder: &Path, more: &[&str]) -> Self {
+    pub(crate) fn start_with_tls(folder: &Path, more: &[&str]) -> Self {
         let port = free_port();
         let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
         let (port_text, key, certificate) = (port.to_string(), at("key.pem"), at("cert.pem"));
@@ -50,7 +48,7 @@ impl Redis {
     }
 
     /// A sentinel that watches over this server.
-    pub(super) fn start_sentinel(master: &Self, name: &str) -> Self {
+    pub(crate) fn start_sentinel(master: &Self, name: &str) -> Self {
         let port = free_port();
         let folder = folder_of(port);
         let file = folder.join("sentinel.conf");
@@ -87,21 +85,21 @@ impl Redis {
         }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    pub(super) fn store(&self) -> RedisStore {
+    pub(crate) fn store(&self) -> RedisStore {
         RedisStore::new(&self.url()).unwrap()
     }
 
-    pub(super) fn connection(&self) -> redis::Connection {
+    pub(crate) fn connection(&self) -> redis::Connection {
         let client = redis::Client::open(self.url()).unwrap();
         client.get_connection().unwrap()
     }
 
     /// How often scripts were run, which is what every question of a session is.
-    pub(super) fn scripts_run(&self) -> u64 {
+    pub(crate) fn scripts_run(&self) -> u64 {
         let text: String = redis::cmd("INFO")
             .arg("commandstats")
             .query(&mut self.connection())
@@ -113,7 +111,7 @@ impl Redis {
     }
 
     /// Every byte that is kept, names and values.
-    pub(super) fn dump(&self) -> Vec<u8> {
+    pub(crate) fn dump(&self) -> Vec<u8> {
         let mut connection = self.connection();
         let keys: Vec<Vec<u8>> = connection.keys("*").unwrap();
         assert!(!keys.is_empty());
@@ -142,7 +140,7 @@ impl Redis {
         dump
     }
 
-    pub(super) fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.program.pid().to_string();
         let status = Command::new("kill").args([signal, &pid]).status();
         assert!(status.unwrap().success());
@@ -159,33 +157,4 @@ fn folder_of(port: u16) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("tower-oidc-redis-{port}"));
     std::fs::create_dir_all(&folder).unwrap();
     folder
-}
-
-pub(super) fn now() -> UnixTime {
-    SystemClock::new().now()
-}
-
-pub(super) fn random_key() -> StoreKey {
-    SessionId::random().unwrap().store_key()
-}
-
-pub(super) fn owner() -> Owner {
-    Owner {
-        subject: random_key(),
-        session: random_key(),
-        ends_at: later(),
-    }
-}
-
-/// A record of a hundred seconds.
-pub(super) fn record(bytes: &'static [u8]) -> StoredRecord {
-    StoredRecord {
-        bytes: Bytes::from_static(bytes),
-        tag: Tag::random().unwrap(),
-        expires_at: later(),
-    }
-}
-
-fn later() -> UnixTime {
-    now().saturating_add(std::time::Duration::from_secs(100))
 }

@@ -5,18 +5,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tower_oidc::login::{RedisStore, SessionStore};
-use tower_oidc::testing::store_suite;
 
-use super::server::{Redis, now, random_key};
+use super::server::Redis;
 use crate::programs::{Program, example};
+use crate::stores::records::{passes_the_suite, random_key};
 use crate::web::{free_port, settings};
-
-async fn passes_the_suite(store: RedisStore) {
-    store_suite(store, now(), async |time| {
-        tokio::time::sleep(time + Duration::from_secs(1)).await;
-    })
-    .await;
-}
 
 /// Servers that were told of each other agree a moment later.
 async fn agreed(store: impl Fn() -> RedisStore) -> RedisStore {

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 /// How the line is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Line {
+pub(crate) enum Line {
     Good,
     /// Everything takes longer, there and back.
     Slow(Duration),
@@ -27,22 +27,24 @@ enum Way {
     Back,
 }
 
-pub(super) struct Proxy {
-    pub(super) port: u16,
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
     line: watch::Sender<Line>,
+    target: watch::Sender<u16>,
 }
 
 impl Proxy {
-    pub(super) async fn to(target: u16) -> Self {
+    pub(crate) async fn to(target: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (line, state) = watch::channel(Line::Good);
+        let (target, leads_to) = watch::channel(target);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 if *state.borrow() == Line::Cut {
                     continue;
                 }
-                let state = state.clone();
+                let (state, target) = (state.clone(), *leads_to.borrow());
                 tokio::spawn(async move {
                     if let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await {
                         join(client, server, state).await;
@@ -50,15 +52,16 @@ impl Proxy {
                 });
             }
         });
-        Self { port, line }
+        Self { port, line, target }
     }
 
-    pub(super) fn is_now(&self, line: Line) {
+    /// New connections go there.
+    pub(crate) fn leads_to(&self, port: u16) {
+        self.target.send_replace(port);
+    }
+
+    pub(crate) fn is_now(&self, line: Line) {
         self.line.send_replace(line);
-    }
-
-    pub(super) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
     }
 }
 

@@ -8,44 +8,76 @@ use reqwest::StatusCode;
 use reqwest::cookie::CookieStore as _;
 use serde_json::{Value, json};
 
-use super::server::{Redis, now};
+use super::proxy::Proxy;
+use super::records::now;
+use super::server::{Kind, Server};
 use crate::programs::{Program, example, provider};
 use crate::web::{free_port, settings};
 
 /// Cookies know no ports, so that each process sees the same.
-pub(super) struct Replicas {
-    pub(super) redis: Option<Redis>,
+pub(crate) struct Replicas {
+    pub(crate) server: Option<Server>,
     idp: Program,
     webs: Vec<Program>,
     ports: Vec<String>,
-    pub(super) origin: String,
+    pub(crate) origin: String,
     jar: Arc<reqwest::cookie::Jar>,
-    pub(super) browser: reqwest::Client,
+    pub(crate) browser: reqwest::Client,
 }
 
 /// What is special about the three.
-#[derive(Default)]
-pub(super) struct Arrangement {
+pub(crate) struct Arrangement {
+    pub(crate) kind: Kind,
     /// The addresses of the store as each sees it. Default: a server of its own.
-    pub(super) stores: Option<[String; 3]>,
+    pub(crate) stores: Option<[String; 3]>,
     /// How far the clock of each is off, in seconds.
-    pub(super) clocks: [i64; 3],
-    pub(super) settings: Vec<(&'static str, String)>,
+    pub(crate) clocks: [i64; 3],
+    pub(crate) settings: Vec<(&'static str, String)>,
+}
+
+impl Arrangement {
+    pub(crate) fn of(kind: Kind) -> Self {
+        Self {
+            kind,
+            stores: None,
+            clocks: [0; 3],
+            settings: Vec::new(),
+        }
+    }
 }
 
 /// How long access tokens live here.
-pub(super) const LIFETIME: Duration = Duration::from_secs(5);
+pub(crate) const LIFETIME: Duration = Duration::from_secs(5);
 
 impl Replicas {
-    pub(super) async fn start() -> Self {
-        Self::arranged(Arrangement::default()).await
+    pub(crate) async fn start(kind: Kind) -> Self {
+        Self::arranged(Arrangement::of(kind)).await
     }
 
-    pub(super) async fn arranged(arrangement: Arrangement) -> Self {
-        let redis = arrangement.stores.is_none().then(|| Redis::start(&[]));
+    /// With the first of the replicas, or all, behind a line that can go bad.
+    pub(crate) async fn behind_a_line(behind: usize, arrangement: Arrangement) -> (Self, Proxy) {
+        let server = arrangement.kind.start();
+        let line = Proxy::to(server.port()).await;
+        let address = |replica| match replica < behind {
+            true => server.url_behind(&line),
+            false => server.url(),
+        };
+        let stores = Some([address(0), address(1), address(2)]);
+        let mut site = Self::arranged(Arrangement {
+            stores,
+            ..arrangement
+        })
+        .await;
+        site.server = Some(server);
+        (site, line)
+    }
+
+    pub(crate) async fn arranged(arrangement: Arrangement) -> Self {
+        let kind = arrangement.kind;
+        let server = arrangement.stores.is_none().then(|| kind.start());
         let stores = arrangement
             .stores
-            .or_else(|| Some([(); 3].map(|()| redis.as_ref().unwrap().url())))
+            .or_else(|| Some([(); 3].map(|()| server.as_ref().unwrap().url())))
             .unwrap();
         let ports: Vec<_> = (0..3).map(|_| free_port().to_string()).collect();
         let origin = format!("http://127.0.0.1:{}", ports[0]);
@@ -56,7 +88,7 @@ impl Replicas {
             let mut environment = settings(&issuer, &origin);
             environment.retain(|(name, _)| *name != "RUST_LOG");
             environment.push(("PORT", port));
-            environment.push(("REDIS_URL", &stores[at]));
+            environment.push((kind.variable(), &stores[at]));
             let more = &arrangement.settings;
             environment.extend(more.iter().map(|(name, value)| (*name, &**value)));
             let mut command = example("web", &environment);
@@ -75,7 +107,7 @@ impl Replicas {
             .build()
             .unwrap();
         let site = Self {
-            redis,
+            server,
             idp,
             webs,
             ports,
@@ -87,29 +119,29 @@ impl Replicas {
         site
     }
 
-    pub(super) async fn sign_in(&self) {
+    pub(crate) async fn sign_in(&self) {
         let url = format!("{}/oauth/openid?return_to=/", self.origin);
         let start = self.browser.get(url).header("accept", "text/html");
         let page = start.send().await.unwrap().text().await.unwrap();
         assert!(page.contains("user-1"), "{page}");
     }
 
-    pub(super) fn redis(&self) -> &Redis {
-        self.redis.as_ref().unwrap()
+    pub(crate) fn server(&self) -> &Server {
+        self.server.as_ref().unwrap()
     }
 
-    pub(super) fn at(&self, replica: usize, path: &str) -> String {
+    pub(crate) fn at(&self, replica: usize, path: &str) -> String {
         let port = &self.ports[replica % self.ports.len()];
         format!("http://127.0.0.1:{port}{path}")
     }
 
-    pub(super) async fn status(&self, replica: usize, path: &str) -> StatusCode {
+    pub(crate) async fn status(&self, replica: usize, path: &str) -> StatusCode {
         let request = self.browser.get(self.at(replica, path));
         request.send().await.unwrap().status()
     }
 
     /// By how many seconds the wall clock of a replica is off.
-    pub(super) async fn clock(&self, replica: usize) -> i64 {
+    pub(crate) async fn clock(&self, replica: usize) -> i64 {
         let answer = reqwest::get(self.at(replica, "/healthz")).await.unwrap();
         let date = answer.headers()["date"].to_str().unwrap();
         let there = httpdate::parse_http_date(date).unwrap();
@@ -118,7 +150,7 @@ impl Replicas {
     }
 
     /// How often the tokens have been renewed, as this replica sees it.
-    pub(super) async fn renewals(&self, replica: usize) -> u64 {
+    pub(crate) async fn renewals(&self, replica: usize) -> u64 {
         let request = self.browser.get(self.at(replica, "/api/me"));
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
@@ -127,7 +159,7 @@ impl Replicas {
     }
 
     /// Sends requests to all three at once.
-    pub(super) async fn burst(&self, requests: usize) -> Vec<StatusCode> {
+    pub(crate) async fn burst(&self, requests: usize) -> Vec<StatusCode> {
         let requests: Vec<_> = (0..requests)
             .map(|at| tokio::spawn(self.browser.get(self.at(at, "/api/me")).send()))
             .collect();
@@ -139,12 +171,12 @@ impl Replicas {
     }
 
     /// Until the access token has expired.
-    pub(super) async fn expiry(&self) {
+    pub(crate) async fn expiry(&self) {
         tokio::time::sleep(LIFETIME + Duration::from_secs(1)).await;
     }
 
     /// Asks until the answer is this one; every other must be 503.
-    pub(super) async fn until(&self, replica: usize, expected: StatusCode, within: Duration) {
+    pub(crate) async fn until(&self, replica: usize, expected: StatusCode, within: Duration) {
         let asked = async {
             loop {
                 let status = self.status(replica, "/api/me").await;
@@ -159,13 +191,13 @@ impl Replicas {
         assert!(outcome.is_ok(), "no {expected} within {within:?}");
     }
 
-    pub(super) async fn set_fault(&self, mode: &str) {
+    pub(crate) async fn set_fault(&self, mode: &str) {
         let url = format!("{}/test/fault?mode={mode}", self.idp.address());
         self.browser.post(url).send().await.unwrap();
     }
 
     /// How many refreshes and reuses of a spent token the provider has seen.
-    pub(super) async fn grants(&self) -> (u64, u64) {
+    pub(crate) async fn grants(&self) -> (u64, u64) {
         let url = format!("{}/test/counts", self.idp.address());
         let counts: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
         let count = |name| counts[name].as_u64().unwrap();
@@ -173,7 +205,7 @@ impl Replicas {
     }
 
     /// Asks a replica to stop and waits until it has, and returns how it ended. Those after it move up.
-    pub(super) async fn stop(&mut self, replica: usize) -> Option<i32> {
+    pub(crate) async fn stop(&mut self, replica: usize) -> Option<i32> {
         let web = self.webs.remove(replica);
         self.ports.remove(replica);
         tokio::task::spawn_blocking(move || web.stop().0)
@@ -182,7 +214,7 @@ impl Replicas {
     }
 
     /// Another browser, signed in.
-    pub(super) async fn another_browser(&self) -> reqwest::Client {
+    pub(crate) async fn another_browser(&self) -> reqwest::Client {
         let browser = reqwest::Client::builder()
             .cookie_store(true)
             .build()
@@ -195,14 +227,14 @@ impl Replicas {
     }
 
     /// Ends a replica as a machine's failure would.
-    pub(super) fn kill(&self, replica: usize) {
+    pub(crate) fn kill(&self, replica: usize) {
         let pid = self.webs[replica].pid().to_string();
         let status = Command::new("kill").args(["-KILL", &pid]).status();
         assert!(status.unwrap().success());
     }
 
     /// What the browser holds.
-    pub(super) fn handle(&self) -> String {
+    pub(crate) fn handle(&self) -> String {
         let cookies = self.jar.cookies(&self.origin.parse().unwrap()).unwrap();
         let mut pairs = cookies.to_str().unwrap().split("; ");
         let handle = pairs.find_map(|pair| pair.strip_prefix("session="));
@@ -210,7 +242,7 @@ impl Replicas {
     }
 
     /// Whether a replica takes a session cookie that was kept.
-    pub(super) async fn takes(&self, replica: usize, handle: &str) -> bool {
+    pub(crate) async fn takes(&self, replica: usize, handle: &str) -> bool {
         let answer = reqwest::Client::new()
             .get(self.at(replica, "/api/me"))
             .header("cookie", format!("session={handle}"))
@@ -224,7 +256,7 @@ impl Replicas {
         }
     }
 
-    pub(super) async fn sign_out(&self, replica: usize) {
+    pub(crate) async fn sign_out(&self, replica: usize) {
         let answer = self
             .browser
             .post(self.at(replica, "/oauth/openid/logout"))

@@ -2,13 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use redis::Commands;
 use reqwest::StatusCode;
-use tower_oidc::login::{Record, RefreshState};
+use rstest::rstest;
 
 use super::proxy::{Line, Proxy};
 use super::replicas::{Arrangement, Replicas};
-use super::server::Redis;
+use super::server::Kind;
 
 /// Until a lease has ended and a process has noticed.
 const LEASE: Duration = Duration::from_secs(30);
@@ -21,25 +20,23 @@ async fn begin(site: &Replicas, replica: usize) {
 }
 
 /// With the first of the replicas behind a line that can go bad.
-async fn behind_a_line() -> (Replicas, Proxy) {
-    let redis = Redis::start(&[]);
-    let line = Proxy::to(redis.port).await;
-    let mut site = Replicas::arranged(Arrangement {
-        stores: Some([line.url(), redis.url(), redis.url()]),
+async fn behind_a_line(kind: Kind) -> (Replicas, Proxy) {
+    let arrangement = Arrangement {
         settings: vec![("OPENID_NEAR_CACHE_AGE", "30s".to_owned())],
-        ..Arrangement::default()
-    })
-    .await;
-    site.redis = Some(redis);
-    (site, line)
+        ..Arrangement::of(kind)
+    };
+    Replicas::behind_a_line(1, arrangement).await
 }
 
+#[rstest]
 // D7
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn killed_before_the_token_was_sent_costs_no_session() {
-    let (site, line) = behind_a_line().await;
-    // Once, so that the server knows the scripts.
+#[ignore = "needs redis-server, PostgreSQL, Node and oidc-provider; the full test run brings them"]
+async fn killed_before_the_token_was_sent_costs_no_session(
+    #[values(Kind::Redis, Kind::Postgres)] kind: Kind,
+) {
+    let (site, line) = behind_a_line(kind).await;
+    // Once, so that the server knows the scripts and statements.
     site.expiry().await;
     assert_eq!(site.status(2, "/api/me").await, StatusCode::OK);
     // By the second time it listens, and keeps what it reads.
@@ -52,25 +49,22 @@ async fn killed_before_the_token_was_sent_costs_no_session() {
     // never told.
     line.is_now(Line::NoAnswers);
     begin(&site, 0).await;
-    let mut connection = site.redis().connection();
-    let names: Vec<String> = connection.keys("tower-oidc:session:*").unwrap();
-    let leased = names.iter().any(|name| {
-        let bytes: Vec<u8> = connection.hget(name, "d").unwrap();
-        let record = Record::decode(&bytes.into());
-        record.is_some_and(|record| matches!(record.state, RefreshState::Leased { .. }))
-    });
-    assert!(leased, "no session is leased");
+    let leased = site.server().leases().await;
+    assert_eq!(leased, 1, "the session is leased");
     site.kill(0);
     site.until(1, StatusCode::OK, LEASE).await;
     assert_eq!(site.grants().await, (2, 0));
     assert_eq!(site.status(2, "/api/me").await, StatusCode::OK);
 }
 
+#[rstest]
 // D7
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn killed_after_the_token_was_sent_but_before_its_use_costs_no_session() {
-    let site = Replicas::start().await;
+#[ignore = "needs redis-server, PostgreSQL, Node and oidc-provider; the full test run brings them"]
+async fn killed_after_the_token_was_sent_but_before_its_use_costs_no_session(
+    #[values(Kind::Redis, Kind::Postgres)] kind: Kind,
+) {
+    let site = Replicas::start(kind).await;
     site.expiry().await;
     site.set_fault("stall").await;
     begin(&site, 0).await;
@@ -81,11 +75,14 @@ async fn killed_after_the_token_was_sent_but_before_its_use_costs_no_session() {
     assert_eq!(site.status(2, "/api/me").await, StatusCode::OK);
 }
 
+#[rstest]
 // D7
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn killed_while_the_answer_is_on_its_way_ends_in_one_probe_and_a_sign_in() {
-    let site = Replicas::start().await;
+#[ignore = "needs redis-server, PostgreSQL, Node and oidc-provider; the full test run brings them"]
+async fn killed_while_the_answer_is_on_its_way_ends_in_one_probe_and_a_sign_in(
+    #[values(Kind::Redis, Kind::Postgres)] kind: Kind,
+) {
+    let site = Replicas::start(kind).await;
     site.expiry().await;
     site.set_fault("late").await;
     begin(&site, 0).await;
@@ -94,11 +91,14 @@ async fn killed_while_the_answer_is_on_its_way_ends_in_one_probe_and_a_sign_in()
     is_lost_with_one_probe(&site).await;
 }
 
+#[rstest]
 // D7
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn killed_between_answer_and_write_ends_in_one_probe_and_a_sign_in() {
-    let (site, line) = behind_a_line().await;
+#[ignore = "needs redis-server, PostgreSQL, Node and oidc-provider; the full test run brings them"]
+async fn killed_between_answer_and_write_ends_in_one_probe_and_a_sign_in(
+    #[values(Kind::Redis, Kind::Postgres)] kind: Kind,
+) {
+    let (site, line) = behind_a_line(kind).await;
     site.expiry().await;
     site.set_fault("slow").await;
     let request = site.browser.get(site.at(0, "/api/me")).send();
@@ -113,11 +113,14 @@ async fn killed_between_answer_and_write_ends_in_one_probe_and_a_sign_in() {
     is_lost_with_one_probe(&site).await;
 }
 
+#[rstest]
 // D7
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn a_commit_that_could_not_be_written_at_first_is_written_in_the_end() {
-    let (site, line) = behind_a_line().await;
+#[ignore = "needs redis-server, PostgreSQL, Node and oidc-provider; the full test run brings them"]
+async fn a_commit_that_could_not_be_written_at_first_is_written_in_the_end(
+    #[values(Kind::Redis, Kind::Postgres)] kind: Kind,
+) {
+    let (site, line) = behind_a_line(kind).await;
     site.expiry().await;
     site.set_fault("slow").await;
     let request = site.browser.get(site.at(0, "/api/me")).send();
@@ -141,11 +144,14 @@ async fn a_commit_that_could_not_be_written_at_first_is_written_in_the_end() {
     assert_eq!(site.grants().await.1, 0);
 }
 
+#[rstest]
 // D7, RT-02
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn killed_after_the_commit_has_lost_nothing() {
-    let site = Replicas::start().await;
+#[ignore = "needs redis-server, PostgreSQL, Node and oidc-provider; the full test run brings them"]
+async fn killed_after_the_commit_has_lost_nothing(
+    #[values(Kind::Redis, Kind::Postgres)] kind: Kind,
+) {
+    let site = Replicas::start(kind).await;
     site.expiry().await;
     assert_eq!(site.status(0, "/api/me").await, StatusCode::OK);
     site.kill(0);

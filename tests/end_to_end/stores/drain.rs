@@ -2,19 +2,22 @@
 
 use std::time::Duration;
 
-use redis::Commands;
 use reqwest::StatusCode;
-use tower_oidc::login::{Record, RefreshState};
+use rstest::rstest;
 
 use super::replicas::Replicas;
+use super::server::Kind;
 
-const SESSIONS: u64 = 20;
+const SESSIONS: usize = 20;
 
+#[rstest]
 // D7, RT-04
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn a_replica_that_is_asked_to_stop_stores_what_it_refreshes() {
-    let mut site = Replicas::start().await;
+#[ignore = "needs redis-server, PostgreSQL, Node and oidc-provider; the full test run brings them"]
+async fn a_replica_that_is_asked_to_stop_stores_what_it_refreshes(
+    #[values(Kind::Redis, Kind::Postgres)] kind: Kind,
+) {
+    let mut site = Replicas::start(kind).await;
     let mut browsers = Vec::new();
     for _ in 0..SESSIONS {
         browsers.push(site.another_browser().await);
@@ -35,26 +38,17 @@ async fn a_replica_that_is_asked_to_stop_stores_what_it_refreshes() {
         // The browsers leave, and the refreshes go on without them.
         assert!(request.await.unwrap().unwrap_err().is_timeout());
     }
-    assert_eq!(leases(&site), SESSIONS, "they are under way");
+    assert_eq!(site.server().leases().await, SESSIONS, "they are under way");
     assert_eq!(site.stop(0).await, Some(0));
-    assert_eq!(leases(&site), 0);
+    assert_eq!(site.server().leases().await, 0);
     site.set_fault("none").await;
-    assert_eq!(site.grants().await, (before + SESSIONS, 0));
+    assert_eq!(
+        site.grants().await,
+        (before + u64::try_from(SESSIONS).unwrap(), 0)
+    );
     for browser in &browsers {
         let answer = browser.get(site.at(0, "/api/me")).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
     }
     assert_eq!(site.grants().await.1, 0, "no token was sent twice");
-}
-
-/// How many sessions are leased.
-fn leases(site: &Replicas) -> u64 {
-    let mut connection = site.redis().connection();
-    let names: Vec<String> = connection.keys("tower-oidc:session:*").unwrap();
-    let records = names.iter().filter_map(|name| {
-        let bytes: Option<Vec<u8>> = connection.hget(name, "d").unwrap();
-        Record::decode(&bytes?.into())
-    });
-    let is_leased = |record: &Record| matches!(record.state, RefreshState::Leased { .. });
-    records.filter(is_leased).map(|_| 1).sum()
 }

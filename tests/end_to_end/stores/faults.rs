@@ -3,29 +3,25 @@
 use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
+use rstest::rstest;
 
 use super::proxy::{Line, Proxy};
 use super::replicas::{Arrangement, LIFETIME, Replicas};
-use super::server::Redis;
+use super::server::Kind;
 
 /// All three behind one line that can go bad.
-async fn behind_a_line() -> (Replicas, Proxy) {
-    let redis = Redis::start(&[]);
-    let line = Proxy::to(redis.port).await;
-    let mut site = Replicas::arranged(Arrangement {
-        stores: Some([line.url(), line.url(), line.url()]),
-        ..Arrangement::default()
-    })
-    .await;
-    site.redis = Some(redis);
-    (site, line)
+async fn behind_a_line(kind: Kind) -> (Replicas, Proxy) {
+    Replicas::behind_a_line(3, Arrangement::of(kind)).await
 }
 
+#[rstest]
 // RT-01, RT-07
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn three_processes_a_thousand_requests_and_one_grant() {
-    let site = Replicas::start().await;
+#[ignore = "needs redis-server, PostgreSQL, Node and oidc-provider; the full test run brings them"]
+async fn three_processes_a_thousand_requests_and_one_grant(
+    #[values(Kind::Redis, Kind::Postgres)] kind: Kind,
+) {
+    let site = Replicas::start(kind).await;
     for round in 1..=2 {
         site.expiry().await;
         for status in site.burst(1_000).await {
@@ -38,15 +34,18 @@ async fn three_processes_a_thousand_requests_and_one_grant() {
     }
 }
 
+#[rstest]
 // LM-05
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs redis-server, Node, oidc-provider and faketime; the full test run brings them"]
-async fn clocks_five_minutes_apart_are_one_grant_and_sign_no_user_out() {
+#[ignore = "needs redis-server, PostgreSQL, Node, oidc-provider and faketime; the full test run brings them"]
+async fn clocks_five_minutes_apart_are_one_grant_and_sign_no_user_out(
+    #[values(Kind::Redis, Kind::Postgres)] kind: Kind,
+) {
     let clocks = [0, 300, -300];
     let site = Replicas::arranged(Arrangement {
         clocks,
         settings: vec![("OPENID_CLOCK_TOLERANCE", "300".to_owned())],
-        ..Arrangement::default()
+        ..Arrangement::of(kind)
     })
     .await;
     for (replica, clock) in clocks.into_iter().enumerate() {
@@ -70,13 +69,16 @@ async fn clocks_five_minutes_apart_are_one_grant_and_sign_no_user_out() {
     }
 }
 
+#[rstest]
 // SC-07
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn nothing_can_be_read_in_the_store_and_every_key_ends() {
-    let site = Replicas::start().await;
+#[ignore = "needs redis-server, PostgreSQL, Node and oidc-provider; the full test run brings them"]
+async fn nothing_can_be_read_in_the_store_and_every_key_ends(
+    #[values(Kind::Redis, Kind::Postgres)] kind: Kind,
+) {
+    let site = Replicas::start(kind).await;
     let handle = site.handle();
-    let dump = site.redis().dump();
+    let dump = site.server().dump().await;
     for secret in [
         handle.as_bytes(),
         b"eyJhbGciOi",
@@ -90,10 +92,13 @@ async fn nothing_can_be_read_in_the_store_and_every_key_ends() {
     }
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn a_slow_store_makes_requests_slow_and_nothing_else() {
-    let (site, line) = behind_a_line().await;
+#[ignore = "needs redis-server, PostgreSQL, Node and oidc-provider; the full test run brings them"]
+async fn a_slow_store_makes_requests_slow_and_nothing_else(
+    #[values(Kind::Redis, Kind::Postgres)] kind: Kind,
+) {
+    let (site, line) = behind_a_line(kind).await;
     line.is_now(Line::Slow(Duration::from_millis(150)));
     for round in 1..=2 {
         site.expiry().await;
@@ -104,10 +109,13 @@ async fn a_slow_store_makes_requests_slow_and_nothing_else() {
     }
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn connections_that_break_sign_no_user_out() {
-    let (site, line) = behind_a_line().await;
+#[ignore = "needs redis-server, PostgreSQL, Node and oidc-provider; the full test run brings them"]
+async fn connections_that_break_sign_no_user_out(
+    #[values(Kind::Redis, Kind::Postgres)] kind: Kind,
+) {
+    let (site, line) = behind_a_line(kind).await;
     site.expiry().await;
     let breaking = async {
         for pause in [5, 20, 60, 150] {
@@ -127,10 +135,13 @@ async fn connections_that_break_sign_no_user_out() {
     assert_eq!(site.grants().await, (1, 0));
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn a_store_that_is_a_black_hole_signs_no_user_out_and_heals() {
-    let (site, line) = behind_a_line().await;
+#[ignore = "needs redis-server, PostgreSQL, Node and oidc-provider; the full test run brings them"]
+async fn a_store_that_is_a_black_hole_signs_no_user_out_and_heals(
+    #[values(Kind::Redis, Kind::Postgres)] kind: Kind,
+) {
+    let (site, line) = behind_a_line(kind).await;
     line.is_now(Line::BlackHole);
     // What was read a moment ago may still be near.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
@@ -161,89 +172,19 @@ async fn a_store_that_is_a_black_hole_signs_no_user_out_and_heals() {
     assert_eq!(status, StatusCode::OK, "{}", answer.text().await.unwrap());
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn a_store_that_hangs_signs_no_user_out_and_heals() {
-    let site = Replicas::start().await;
-    site.redis().signal("-STOP");
+#[ignore = "needs redis-server, PostgreSQL, Node and oidc-provider; the full test run brings them"]
+async fn a_store_that_hangs_signs_no_user_out_and_heals(
+    #[values(Kind::Redis, Kind::Postgres)] kind: Kind,
+) {
+    let site = Replicas::start(kind).await;
+    site.server().signal("-STOP");
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     for path in ["/api/me", "/readyz"] {
         assert_eq!(site.status(1, path).await, StatusCode::SERVICE_UNAVAILABLE);
     }
-    site.redis().signal("-CONT");
+    site.server().signal("-CONT");
     site.until(1, StatusCode::OK, Duration::from_secs(20)).await;
     assert_eq!(site.status(1, "/readyz").await, StatusCode::OK);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs redis-server, Node and oidc-provider; the full test run brings them"]
-async fn a_failing_master_is_followed_by_its_replica_and_signs_no_user_out() {
-    let master = Redis::start(&["--repl-diskless-sync-delay", "0"]);
-    let port = master.port.to_string();
-    let replica = Redis::start(&["--replicaof", "127.0.0.1", &port]);
-    let sentinels: Vec<_> = (0..3)
-        .map(|_| Redis::start_sentinel(&master, "mymaster"))
-        .collect();
-    let urls: Vec<_> = sentinels.iter().map(Redis::url).collect();
-    let known = |name: &str| -> Vec<u64> {
-        let counts = sentinels.iter().map(|sentinel| {
-            let mut connection = sentinel.connection();
-            let info: std::collections::HashMap<String, redis::Value> = redis::cmd("SENTINEL")
-                .arg(&["MASTER", "mymaster"])
-                .query(&mut connection)
-                .unwrap();
-            redis::from_redis_value(info[name].clone()).unwrap()
-        });
-        counts.collect()
-    };
-    let started = Instant::now();
-    while known("num-slaves").contains(&0) || known("num-other-sentinels") != [2, 2, 2] {
-        let passed = started.elapsed();
-        assert!(
-            passed < Duration::from_secs(30),
-            "they do not find each other"
-        );
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    let site = Replicas::arranged(Arrangement {
-        stores: Some([(); 3].map(|()| "redis://mymaster/0".to_owned())),
-        settings: vec![("REDIS_SENTINELS", urls.join(","))],
-        ..Arrangement::default()
-    })
-    .await;
-    site.expiry().await;
-    assert!(
-        site.burst(30)
-            .await
-            .iter()
-            .all(|status| *status == StatusCode::OK)
-    );
-    assert_eq!(site.grants().await, (1, 0));
-    let mut connection = master.connection();
-    let copied: u64 = redis::cmd("WAIT")
-        .arg(&[1, 5_000])
-        .query(&mut connection)
-        .unwrap();
-    assert_eq!(copied, 1, "the replica has it");
-    master.signal("-KILL");
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
-    assert_eq!(
-        site.status(0, "/api/me").await,
-        StatusCode::SERVICE_UNAVAILABLE
-    );
-    for replica in 0..3 {
-        site.until(replica, StatusCode::OK, Duration::from_secs(30))
-            .await;
-    }
-    site.expiry().await;
-    assert!(
-        site.burst(300)
-            .await
-            .iter()
-            .all(|status| *status == StatusCode::OK)
-    );
-    let (refreshes, reuses) = site.grants().await;
-    assert_eq!(reuses, 0);
-    assert!((2..=4).contains(&refreshes), "{refreshes}");
-    drop(replica);
 }

@@ -1,0 +1,9 @@
+//! Sessions in real PostgreSQL servers: the suite every store must pass, the tables, failover, and what can be wrong
+//! with a database.
+
+mod failover;
+mod races;
+pub(crate) mod server;
+mod suite;
+mod tables;
+mod troubles;

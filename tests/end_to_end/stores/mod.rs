@@ -1,0 +1,10 @@
+//! Several processes of one site that share a store through whatever happens to them, on each kind of store.
+
+mod drain;
+mod faults;
+mod kills;
+mod near_cache;
+pub(crate) mod proxy;
+pub(crate) mod records;
+pub(crate) mod replicas;
+pub(crate) mod server;
