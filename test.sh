@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test, and fetches first what they need: Node's packages for the certified provider and
-# the browser's driver, Django OAuth Toolkit, Chromium, Caddy, nginx, Redis, Valkey and faketime. Needs Rust, a C compiler, Python 3,
-# Node 20 or later and npm.
+# the browser's driver, Django OAuth Toolkit, Chromium, Caddy, nginx, Redis, Valkey, PostgreSQL and faketime. Needs Rust, a C
+# compiler, Python 3, Node 20 or later and npm.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -22,6 +22,9 @@ missing=()
 for program in chromium caddy nginx redis-server faketime; do
     command -v "$program" >/dev/null || missing+=("$program")
 done
+if ! command -v initdb >/dev/null && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then
+    missing+=(postgresql)
+fi
 if [ "${#missing[@]}" -gt 0 ]; then
     as_root=()
     [ "$(id -u)" -eq 0 ] || as_root=(sudo)
@@ -56,3 +59,4 @@ cargo test --no-default-features --lib --tests
 # Thousands of worlds, which takes a build that is fast.
 cargo test --release --features login,testing --test simulation -- --nocapture
 examples/replicas/run.sh prove
+STORE=postgres examples/replicas/run.sh prove

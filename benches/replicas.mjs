@@ -11,7 +11,7 @@ const browser = new Browser();
 await browser.visit(`${sites[0]}/oauth/openid?return_to=/`);
 
 async function scripts() {
-  const { stdout } = await run('redis-cli', ['-p', process.env.REDIS_PORT, 'info', 'commandstats']);
+  const { stdout } = await run('redis-cli', ['-p', process.env.STORE_PORT, 'info', 'commandstats']);
   return Number(/cmdstat_evalsha:calls=(\d+)/.exec(stdout)?.[1] ?? 0);
 }
 

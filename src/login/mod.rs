@@ -70,7 +70,7 @@
 //! the sign-in are without it. Cookies are for the whole host, as `__Host-` asks, so each application
 //! there needs a cookie name of its own. Where the proxy passes paths on as they are, write the address without a
 //! path and the whole path in [`with_path`](LoginBuilder::with_path). Several replicas need one
-//! store, such as `RedisStore` of the feature `redis`, and one set of secrets; [`MemoryStore`] is for one
+//! store, such as `RedisStore` or `PostgresStore` of the features `redis` and `postgres`, and one set of secrets; [`MemoryStore`] is for one
 //! replica. Answers, but those of open paths, carry `Vary: Cookie` and,
 //! unless the application says otherwise, `Cache-Control: no-store`.
 //!

@@ -21,22 +21,13 @@ pub(crate) struct Postgres {
 impl Postgres {
     pub(crate) fn start(more: &[&str]) -> Self {
         let port = free_port();
-        let folder = folder_of(port);
-        run(program("initdb")
-            .args(["--auth=trust", "--username=postgres", "--encoding=UTF8"])
-            .args(["--locale=C", "--no-sync", "--pgdata"])
-            .arg(folder.join("data")));
-        Self::start_in(folder, port, program("postgres"), more)
+        Self::start_in(new_data(port), port, program("postgres"), more)
     }
 
     /// With a clock that is off by as many seconds as this file says, such as `+3600`.
     pub(crate) fn start_with_clock(clock: &Path) -> Self {
         let port = free_port();
-        let folder = folder_of(port);
-        run(program("initdb")
-            .args(["--auth=trust", "--username=postgres", "--encoding=UTF8"])
-            .args(["--locale=C", "--no-sync", "--pgdata"])
-            .arg(folder.join("data")));
+        let folder = new_data(port);
         let mut command = program("postgres");
         command
             .env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1")
@@ -241,7 +232,7 @@ pub(crate) fn program(name: &str) -> Command {
 }
 
 /// Who runs the server, which refuses root. `None` if this is somebody else already.
-fn unprivileged() -> Option<(u32, u32)> {
+pub(crate) fn unprivileged() -> Option<(u32, u32)> {
     let id = |arguments: &[&str]| -> Option<u32> {
         let output = Command::new("id").args(arguments).output().ok()?;
         String::from_utf8(output.stdout).ok()?.trim().parse().ok()
@@ -250,6 +241,16 @@ fn unprivileged() -> Option<(u32, u32)> {
         return None;
     }
     Some((id(&["-u", "postgres"])?, id(&["-g", "postgres"])?))
+}
+
+/// A folder with an empty database.
+fn new_data(port: u16) -> PathBuf {
+    let folder = folder_of(port);
+    run(program("initdb")
+        .args(["--auth=trust", "--username=postgres", "--encoding=UTF8"])
+        .args(["--locale=C", "--no-sync", "--pgdata"])
+        .arg(folder.join("data")));
+    folder
 }
 
 fn folder_of(port: u16) -> PathBuf {

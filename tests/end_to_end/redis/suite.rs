@@ -1,6 +1,5 @@
 //! What every store must do, on every kind of server.
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -9,6 +8,7 @@ use tower_oidc::login::{RedisStore, SessionStore};
 use super::server::Redis;
 use crate::programs::{Program, example};
 use crate::stores::records::{passes_the_suite, random_key};
+use crate::stores::server::certificates;
 use crate::web::{free_port, settings};
 
 /// Servers that were told of each other agree a moment later.
@@ -78,16 +78,6 @@ async fn a_server_behind_sentinels_passes_the_suite() {
     let unknown = RedisStore::sentinel([&*one], "redis://:hunter2@another/0").unwrap();
     let error = unknown.load(random_key()).await.unwrap_err();
     assert!(error.to_string().contains("does not answer"), "{error}");
-}
-
-/// A certificate for localhost, and who signed it.
-fn certificates() -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("tower-oidc-tls-{}", free_port()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
-    std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-    folder
 }
 
 // D14

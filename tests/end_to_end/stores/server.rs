@@ -1,5 +1,6 @@
 //! A server that sessions are stored in, of any kind.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use redis::Commands;
@@ -8,6 +9,7 @@ use tower_oidc::login::{PostgresStore, Record, RedisStore, RefreshState, Session
 use super::proxy::Proxy;
 use crate::postgres::server::Postgres;
 use crate::redis::server::Redis;
+use crate::web::free_port;
 
 /// Which kind of server.
 #[derive(Debug, Clone, Copy)]
@@ -138,4 +140,14 @@ impl Server {
             Self::Postgres(postgres) => postgres.signal(signal),
         }
     }
+}
+
+/// A certificate for localhost, and who signed it.
+pub(crate) fn certificates() -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("tower-oidc-tls-{}", free_port()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    folder
 }

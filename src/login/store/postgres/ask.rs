@@ -29,14 +29,24 @@ pub(super) struct Question {
     statement: SqlStr,
     values: PgArguments,
     is_whole: bool,
+    writes: bool,
 }
 
 impl Question {
+    /// A statement that changes nothing.
+    pub(super) fn reading(statement: &SqlStr) -> Self {
+        Self {
+            writes: false,
+            ..Self::new(statement)
+        }
+    }
+
     pub(super) fn new(statement: &SqlStr) -> Self {
         Self {
             statement: statement.clone(),
             values: PgArguments::default(),
             is_whole: true,
+            writes: true,
         }
     }
 
@@ -95,6 +105,7 @@ impl PostgresStore {
                 Listener::start(notified, Arc::clone(&self.changes))
             })
             .await;
+        let writes = question.writes;
         let deadline = Instant::now() + PATIENCE;
         let answered = async {
             self.ready(deadline).await?;
@@ -102,12 +113,15 @@ impl PostgresStore {
         };
         let answered = tokio::time::timeout_at(deadline, answered).await;
         let answered = answered.unwrap_or_else(|_| Err(late()));
-        let failed = answered.as_ref().err();
-        if failed.is_some_and(|failure| failure.trouble == Trouble::NoTables) {
-            self.has_lost_tables();
+        match &answered {
+            Ok(_) => self.outages.succeeded(writes),
+            Err(failure) => {
+                if failure.trouble == Trouble::NoTables {
+                    self.has_lost_tables();
+                }
+                self.outages.failed(failure.trouble, &failure.error);
+            }
         }
-        self.outages
-            .tell(failed.map(|failure| (failure.trouble, &failure.error)));
         answered.map_err(|failure| failure.error)
     }
 

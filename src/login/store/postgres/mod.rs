@@ -191,7 +191,7 @@ impl SessionStore for PostgresStore {
 
     fn load(&self, key: StoreKey) -> StoreFuture<'_, Option<Loaded>> {
         Box::pin(async move {
-            let question = Question::new(&self.statements.load).with(&key.as_bytes()[..]);
+            let question = Question::reading(&self.statements.load).with(&key.as_bytes()[..]);
             let row = self.row(question).await?;
             let row = row.filter(|row| has(row, "expires_at"));
             row.as_ref().map(loaded).transpose()
@@ -237,7 +237,7 @@ impl SessionStore for PostgresStore {
                 OwnedBy::Subject(subject) => (&self.statements.of_subject, subject),
                 OwnedBy::Session(session) => (&self.statements.of_session, session),
             };
-            let question = Question::new(statement).with(&key.as_bytes()[..]);
+            let question = Question::reading(statement).with(&key.as_bytes()[..]);
             let rows = self.ask(question).await?;
             let listed = rows.iter().filter(|row| has(*row, "key"));
             listed.map(|row| store_key(row, "key")).collect()

@@ -99,7 +99,7 @@ impl PostgresStore {
     /// Zero if there are no tables.
     async fn version(&self, deadline: Instant) -> Result<i64, Failure> {
         let connection = self.pool.acquire().await.map_err(|error| failure(&error))?;
-        let asked = Question::new(&self.statements.version).put_to(connection, deadline);
+        let asked = Question::reading(&self.statements.version).put_to(connection, deadline);
         let asked = tokio::spawn(asked)
             .await
             .unwrap_or(Err(Error::WorkerCrashed));

@@ -77,8 +77,10 @@ impl RedisStore {
             },
             |answer| answer.map_err(failed),
         );
-        let failure = answered.as_ref().err().map(|error| (Trouble::Away, error));
-        self.outages.tell(failure);
+        match &answered {
+            Ok(_) => self.outages.succeeded(true),
+            Err(error) => self.outages.failed(Trouble::Away, error),
+        }
         answered
     }
 
