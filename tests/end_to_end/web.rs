@@ -8,6 +8,7 @@ use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::StatusCode;
+use rstest::rstest;
 use serde_json::{Value, json};
 use tower_oidc::testing::DevelopmentProvider;
 use tower_oidc::{
@@ -513,21 +514,27 @@ fn a_half_sent_head_does_not_keep_it_from_stopping() {
     drop(halves);
 }
 
+#[rstest]
+#[case::redis("REDIS_URL", "redis")]
+#[case::postgres("DATABASE_URL", "postgres")]
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the example to be built; the full test run builds it"]
-async fn a_redis_that_is_away_at_the_start_is_told_at_once() {
+async fn a_store_that_is_away_at_the_start_is_told_at_once(
+    #[case] variable: &str,
+    #[case] scheme: &str,
+) {
     let idp = DevelopmentProvider::builder().start().await.unwrap();
     let closed = free_port();
-    let store = format!("redis://:hunter2@127.0.0.1:{closed}");
+    let store = format!("{scheme}://:hunter2@127.0.0.1:{closed}");
     let mut settings = guide(idp.issuer(), "0");
-    settings.push(("REDIS_URL", &store));
+    settings.push((variable, &store));
     let web = Program::start(&mut example("web", &settings), "listening on ");
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     let (status, log) = web.stop();
     assert_eq!(status, Some(0), "{log}");
     let told = log
         .lines()
-        .filter(|line| line.contains("does not answer") && line.contains("REDIS_URL"));
+        .filter(|line| line.contains("does not answer") && line.contains(variable));
     assert_eq!(told.count(), 1, "{log}");
     assert!(!log.contains("hunter2"), "{log}");
 }

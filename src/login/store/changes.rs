@@ -29,7 +29,7 @@ pub(super) enum Change {
 }
 
 /// Where changes are told of.
-pub(super) trait Channel: Send + 'static {
+pub(super) trait Channel: Send + Sync + 'static {
     /// A connection that listens.
     type Line: Send;
     type Error: fmt::Display + Send;
@@ -117,10 +117,7 @@ type SharedListener = Arc<dyn Fn(Option<StoreKey>) -> bool + Send + Sync>;
 
 impl Listener {
     /// Listens on this channel, for as long as it takes to connect and again whenever that breaks.
-    pub(super) fn start<C: Channel>(channel: C, changes: Arc<Changes>) -> Self
-    where
-        C: Sync,
-    {
+    pub(super) fn start<C: Channel>(channel: C, changes: Arc<Changes>) -> Self {
         Self(tokio::spawn(async move {
             let store = C::STORE;
             let mut pause = FIRST_PAUSE;

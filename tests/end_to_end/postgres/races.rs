@@ -7,14 +7,13 @@ use bytes::Bytes;
 use sqlx::Connection as _;
 use tower_oidc::login::{Loaded, SessionStore, StoreKey, StoredRecord, Swapped};
 
-use super::server::Postgres;
+use super::server::{Postgres, WAITING_FOR_LOCKS};
 use crate::stores::records::{owner, random_key, record};
 
 /// Until some statement waits for a lock.
 async fn waits_for_a_lock(postgres: &Postgres) {
-    const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
     for _ in 0..100 {
-        if postgres.column::<i64>(WAITING).await != [0] {
+        if postgres.column::<i64>(WAITING_FOR_LOCKS).await != [0] {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -145,19 +144,20 @@ async fn calls_that_are_given_up_leave_no_answer_to_others() {
         store.create(key, None, record(text)).await.unwrap();
         keys.push((key, text));
     }
-    for round in 0..300_u64 {
-        let (key, _) = keys[round as usize % 3];
+    for round in 0..300 {
+        let (key, _) = keys[round % 3];
         let left = tokio::spawn({
             let store = Arc::clone(&store);
             async move { store.load(key).await.map(|_| ()) }
         });
+        let pause = u64::try_from(round * 7 % 900).unwrap();
         // Somewhere between the first step and the answer.
         for _ in 0..round % 7 {
             tokio::task::yield_now().await;
         }
-        tokio::time::sleep(Duration::from_micros(round * 7 % 900)).await;
+        tokio::time::sleep(Duration::from_micros(pause)).await;
         left.abort();
-        let (key, text) = keys[(round as usize + 1) % 3];
+        let (key, text) = keys[(round + 1) % 3];
         let there = store.load(key).await.unwrap().unwrap();
         assert_eq!(&there.record.bytes[..], text, "round {round}");
     }

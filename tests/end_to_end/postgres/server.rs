@@ -12,6 +12,10 @@ use tower_oidc::login::PostgresStore;
 use crate::programs::Program;
 use crate::web::free_port;
 
+/// Counts the statements that wait for a lock.
+pub(crate) const WAITING_FOR_LOCKS: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+
 pub(crate) struct Postgres {
     program: Program,
     pub(crate) port: u16,
@@ -175,24 +179,29 @@ impl Postgres {
         let pid = self.program.pid().to_string();
         let children = Command::new("pgrep").args(["-P", &pid]).output().unwrap();
         let children = String::from_utf8(children.stdout).unwrap();
+        run(Command::new("kill").args([signal, &pid]));
+        // Some of them may have ended.
         let mut command = Command::new("kill");
-        command
-            .args([signal, &pid])
-            .args(children.split_whitespace());
-        run(&mut command);
+        let _ = command
+            .arg(signal)
+            .args(children.split_whitespace())
+            .output();
     }
 }
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // Its processes write until they notice, so that the folder may not go at once.
-        self.signal("-KILL");
-        for _ in 0..20 {
-            if std::fs::remove_dir_all(&self.folder).is_ok() {
-                return;
+        // Without leaving shared memory behind.
+        let pid = self.program.pid().to_string();
+        let _ = Command::new("kill").args(["-QUIT", &pid]).output();
+        let runs = self.folder.join("data/postmaster.pid");
+        for _ in 0..100 {
+            if !runs.exists() {
+                break;
             }
             std::thread::sleep(Duration::from_millis(50));
         }
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 

@@ -9,7 +9,7 @@ use sqlx::Connection as _;
 use tower_oidc::error::{StoreError, StoreErrorKind};
 use tower_oidc::login::{PostgresStore, SessionStore, StoreKey, Swapped};
 
-use super::server::{Postgres, run, unprivileged};
+use super::server::{Postgres, WAITING_FOR_LOCKS, run, unprivileged};
 use crate::stores::records::{now, random_key, record};
 use crate::stores::replicas::{Arrangement, Replicas};
 use crate::stores::server::{Kind, certificates};
@@ -35,9 +35,8 @@ async fn a_database_that_is_read_only_can_be_read_and_heals() {
     let (store, key) = with_a_record(&postgres).await;
     let set_read_only = async |is_on: &str| {
         let set = format!("ALTER ROLE postgres SET default_transaction_read_only = {is_on}");
-        postgres
-            .run(&format!("SET default_transaction_read_only = off; {set}"))
-            .await;
+        let set = format!("BEGIN READ WRITE; {set}; COMMIT");
+        postgres.run(&set).await;
     };
     set_read_only("on").await;
     // Connections from before are not told.
@@ -127,9 +126,8 @@ async fn a_row_that_is_locked_for_long_ends_in_time_on_both_sides() {
         "reading waits for no lock"
     );
     // The server has given the statement up as well.
-    const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
     for round in 0.. {
-        if postgres.column::<i64>(WAITING).await == [0] {
+        if postgres.column::<i64>(WAITING_FOR_LOCKS).await == [0] {
             break;
         }
         assert!(round < 100, "the statement goes on");

@@ -78,7 +78,7 @@ async fn nothing_can_be_read_in_the_store_and_every_key_ends(
 ) {
     let site = Replicas::start(kind).await;
     let handle = site.handle();
-    let dump = site.server().dump().await;
+    let dump = site.server().dump();
     for secret in [
         handle.as_bytes(),
         b"eyJhbGciOi",

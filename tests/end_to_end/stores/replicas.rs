@@ -58,9 +58,12 @@ impl Replicas {
     pub(crate) async fn behind_a_line(behind: usize, arrangement: Arrangement) -> (Self, Proxy) {
         let server = arrangement.kind.start();
         let line = Proxy::to(server.port()).await;
-        let address = |replica| match replica < behind {
-            true => server.url_behind(&line),
-            false => server.url(),
+        let address = |replica| {
+            if replica < behind {
+                server.url_behind(&line)
+            } else {
+                server.url()
+            }
         };
         let stores = Some([address(0), address(1), address(2)]);
         let mut site = Self::arranged(Arrangement {

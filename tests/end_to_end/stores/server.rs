@@ -119,7 +119,7 @@ impl Server {
     }
 
     /// Every byte that is kept.
-    pub(crate) async fn dump(&self) -> Vec<u8> {
+    pub(crate) fn dump(&self) -> Vec<u8> {
         match self {
             Self::Redis(redis) => redis.dump(),
             Self::Postgres(postgres) => postgres.dump(),

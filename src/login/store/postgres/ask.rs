@@ -144,6 +144,9 @@ impl PostgresStore {
         let mut connections = self.pool.size().saturating_add(1);
         let mut repeats = REPEATS;
         loop {
+            if Instant::now() >= deadline {
+                return Err(late());
+            }
             match asked(&self.pool, question.clone(), deadline).await {
                 Ok(rows) if is_of_standby(&rows) => {
                     let Some(left) = connections.checked_sub(1) else {

@@ -86,8 +86,8 @@ impl PostgresStore {
                 }
                 Some(_) => {}
             }
-            let migrated = tokio::spawn(migrated(self.pool.clone(), self.prefix.clone()));
-            match migrated.await {
+            let attempt = tokio::spawn(migrated(self.pool.clone(), self.prefix.clone()));
+            match attempt.await {
                 Ok(Ok(Migrated::Done)) => {}
                 Ok(Ok(Migrated::ByAnother)) => tokio::time::sleep(PAUSE).await,
                 Ok(Err(failure)) => return Err(failure),

@@ -51,7 +51,7 @@ WITH locked AS MATERIALIZED (
     WHERE session.key = $1 AND there.tag = $2 AND there.now < there.expires_at
     RETURNING session.key
 )
-SELECT there.now, there.tag, there.expires_at, swapped.key IS NOT NULL AS is_done,
+SELECT there.now, there.tag, there.expires_at,
     CASE WHEN swapped.key IS NULL THEN there.bytes END AS bytes,
     CASE WHEN swapped.key IS NOT NULL THEN pg_notify($6, $7) END
 FROM there LEFT JOIN swapped ON true
