@@ -264,6 +264,8 @@ fn new_data(port: u16) -> PathBuf {
 
 fn folder_of(port: u16) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("tower-oidc-postgres-{port}"));
+    // One that was killed may have left it.
+    let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();
     if let Some((user, group)) = unprivileged() {
         std::os::unix::fs::chown(&folder, Some(user), Some(group)).unwrap();

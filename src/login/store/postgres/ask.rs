@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::PostgresStore;
 use super::changes::Notified;
 use super::failure::{After, after, failure, late, standby};
+use super::loads::Departure;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::login::store::PATIENCE;
 use crate::login::store::changes::Listener;
@@ -30,6 +31,8 @@ pub(super) struct Question {
     values: PgArguments,
     is_whole: bool,
     writes: bool,
+    /// Left when the statement begins.
+    departure: Option<Arc<Departure>>,
 }
 
 impl Question {
@@ -47,11 +50,17 @@ impl Question {
             values: PgArguments::default(),
             is_whole: true,
             writes: true,
+            departure: None,
         }
     }
 
     pub(super) fn with<'q>(mut self, value: impl Encode<'q, Postgres> + Type<Postgres>) -> Self {
         self.is_whole &= self.values.add(value).is_ok();
+        self
+    }
+
+    pub(super) fn with_departure(mut self, departure: Departure) -> Self {
+        self.departure = Some(Arc::new(departure));
         self
     }
 
@@ -96,6 +105,14 @@ async fn given_back(mut connection: PoolConnection<Postgres>) {
 impl PostgresStore {
     /// Every question is answered within two seconds, or fails.
     pub(super) async fn ask(&self, question: Question) -> Result<Vec<PgRow>, StoreError> {
+        self.ask_until(Instant::now() + PATIENCE, question).await
+    }
+
+    pub(super) async fn ask_until(
+        &self,
+        deadline: Instant,
+        question: Question,
+    ) -> Result<Vec<PgRow>, StoreError> {
         self.listener
             .get_or_init(async || {
                 let notified = Notified {
@@ -106,13 +123,15 @@ impl PostgresStore {
             })
             .await;
         let writes = question.writes;
-        let deadline = Instant::now() + PATIENCE;
         let answered = async {
             self.ready(deadline).await?;
             self.answered(question, deadline).await
         };
         let answered = tokio::time::timeout_at(deadline, answered).await;
-        let answered = answered.unwrap_or_else(|_| Err(late()));
+        let answered = answered.unwrap_or_else(|_| {
+            self.doubt.begin();
+            Err(late())
+        });
         match &answered {
             Ok(_) => self.outages.succeeded(writes),
             Err(failure) => {
@@ -180,6 +199,9 @@ impl PostgresStore {
 /// Asks in a task of its own: a caller who leaves takes no connection with them that is in the middle of an answer.
 async fn asked(pool: &PgPool, question: Question, deadline: Instant) -> Result<Vec<PgRow>, Error> {
     let connection = pool.acquire().await?;
+    if let Some(departure) = &question.departure {
+        departure.leave();
+    }
     let task = tokio::spawn(question.put_to(connection, deadline));
     task.await.unwrap_or(Err(Error::WorkerCrashed))
 }

@@ -1,7 +1,8 @@
 //! Connections of the store's own, and what may stand in their address.
 
 use std::str::FromStr as _;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, PgPool};
@@ -15,10 +16,25 @@ use crate::settings::DATABASE;
 const MOST: u32 = 10;
 
 /// A connection that was not used for so long is asked whether it is there before it is used.
-const DOUBTFUL: Duration = Duration::from_secs(1);
+const DOUBTFUL: Duration = Duration::from_secs(30);
 
 /// How long it may take to answer that.
 const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
+
+/// When an answer last failed to come. Connections that have not been used since are asked too.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Doubt(Arc<Mutex<Option<Instant>>>);
+
+impl Doubt {
+    pub(super) fn begin(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn is_about(&self, idle_for: Duration) -> bool {
+        let began = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        idle_for >= DOUBTFUL || began.is_some_and(|began| began.elapsed() <= idle_for)
+    }
+}
 
 /// sqlx ignores a parameter that it does not know, so that a misspelt `sslmode` would turn TLS off.
 const PARAMETERS: [&str; 13] = [
@@ -86,7 +102,7 @@ fn invalid(problem: &'static str) -> ConfigError {
 ///
 /// # Errors
 /// Without a tokio runtime.
-pub(super) fn pool(options: PgConnectOptions) -> Result<PgPool, ConfigError> {
+pub(super) fn pool(options: PgConnectOptions, doubt: Doubt) -> Result<PgPool, ConfigError> {
     Handle::try_current().map_err(|_| {
         ConfigError::invalid(
             DATABASE,
@@ -99,9 +115,10 @@ pub(super) fn pool(options: PgConnectOptions) -> Result<PgPool, ConfigError> {
         .max_connections(MOST)
         .acquire_timeout(PATIENCE)
         .test_before_acquire(false)
-        .before_acquire(|connection, known| {
+        .before_acquire(move |connection, known| {
+            let is_doubtful = doubt.is_about(known.idle_for);
             Box::pin(async move {
-                if known.idle_for < DOUBTFUL {
+                if !is_doubtful {
                     return Ok(true);
                 }
                 let answered = tokio::time::timeout(SIGN_OF_LIFE, connection.ping()).await;
@@ -153,9 +170,19 @@ mod tests {
     }
 
     #[test]
+    fn connections_are_doubted_that_were_not_used_since_an_answer_failed_to_come() {
+        let doubt = Doubt::default();
+        assert!(!doubt.is_about(Duration::from_secs(29)));
+        assert!(doubt.is_about(Duration::from_secs(30)));
+        doubt.begin();
+        assert!(doubt.is_about(Duration::from_secs(1)), "used before");
+        assert!(!doubt.is_about(Duration::ZERO), "used since");
+    }
+
+    #[test]
     fn without_a_runtime_there_is_an_error_instead_of_a_panic() {
         let options = options("postgres://db.example").expect("an address");
-        let error = pool(options).expect_err("no runtime");
+        let error = pool(options, Doubt::default()).expect_err("no runtime");
         assert!(error.to_string().contains("runtime"), "{error}");
     }
 }

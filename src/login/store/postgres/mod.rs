@@ -7,6 +7,7 @@ mod ask;
 mod changes;
 mod connection;
 mod failure;
+mod loads;
 mod schema;
 mod statements;
 mod sweep;
@@ -26,13 +27,15 @@ use crate::login::store::changes::{Changes, Listener};
 use crate::login::store::outage::Outages;
 use crate::login::store::sql::{TablePrefix, has, loaded, record, seconds, store_key};
 use crate::login::store::{
-    ChangeFuture, ChangeListener, Loaded, OwnedBy, Owner, SessionStore, StoreFuture, StoreKey,
-    StoredRecord, Swapped, Tag,
+    ChangeFuture, ChangeListener, Loaded, OwnedBy, Owner, PATIENCE, SessionStore, StoreFuture,
+    StoreKey, StoredRecord, Swapped, Tag,
 };
 use crate::settings::DATABASE_URL;
 
 use self::ask::Question;
+use self::connection::Doubt;
 use self::failure::late;
+use self::loads::{Departure, Loads, Place};
 use self::schema::LONGEST_MIGRATION;
 use self::statements::Statements;
 use self::sweep::Sweeping;
@@ -77,6 +80,8 @@ pub struct PostgresStore {
     is_ready: AtomicBool,
     changes: Arc<Changes>,
     listener: OnceCell<Listener>,
+    loads: Loads,
+    doubt: Doubt,
     sweeping: Sweeping,
     outages: Outages,
 }
@@ -94,9 +99,12 @@ impl PostgresStore {
     /// [`ConfigError`] if it is not an address of PostgreSQL, has another parameter, or there is no tokio runtime. The
     /// address is not repeated: it may hold a password.
     pub fn new(url: &str) -> Result<Self, ConfigError> {
-        Ok(Self::from_pool(connection::pool(connection::options(
-            url,
-        )?)?))
+        let doubt = Doubt::default();
+        let pool = connection::pool(connection::options(url)?, doubt.clone())?;
+        Ok(Self {
+            doubt,
+            ..Self::from_pool(pool)
+        })
     }
 
     /// A store that shares the connections of the application. One more is opened to hear of changes.
@@ -115,6 +123,8 @@ impl PostgresStore {
             is_ready: AtomicBool::new(false),
             changes: Arc::new(Changes::new()),
             listener: OnceCell::new(),
+            loads: Loads::default(),
+            doubt: Doubt::default(),
             sweeping: Sweeping::default(),
             outages: Outages::new("PostgreSQL", DATABASE_URL),
         }
@@ -156,6 +166,20 @@ impl PostgresStore {
         format!("{}_changes", self.prefix.as_str())
     }
 
+    async fn load_until(
+        &self,
+        deadline: Instant,
+        key: StoreKey,
+        departure: Departure,
+    ) -> Result<Option<Loaded>, StoreError> {
+        let question = Question::reading(&self.statements.load)
+            .with(&key.as_bytes()[..])
+            .with_departure(departure);
+        let rows = self.ask_until(deadline, question).await?;
+        let row = rows.first().filter(|row| has(*row, "expires_at"));
+        row.map(loaded).transpose()
+    }
+
     /// The only row of an answer, if there is one.
     async fn row(&self, question: Question) -> Result<Option<PgRow>, StoreError> {
         Ok(self.ask(question).await?.into_iter().next())
@@ -191,10 +215,25 @@ impl SessionStore for PostgresStore {
 
     fn load(&self, key: StoreKey) -> StoreFuture<'_, Option<Loaded>> {
         Box::pin(async move {
-            let question = Question::reading(&self.statements.load).with(&key.as_bytes()[..]);
-            let row = self.row(question).await?;
-            let row = row.filter(|row| has(row, "expires_at"));
-            row.as_ref().map(loaded).transpose()
+            let deadline = Instant::now() + PATIENCE;
+            loop {
+                match self.loads.place(key) {
+                    Place::First(tell, departure) => {
+                        let answer = self.load_until(deadline, key, departure).await;
+                        tell.send_replace(Some(answer.clone()));
+                        return answer;
+                    }
+                    Place::Behind(mut told) => {
+                        let told = told.wait_for(Option::is_some);
+                        let told = tokio::time::timeout_at(deadline, told).await;
+                        let told = told.map_err(|_| late().error)?;
+                        // Else the first has left.
+                        if let Some(answer) = told.ok().and_then(|answer| answer.clone()) {
+                            return answer;
+                        }
+                    }
+                }
+            }
         })
     }
 
