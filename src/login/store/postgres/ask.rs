@@ -6,10 +6,10 @@ use std::time::Duration;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Arguments as _, Encode, Error, PgPool, Postgres, Row as _, SqlStr, Type};
-use tokio::time::Instant;
 
 use super::PostgresStore;
 use super::changes::Notified;
+use super::deadline::Deadline;
 use super::failure::{After, after, failure, late, standby};
 use super::loads::Departure;
 use crate::error::{StoreError, StoreErrorKind};
@@ -68,11 +68,10 @@ impl Question {
     pub(super) async fn put_to(
         self,
         mut connection: PoolConnection<Postgres>,
-        deadline: Instant,
+        deadline: Deadline,
     ) -> Result<Vec<PgRow>, Error> {
         let question = sqlx::query_with(self.statement, self.values);
-        let answered =
-            tokio::time::timeout_at(deadline, question.fetch_all(&mut *connection)).await;
+        let answered = deadline.bound(question.fetch_all(&mut *connection)).await;
         let Ok(answered) = answered else {
             // What it would say next belongs to this statement.
             drop(connection.detach());
@@ -105,12 +104,13 @@ async fn given_back(mut connection: PoolConnection<Postgres>) {
 impl PostgresStore {
     /// Every question is answered within two seconds, or fails.
     pub(super) async fn ask(&self, question: Question) -> Result<Vec<PgRow>, StoreError> {
-        self.ask_until(Instant::now() + PATIENCE, question).await
+        let deadline = Deadline::after(&self.clock, PATIENCE);
+        self.ask_until(&deadline, question).await
     }
 
     pub(super) async fn ask_until(
         &self,
-        deadline: Instant,
+        deadline: &Deadline,
         question: Question,
     ) -> Result<Vec<PgRow>, StoreError> {
         self.listener
@@ -127,7 +127,7 @@ impl PostgresStore {
             self.ready(deadline).await?;
             self.answered(question, deadline).await
         };
-        let answered = tokio::time::timeout_at(deadline, answered).await;
+        let answered = deadline.bound(answered).await;
         let answered = answered.unwrap_or_else(|_| {
             self.doubt.begin();
             Err(late())
@@ -148,7 +148,7 @@ impl PostgresStore {
     pub(super) async fn answered(
         &self,
         question: Question,
-        deadline: Instant,
+        deadline: &Deadline,
     ) -> Result<Vec<PgRow>, Failure> {
         if !question.is_whole {
             return Err(Failure {
@@ -163,10 +163,10 @@ impl PostgresStore {
         let mut connections = self.pool.size().saturating_add(1);
         let mut repeats = REPEATS;
         loop {
-            if Instant::now() >= deadline {
+            if deadline.has_passed() {
                 return Err(late());
             }
-            match asked(&self.pool, question.clone(), deadline).await {
+            match asked(&self.pool, question.clone(), deadline.clone()).await {
                 Ok(rows) if is_of_standby(&rows) => {
                     let Some(left) = connections.checked_sub(1) else {
                         return Err(standby());
@@ -197,7 +197,7 @@ impl PostgresStore {
 }
 
 /// Asks in a task of its own: a caller who leaves takes no connection with them that is in the middle of an answer.
-async fn asked(pool: &PgPool, question: Question, deadline: Instant) -> Result<Vec<PgRow>, Error> {
+async fn asked(pool: &PgPool, question: Question, deadline: Deadline) -> Result<Vec<PgRow>, Error> {
     let connection = pool.acquire().await?;
     if let Some(departure) = &question.departure {
         departure.leave();

@@ -2,12 +2,13 @@
 
 use std::str::FromStr as _;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, PgPool};
 use tokio::runtime::Handle;
 
+use crate::clock::SharedClock;
 use crate::error::ConfigError;
 use crate::login::store::PATIENCE;
 use crate::settings::DATABASE;
@@ -22,17 +23,29 @@ const DOUBTFUL: Duration = Duration::from_secs(30);
 const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
 
 /// When an answer last failed to come. Connections that have not been used since are asked too.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Doubt(Arc<Mutex<Option<Instant>>>);
+#[derive(Debug)]
+pub(super) struct Doubt {
+    clock: SharedClock,
+    began: Mutex<Option<Duration>>,
+}
 
 impl Doubt {
+    pub(super) fn new(clock: SharedClock) -> Self {
+        Self {
+            clock,
+            began: Mutex::default(),
+        }
+    }
+
     pub(super) fn begin(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        let now = self.clock.monotonic();
+        *self.began.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
     fn is_about(&self, idle_for: Duration) -> bool {
-        let began = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        idle_for >= DOUBTFUL || began.is_some_and(|began| began.elapsed() <= idle_for)
+        let began = *self.began.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = |began| self.clock.monotonic().saturating_sub(began);
+        idle_for >= DOUBTFUL || began.is_some_and(|began| since(began) <= idle_for)
     }
 }
 
@@ -102,7 +115,7 @@ fn invalid(problem: &'static str) -> ConfigError {
 ///
 /// # Errors
 /// Without a tokio runtime.
-pub(super) fn pool(options: PgConnectOptions, doubt: Doubt) -> Result<PgPool, ConfigError> {
+pub(super) fn pool(options: PgConnectOptions, doubt: Arc<Doubt>) -> Result<PgPool, ConfigError> {
     Handle::try_current().map_err(|_| {
         ConfigError::invalid(
             DATABASE,
@@ -171,7 +184,7 @@ mod tests {
 
     #[test]
     fn connections_are_doubted_that_were_not_used_since_an_answer_failed_to_come() {
-        let doubt = Doubt::default();
+        let doubt = Doubt::new(SharedClock::system());
         assert!(!doubt.is_about(Duration::from_secs(29)));
         assert!(doubt.is_about(Duration::from_secs(30)));
         doubt.begin();
@@ -182,7 +195,8 @@ mod tests {
     #[test]
     fn without_a_runtime_there_is_an_error_instead_of_a_panic() {
         let options = options("postgres://db.example").expect("an address");
-        let error = pool(options, Doubt::default()).expect_err("no runtime");
+        let error =
+            pool(options, Arc::new(Doubt::new(SharedClock::system()))).expect_err("no runtime");
         assert!(error.to_string().contains("runtime"), "{error}");
     }
 }

@@ -6,6 +6,7 @@
 mod ask;
 mod changes;
 mod connection;
+mod deadline;
 mod failure;
 mod loads;
 mod schema;
@@ -19,9 +20,8 @@ use std::sync::atomic::AtomicBool;
 use sqlx::PgPool;
 use sqlx::postgres::PgRow;
 use tokio::sync::OnceCell;
-use tokio::time::Instant;
 
-use crate::clock::UnixTime;
+use crate::clock::{SharedClock, UnixTime};
 use crate::error::{ConfigError, StoreError, StoreErrorKind};
 use crate::login::store::changes::{Changes, Listener};
 use crate::login::store::outage::Outages;
@@ -34,6 +34,7 @@ use crate::settings::DATABASE_URL;
 
 use self::ask::Question;
 use self::connection::Doubt;
+use self::deadline::Deadline;
 use self::failure::late;
 use self::loads::{Departure, Loads, Place};
 use self::schema::LONGEST_MIGRATION;
@@ -72,6 +73,8 @@ use self::sweep::Sweeping;
 /// Without `sslmode=verify-full` in the address another server can pass itself off as the database.
 pub struct PostgresStore {
     pool: PgPool,
+    /// For how long operations take. What is stored goes by the server's.
+    clock: SharedClock,
     prefix: TablePrefix,
     statements: Arc<Statements>,
     /// Whether the tables are made at the first use.
@@ -81,7 +84,7 @@ pub struct PostgresStore {
     changes: Arc<Changes>,
     listener: OnceCell<Listener>,
     loads: Loads,
-    doubt: Doubt,
+    doubt: Arc<Doubt>,
     sweeping: Sweeping,
     outages: Outages,
 }
@@ -99,8 +102,8 @@ impl PostgresStore {
     /// [`ConfigError`] if it is not an address of PostgreSQL, has another parameter, or there is no tokio runtime. The
     /// address is not repeated: it may hold a password.
     pub fn new(url: &str) -> Result<Self, ConfigError> {
-        let doubt = Doubt::default();
-        let pool = connection::pool(connection::options(url)?, doubt.clone())?;
+        let doubt = Arc::new(Doubt::new(SharedClock::system()));
+        let pool = connection::pool(connection::options(url)?, Arc::clone(&doubt))?;
         Ok(Self {
             doubt,
             ..Self::from_pool(pool)
@@ -115,6 +118,7 @@ impl PostgresStore {
     #[must_use]
     pub fn from_pool(pool: PgPool) -> Self {
         let prefix = TablePrefix::default();
+        let clock = SharedClock::system();
         Self {
             pool,
             statements: Arc::new(Statements::of(&prefix)),
@@ -124,7 +128,8 @@ impl PostgresStore {
             changes: Arc::new(Changes::new()),
             listener: OnceCell::new(),
             loads: Loads::default(),
-            doubt: Doubt::default(),
+            doubt: Arc::new(Doubt::new(clock.clone())),
+            clock,
             sweeping: Sweeping::default(),
             outages: Outages::new("PostgreSQL", DATABASE_URL),
         }
@@ -156,8 +161,8 @@ impl PostgresStore {
     /// [`StoreError`] if the database does not answer, does not let its user create tables, or has the tables of a
     /// newer version of this crate. Nothing is then changed.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let deadline = Instant::now() + LONGEST_MIGRATION;
-        let migrated = tokio::time::timeout_at(deadline, self.with_tables(true, deadline)).await;
+        let deadline = Deadline::after(&self.clock, LONGEST_MIGRATION);
+        let migrated = deadline.bound(self.with_tables(true, &deadline)).await;
         let migrated = migrated.unwrap_or_else(|_| Err(late()));
         migrated.map_err(|failure| failure.error)
     }
@@ -168,7 +173,7 @@ impl PostgresStore {
 
     async fn load_until(
         &self,
-        deadline: Instant,
+        deadline: &Deadline,
         key: StoreKey,
         departure: Departure,
     ) -> Result<Option<Loaded>, StoreError> {
@@ -202,7 +207,8 @@ impl SessionStore for PostgresStore {
                 .with(owner.as_ref().map(|owner| &owner.subject.as_bytes()[..]))
                 .with(owner.as_ref().map(|owner| &owner.session.as_bytes()[..]));
             let created = self.row(question).await?;
-            self.sweeping.start(&self.pool, &self.statements);
+            self.sweeping
+                .start(&self.pool, &self.statements, &self.clock);
             match created {
                 Some(row) => seconds(&row, "now"),
                 None => Err(StoreError::new(
@@ -215,17 +221,17 @@ impl SessionStore for PostgresStore {
 
     fn load(&self, key: StoreKey) -> StoreFuture<'_, Option<Loaded>> {
         Box::pin(async move {
-            let deadline = Instant::now() + PATIENCE;
+            let deadline = Deadline::after(&self.clock, PATIENCE);
             loop {
                 match self.loads.place(key) {
                     Place::First(tell, departure) => {
-                        let answer = self.load_until(deadline, key, departure).await;
+                        let answer = self.load_until(&deadline, key, departure).await;
                         tell.send_replace(Some(answer.clone()));
                         return answer;
                     }
                     Place::Behind(mut told) => {
                         let told = told.wait_for(Option::is_some);
-                        let told = tokio::time::timeout_at(deadline, told).await;
+                        let told = deadline.bound(told).await;
                         let told = told.map_err(|_| late().error)?;
                         // Else the first has left.
                         if let Some(answer) = told.ok().and_then(|answer| answer.clone()) {

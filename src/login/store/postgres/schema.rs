@@ -7,10 +7,10 @@ use sqlx::pool::PoolConnection;
 use sqlx::{
     AssertSqlSafe, Connection as _, Error, Executor as _, PgConnection, PgPool, Postgres, Row as _,
 };
-use tokio::time::Instant;
 
 use super::PostgresStore;
 use super::ask::Question;
+use super::deadline::Deadline;
 use super::failure::{NO_TABLE, POSTGRES, code, failure, late};
 use crate::login::store::StoreKey;
 use crate::login::store::outage::Trouble;
@@ -55,7 +55,7 @@ enum Migrated {
 
 impl PostgresStore {
     /// Once the tables have been seen to be there, this costs nothing.
-    pub(super) async fn ready(&self, deadline: Instant) -> Result<(), Failure> {
+    pub(super) async fn ready(&self, deadline: &Deadline) -> Result<(), Failure> {
         if !self.is_ready.load(Ordering::Acquire) {
             self.with_tables(self.migrates, deadline).await?;
         }
@@ -70,7 +70,7 @@ impl PostgresStore {
     pub(super) async fn with_tables(
         &self,
         migrates: bool,
-        deadline: Instant,
+        deadline: &Deadline,
     ) -> Result<(), Failure> {
         loop {
             let version = self.version(deadline).await?;
@@ -97,9 +97,10 @@ impl PostgresStore {
     }
 
     /// Zero if there are no tables.
-    async fn version(&self, deadline: Instant) -> Result<i64, Failure> {
+    async fn version(&self, deadline: &Deadline) -> Result<i64, Failure> {
         let connection = self.pool.acquire().await.map_err(|error| failure(&error))?;
-        let asked = Question::reading(&self.statements.version).put_to(connection, deadline);
+        let asked =
+            Question::reading(&self.statements.version).put_to(connection, deadline.clone());
         let asked = tokio::spawn(asked)
             .await
             .unwrap_or(Err(Error::WorkerCrashed));

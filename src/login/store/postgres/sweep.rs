@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::{PgPool, Row as _};
-use tokio::time::Instant;
 
 use super::ask::Question;
+use super::deadline::Deadline;
 use super::statements::Statements;
+use crate::clock::SharedClock;
 use crate::login::store::PATIENCE;
 
 /// Records that one statement drops at most, so that none holds locks for long.
@@ -26,15 +27,16 @@ pub(super) struct Sweeping(Arc<AtomicBool>);
 
 impl Sweeping {
     /// Drops what has expired, in a task that no caller waits for.
-    pub(super) fn start(&self, pool: &PgPool, statements: &Arc<Statements>) {
+    pub(super) fn start(&self, pool: &PgPool, statements: &Arc<Statements>, clock: &SharedClock) {
         if self.0.swap(true, Ordering::AcqRel) {
             return;
         }
         let (is_under_way, pool) = (Arc::clone(&self.0), pool.clone());
+        let clock = clock.clone();
         let statements = Arc::clone(statements);
         tokio::spawn(async move {
             for _ in 0..IN_A_ROW {
-                if swept(&pool, &statements).await < AT_ONCE {
+                if swept(&pool, &statements, &clock).await < AT_ONCE {
                     break;
                 }
             }
@@ -46,12 +48,15 @@ impl Sweeping {
 }
 
 /// How many were dropped. A failure is one of the store, of which its callers learn by themselves.
-async fn swept(pool: &PgPool, statements: &Statements) -> i64 {
+async fn swept(pool: &PgPool, statements: &Statements, clock: &SharedClock) -> i64 {
     let Ok(connection) = pool.acquire().await else {
         return 0;
     };
     let question = Question::new(&statements.sweep).with(AT_ONCE);
-    match question.put_to(connection, Instant::now() + PATIENCE).await {
+    match question
+        .put_to(connection, Deadline::after(clock, PATIENCE))
+        .await
+    {
         Ok(rows) => {
             let first = rows.first();
             first.map_or(0, |row| row.try_get("rows").unwrap_or(0))
