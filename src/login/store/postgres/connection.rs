@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_are_doubted_that_were_not_used_since_an_answer_failed_to_come() {
+    fn connections_not_used_since_an_answer_failed_to_come_are_doubted() {
         let doubt = Doubt::new(SharedClock::system());
         assert!(!doubt.is_about(Duration::from_secs(29)));
         assert!(doubt.is_about(Duration::from_secs(30)));
