@@ -59,6 +59,10 @@ impl StoreSettings {
         })
     }
 
+    #[cfg_attr(
+        not(any(feature = "redis", feature = "postgres", feature = "sqlite")),
+        expect(clippy::unnecessary_wraps, reason = "addresses of stores can be wrong")
+    )]
     pub(super) fn apply(&self, builder: LoginBuilder) -> Result<LoginBuilder, ConfigError> {
         let mut builder = builder;
         #[cfg(feature = "redis")]

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sqlx::Connection as _;
-use tower_oidc::login::{Loaded, SessionStore, StoreKey, StoredRecord, Swapped};
+use sqlx::postgres::PgPoolOptions;
+use tower_oidc::login::{Loaded, PostgresStore, SessionStore, StoreKey, StoredRecord, Swapped};
 
 use super::server::{Postgres, WAITING_FOR_LOCKS};
+use crate::stores::proxy::{Line, Proxy};
 use crate::stores::records::{owner, random_key, record};
 
 /// Until some statement waits for a lock.
@@ -84,6 +86,36 @@ async fn a_swap_that_waited_and_changes_nothing_else_is_made() {
     assert_eq!(swapped, Swapped::Done);
     let there = postgres.store().load(key).await.unwrap().unwrap();
     assert_eq!(&there.record.bytes[..], b"mine");
+}
+
+// D30, D31
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL; the full test run brings it"]
+async fn a_swap_whose_answer_was_lost_was_made_and_is_known_by_its_tag() {
+    let postgres = Postgres::start(&[]);
+    let line = Proxy::to(postgres.port).await;
+    // One connection, which knows the statement after the first swap, and is not asked whether it is there.
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .test_before_acquire(false);
+    let pool = pool.connect_lazy(&Postgres::url_at(line.port)).unwrap();
+    let store = PostgresStore::from_pool(pool.clone());
+    store.migrate().await.unwrap();
+    let key = random_key();
+    let (zero, one, two) = (record(b"zero"), record(b"one"), record(b"two"));
+    store.create(key, None, zero.clone()).await.unwrap();
+    let swapped = store.swap(key, zero.tag, one.clone()).await.unwrap();
+    assert_eq!(swapped, Swapped::Done);
+    // Until the connection is back.
+    pool.acquire().await.unwrap().return_to_pool().await;
+    line.is_now(Line::NoAnswers);
+    let lost = store.swap(key, one.tag, two.clone()).await.unwrap_err();
+    assert!(lost.to_string().contains("does not answer"), "{lost}");
+    line.is_now(Line::Good);
+    match store.swap(key, one.tag, two.clone()).await.unwrap() {
+        Swapped::Conflict(there) => assert_eq!(there.record, two, "its own"),
+        other => panic!("it was made: {other:?}"),
+    }
 }
 
 /// Adds one to a count, however many others do.
