@@ -123,6 +123,7 @@
 //! | `outbound` | tokens for calls that leave: relay, client credentials, exchange |
 //! | `tonic` | refusals in gRPC's words, the caller of a call |
 //! | `postgres` | sessions in PostgreSQL, for any number of replicas; needs Rust 1.94 |
+//! | `sqlite` | sessions in a file of SQLite, for one machine; needs Rust 1.94 |
 //! | `redis` | sessions in Redis or Valkey, for any number of replicas |
 //! | `openidconnect` | applications of that crate keep their client: their metadata makes a [`Provider`], their token responses make sessions |
 //! | `metrics` | counters and gauges through the `metrics` facade |

@@ -131,7 +131,11 @@ const ROOMS: [(&str, &[&str]); 29] = [
     ("openidconnect", &["openidconnect"]),
     (
         "percent_encoding",
-        &["login/browser/return_path", "provider/client/credentials"],
+        &[
+            "login/browser/return_path",
+            "login/store/sqlite/file",
+            "provider/client/credentials",
+        ],
     ),
     (
         "pin_project",
@@ -185,6 +189,7 @@ const ROOMS: [(&str, &[&str]); 29] = [
             "login/store/changes",
             "login/store/postgres",
             "login/store/redis",
+            "login/store/sqlite",
             "outbound/granter",
             "expiry",
             "testing",

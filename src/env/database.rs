@@ -6,6 +6,8 @@ use crate::error::ConfigError;
 use crate::login::LoginBuilder;
 #[cfg(feature = "postgres")]
 use crate::login::PostgresStore;
+#[cfg(feature = "sqlite")]
+use crate::login::SqliteStore;
 use crate::secret::Secret;
 use crate::settings::{DATABASE_TABLE_PREFIX, DATABASE_URL};
 
@@ -21,6 +23,8 @@ pub(super) struct DatabaseSettings {
 enum Kind {
     #[cfg(feature = "postgres")]
     Postgres,
+    #[cfg(feature = "sqlite")]
+    Sqlite,
 }
 
 impl Kind {
@@ -31,18 +35,22 @@ impl Kind {
             Some("postgres" | "postgresql") => Ok(Self::Postgres),
             #[cfg(not(feature = "postgres"))]
             Some("postgres" | "postgresql") => Err(without("postgres")),
+            #[cfg(feature = "sqlite")]
+            Some("sqlite") => Ok(Self::Sqlite),
+            #[cfg(not(feature = "sqlite"))]
+            Some("sqlite") => Err(without("sqlite")),
             _ => Err(ConfigError::invalid(
                 DATABASE_URL,
                 "(redacted)",
                 "sessions cannot be stored there",
-                "write postgres://user:password@host:5432/database; where the variable names another database of \
+                "write postgres://user:password@host:5432/database, or sqlite: and the path of a file; where the variable names another database of \
                  the application, choose the store in code with LoginBuilder::with_store",
             )),
         }
     }
 }
 
-#[cfg(not(feature = "postgres"))]
+#[cfg(not(all(feature = "postgres", feature = "sqlite")))]
 fn without(feature: &str) -> ConfigError {
     ConfigError::invalid(
         DATABASE_URL,
@@ -80,7 +88,21 @@ impl DatabaseSettings {
                 }
                 Ok(builder.with_store(store))
             }
+            #[cfg(feature = "sqlite")]
+            Kind::Sqlite => {
+                let mut store = SqliteStore::new(self.url.expose())?.with_automatic_migration();
+                if let Some(prefix) = &self.table_prefix {
+                    store = store.with_table_prefix(prefix)?;
+                }
+                store.open_now()?;
+                Ok(builder.with_store(store))
+            }
         }
+    }
+
+    #[cfg(feature = "sqlite")]
+    pub(super) fn is_a_file(&self) -> bool {
+        matches!(self.kind, Kind::Sqlite)
     }
 
     /// Names and values of the effective settings, secrets redacted.

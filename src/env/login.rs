@@ -183,6 +183,16 @@ impl LoginSettings {
                  REDIS_URL or DATABASE_URL, or a browser is signed out whenever another replica answers"
             );
         }
+        if let Some(variable) = self.replica_variable
+            && self.store.is_of_one_machine()
+        {
+            tracing::warn!(
+                variable,
+                "sessions are stored in a file of this machine, but this process seems to be one of several replicas: \
+                 another machine must not open the file, and does not know its sessions. Store them in Redis or \
+                 PostgreSQL"
+            );
+        }
         Ok(builder)
     }
 

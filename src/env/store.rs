@@ -79,6 +79,15 @@ impl StoreSettings {
         Ok(builder)
     }
 
+    /// Whether replicas on other machines have no part in it.
+    pub(super) fn is_of_one_machine(&self) -> bool {
+        #[cfg(feature = "sqlite")]
+        if let Some(database) = &self.database {
+            return database.is_a_file();
+        }
+        false
+    }
+
     /// Names and values of the effective settings, secrets redacted.
     pub(super) fn shown(&self) -> Vec<(&'static str, Option<String>)> {
         let mut shown = Vec::new();

@@ -172,6 +172,8 @@ pub use self::sign_in::requirement::RoleToken;
 pub use self::store::PostgresStore;
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
+#[cfg(feature = "sqlite")]
+pub use self::store::SqliteStore;
 pub use self::store::{
     ChangeFuture, ChangeListener, Loaded, MemoryStore, OwnedBy, Owner, Peeked, SessionStore,
     StoreFuture, StoreKey, StoredRecord, Swapped, Tag,

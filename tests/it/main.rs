@@ -69,6 +69,8 @@ mod short_tokens;
 mod sign_in_rules;
 mod sign_ins;
 mod site_source;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod static_keys;
 mod streams;
 mod support;

@@ -67,7 +67,7 @@ fn every_variable_has_its_row_and_every_row_its_variable() {
 }
 
 /// Where choices are made, and on which type.
-const BUILDERS: [(&str, &str); 25] = [
+const BUILDERS: [(&str, &str); 26] = [
     ("src/danger.rs", "DangerousProviderBuilder"),
     ("src/http_client/ready.rs", "HttpClient"),
     ("src/provider/builder.rs", "ProviderBuilder"),
@@ -83,6 +83,7 @@ const BUILDERS: [(&str, &str); 25] = [
     ("src/login/hosts/source.rs", "SiteSourceBuilder"),
     ("src/login/store/postgres/mod.rs", "PostgresStore"),
     ("src/login/store/redis/mod.rs", "RedisStore"),
+    ("src/login/store/sqlite/mod.rs", "SqliteStore"),
     ("src/client_keys.rs", "ClientKeys"),
     ("src/bearer/layer.rs", "BearerLayer"),
     ("src/gate/same_origin.rs", "SameOrigin"),

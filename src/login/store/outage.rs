@@ -24,6 +24,12 @@ pub(super) enum Trouble {
     NewerTables,
     /// It does not let this program in, or not do what it has to.
     NotAllowed,
+    /// Another program writes to it for too long.
+    #[cfg(feature = "sqlite")]
+    Locked,
+    /// It is no database, or one that cannot be read.
+    #[cfg(feature = "sqlite")]
+    Damaged,
 }
 
 /// Those that may spare reads.

@@ -1,10 +1,14 @@
 //! What a failed operation means for those who run the database.
 
-use crate::error::{StoreError, StoreErrorKind};
+use crate::error::StoreError;
+#[cfg(feature = "postgres")]
+use crate::error::StoreErrorKind;
 use crate::login::store::outage::Trouble;
+#[cfg(feature = "postgres")]
 use crate::settings::{DATABASE_TABLE_PREFIX, DATABASE_URL};
 
-/// How errors name a database.
+/// How errors name a server of databases.
+#[cfg(feature = "postgres")]
 pub(in crate::login::store) struct Database {
     pub(in crate::login::store) name: &'static str,
     /// The method that makes the tables.
@@ -18,6 +22,7 @@ pub(in crate::login::store) struct Failure {
     pub(in crate::login::store) error: StoreError,
 }
 
+#[cfg(feature = "postgres")]
 impl Database {
     /// A trouble with its remedy. `cause` is what the database said.
     ///
@@ -26,6 +31,8 @@ impl Database {
         let (name, migrate) = (self.name, self.migrate);
         let message = match trouble {
             Trouble::Away => format!("the {name} store does not answer"),
+            #[cfg(feature = "sqlite")]
+            Trouble::Locked | Trouble::Damaged => format!("the {name} store cannot be used"),
             Trouble::ReadOnly => format!(
                 "the {name} store cannot be written to: compare {DATABASE_URL} with the address of the server that \
                  takes writes, or end its read-only mode"

@@ -6,7 +6,11 @@ mod migrations;
 mod prefix;
 mod row;
 
-pub(super) use self::failure::{Database, Failure};
+#[cfg(feature = "postgres")]
+pub(super) use self::failure::Database;
+pub(super) use self::failure::Failure;
 pub(super) use self::migrations::pending;
 pub(super) use self::prefix::TablePrefix;
-pub(super) use self::row::{has, loaded, record, seconds, store_key};
+#[cfg(feature = "postgres")]
+pub(super) use self::row::{has, seconds};
+pub(super) use self::row::{loaded, record, store_key};

@@ -1,6 +1,8 @@
 //! Rows as records.
 
-use sqlx::{ColumnIndex, Decode, Row, Type, ValueRef as _};
+#[cfg(feature = "postgres")]
+use sqlx::ValueRef as _;
+use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use crate::clock::UnixTime;
 use crate::error::{StoreError, StoreErrorKind};
@@ -66,6 +68,7 @@ where
 }
 
 /// Whether there is a value in a column.
+#[cfg(feature = "postgres")]
 pub(in crate::login::store) fn has<R>(row: &R, name: &str) -> bool
 where
     R: Row,
