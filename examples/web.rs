@@ -9,6 +9,9 @@
 //! cargo run --example web --features axum,login,testing
 //! ```
 //!
+//! With `DATABASE_URL=sqlite:sessions.db` (feature `sqlite`) sessions outlive a restart. `examples/durable/run.sh` shows
+//! it, with a development provider that outlives it too.
+//!
 //! `HOST` and `PORT` (127.0.0.1:3080) choose the address to listen on, `DOMAIN_SERVER` the public address,
 //! `RUST_LOG` what is logged on stderr. A path in the public address, such as `https://host.example/app`, is what a
 //! proxy takes off the paths of requests.

@@ -9,7 +9,7 @@ use http::header::{COOKIE, LOCATION, SET_COOKIE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tower::{Layer, Service};
-use tower_oidc::login::Login;
+use tower_oidc::login::{Login, LoginBuilder};
 use tower_oidc::testing::{OfflineProvider, SigningKey};
 use tower_oidc::{Algorithm, Client, Clock, KeyRing, LoginLayer, Principal, SystemClock};
 
@@ -47,6 +47,11 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new() -> Self {
+        Self::with(|login| login)
+    }
+
+    /// With further choices, which are made within the runtime.
+    pub(crate) fn with(choose: impl FnOnce(LoginBuilder) -> LoginBuilder) -> Self {
         let key = Arc::new(SigningKey::generate("RS256", Algorithm::Rs256));
         let idp = OfflineProvider::builder(ISSUER)
             .with_keys([Arc::clone(&key)])
@@ -73,9 +78,11 @@ impl Site {
             Client::with_secret("site", "a secret").expect("a client"),
             "https://app.example.com",
             KeyRing::new(["a session secret of more than 32 characters"]).expect("a ring"),
-        )
-        .build()
-        .expect("a layer");
+        );
+        let layer = {
+            let _within = runtime.enter();
+            choose(layer).build().expect("a layer")
+        };
         Self {
             layer,
             key,
@@ -86,6 +93,10 @@ impl Site {
 
     pub(crate) fn enter(&self) -> tokio::runtime::EnterGuard<'_> {
         self.runtime.enter()
+    }
+
+    pub(crate) fn run<F: Future>(&self, work: F) -> F::Output {
+        self.runtime.block_on(work)
     }
 
     pub(crate) fn service(&self) -> Login<Page> {
@@ -108,7 +119,9 @@ impl Site {
 
     /// A request of a browser that is signed in and has nothing due.
     pub(crate) fn signed_in(&self) -> Request<String> {
-        let answer = call(&mut self.service(), self.callback());
+        // A store may answer later.
+        let answer = self.run(self.service().call(self.callback()));
+        let answer = answer.expect("an answer");
         assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{}", answer.body());
         get("/", &cookies(&answer))
     }

@@ -45,18 +45,25 @@ pub(crate) async fn ask_once(provider: &Provider) -> Result<(), Box<dyn Error + 
 
 /// Listens on `HOST` and `PORT`, by default 127.0.0.1:3080.
 pub(crate) async fn listen() -> Result<TcpListener, Box<dyn Error + Send + Sync>> {
-    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let host = set("HOST").unwrap_or_else(|| "127.0.0.1".to_owned());
-    let port = set("PORT").unwrap_or_else(|| "3080".to_owned());
-    let port: u16 = port
-        .parse()
-        .map_err(|_| format!("PORT = {port:?} is not a port; write a number from 0 to 65535"))?;
+    let port = port("3080")?;
     TcpListener::bind((host.as_str(), port))
         .await
         .map_err(|error| cannot_listen(&host, port, &error).into())
 }
 
-fn cannot_listen(host: &str, port: u16, error: &io::Error) -> String {
+fn set(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The port of `PORT`, or this one.
+pub(crate) fn port(default: &str) -> Result<u16, String> {
+    let port = set("PORT").unwrap_or_else(|| default.to_owned());
+    port.parse()
+        .map_err(|_| format!("PORT = {port:?} is not a port; write a number from 0 to 65535"))
+}
+
+pub(crate) fn cannot_listen(host: &str, port: u16, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             format!(

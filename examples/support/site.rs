@@ -54,7 +54,7 @@ impl Site {
         let provider = idp.provider()?;
         support::ask_once(&provider).await?;
         let verifier = provider.verifier(embedded::AUDIENCE)?;
-        let client = Client::with_secret("development", "development-secret")?;
+        let client = Client::with_secret(embedded::CLIENT_ID, embedded::CLIENT_SECRET)?;
         // Sessions are in memory and end with this process, so the secret may end with it too.
         let keys = KeyRing::ephemeral()?;
         Ok(Self {

@@ -6,6 +6,7 @@
 mod api;
 mod calls;
 mod chromium;
+mod durable;
 mod gateway;
 mod identity;
 mod introspection;
@@ -17,6 +18,7 @@ mod programs;
 mod redis;
 mod revocations;
 mod secretless;
+mod sqlite;
 mod stores;
 mod token_places;
 mod web;

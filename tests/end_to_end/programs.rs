@@ -1,10 +1,10 @@
 //! Programs that are started for a test, and end with it.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ use std::time::Duration;
 pub(crate) struct Program {
     child: Child,
     line: String,
+    /// Further lines like it.
+    told: Option<Receiver<String>>,
     log: Option<JoinHandle<String>>,
 }
 
@@ -54,6 +56,7 @@ impl Program {
         let mut program = Self {
             child,
             line: String::new(),
+            told: None,
             log: Some(log),
         };
         match told.recv_timeout(LONGEST_START) {
@@ -64,7 +67,16 @@ impl Program {
                 panic!("it ended before it was ready: {}", log.unwrap_or_default());
             }
         }
+        program.told = Some(told);
         Some(program)
+    }
+
+    /// Presses Enter at one whose stdin is a pipe, and waits until it prints such a line again.
+    pub(crate) fn press_enter(&mut self) {
+        let stdin = self.child.stdin.as_mut().unwrap();
+        stdin.write_all(b"\n").unwrap();
+        let told = self.told.as_ref().unwrap();
+        self.line = told.recv_timeout(LONGEST_START).unwrap();
     }
 
     /// Starts one that says nothing, and waits until it listens.
@@ -77,6 +89,7 @@ impl Program {
         let program = Self {
             child,
             line: String::new(),
+            told: None,
             log: None,
         };
         for _ in 0..200 {

@@ -10,10 +10,10 @@ use super::replicas::{Arrangement, Replicas};
 use super::server::Kind;
 
 /// Until a lease has ended and a process has noticed.
-const LEASE: Duration = Duration::from_secs(30);
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
 /// Sends a request that is not answered for now.
-async fn begin(site: &Replicas, replica: usize) {
+pub(crate) async fn begin(site: &Replicas, replica: usize) {
     let request = site.browser.get(site.at(replica, "/api/me")).send();
     let left = tokio::time::timeout(Duration::from_millis(500), request).await;
     assert!(left.is_err(), "the grant is under way");
@@ -64,7 +64,7 @@ async fn killed_before_the_token_was_sent_costs_no_session(
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server, PostgreSQL, Node and oidc-provider; the full test run brings them"]
 async fn killed_after_the_token_was_sent_but_before_its_use_costs_no_session(
-    #[values(Kind::Redis, Kind::Postgres)] kind: Kind,
+    #[values(Kind::Redis, Kind::Postgres, Kind::Sqlite)] kind: Kind,
 ) {
     let site = Replicas::start(kind).await;
     site.expiry().await;
@@ -82,7 +82,7 @@ async fn killed_after_the_token_was_sent_but_before_its_use_costs_no_session(
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server, PostgreSQL, Node and oidc-provider; the full test run brings them"]
 async fn killed_while_the_answer_is_on_its_way_ends_in_one_probe_and_a_sign_in(
-    #[values(Kind::Redis, Kind::Postgres)] kind: Kind,
+    #[values(Kind::Redis, Kind::Postgres, Kind::Sqlite)] kind: Kind,
 ) {
     let site = Replicas::start(kind).await;
     site.expiry().await;
@@ -151,7 +151,7 @@ async fn a_commit_that_could_not_be_written_at_first_is_written_in_the_end(
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server, PostgreSQL, Node and oidc-provider; the full test run brings them"]
 async fn killed_after_the_commit_has_lost_nothing(
-    #[values(Kind::Redis, Kind::Postgres)] kind: Kind,
+    #[values(Kind::Redis, Kind::Postgres, Kind::Sqlite)] kind: Kind,
 ) {
     let site = Replicas::start(kind).await;
     site.expiry().await;
@@ -167,7 +167,7 @@ async fn killed_after_the_commit_has_lost_nothing(
 }
 
 /// The provider has rotated and the new token is lost: the one loss that no client can prevent.
-async fn is_lost_with_one_probe(site: &Replicas) {
+pub(crate) async fn is_lost_with_one_probe(site: &Replicas) {
     // Until the lease ends no other process spends the token, and no user is sent away.
     assert_eq!(
         site.status(1, "/api/me").await,

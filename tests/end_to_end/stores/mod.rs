@@ -2,7 +2,7 @@
 
 mod drain;
 mod faults;
-mod kills;
+pub(crate) mod kills;
 mod near_cache;
 pub(crate) mod proxy;
 pub(crate) mod records;

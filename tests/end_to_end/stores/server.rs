@@ -4,9 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use redis::Commands;
-use tower_oidc::login::{PostgresStore, Record, RedisStore, RefreshState, SessionStore};
+use tower_oidc::login::{
+    PostgresStore, Record, RedisStore, RefreshState, SessionStore, SqliteStore,
+};
 
 use super::proxy::Proxy;
+use crate::durable::Folder;
 use crate::postgres::server::Postgres;
 use crate::redis::server::Redis;
 use crate::web::free_port;
@@ -16,12 +19,15 @@ use crate::web::free_port;
 pub(crate) enum Kind {
     Redis,
     Postgres,
+    /// A file: no server, and no line to it.
+    Sqlite,
 }
 
 /// One that runs.
 pub(crate) enum Server {
     Redis(Redis),
     Postgres(Postgres),
+    Sqlite(Folder),
 }
 
 impl Kind {
@@ -29,6 +35,7 @@ impl Kind {
         match self {
             Self::Redis => Server::Redis(Redis::start(&[])),
             Self::Postgres => Server::Postgres(Postgres::start(&[])),
+            Self::Sqlite => Server::Sqlite(Folder::new()),
         }
     }
 
@@ -36,7 +43,7 @@ impl Kind {
     pub(crate) fn variable(self) -> &'static str {
         match self {
             Self::Redis => "REDIS_URL",
-            Self::Postgres => "DATABASE_URL",
+            Self::Postgres | Self::Sqlite => "DATABASE_URL",
         }
     }
 
@@ -48,6 +55,10 @@ impl Kind {
                 let store = PostgresStore::new(url).unwrap();
                 Arc::new(store.with_automatic_migration())
             }
+            Self::Sqlite => {
+                let store = SqliteStore::new(url).unwrap();
+                Arc::new(store.with_automatic_migration())
+            }
         }
     }
 
@@ -55,6 +66,7 @@ impl Kind {
         match self {
             Self::Redis => format!("redis://127.0.0.1:{port}"),
             Self::Postgres => Postgres::url_at(port),
+            Self::Sqlite => panic!("a file has no port"),
         }
     }
 }
@@ -64,6 +76,7 @@ impl Server {
         match self {
             Self::Redis(_) => Kind::Redis,
             Self::Postgres(_) => Kind::Postgres,
+            Self::Sqlite(_) => Kind::Sqlite,
         }
     }
 
@@ -71,11 +84,15 @@ impl Server {
         match self {
             Self::Redis(redis) => redis.port,
             Self::Postgres(postgres) => postgres.port,
+            Self::Sqlite(_) => panic!("a file has no port"),
         }
     }
 
     pub(crate) fn url(&self) -> String {
-        self.kind().url(self.port())
+        match self {
+            Self::Sqlite(folder) => format!("sqlite:{}", folder.path("sessions.db")),
+            _ => self.kind().url(self.port()),
+        }
     }
 
     /// Its address for those behind this line.
@@ -104,6 +121,7 @@ impl Server {
                     .column::<Vec<u8>>("SELECT bytes FROM tower_oidc_sessions")
                     .await
             }
+            Self::Sqlite(_) => panic!("no test asks for it"),
         };
         let records = records.into_iter();
         records
@@ -123,6 +141,7 @@ impl Server {
         match self {
             Self::Redis(redis) => redis.dump(),
             Self::Postgres(postgres) => postgres.dump(),
+            Self::Sqlite(_) => panic!("no test asks for it"),
         }
     }
 
@@ -131,6 +150,7 @@ impl Server {
         match self {
             Self::Redis(redis) => redis.scripts_run(),
             Self::Postgres(postgres) => postgres.statements_run().await,
+            Self::Sqlite(_) => panic!("a file counts no questions"),
         }
     }
 
@@ -138,6 +158,7 @@ impl Server {
         match self {
             Self::Redis(redis) => redis.signal(signal),
             Self::Postgres(postgres) => postgres.signal(signal),
+            Self::Sqlite(_) => panic!("a file takes no signals"),
         }
     }
 }
