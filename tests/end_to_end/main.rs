@@ -16,7 +16,6 @@ mod openidconnect;
 mod postgres;
 mod programs;
 mod redis;
-mod revocations;
 mod secretless;
 mod sqlite;
 mod stores;

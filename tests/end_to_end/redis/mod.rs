@@ -2,7 +2,6 @@
 
 mod channels;
 mod eviction;
-mod revocations;
 mod sentinels;
 pub(crate) mod server;
 mod suite;

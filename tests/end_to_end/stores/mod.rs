@@ -7,4 +7,5 @@ mod near_cache;
 pub(crate) mod proxy;
 pub(crate) mod records;
 pub(crate) mod replicas;
+mod revocations;
 pub(crate) mod server;

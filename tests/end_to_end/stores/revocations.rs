@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use rstest::rstest;
 use tower_oidc::login::SessionStore;
 use tower_oidc::testing::DevelopmentProvider;
 use tower_oidc::{Clock as _, Revocations, SystemClock, Verifier};
+
+use super::proxy::{Line, Proxy};
+use super::server::Kind;
 
 const API: &str = "https://api.example.com";
 
@@ -36,8 +40,15 @@ impl Process {
     }
 }
 
-/// Two processes revoke in turn, and one that starts later knows of all of it.
-pub(crate) async fn are_shared<S: SessionStore>(store: impl Fn() -> S) {
+// D39
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server, PostgreSQL; the full test run brings them"]
+async fn what_two_processes_revoke_is_known_to_all(
+    #[values(Kind::Redis, Kind::Postgres, Kind::Sqlite)] kind: Kind,
+) {
+    let server = kind.start();
+    let store = || server.store();
     let idp = DevelopmentProvider::start().await.unwrap();
     let one = Process::start(&idp, store()).await;
     let other = Process::start(&idp, store()).await;
@@ -68,4 +79,30 @@ pub(crate) async fn are_shared<S: SessionStore>(store: impl Fn() -> S) {
     for process in [&one, &other, &later] {
         process.verifier.verify(&good).await.unwrap();
     }
+}
+
+// D39
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server, PostgreSQL; the full test run brings them"]
+async fn a_process_that_was_cut_off_tells_of_revocations_later(
+    #[values(Kind::Redis, Kind::Postgres)] kind: Kind,
+) {
+    let server = kind.start();
+    let line = Proxy::to(server.port()).await;
+    let revocations = Revocations::new();
+    let store = kind.store(&server.url_behind(&line));
+    revocations.share_through(store).await.unwrap();
+    line.is_now(Line::Cut);
+    revocations
+        .end_session("https://id.example", "one")
+        .unwrap();
+    assert!(revocations.shared().await.is_err());
+    line.is_now(Line::Good);
+    for _ in 0..20 {
+        if revocations.shared().await.is_ok() {
+            return;
+        }
+    }
+    panic!("it was not told after the store had come back");
 }
