@@ -59,7 +59,7 @@ const ORDER: [&str; 43] = [
 ];
 
 /// Where a foreign crate may be named: any of them can be replaced in an afternoon.
-const ROOMS: [(&str, &[&str]); 29] = [
+const ROOMS: [(&str, &[&str]); 30] = [
     (
         "arc_swap",
         &[
