@@ -228,7 +228,9 @@ fn sources() -> BTreeMap<String, String> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 walk(&path, root, found);
-            } else if path.file_name().unwrap() != "tests.rs" {
+            } else if path.extension().is_some_and(|end| end == "rs")
+                && path.file_name().unwrap() != "tests.rs"
+            {
                 let name = path.strip_prefix(root).unwrap().with_extension("");
                 let name = name.to_str().unwrap().trim_end_matches("/mod").to_owned();
                 let text = fs::read_to_string(&path).unwrap();

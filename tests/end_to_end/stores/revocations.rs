@@ -40,8 +40,8 @@ impl Process {
     }
 }
 
-// D39
 #[rstest]
+// D39
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server, PostgreSQL; the full test run brings them"]
 async fn what_two_processes_revoke_is_known_to_all(
@@ -81,8 +81,8 @@ async fn what_two_processes_revoke_is_known_to_all(
     }
 }
 
-// D39
 #[rstest]
+// D39
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server, PostgreSQL; the full test run brings them"]
 async fn a_process_that_was_cut_off_tells_of_revocations_later(
