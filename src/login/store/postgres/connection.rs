@@ -45,7 +45,7 @@ impl Doubt {
     fn is_about(&self, idle_for: Duration) -> bool {
         let began = *self.began.lock().unwrap_or_else(PoisonError::into_inner);
         let since = |began| self.clock.monotonic().saturating_sub(began);
-        idle_for >= DOUBTFUL || began.is_some_and(|began| since(began) <= idle_for)
+        idle_for >= DOUBTFUL || began.is_some_and(|began| since(began) < idle_for)
     }
 }
 
