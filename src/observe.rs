@@ -1,7 +1,9 @@
-//! All metrics: counters and gauges with closed sets of labels, which contain nothing of a request or
-//! token. Without the `metrics` feature they do nothing.
+//! All metrics: counters, gauges and histograms with closed sets of labels, which contain nothing of a request or
+//! token. Without the `metrics` feature they do nothing. `manual/observability.md` has them in a table.
 
-use crate::error::{ProviderError, VerifyError};
+use std::time::Duration;
+
+use crate::error::{ProviderError, VerifyError, VerifyErrorKind};
 
 /// Counts under a label that is known at compile time, which allocates nothing.
 macro_rules! count_known {
@@ -117,12 +119,85 @@ pub(crate) fn granted(result: &'static str) {
     count("tower_oidc_outbound_grants_total", "result", result);
 }
 
+/// `tower_oidc_verify_duration_seconds{result, waited}`: judging a token that is not remembered, by `accepted`, `refused`
+/// or `unavailable`, and whether the provider was waited for (`yes`, `no`). A token that is found in the cache is not
+/// measured.
+pub(crate) fn verified(result: Result<(), &VerifyError>, waited: bool, took: Duration) {
+    let result = match result {
+        Ok(()) => "accepted",
+        Err(error) if error.kind() == VerifyErrorKind::Unavailable => "unavailable",
+        Err(_) => "refused",
+    };
+    let waited = if waited { "yes" } else { "no" };
+    let labels = [("result", result), ("waited", waited)];
+    measure("tower_oidc_verify_duration_seconds", labels, took);
+}
+
+/// `tower_oidc_key_fetch_duration_seconds{result}`: fetches of the key set, by `ok` or `failed`.
+pub(crate) fn key_fetch_took(succeeded: bool, took: Duration) {
+    let labels = [("result", if succeeded { "ok" } else { "failed" })];
+    measure("tower_oidc_key_fetch_duration_seconds", labels, took);
+}
+
+/// `tower_oidc_grant_duration_seconds{grant, result}`: calls to the token endpoint, by the grant (`authorization_code`,
+/// `refresh_token`, `client_credentials`, `token_exchange`, `jwt_bearer`), and by `granted`, `rejected`, `misconfigured`,
+/// `unspent` or `uncertain`.
+#[cfg(any(feature = "login", feature = "outbound"))]
+pub(crate) fn grant_took(grant: &'static str, result: &'static str, took: Duration) {
+    let labels = [("grant", grant), ("result", result)];
+    measure("tower_oidc_grant_duration_seconds", labels, took);
+}
+
+/// `tower_oidc_introspection_duration_seconds{result}`: calls to the introspection endpoint, by `answered` or `failed`.
+#[cfg(feature = "introspection")]
+pub(crate) fn introspection_took(answered: bool, took: Duration) {
+    let labels = [("result", if answered { "answered" } else { "failed" })];
+    measure("tower_oidc_introspection_duration_seconds", labels, took);
+}
+
+/// `tower_oidc_store_call_duration_seconds{operation, result}`: calls to the session store, by `create`, `load`, `swap`,
+/// `delete` or `find`, and by `ok` or `failed`.
+#[cfg(feature = "login")]
+pub(crate) fn store_called(operation: &'static str, succeeded: bool, took: Duration) {
+    let result = if succeeded { "ok" } else { "failed" };
+    let labels = [("operation", operation), ("result", result)];
+    measure("tower_oidc_store_call_duration_seconds", labels, took);
+}
+
+/// `tower_oidc_keys_last_success_timestamp_seconds{issuer}`: when the keys of a configured issuer were fetched last, in
+/// seconds since 1970. The issuer is the setting's, or of a provider that the application made.
+pub(crate) fn keys_succeeded(issuer: &str, at: i64) {
+    #[cfg(feature = "metrics")]
+    {
+        let since_1970 = Duration::from_secs(u64::try_from(at).unwrap_or(0));
+        let issuer = issuer.to_owned();
+        metrics::gauge!("tower_oidc_keys_last_success_timestamp_seconds", "issuer" => issuer)
+            .set(since_1970.as_secs_f64());
+    }
+    #[cfg(not(feature = "metrics"))]
+    let _ = (issuer, at);
+}
+
 /// `tower_oidc_key_set_age_seconds`: the age of the keys at the last call of `readiness`.
-pub(crate) fn key_set_age(age: std::time::Duration) {
+pub(crate) fn key_set_age(age: Duration) {
     #[cfg(feature = "metrics")]
     metrics::gauge!("tower_oidc_key_set_age_seconds").set(age.as_secs_f64());
     #[cfg(not(feature = "metrics"))]
     let _ = age;
+}
+
+fn measure<const N: usize>(
+    name: &'static str,
+    labels: [(&'static str, &'static str); N],
+    took: Duration,
+) {
+    #[cfg(feature = "metrics")]
+    {
+        let labels = labels.map(|(label, value)| metrics::Label::from_static_parts(label, value));
+        metrics::histogram!(name, labels.to_vec()).record(took.as_secs_f64());
+    }
+    #[cfg(not(feature = "metrics"))]
+    let _ = (name, labels, took);
 }
 
 fn count(name: &'static str, label: &'static str, value: &'static str) {

@@ -115,6 +115,37 @@ impl SharedClock {
     }
 }
 
+/// When something began whose length is measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Began(Duration);
+
+impl SharedClock {
+    /// Begins to measure how long something takes. Only metrics use it: without them no clock is read.
+    pub(crate) fn begin(&self) -> Began {
+        Began(if cfg!(feature = "metrics") {
+            self.precise()
+        } else {
+            Duration::ZERO
+        })
+    }
+
+    /// The time since then. Zero without the metrics.
+    pub(crate) fn since(&self, Began(began): Began) -> Duration {
+        if cfg!(feature = "metrics") {
+            self.precise().saturating_sub(began)
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    fn precise(&self) -> Duration {
+        match self {
+            Self::System(clock) => clock.precise(),
+            Self::Other(clock) => clock.monotonic(),
+        }
+    }
+}
+
 impl fmt::Debug for SharedClock {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Clock")

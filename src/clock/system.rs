@@ -52,6 +52,14 @@ impl SystemClock {
     }
 }
 
+impl SystemClock {
+    /// Time since this clock was made, without the lag of [`monotonic`](Clock::monotonic): for measuring how long
+    /// something takes.
+    pub(super) fn precise(&self) -> Duration {
+        self.origin.elapsed()
+    }
+}
+
 impl Default for SystemClock {
     fn default() -> Self {
         Self::new()

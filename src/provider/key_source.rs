@@ -8,7 +8,7 @@ use tracing::Instrument as _;
 use url::Url;
 
 use crate::claims::Issuer;
-use crate::clock::SharedClock;
+use crate::clock::{Began, SharedClock};
 use crate::error::setup::KeysFrom;
 use crate::error::{Chain, ProviderError};
 use crate::http_client::{HttpClient, Limits};
@@ -113,9 +113,12 @@ impl Fetcher {
         let told = Arc::new(Told::of(first.as_ref()));
         let keys = RemoteKeys::new(clock, pace, move || {
             let (own, origin, told) = (self.clone(), origin.clone(), Arc::clone(&told));
-            let span = tracing::info_span!("fetch_keys", issuer = %self.issuer);
+            let result = tracing::field::Empty;
+            let span = tracing::info_span!("fetch_keys", issuer = %self.issuer, result);
             let fetching = async move {
+                let began = own.clock.begin();
                 let fetched = own.fetch(&origin).await;
+                own.observe(&fetched, began);
                 told.log(&fetched, &origin);
                 fetched
             };
@@ -156,6 +159,18 @@ impl Fetcher {
         fetch_jwk_set(&self.client, url, self.limits, self.lifetime, &self.clock).await
     }
 
+    fn observe(&self, fetched: &Result<Fetched<KeySet>, ProviderError>, began: Began) {
+        let outcome = fetched.as_ref().map(|_| ());
+        let word = outcome.map_or_else(|error| error.kind().as_str(), |()| "ok");
+        tracing::Span::current().record("result", word);
+        observe::keys_fetched(outcome);
+        observe::key_fetch_took(outcome.is_ok(), self.clock.since(began));
+        if outcome.is_ok() {
+            let now = self.clock.now().as_seconds();
+            observe::keys_succeeded(self.issuer.as_str(), now);
+        }
+    }
+
     /// A set without what fetched metadata could say about it.
     fn key_set(&self, jwks: JwkSet) -> KeySet {
         KeySet::new(jwks, self.issuer.clone(), self.listed)
@@ -179,7 +194,6 @@ impl Told {
     }
 
     fn log(&self, fetched: &Result<Fetched<KeySet>, ProviderError>, origin: &Origin) {
-        observe::keys_fetched(fetched.as_ref().map(|_| ()));
         match origin {
             Origin::File(file) => self.log_reading(fetched, file),
             Origin::Metadata(_) | Origin::Url(_) => self.log_fetch(fetched),

@@ -31,6 +31,7 @@ pub(crate) mod id_token;
 mod introspection;
 mod issuer_source;
 mod judge;
+mod looking;
 #[cfg(feature = "login")]
 pub(crate) mod logout_token;
 #[cfg(feature = "login")]
@@ -45,6 +46,8 @@ use std::fmt;
 use std::sync::Arc;
 #[cfg(feature = "login")]
 use std::time::Duration;
+
+use tracing::Instrument as _;
 
 use crate::claims::Audience;
 use crate::clock::SharedClock;
@@ -69,6 +72,7 @@ use crate::verify::cache::{Accepted, AcceptedTokens};
 #[cfg(feature = "login")]
 use crate::verify::expectation::{Expectation, LARGEST_TOKEN_LIMIT};
 use crate::verify::judge::{Genuine, Judge, Judgement};
+use crate::verify::looking::Looking;
 #[cfg(feature = "login")]
 use crate::verify::token_kind::TokenKind;
 
@@ -249,7 +253,7 @@ impl Verifier {
                 return Decision::Refuse(error);
             }
             (Form::Jws, Some(principal)) => Some(principal),
-            (Form::Jws, None) => match self.0.judge.judge(token, Keys::AtHand) {
+            (Form::Jws, None) => match self.judge_at_hand(token) {
                 Ok(Judgement::Genuine(genuine)) => Some(self.remember(token, genuine)),
                 Ok(Judgement::Wait(keys)) => return Decision::Wait(Pending::Keys(keys)),
                 Ok(Judgement::LookUp(issuer)) => return Decision::Wait(Pending::Issuer(issuer)),
@@ -292,8 +296,9 @@ impl Verifier {
         decision
     }
 
+    #[inline(never)]
     fn decide_unseen(&self, token: &[u8]) -> Decision {
-        match self.0.judge.judge(token, Keys::AtHand) {
+        match self.judge_at_hand(token) {
             Ok(Judgement::Genuine(genuine)) => {
                 observe::token_judged(Ok(()));
                 Decision::Accept(self.remember(token, genuine))
@@ -307,12 +312,33 @@ impl Verifier {
         }
     }
 
+    /// Judges a token that is not remembered, with what is at hand.
+    fn judge_at_hand(&self, token: &[u8]) -> Result<Judgement, VerifyError> {
+        let looking = Looking::begin(self.clock(), false);
+        let judged = looking.span.in_scope(|| self.0.judge.judge(token, Keys::AtHand));
+        match &judged {
+            Ok(Judgement::Genuine(genuine)) => looking.end(Ok(&genuine.principal)),
+            Ok(Judgement::Wait(_) | Judgement::LookUp(_)) => looking.waits(),
+            Err(error) => looking.end(Err(error)),
+        }
+        judged
+    }
+
     /// Judges a token once the provider has been asked.
     pub(crate) async fn decide_after(
         &self,
         token: &[u8],
         pending: Pending,
     ) -> Result<Principal, VerifyError> {
+        let looking = Looking::begin(self.clock(), true);
+        let waiting = self.waited_for(token, pending);
+        let decided = waiting.instrument(looking.span.clone()).await;
+        looking.end(decided.as_ref());
+        observe::token_judged(decided.as_ref().map(|_| ()));
+        decided
+    }
+
+    async fn waited_for(&self, token: &[u8], pending: Pending) -> Result<Principal, VerifyError> {
         let decided = match pending {
             Pending::Keys(keys) => self.decide_with_keys(token, keys).await,
             // An introspector judges no JWTs where issuers are looked up.
@@ -324,15 +350,13 @@ impl Verifier {
             Pending::Answer(answer) => answer.answered(token).await,
         };
         // It may have been revoked while the provider was asked.
-        let decided = decided.and_then(|principal| {
+        decided.and_then(|principal| {
             if principal.is_revoked() {
                 Err(VerifyError::from(VerifyErrorKind::Revoked).judged_by(&self.0.judge.setup))
             } else {
                 Ok(principal)
             }
-        });
-        observe::token_judged(decided.as_ref().map(|_| ()));
-        decided
+        })
     }
 
     async fn decide_with_keys(

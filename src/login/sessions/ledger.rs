@@ -10,8 +10,9 @@ use crate::clock::{SharedClock, UnixTime};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::login::sessions::record::Record;
 use crate::login::store::near_cache::NearCache;
+use crate::login::store::timed::TimedStore;
 use crate::login::store::{
-    ChangeFuture, Loaded, Owner, Peeked, SessionStore, StoreKey, StoredRecord, Swapped, Tag,
+    ChangeFuture, Loaded, Owner, Peeked, StoreKey, StoredRecord, Swapped, Tag,
 };
 use crate::secret::NoRandomness;
 
@@ -45,7 +46,7 @@ impl Ledger {
         Self { near, clock }
     }
 
-    pub(crate) fn store(&self) -> &dyn SessionStore {
+    pub(crate) fn store(&self) -> &TimedStore {
         self.near.store()
     }
 

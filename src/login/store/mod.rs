@@ -19,6 +19,7 @@ mod redis;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+pub(crate) mod timed;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -9,6 +9,7 @@ use arc_swap::ArcSwapOption;
 
 use crate::clock::{SharedClock, UnixTime};
 use crate::error::StoreError;
+use crate::login::store::timed::TimedStore;
 use crate::login::store::{Loaded, Peeked, SessionStore, StoreKey, StoredRecord, Swapped, Tag};
 use crate::slots::Slots;
 
@@ -20,13 +21,14 @@ pub(crate) const LONGEST_NEAR_CACHE_AGE: Duration = Duration::from_secs(60);
 
 /// A store, and in front of it what was read of it a moment ago.
 pub(crate) struct NearCache {
-    store: Arc<dyn SessionStore>,
+    store: TimedStore,
     /// `None` for a store in this process, and where it is turned off.
     entries: Option<Arc<Entries>>,
 }
 
 impl NearCache {
     pub(crate) fn new(store: Arc<dyn SessionStore>, age: Duration, clock: SharedClock) -> Self {
+        let store = TimedStore::new(store, clock.clone());
         let is_useful = store.is_shared() && !age.is_zero();
         let entries = is_useful.then(|| Arc::new(Entries::new(age, clock)));
         if let Some(entries) = &entries {
@@ -47,8 +49,8 @@ impl NearCache {
     }
 
     /// The store itself.
-    pub(crate) fn store(&self) -> &dyn SessionStore {
-        &*self.store
+    pub(crate) fn store(&self) -> &TimedStore {
+        &self.store
     }
 
     /// How old a record may be that is served from memory.

@@ -8,6 +8,7 @@ use http::{Response, StatusCode};
 
 use crate::error::{ProviderError, ProviderErrorKind};
 use crate::http_client::Limits;
+use crate::observe;
 use crate::provider::Provider;
 use crate::provider::client::credentials::Client;
 use crate::provider::client::endpoint_call::Form;
@@ -42,6 +43,18 @@ pub(crate) enum IntrospectionAnswer {
 impl Provider {
     /// Asks the provider about a token ([RFC 7662 §2.1](https://www.rfc-editor.org/rfc/rfc7662#section-2.1)).
     pub(crate) async fn introspect(
+        &self,
+        client: &Client,
+        token: &str,
+        signed: bool,
+    ) -> Result<IntrospectionAnswer, NoAnswer> {
+        let began = self.clock().begin();
+        let answered = self.send_introspection(client, token, signed).await;
+        observe::introspection_took(answered.is_ok(), self.clock().since(began));
+        answered
+    }
+
+    async fn send_introspection(
         &self,
         client: &Client,
         token: &str,

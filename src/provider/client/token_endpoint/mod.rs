@@ -6,8 +6,11 @@ mod failure;
 
 use std::time::Duration;
 
+use tracing::Instrument as _;
+
 use crate::error::ProviderError;
 use crate::http_client::Limits;
+use crate::observe;
 use crate::provider::Provider;
 use crate::provider::client::credentials::Client;
 use crate::provider::client::endpoint_call::{Form, Unanswered};
@@ -50,6 +53,16 @@ pub(crate) enum GrantFailure {
 }
 
 impl GrantFailure {
+    /// The failure in a word of metrics and spans.
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Rejected(_) => "rejected",
+            Self::Misconfigured(_) => "misconfigured",
+            Self::Unspent(..) => "unspent",
+            Self::Uncertain(_) => "uncertain",
+        }
+    }
+
     #[cfg(any(feature = "login", test))]
     pub(crate) fn error(&self) -> &ProviderError {
         match self {
@@ -76,6 +89,23 @@ impl Provider {
         client: &Client,
         parameters: &[(&str, &str)],
     ) -> Result<TokenAnswer, GrantFailure> {
+        let grant = word_of_grant(parameters);
+        let result = tracing::field::Empty;
+        let span = tracing::info_span!("grant", grant, result);
+        let began = self.clock().begin();
+        let granted = self.send_grant(client, parameters).instrument(span.clone());
+        let granted = granted.await;
+        let word = granted.as_ref().map_or_else(GrantFailure::as_str, |_| "granted");
+        span.record("result", word);
+        observe::grant_took(grant, word, self.clock().since(began));
+        granted
+    }
+
+    async fn send_grant(
+        &self,
+        client: &Client,
+        parameters: &[(&str, &str)],
+    ) -> Result<TokenAnswer, GrantFailure> {
         let metadata = self
             .metadata()
             .await
@@ -88,6 +118,19 @@ impl Provider {
             Err(Unanswered::NotSent(error)) => Err(GrantFailure::Unspent(error, None)),
             Err(Unanswered::Sent(error)) => Err(GrantFailure::Uncertain(error)),
         }
+    }
+}
+
+/// The grant in a word of metrics and spans.
+fn word_of_grant(parameters: &[(&str, &str)]) -> &'static str {
+    let grant = parameters.iter().find(|(name, _)| *name == "grant_type");
+    match grant.map(|(_, value)| *value) {
+        Some("authorization_code") => "authorization_code",
+        Some("refresh_token") => "refresh_token",
+        Some("client_credentials") => "client_credentials",
+        Some("urn:ietf:params:oauth:grant-type:token-exchange") => "token_exchange",
+        Some("urn:ietf:params:oauth:grant-type:jwt-bearer") => "jwt_bearer",
+        _ => "other",
     }
 }
 

@@ -1,0 +1,49 @@
+//! The span and the time of judging a token that is not remembered. A token that is found in the cache has neither.
+
+use tracing::Span;
+use tracing::field::Empty;
+
+use crate::clock::{Began, SharedClock};
+use crate::error::VerifyError;
+use crate::observe;
+use crate::principal::Principal;
+
+/// A look at a token that is under way.
+pub(super) struct Looking {
+    pub(super) span: Span,
+    waited: bool,
+    began: Began,
+    clock: SharedClock,
+}
+
+impl Looking {
+    /// `waited`: whether the provider is waited for.
+    pub(super) fn begin(clock: SharedClock, waited: bool) -> Self {
+        Self {
+            span: tracing::info_span!("verify", waited, issuer = Empty, result = Empty),
+            waited,
+            began: clock.begin(),
+            clock,
+        }
+    }
+
+    /// The token is judged. Only of one that is accepted is it known whose it is.
+    pub(super) fn end(self, verdict: Result<&Principal, &VerifyError>) {
+        match verdict {
+            Ok(principal) => {
+                self.span.record("issuer", principal.issuer().as_str());
+                self.span.record("result", "accepted");
+            }
+            Err(error) => {
+                self.span.record("result", error.kind().as_str());
+            }
+        }
+        let took = self.clock.since(self.began);
+        observe::verified(verdict.map(|_| ()), self.waited, took);
+    }
+
+    /// Nothing at hand tells: another look follows, once the provider was asked.
+    pub(super) fn waits(self) {
+        self.span.record("result", "waits");
+    }
+}
