@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::sync::SetOnce;
+use tracing::Instrument as _;
 
 /// A result that is on its way or has arrived. Clones await the same one.
 pub(crate) struct Flight<T>(Arc<SetOnce<T>>);
@@ -64,12 +65,14 @@ where
         runtime: &Handle,
         future: impl Future<Output = T> + Send + 'static,
     ) {
-        runtime.spawn(async move {
+        let flying = async move {
             let brought = future.await;
             if let Some((outcome, _)) = &mut self.landing {
                 *outcome = brought;
             }
-        });
+        };
+        // What it logs and calls belongs to the trace of the caller that started it.
+        runtime.spawn(flying.in_current_span());
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_service::Service;
@@ -27,6 +27,15 @@ pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type ErasedBody = http_body_util::combinators::UnsyncBoxBody<Bytes, BodyError>;
 type Exchange =
     dyn Fn(Request<Bytes>) -> BoxFuture<Result<Response<ErasedBody>, BoxError>> + Send + Sync;
+
+/// Writes the context of the trace that is under way.
+type TraceContext = dyn Fn(&mut HeaderMap) + Send + Sync;
+
+/// The header fields of [Trace Context §3](https://www.w3.org/TR/trace-context/#trace-context-http-headers-format).
+const TRACE_CONTEXT: [HeaderName; 2] = [
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+];
 
 /// The error that cut a body off, of any client.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +71,7 @@ impl NotConnected {
 #[derive(Clone)]
 pub struct HttpClient {
     exchange: Arc<Exchange>,
+    trace_context: Option<Arc<TraceContext>>,
 }
 
 impl HttpClient {
@@ -75,6 +85,7 @@ impl HttpClient {
         B::Error: Into<BoxError>,
     {
         Self {
+            trace_context: None,
             exchange: Arc::new(move |request| {
                 let mut service = service.clone();
                 Box::pin(async move {
@@ -92,11 +103,43 @@ impl HttpClient {
     /// A client that cannot call anything, for this reason: for a provider that may need none.
     pub(crate) fn none(reason: ConfigError) -> Self {
         Self {
+            trace_context: None,
             exchange: Arc::new(move |_| {
                 let reason = NotConnected::new(reason.clone());
                 Box::pin(std::future::ready(Err(reason.into())))
             }),
         }
+    }
+
+    /// Sends the context of the trace that is under way with each call to the provider. `write` is called for each
+    /// call, within this crate's spans, and writes `traceparent` and `tracestate`
+    /// ([Trace Context](https://www.w3.org/TR/trace-context/)). Default: neither is sent. The manual has the
+    /// [wiring for OpenTelemetry](crate::manual::observability#traces).
+    ///
+    /// ```
+    /// use http::{HeaderMap, HeaderValue};
+    /// use tower_oidc::{HttpClient, Provider};
+    ///
+    /// # fn current_context() -> HeaderValue { HeaderValue::from_static("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01") }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = HttpClient::reqwest()?.with_trace_context(|headers: &mut HeaderMap| {
+    ///     headers.insert("traceparent", current_context());
+    /// });
+    /// let provider = Provider::builder("https://id.example").with_http_client(client).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Security
+    /// Only these two fields are sent; whatever else is written is dropped. They tell the provider that calls belong
+    /// together, and whatever the application puts into `tracestate`.
+    #[must_use]
+    pub fn with_trace_context(
+        mut self,
+        write: impl Fn(&mut HeaderMap) + Send + Sync + 'static,
+    ) -> Self {
+        self.trace_context = Some(Arc::new(write));
+        self
     }
 
     /// Fetches a JSON document: status 200, this media type, at most `limits.size` bytes within
@@ -132,13 +175,17 @@ impl HttpClient {
         limits: Limits,
     ) -> BoxFuture<Result<Response<Bytes>, ProviderError>> {
         let (send, url) = (Arc::clone(&self.exchange), url.clone());
+        let trace_context = self.trace_context.clone();
         let method = call.method();
         let late = ProviderError::new(
             ProviderErrorKind::TimedOut,
             format!("{method} {url} took longer than {:?}", limits.time),
         );
         let exchange = async move {
-            let request = call.into_request(&url)?;
+            let mut request = call.into_request(&url)?;
+            if let Some(write) = trace_context {
+                add_trace_context(&*write, request.headers_mut());
+            }
             let method = request.method().clone();
             let response = send(request).await.map_err(|error| {
                 ProviderError::caused(
@@ -170,6 +217,16 @@ impl HttpClient {
 impl fmt::Debug for HttpClient {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("HttpClient")
+    }
+}
+
+fn add_trace_context(write: &TraceContext, headers: &mut HeaderMap) {
+    let mut written = HeaderMap::new();
+    write(&mut written);
+    for name in TRACE_CONTEXT {
+        if let Some(value) = written.remove(&name) {
+            headers.insert(name, value);
+        }
     }
 }
 

@@ -94,6 +94,7 @@ impl HttpClient {
         // reading those of the platform takes time.
         let direct = build(reqwest::Client::builder().no_proxy().tls_certs_only([]))?;
         Ok(Self {
+            trace_context: None,
             exchange: Arc::new(move |request| {
                 let (client, direct) = (client.clone(), direct.clone());
                 Box::pin(async move {

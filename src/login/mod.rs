@@ -131,6 +131,7 @@
 
 mod asked_for;
 mod assembly;
+mod audit;
 pub(crate) mod browser;
 mod builder;
 mod forms;

@@ -16,6 +16,7 @@ use crate::gate::release;
 use crate::observe;
 use crate::outbound::repeat::Repeat;
 use crate::outbound::settings::Settings;
+use crate::outbound::traced::traced;
 use crate::token::live::LiveToken;
 use crate::token::source::{TokenFuture, TokenRequest, TokenSource, TokenSupply};
 
@@ -265,7 +266,7 @@ where
                         // There is no newer one.
                         TokenSupply::Ready(_) => return Poll::Ready(Ok(response)),
                         TokenSupply::Wait(token) => State::Renewing {
-                            token,
+                            token: traced(token, retry.request.uri().host()),
                             held: Some((response, retry)),
                         },
                         TokenSupply::Refused(error) => {

@@ -141,6 +141,7 @@ mod reqwest_client;
 mod service;
 mod settings;
 mod token_exchange;
+mod traced;
 
 pub use self::client_credentials::ClientCredentials;
 pub use self::destination::Destination;

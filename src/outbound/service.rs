@@ -9,6 +9,7 @@ use crate::observe;
 use crate::outbound::future::{OutboundFuture, Repeatable};
 use crate::outbound::repeat::{EmptyBodies, Repeat};
 use crate::outbound::settings::Settings;
+use crate::outbound::traced::traced;
 use crate::principal::Principal;
 use crate::token::source::{TokenRequest, TokenSupply};
 
@@ -108,6 +109,7 @@ where
                 }
             }
             TokenSupply::Wait(token) => {
+                let token = traced(token, request.uri().host());
                 let inner = self.take_ready();
                 let (settings, repeat) = (self.settings.clone(), self.repeat.clone());
                 OutboundFuture::waiting(inner, request, token, settings, repeat)

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 use url::Url;
 
 use crate::claims::Issuer;
@@ -115,10 +115,11 @@ impl Fetcher {
             let (own, origin, told) = (self.clone(), origin.clone(), Arc::clone(&told));
             let result = tracing::field::Empty;
             let span = tracing::info_span!("fetch_keys", issuer = %self.issuer, result);
+            let fetched_in = span.clone();
             let fetching = async move {
                 let began = own.clock.begin();
                 let fetched = own.fetch(&origin).await;
-                own.observe(&fetched, began);
+                own.observe(&fetched, began, &fetched_in);
                 told.log(&fetched, &origin);
                 fetched
             };
@@ -159,10 +160,10 @@ impl Fetcher {
         fetch_jwk_set(&self.client, url, self.limits, self.lifetime, &self.clock).await
     }
 
-    fn observe(&self, fetched: &Result<Fetched<KeySet>, ProviderError>, began: Began) {
+    fn observe(&self, fetched: &Result<Fetched<KeySet>, ProviderError>, began: Began, span: &Span) {
         let outcome = fetched.as_ref().map(|_| ());
         let word = outcome.map_or_else(|error| error.kind().as_str(), |()| "ok");
-        tracing::Span::current().record("result", word);
+        span.record("result", word);
         observe::keys_fetched(outcome);
         observe::key_fetch_took(outcome.is_ok(), self.clock.since(began));
         if outcome.is_ok() {

@@ -31,9 +31,9 @@ pub(crate) mod id_token;
 mod introspection;
 mod issuer_source;
 mod judge;
-mod looking;
 #[cfg(feature = "login")]
 pub(crate) mod logout_token;
+mod looking;
 #[cfg(feature = "login")]
 mod other_issuer;
 mod principals;
@@ -315,7 +315,9 @@ impl Verifier {
     /// Judges a token that is not remembered, with what is at hand.
     fn judge_at_hand(&self, token: &[u8]) -> Result<Judgement, VerifyError> {
         let looking = Looking::begin(self.clock(), false);
-        let judged = looking.span.in_scope(|| self.0.judge.judge(token, Keys::AtHand));
+        let judged = looking
+            .span
+            .in_scope(|| self.0.judge.judge(token, Keys::AtHand));
         match &judged {
             Ok(Judgement::Genuine(genuine)) => looking.end(Ok(&genuine.principal)),
             Ok(Judgement::Wait(_) | Judgement::LookUp(_)) => looking.waits(),

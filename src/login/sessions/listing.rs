@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::UnixTime;
 use crate::error::{LoginError, LoginErrorKind as Kind, StoreError, StoreErrorKind};
+use crate::login::audit::{About, By};
 use crate::login::sessions::id::{SessionKey, subject_key};
 use crate::login::sessions::record::{Record, RefreshState};
 use crate::login::sessions::signed_out::mark_end_of_all;
@@ -220,7 +221,7 @@ impl LayerSessions {
         let sessions = Arc::clone(&self);
         self.detached(async move {
             match sessions.own(key).await? {
-                Some(_) => sessions.end_and_revoke(key).await,
+                Some(_) => sessions.end_and_revoke(key, signed_out).await,
                 None => Ok(false),
             }
         })
@@ -228,11 +229,18 @@ impl LayerSessions {
     }
 
     /// Ends a session and revokes its refresh token. Whether there was one.
-    pub(crate) async fn end_and_revoke(&self, key: StoreKey) -> Result<bool, StoreError> {
+    pub(crate) async fn end_and_revoke(
+        &self,
+        key: StoreKey,
+        audit: fn(About<'_>),
+    ) -> Result<bool, StoreError> {
         let Some(ended) = self.end(key).await? else {
             return Ok(false);
         };
         let tokens = ended.tokens;
+        if let Some(tokens) = &tokens {
+            audit(About::session(key, tokens));
+        }
         self.revoker
             .revoke_behind(tokens.and_then(|tokens| tokens.refresh_token));
         Ok(true)
@@ -244,7 +252,7 @@ impl LayerSessions {
         let (mut count, mut left, mut failed) = (0, 0, None);
         for key in self.ledger.store().find(OwnedBy::Subject(subject)).await? {
             let ended = match self.own(key).await {
-                Ok(Some(_)) => self.end_and_revoke(key).await,
+                Ok(Some(_)) => self.end_and_revoke(key, signed_out).await,
                 Ok(None) => {
                     left += 1;
                     continue;
@@ -330,6 +338,10 @@ impl Own {
         let is_dead = matches!(self.record.state, RefreshState::Dead(_));
         !is_dead && self.now.saturating_add(RETIRED) < self.record.expires_at
     }
+}
+
+fn signed_out(about: About<'_>) {
+    about.signed_out(By::Application);
 }
 
 fn unfinished() -> StoreError {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::{Chain, StoreError};
+use crate::login::audit::About;
 use crate::login::sessions::Sessions;
 use crate::login::store::{OwnedBy, StoreKey};
 
@@ -45,7 +46,8 @@ impl Sessions {
         live.sort_unstable();
         let mut ended = 0;
         for (_, key) in live.iter().take(live.len().saturating_sub(most)) {
-            ended += usize::from(self.end_and_revoke(*key).await?);
+            let audit = |about: About<'_>| about.ended_by_limit();
+            ended += usize::from(self.end_and_revoke(*key, audit).await?);
         }
         Ok(ended)
     }

@@ -13,10 +13,12 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use crate::clock::UnixTime;
 use crate::error::{LoginError, LoginErrorKind as Kind, ProviderError};
 use crate::flight::{Flight, FlightGuard};
+use crate::login::sessions::id::SessionKey;
 use crate::login::sessions::ledger::{Ledger, Seen, no_randomness};
 use crate::login::sessions::opener::Opener;
 use crate::login::sessions::record::{
@@ -92,6 +94,19 @@ pub(crate) enum Outcome {
     WantsUser,
     /// The session is over.
     Over(Option<EndReason>),
+}
+
+impl Outcome {
+    /// In a word of the span.
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Renewed(_) => "renewed",
+            Self::Kept(_) => "kept",
+            Self::Misconfigured(_) => "misconfigured",
+            Self::WantsUser => "interaction_required",
+            Self::Over(_) => "over",
+        }
+    }
 }
 
 /// What a refresh is to bring.
@@ -200,9 +215,18 @@ impl Renewals {
             }
             (flight, Some(guard)) => (flight, guard),
         };
-        let span = tracing::info_span!("refresh", generation = seen.record.generation);
-        let renewals = Arc::clone(self);
-        let leading = async move { renewals.lead(key, seen, purpose).await };
+        let span = tracing::info_span!(
+            "refresh",
+            session = %SessionKey::new(key),
+            generation = seen.record.generation,
+            result = Empty
+        );
+        let (renewals, led_in) = (Arc::clone(self), span.clone());
+        let leading = async move {
+            let outcome = renewals.lead(key, seen, purpose).await;
+            led_in.record("result", outcome.as_str());
+            outcome
+        };
         guard.launch(&runtime, self.tasks.track_future(leading.instrument(span)));
         Some(flight)
     }

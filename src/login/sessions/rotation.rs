@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Chain, LoginError, LoginErrorKind as Kind, ProviderError, ProviderErrorKind};
+use crate::login::audit::About;
 use crate::login::sessions::due::back_off;
 use crate::login::sessions::ledger::Seen;
 use crate::login::sessions::opener::Unopened;
@@ -87,7 +88,7 @@ impl Renewals {
                     .target_refused(key, fence, &leased, &refused, error)
                     .await;
             }
-            return self.failed(key, fence, &leased, failure).await;
+            return self.failed(key, fence, &leased, &tokens, failure).await;
         }
     }
 
@@ -189,6 +190,7 @@ impl Renewals {
         match committed {
             Ok(Some((FenceOutcome::Done, seen))) => {
                 observe::refreshed("won");
+                About::session(key, tokens).refreshed("won");
                 tracing::debug!(?lifetime, "a session's tokens were refreshed");
                 self.look_at(key, tokens, &answer, told, seen, purpose)
                     .await
@@ -211,6 +213,7 @@ impl Renewals {
             }
             Err(error) => {
                 observe::refreshed("lost");
+                About::session(key, tokens).refreshed("lost");
                 tracing::error!(
                     error = %Chain(&error),
                     "refreshed tokens were lost: the store did not take them within a minute"
@@ -259,6 +262,7 @@ impl Renewals {
         observe::refreshed("identity_changed");
         let generation = seen.record.generation;
         let reason = EndReason::IdentityChanged;
+        About::session(key, signed_in).ended_by_refresh(reason);
         // Whatever another replica does with them meanwhile.
         let ended = self
             .ledger
@@ -297,6 +301,7 @@ impl Renewals {
         key: StoreKey,
         fence: Tag,
         leased: &Seen,
+        tokens: &TokenSet,
         failure: GrantFailure,
     ) -> Outcome {
         let now = self.ledger.now(leased);
@@ -333,6 +338,8 @@ impl Renewals {
             ),
         };
         observe::refreshed(result);
+        let about = About::session(key, tokens);
+        about.refreshed(result);
         tracing::warn!(
             result,
             kind = error.kind().as_str(),
@@ -349,11 +356,17 @@ impl Renewals {
                     Outcome::Renewed(Box::new(seen))
                 }
                 Some(seen) => match seen.record.state {
-                    RefreshState::Dead(reason) => Outcome::Over(Some(reason)),
+                    RefreshState::Dead(reason) => {
+                        about.ended_by_refresh(reason);
+                        Outcome::Over(Some(reason))
+                    }
                     // Another task holds a lease by now; it will know.
                     _ => Outcome::Kept(Kind::ProviderUnavailable.into()),
                 },
-                None => Outcome::Over(Some(EndReason::Rejected)),
+                None => {
+                    about.ended_by_refresh(EndReason::Rejected);
+                    Outcome::Over(Some(EndReason::Rejected))
+                }
             },
             GrantFailure::Misconfigured(error) => Outcome::Misconfigured(error),
             GrantFailure::Unspent(error, asked) => Outcome::Kept(

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::clock::UnixTime;
 use crate::error::{Chain, LoginErrorKind as Kind, ProviderError, StoreError};
+use crate::login::audit::About;
 use crate::login::sessions::ledger::Seen;
 use crate::login::sessions::record::{FenceOutcome, Record, Settlement};
 use crate::login::sessions::renewals::{LEASE, Outcome, Renewals};
@@ -25,6 +26,7 @@ impl Renewals {
         error: &ProviderError,
     ) -> Outcome {
         observe::refreshed("target_refused");
+        About::session(key, refused).refreshed("target_refused");
         tracing::warn!(
             kind = error.kind().as_str(),
             error = %Chain(error),

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::claims_error::{ClaimsError, fit};
 use crate::error::{LoginError, LoginErrorKind as Kind};
+use crate::login::audit::About;
 use crate::login::sign_in::refusal::SignInRefusal;
 use crate::login::sign_in::requirement::Requirement;
 use crate::principal::Principal;
@@ -138,7 +139,9 @@ fn refused(claims: &SignInClaims, refusal: SignInRefusal) -> LoginError {
         ?reason,
         "a sign-in was refused by this application; no session was made"
     );
-    LoginError::sign_in_refused(&text)
+    let error = LoginError::sign_in_refused(&text);
+    About::user(issuer, subject).not_signed_in(&error);
+    error
 }
 
 fn undecided(claims: &SignInClaims, reason: &str) -> LoginError {
@@ -149,7 +152,9 @@ fn undecided(claims: &SignInClaims, reason: &str) -> LoginError {
         ?reason,
         "it could not be decided whether a user may sign in; no session was made"
     );
-    Kind::SignInUndecided.into()
+    let error = LoginError::from(Kind::SignInUndecided);
+    About::user(issuer, subject).not_signed_in(&error);
+    error
 }
 
 /// A text without control characters, cut off.

@@ -4,9 +4,12 @@
 use std::time::Duration;
 
 use http::request::Parts;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use crate::clock::UnixTime;
 use crate::error::{Chain, LoginError, LoginErrorKind as Kind, ProviderError, ProviderErrorKind};
+use crate::login::audit::About;
 use crate::login::browser::cookie::seal_cookie;
 use crate::login::browser::query::single;
 use crate::login::browser::reply::{Reply, provider_failed};
@@ -79,9 +82,19 @@ impl Failed {
 impl SignIn {
     /// Takes the provider's answer.
     pub(crate) async fn callback(&self, parts: &Parts) -> Reply {
+        let issuer = self.provider.issuer().as_str();
+        let span = tracing::info_span!("callback", issuer, result = Empty);
+        let answering = self.answer(parts, &span);
+        answering.instrument(span.clone()).await
+    }
+
+    async fn answer(&self, parts: &Parts, span: &Span) -> Reply {
         let (name, attempt) = match self.find_attempt(parts) {
             Ok(found) => found,
-            Err(error) => return self.without_attempt(parts, error).await,
+            Err(error) => {
+                span.record("result", error.kind().as_str());
+                return self.without_attempt(parts, error).await;
+            }
         };
         let return_path = self.site.page_path(&attempt.return_path);
         let return_path = return_path.unwrap_or_else(|| self.site.home());
@@ -91,6 +104,7 @@ impl SignIn {
             Err(failed) => failed.error.kind().as_str(),
         };
         observe::signed_in(end);
+        span.record("result", end);
         let clear = self.cookies.clear(&name);
         match result {
             Ok((id, lifetime)) => {
@@ -108,11 +122,13 @@ impl SignIn {
             Err(failed) if attempt.is_silent => {
                 // A visitor who is not signed in at the provider is what was asked for. The rest is for the log.
                 if failed.error.kind() != Kind::Denied {
+                    self.audit(&failed.error);
                     self.tell(parts, failed.error, &return_path);
                 }
                 self.back_anonymous(&return_path).with_cookie(clear)
             }
             Err(Failed { error, then }) => {
+                self.audit(&error);
                 let reply = self.tell(parts, error, &return_path);
                 match then {
                     Then::MayWork => reply,
@@ -124,6 +140,13 @@ impl SignIn {
                         .with_cookie(clear),
                 }
             }
+        }
+    }
+
+    /// What the application decides about a user is in the audit trail already.
+    fn audit(&self, error: &LoginError) {
+        if !matches!(error.kind(), Kind::SignInRefused | Kind::SignInUndecided) {
+            About::sign_in(self.provider.issuer().as_str()).not_signed_in(error);
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::clock::UnixTime;
 use crate::error::{LoginError, LoginErrorKind as Kind, VerifyError, VerifyErrorKind};
+use crate::login::audit::About;
 use crate::login::browser::reply::no_randomness;
 use crate::login::sessions::id::{SessionId, session_key, sessionless_key, subject_key};
 use crate::login::sessions::marks::Marked;
@@ -152,6 +153,7 @@ impl SignIn {
             self.sessions.limit_behind(owner.subject, most);
         }
         tracing::info!(issuer = tokens.issuer, "a user signed in");
+        About::session(key, &tokens).signed_in();
         let lifetime = ends_at.as_seconds().saturating_sub(stored_at.as_seconds());
         Ok(NewSession {
             id,

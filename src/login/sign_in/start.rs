@@ -4,6 +4,7 @@
 use http::request::Parts;
 
 use crate::error::{LoginError, LoginErrorKind as Kind};
+use crate::login::audit::About;
 use crate::login::browser::cookie::{CookieValue, open_cookie, sent};
 use crate::login::browser::query::single;
 use crate::login::browser::reply::{Reply, no_randomness, provider_failed};
@@ -66,7 +67,9 @@ impl SignIn {
                 end,
                 "a browser signs in again and again with the same end; it is not sent to the provider"
             );
-            return Err(Kind::SignInLoop.into());
+            let error = LoginError::from(Kind::SignInLoop);
+            About::sign_in(self.provider.issuer().as_str()).not_signed_in(&error);
+            return Err(error);
         }
         self.tell_of_other_host(parts);
         let metadata = self.provider.metadata().await.map_err(|refusal| {

@@ -8,6 +8,7 @@ use http::request::Parts;
 use serde::{Deserialize, Serialize};
 
 use crate::error::LoginError;
+use crate::login::audit::By;
 use crate::login::browser::cookie::{CookieValue, open_cookie, seal_cookie, sent};
 use crate::login::browser::query::single;
 use crate::login::browser::reply::Reply;
@@ -46,8 +47,10 @@ impl SignOut {
 
     async fn ended(&self, parts: &Parts) -> Reply {
         let return_path = single(parts, "return_to").and_then(|text| self.site.return_path(&text));
-        let ended = match session_cookie::named_by(&parts.headers, &self.cookies) {
-            Some(id) => self.sessions.end(id.store_key()).await,
+        let named = session_cookie::named_by(&parts.headers, &self.cookies);
+        let key = named.map(|id| id.store_key());
+        let ended = match key {
+            Some(key) => self.sessions.end(key).await,
             None => Ok(None),
         };
         let ended = match ended {
@@ -58,6 +61,9 @@ impl SignOut {
                 return self.site.tell(parts, error, &self.site.home());
             }
         };
+        if let (Some(key), Some(ended)) = (key, &ended) {
+            self.audit(key, ended.tokens.as_ref(), By::User);
+        }
         let clear = self.cookies_to_clear(parts, ended.is_some());
         let local = return_path.clone().unwrap_or_else(|| self.site.home());
         let Some(tokens) = ended.and_then(|ended| ended.tokens) else {

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::error::StoreError;
+use crate::login::audit::{About, By};
 use crate::login::browser::cookie::CookieNames;
 use crate::login::browser::site::Site;
 use crate::login::sessions::Sessions;
-use crate::login::store::OwnedBy;
+use crate::login::sessions::tokens::TokenSet;
+use crate::login::store::{OwnedBy, StoreKey};
 use crate::provider::{Client, Provider};
 use crate::verify::logout_token::LogoutTokenVerifier;
 
@@ -43,6 +45,11 @@ pub(crate) struct SignOutSettings {
 }
 
 impl SignOut {
+    fn audit(&self, key: StoreKey, tokens: Option<&TokenSet>, by: By) {
+        let issuer = self.provider.issuer().as_str();
+        About::ended(key, tokens, issuer).signed_out(by);
+    }
+
     /// Ends the sessions listed there because the provider says so, and returns their number. Their refresh
     /// tokens are revoked, but for those for offline access, which are meant to outlive them
     /// (Back-Channel Logout §2.7) unless configured otherwise.
@@ -59,6 +66,7 @@ impl SignOut {
                 }
             };
             count += 1;
+            self.audit(key, ended.tokens.as_ref(), By::Provider);
             let Some(tokens) = ended.tokens else { continue };
             let is_offline = tokens.scope.split(' ').any(|word| word == "offline_access");
             if !is_offline || self.settings.revokes_offline_access {

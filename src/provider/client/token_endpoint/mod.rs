@@ -95,7 +95,9 @@ impl Provider {
         let began = self.clock().begin();
         let granted = self.send_grant(client, parameters).instrument(span.clone());
         let granted = granted.await;
-        let word = granted.as_ref().map_or_else(GrantFailure::as_str, |_| "granted");
+        let word = granted
+            .as_ref()
+            .map_or_else(GrantFailure::as_str, |_| "granted");
         span.record("result", word);
         observe::grant_took(grant, word, self.clock().since(began));
         granted
