@@ -12,6 +12,7 @@
 //! | call other services | [`outbound`] |
 //! | put a proxy in front | [`proxies`] |
 //! | choose a store, or write one | [`stores`] |
+//! | watch it: metrics, traces, the audit trail, the log | [`observability`] |
 //! | come from another library or proxy | [`moving`] |
 //! | keep a client of the `openidconnect` crate | [`openidconnect`] |
 //! | know what is decided when, and which answer means what | [`decisions`] |
@@ -55,6 +56,9 @@ pub mod proxies {}
 
 #[doc = include_str!("stores.md")]
 pub mod stores {}
+
+#[doc = include_str!("observability.md")]
+pub mod observability {}
 
 #[doc = include_str!("symptoms.md")]
 pub mod symptoms {}
