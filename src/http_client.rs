@@ -301,7 +301,7 @@ pub(crate) struct Document {
     pub(crate) max_age: Option<Duration>,
 }
 
-fn check_head(
+pub(crate) fn check_head(
     url: &Url,
     media_type: MediaType,
     status: StatusCode,

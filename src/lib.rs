@@ -126,6 +126,7 @@
 //! | `sqlite` | sessions in a file of SQLite, for one machine; needs Rust 1.94 |
 //! | `redis` | sessions in Redis or Valkey, for any number of replicas |
 //! | `openidconnect` | applications of that crate keep their client: their metadata makes a [`Provider`], their token responses make sessions |
+//! | `doctor` | what is right and what is wrong with a configuration and its provider, each with its cure: [`doctor`] |
 //! | `metrics` | counters and gauges through the `metrics` facade |
 //! | `testing` | a development provider with and without a socket, forged tokens, principals made of claims, a signed-in browser, a clock moved by hand |
 //! | `full` | all of them but `openidconnect`, which brings a second cryptography library |
@@ -186,6 +187,8 @@ pub mod streams;
 // Private, and the module for tonic has another name, so that `use tower_oidc::*` hides no crate.
 #[cfg(feature = "axum")]
 mod axum;
+#[cfg(feature = "doctor")]
+pub mod doctor;
 #[cfg(feature = "reqwest")]
 pub mod env;
 #[cfg(feature = "tonic")]

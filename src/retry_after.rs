@@ -35,7 +35,9 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: UnixTime) -> Option<Duration
     Some(pause.min(LONGEST_PAUSE))
 }
 
-fn parse_date(text: &str) -> Option<UnixTime> {
+/// A date as header fields have it
+/// ([RFC 9110 §5.6.7](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7)).
+pub(crate) fn parse_date(text: &str) -> Option<UnixTime> {
     let date = parse_http_date(text.trim()).ok()?;
     let since = date.duration_since(UNIX_EPOCH).ok()?;
     let seconds = i64::try_from(since.as_secs()).ok()?;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// The modules from the ground up; each may use those before it.
-const ORDER: [&str; 43] = [
+const ORDER: [&str; 44] = [
     // Ground: words.
     "settings",
     "error",
@@ -52,6 +52,7 @@ const ORDER: [&str; 43] = [
     "axum",
     "grpc",
     "env",
+    "doctor",
     "manual",
     "openidconnect",
     "testing",

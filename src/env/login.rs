@@ -196,6 +196,18 @@ impl LoginSettings {
         Ok(builder)
     }
 
+    /// A builder of the layer, and the store is not asked.
+    #[cfg(feature = "doctor")]
+    pub(crate) fn unasked_builder(&self) -> Result<LoginBuilder, ConfigError> {
+        self.stored()
+    }
+
+    /// The variable that shows that this process is one of several replicas.
+    #[cfg(feature = "doctor")]
+    pub(crate) fn replica_variable(&self) -> Option<&'static str> {
+        self.replica_variable
+    }
+
     fn stored(&self) -> Result<LoginBuilder, ConfigError> {
         self.store.apply(self.builder_without_store()?)
     }

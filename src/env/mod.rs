@@ -52,6 +52,10 @@ mod written;
 pub use self::api::ApiSettings;
 #[cfg(feature = "login")]
 pub use self::login::LoginSettings;
+#[cfg(feature = "doctor")]
+pub(crate) use self::names::in_environment;
+#[cfg(feature = "doctor")]
+pub(crate) use self::read::Variables;
 #[cfg(feature = "outbound")]
 pub use self::service::ServiceSettings;
 

@@ -4,7 +4,7 @@ use crate::error::ConfigError;
 use crate::settings::variable_of;
 
 /// The same error under the name of the environment variable.
-pub(super) fn in_environment(error: ConfigError) -> ConfigError {
+pub(crate) fn in_environment(error: ConfigError) -> ConfigError {
     error.renamed_by(variable_of)
 }
 

@@ -42,7 +42,7 @@ macro_rules! readable {
 pub(super) use readable;
 
 /// The variables that are set and not empty.
-pub(super) struct Variables(BTreeMap<String, String>);
+pub(crate) struct Variables(BTreeMap<String, String>);
 
 const PREFIX: &str = "OPENID_";
 
@@ -65,7 +65,7 @@ impl Variables {
         Self::new(pairs.map(|(name, value)| (name.into(), value.into())))
     }
 
-    pub(super) fn from_env() -> Result<Self, ConfigError> {
+    pub(crate) fn from_env() -> Result<Self, ConfigError> {
         let mut pairs = Vec::new();
         for (name, value) in std::env::vars_os() {
             let Ok(name) = name.into_string() else {
@@ -106,6 +106,11 @@ impl Variables {
             ignored.push(name.clone());
         }
         Ok(ignored)
+    }
+
+    #[cfg(feature = "doctor")]
+    pub(crate) fn into_pairs(self) -> BTreeMap<String, String> {
+        self.0
     }
 
     pub(super) fn text(&self, name: &str) -> Option<String> {

@@ -108,6 +108,12 @@ impl ServiceSettings {
         self.client_keys.as_ref()
     }
 
+    /// The verifier of the provider's tokens, which this service does not need itself.
+    #[cfg(feature = "doctor")]
+    pub(crate) fn verifier(&self) -> &crate::verify::Verifier {
+        &self.common.verifier
+    }
+
     /// The provider.
     #[must_use]
     pub fn provider(&self) -> &Provider {

@@ -13,6 +13,7 @@ pub struct ProviderError(Arc<Failure<ProviderErrorKind, Demands>>);
 #[derive(Clone, Default)]
 struct Demands {
     claims: Option<Box<str>>,
+    code: Option<&'static str>,
     pause: Duration,
 }
 
@@ -112,6 +113,21 @@ impl ProviderError {
     #[must_use]
     pub fn claims(&self) -> Option<&str> {
         self.0.extra.claims.as_deref()
+    }
+
+    /// The same with the code of the answer, which a standard defines.
+    #[cfg(feature = "client")]
+    pub(crate) fn with_code(mut self, code: &'static str) -> Self {
+        Arc::make_mut(&mut self.0).extra.code = Some(code);
+        self
+    }
+
+    /// The error code that the token endpoint answered with, such as `invalid_client`
+    /// ([RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)). `None` if there was none, or one that no
+    /// standard defines.
+    #[must_use]
+    pub fn oauth_code(&self) -> Option<&'static str> {
+        self.0.extra.code
     }
 
     /// The kind.

@@ -297,7 +297,7 @@ fn unreadable(vendor: Option<Vendor>) -> Option<&'static str> {
             "only the provider can read it, and a refresh brings the same kind again: choose JWT as the \
              access token type of the application in Zitadel"
         }
-        Vendor::Cognito | Vendor::Keycloak => return None,
+        Vendor::Authentik | Vendor::Cognito | Vendor::GitLab | Vendor::Keycloak => return None,
     })
 }
 
@@ -307,6 +307,11 @@ fn wrong_audience(vendor: Option<Vendor>) -> Option<&'static str> {
             "the client must send the API identifier as audience when it asks for the token, and the \
              accepted audience (OPENID_AUDIENCE) must be that identifier, character by character"
         }
+        Vendor::Authentik => {
+            "the accepted audience (OPENID_AUDIENCE) must be the client id of the provider in authentik that issues \
+             the token"
+        }
+        Vendor::GitLab => return None,
         Vendor::EntraId => {
             "the client must ask for a scope of this API, and the accepted audience (OPENID_AUDIENCE) must \
              be the application id for tokens of version 2, or api://<application id> for version 1"
@@ -411,8 +416,10 @@ mod tests {
         let vendors = [
             None,
             Some(Vendor::Auth0),
+            Some(Vendor::Authentik),
             Some(Vendor::Cognito),
             Some(Vendor::EntraId),
+            Some(Vendor::GitLab),
             Some(Vendor::Google),
             Some(Vendor::Keycloak),
             Some(Vendor::Okta),

@@ -52,8 +52,10 @@ pub(crate) enum KeysFrom {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Vendor {
     Auth0,
+    Authentik,
     Cognito,
     EntraId,
+    GitLab,
     Google,
     Keycloak,
     Okta,
@@ -62,7 +64,7 @@ pub(crate) enum Vendor {
 
 impl Vendor {
     /// The vendor of an issuer at its own address, or with a path that no other has.
-    fn of(issuer: &str) -> Option<Self> {
+    pub(crate) fn of(issuer: &str) -> Option<Self> {
         let (_, rest) = issuer.split_once("://")?;
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
         let host = host.to_ascii_lowercase();
@@ -76,6 +78,10 @@ impl Vendor {
             Some(Self::EntraId)
         } else if host.starts_with("cognito-idp.") {
             Some(Self::Cognito)
+        } else if host == "gitlab.com" {
+            Some(Self::GitLab)
+        } else if path.starts_with("application/o/") {
+            Some(Self::Authentik)
         } else if host == "accounts.google.com" {
             Some(Self::Google)
         } else if is_under(&[".okta.com", ".oktapreview.com", ".okta-emea.com"]) {
@@ -291,6 +297,11 @@ mod tests {
             ("https://accounts.google.com", Some(Vendor::Google)),
             ("https://dev-1.okta.com/oauth2/default", Some(Vendor::Okta)),
             ("https://shop.zitadel.cloud", Some(Vendor::Zitadel)),
+            ("https://gitlab.com", Some(Vendor::GitLab)),
+            (
+                "https://id.example/application/o/shop/",
+                Some(Vendor::Authentik),
+            ),
             ("https://id.example/realms/shop", Some(Vendor::Keycloak)),
             (
                 "https://id.example/auth/realms/shop",

@@ -7,6 +7,7 @@
 //! | to | read |
 //! |---|---|
 //! | set up a provider, and know which claim is which | [`providers`] |
+//! | have a program look for what is wrong | [`doctor`] |
 //! | find out what is wrong, by what one sees | [`symptoms`] |
 //! | say who may do what | [`policies`] |
 //! | call other services | [`outbound`] |
@@ -59,6 +60,9 @@ pub mod stores {}
 
 #[doc = include_str!("observability.md")]
 pub mod observability {}
+
+#[doc = include_str!("doctor.md")]
+pub mod doctor {}
 
 #[doc = include_str!("symptoms.md")]
 pub mod symptoms {}

@@ -5,6 +5,8 @@ mod builder;
 pub(crate) mod client;
 pub(crate) mod discovery;
 mod endpoints;
+#[cfg(feature = "doctor")]
+pub(crate) mod inspection;
 mod key_choice;
 mod key_source;
 pub(crate) mod known;
@@ -40,6 +42,8 @@ use crate::keys::remote::{KeyLifetime, KeySet, RemoteKeys};
 #[cfg(feature = "client")]
 use crate::provider::client::side::ClientSide;
 use crate::provider::discovery::{IssuerRule, Metadata, Search};
+#[cfg(feature = "doctor")]
+use crate::provider::inspection::Inspection;
 use crate::provider::key_source::{Fetcher, KeySource};
 pub use crate::renew::Phase;
 use crate::renew::{Fetched, Pace, Renew};
@@ -71,6 +75,8 @@ struct Inner {
     clock: SharedClock,
     #[cfg(feature = "client")]
     client_side: ClientSide,
+    #[cfg(feature = "doctor")]
+    inspection: Inspection,
 }
 
 /// An accepted value of `iss`, and the tenant that it belongs to.
@@ -199,6 +205,11 @@ impl Provider {
         &self.0.clock
     }
 
+    #[cfg(feature = "doctor")]
+    pub(crate) fn inspection(&self) -> &Inspection {
+        &self.0.inspection
+    }
+
     /// Where the keys come from.
     pub(crate) fn keys_from(&self) -> KeysFrom {
         self.0.keys_from
@@ -254,6 +265,8 @@ impl Provider {
             Some(url) => client_side.with_introspection(&parts.issuer, url),
             None => client_side,
         };
+        #[cfg(feature = "doctor")]
+        let inspection = Inspection::new(&parts);
         let fetcher = Fetcher {
             issuer: parts.issuer.clone(),
             client: parts.client,
@@ -270,6 +283,8 @@ impl Provider {
             keys: fetcher.keys(parts.source, metadata, parts.pace),
             #[cfg(feature = "client")]
             client_side,
+            #[cfg(feature = "doctor")]
+            inspection,
             clock: parts.clock,
         }))
     }

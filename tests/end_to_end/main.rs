@@ -6,6 +6,7 @@
 mod api;
 mod calls;
 mod chromium;
+mod doctor;
 mod durable;
 mod gateway;
 mod identity;

@@ -24,10 +24,14 @@ pub(super) fn classify(
             None if answer.body().is_empty() => "an empty body".to_owned(),
             None => "something other than an OAuth error".to_owned(),
         };
-        ProviderError::new(
+        let error = ProviderError::new(
             kind,
             format!("the token endpoint answered {status} with {what}{remedy}"),
-        )
+        );
+        match oauth_error {
+            Some(OAuthError::Known(code)) => error.with_code(code),
+            _ => error,
+        }
     };
     let unspent = |remedy| GrantFailure::Unspent(error(ProviderErrorKind::Status, remedy), pause);
     let rejected = |kind, remedy| GrantFailure::Rejected(error(kind, remedy));

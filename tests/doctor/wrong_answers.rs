@@ -1,0 +1,309 @@
+//! What the provider answers, and what is wrong with it.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tower_oidc::doctor::Shape;
+use tower_oidc::testing::{DevelopmentProvider, Endpoint, Fault};
+
+use crate::setup::{Expected, Settings, assert_wrong, codes, examined, keys, metadata};
+
+/// A provider with this fault of its metadata or keys, and an API.
+async fn with_fault(set_up: &str, endpoint: Endpoint, fault: Fault, expected: Expected) {
+    let idp = DevelopmentProvider::start().await.unwrap();
+    idp.set_fault(endpoint, fault);
+    let settings = Settings::api(idp.issuer()).with("OPENID_REQUEST_TIMEOUT", "300");
+    let report = examined(&settings, Shape::Api).await;
+    assert_wrong(set_up, &report, expected);
+}
+
+#[tokio::test]
+async fn metadata_that_is_not_there_is_found_with_its_cure() {
+    let at = "OPENID_ISSUER";
+    let discovery = Endpoint::Discovery;
+    with_fault(
+        "a 404",
+        discovery,
+        Fault::Status(404),
+        ("discovery_missing", at, "OPENID_DISCOVERY=either"),
+    )
+    .await;
+    with_fault(
+        "a 502",
+        discovery,
+        Fault::Status(502),
+        ("discovery_unreachable", at, "proxy"),
+    )
+    .await;
+    let elsewhere = Fault::Redirect("https://id.example/new".to_owned());
+    with_fault(
+        "a redirect",
+        discovery,
+        elsewhere,
+        ("discovery_redirected", at, "https://id.example/new"),
+    )
+    .await;
+    with_fault(
+        "broken JSON",
+        discovery,
+        Fault::broken_json(),
+        ("discovery_invalid", at, "issuer"),
+    )
+    .await;
+    let page = Fault::document("text/html", "<html>");
+    with_fault(
+        "a page",
+        discovery,
+        page,
+        ("discovery_invalid", at, "issuer"),
+    )
+    .await;
+    with_fault(
+        "no answer",
+        discovery,
+        Fault::Stall,
+        ("discovery_slow", "OPENID_REQUEST_TIMEOUT", "HTTPS_PROXY"),
+    )
+    .await;
+    let nowhere = Settings::api("http://127.0.0.1:9");
+    let report = examined(&nowhere, Shape::Api).await;
+    assert_wrong(
+        "no provider",
+        &report,
+        ("discovery_unreachable", at, "OPENID_METADATA_URL"),
+    );
+}
+
+#[tokio::test]
+async fn keys_that_are_not_there_are_found_with_their_cure() {
+    let jwks = Endpoint::Jwks;
+    with_fault(
+        "a 500",
+        jwks,
+        Fault::Status(500),
+        ("keys_unreachable", "", "OPENID_JWKS_URL"),
+    )
+    .await;
+    let symmetric = Fault::json(r#"{"keys":[{"kty":"oct","k":"AA","kid":"a"}]}"#);
+    with_fault(
+        "a symmetric key",
+        jwks,
+        symmetric,
+        ("keys_unusable", "", "RS256"),
+    )
+    .await;
+    with_fault(
+        "no set",
+        jwks,
+        Fault::json("{}"),
+        ("keys_invalid", "", "array named keys"),
+    )
+    .await;
+    let empty = Fault::json(r#"{"keys":[]}"#);
+    with_fault("an empty set", jwks, empty, ("keys_unusable", "", "RS256")).await;
+}
+
+#[tokio::test]
+async fn a_clock_that_differs_is_found_with_its_cure() {
+    let idp = DevelopmentProvider::start().await.unwrap();
+    let document = metadata(&idp, |_| {}).await;
+    let headers = [
+        ("content-type", "application/json"),
+        ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
+    ];
+    let fault = Fault::Answer {
+        status: 200,
+        headers: headers
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        body: document.into(),
+    };
+    with_fault_of(
+        &idp,
+        fault,
+        ("clock_differs", "OPENID_CLOCK_TOLERANCE", "NTP"),
+    )
+    .await;
+}
+
+async fn with_fault_of(idp: &DevelopmentProvider, fault: Fault, expected: Expected) {
+    idp.set_fault(Endpoint::Discovery, fault);
+    let report = examined(&Settings::api(idp.issuer()), Shape::Api).await;
+    assert_wrong("a fault", &report, expected);
+}
+
+#[tokio::test]
+async fn each_wrong_key_set_is_found_with_its_cure() {
+    let idp = DevelopmentProvider::start().await.unwrap();
+    let api = Settings::api(idp.issuer());
+    let report = examined(&api.clone().with("OPENID_ALGORITHMS", "PS512"), Shape::Api).await;
+    let cure = "OPENID_ALGORITHMS=RS256";
+    assert_wrong(
+        "an algorithm without a key",
+        &report,
+        ("algorithm_without_key", "OPENID_ALGORITHMS", cure),
+    );
+    let report = examined(
+        &api.clone().with("OPENID_ALGORITHMS", "RS256,PS512"),
+        Shape::Api,
+    )
+    .await;
+    assert!(
+        report.is_well() && codes(&report).contains(&"algorithm_without_key"),
+        "{report}"
+    );
+
+    // Two different keys of one name and algorithm.
+    let mut set = keys(&idp).await;
+    idp.rotate_keys();
+    idp.drop_retired_keys();
+    let other = keys(&idp).await;
+    let mut copy = other["keys"][0].clone();
+    copy["kid"] = set["keys"][0]["kid"].clone();
+    set["keys"].as_array_mut().unwrap().push(copy);
+    idp.set_jwks(set.to_string());
+    let report = examined(&api, Shape::Api).await;
+    assert_wrong(
+        "two keys of one name",
+        &report,
+        ("kid_twice", "", "a kid of its own"),
+    );
+
+    // One that cannot be used beside others that can.
+    set["keys"].as_array_mut().unwrap().pop();
+    set["keys"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"kty": "oct", "k": "AA"}));
+    idp.set_jwks(set.to_string());
+    let report = examined(&api, Shape::Api).await;
+    assert!(
+        report.is_well() && codes(&report).contains(&"key_left_out"),
+        "{report}"
+    );
+
+    let path = std::env::temp_dir().join(format!("tower-oidc-doctor-{}.json", std::process::id()));
+    std::fs::write(&path, set.to_string()).unwrap();
+    let settings = api.clone().with("OPENID_JWKS_FILE", path.to_str().unwrap());
+    let report = examined(&settings, Shape::Api).await;
+    std::fs::remove_file(&path).unwrap();
+    assert!(
+        report.is_well() && codes(&report).contains(&"keys_right"),
+        "{report}"
+    );
+    let report = examined(
+        &api.with("OPENID_JWKS_URL", idp.token_url().as_str()),
+        Shape::Api,
+    )
+    .await;
+    assert_wrong(
+        "another address of keys",
+        &report,
+        (
+            "keys_unreachable",
+            "OPENID_JWKS_URL",
+            "remove OPENID_JWKS_URL",
+        ),
+    );
+}
+
+#[tokio::test]
+async fn what_the_token_endpoint_says_is_found_with_its_cure() {
+    let idp = DevelopmentProvider::start().await.unwrap();
+    let site = Settings::site(idp.issuer());
+    let report = examined(
+        &site.clone().with("OPENID_CLIENT_SECRET", "wrong"),
+        Shape::Site,
+    )
+    .await;
+    assert_wrong(
+        "a wrong secret",
+        &report,
+        (
+            "client_refused",
+            "OPENID_CLIENT_SECRET",
+            "copy id and secret",
+        ),
+    );
+    let opaque = site.clone().without("OPENID_AUDIENCE");
+    let report = examined(&opaque, Shape::Site).await;
+    assert_wrong(
+        "no audience",
+        &report,
+        ("token_opaque", "OPENID_AUDIENCE", "OPENID_AUDIENCE"),
+    );
+    let identity = opaque.with("OPENID_REUSE_TOKENS", "false");
+    let report = examined(&identity, Shape::Site).await;
+    assert!(
+        report.is_well() && codes(&report).contains(&"client_right"),
+        "{report}"
+    );
+
+    idp.set_fault(Endpoint::Token, Fault::error(400, "invalid_target"));
+    let report = examined(&site, Shape::Site).await;
+    assert_wrong(
+        "an unknown audience",
+        &report,
+        (
+            "target_refused",
+            "OPENID_AUDIENCE",
+            "character by character",
+        ),
+    );
+    idp.set_fault(Endpoint::Token, Fault::error(400, "unauthorized_client"));
+    let report = examined(&site, Shape::Site).await;
+    assert!(
+        report.is_well(),
+        "a site needs no tokens of its own: {report}"
+    );
+    let report = examined(&site, Shape::Service).await;
+    assert_wrong(
+        "no client credentials",
+        &report,
+        (
+            "client_credentials_refused",
+            "OPENID_CLIENT_ID",
+            "client_credentials",
+        ),
+    );
+    idp.set_fault(Endpoint::Token, None);
+
+    idp.edit_access_token(|token| token.claim("aud", "https://other.example"));
+    let report = examined(&site, Shape::Site).await;
+    assert_wrong(
+        "another audience",
+        &report,
+        ("token_wrong_audience", "OPENID_AUDIENCE", "audience"),
+    );
+    idp.edit_access_token(|token| token.without_claim("aud"));
+    let report = examined(&site, Shape::Site).await;
+    assert_wrong(
+        "no audience in tokens",
+        &report,
+        ("token_missing_claim", "OPENID_AUDIENCE", "aud"),
+    );
+    idp.edit_access_token(|token| {
+        token
+            .expires_in(Duration::from_secs(1))
+            .claim("iat", 4_000_000_000_u64)
+    });
+    let report = examined(&site, Shape::Site).await;
+    assert_wrong(
+        "a clock ahead",
+        &report,
+        ("token_not_yet_valid", "OPENID_CLOCK_TOLERANCE", "clock"),
+    );
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_is_found_with_its_cure() {
+    let idp = DevelopmentProvider::start().await.unwrap();
+    let settings = Settings::site(idp.issuer()).with("REDIS_URL", "redis://:hunter2@127.0.0.1:9");
+    let report = examined(&settings, Shape::Site).await;
+    assert_wrong(
+        "no Redis",
+        &report,
+        ("store_unreachable", "REDIS_URL", "rediss://"),
+    );
+    assert!(!report.to_string().contains("hunter2"), "{report}");
+}
