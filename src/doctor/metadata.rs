@@ -140,7 +140,7 @@ fn endpoints(subject: &Subject<'_>, document: &Document, found: &mut Vec<Finding
                     .at(endpoint.setting)
                     .cured_by(endpoint.remedy),
             ),
-            Some(url) if !is_safe(subject, url) => found.push(
+            Some(url) if !subject.loaded.provider().inspection().may_call(member, url) => found.push(
                 Finding::wrong(
                     "endpoint_insecure",
                     format!("{member} is {url:?}, and plain http can be read and changed on the way"),
@@ -160,11 +160,6 @@ fn endpoints(subject: &Subject<'_>, document: &Document, found: &mut Vec<Finding
             "the metadata names every endpoint that is needed",
         ));
     }
-}
-
-/// Whether the crate would call this address.
-fn is_safe(subject: &Subject<'_>, url: &str) -> bool {
-    subject.loaded.provider().inspection().may_call(url)
 }
 
 fn sign_in(subject: &Subject<'_>, document: &Document, found: &mut Vec<Finding>) {

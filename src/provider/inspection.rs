@@ -12,7 +12,6 @@ use crate::clock::{SharedClock, UnixTime};
 use crate::error::ProviderError;
 use crate::http_client::{Call, HttpClient, Limits, MediaType, check_head};
 use crate::lenient_json;
-use crate::provider::ProviderParts;
 use crate::provider::discovery::{Metadata, Search};
 use crate::retry_after::parse_date;
 
@@ -49,13 +48,19 @@ impl Seen {
 }
 
 impl Inspection {
-    pub(super) fn new(parts: &ProviderParts) -> Self {
+    /// With the limits of metadata and of keys.
+    pub(super) fn new(
+        search: Search,
+        client: HttpClient,
+        clock: SharedClock,
+        [discovery_limits, jwks_limits]: [Limits; 2],
+    ) -> Self {
         Self {
-            search: parts.search.clone(),
-            client: parts.client.clone(),
-            clock: parts.clock.clone(),
-            discovery_limits: parts.discovery_limits,
-            jwks_limits: parts.jwks_limits,
+            search,
+            client,
+            clock,
+            discovery_limits,
+            jwks_limits,
         }
     }
 
@@ -79,9 +84,9 @@ impl Inspection {
         self.search.read(&seen.url, &seen.body)
     }
 
-    /// Whether an endpoint at this address is called.
-    pub(crate) fn may_call(&self, url: &str) -> bool {
-        parse_url("endpoint", url, &self.search.transport).is_ok()
+    /// Whether an endpoint at this address, named by this member of the metadata, is called.
+    pub(crate) fn may_call(&self, member: &'static str, url: &str) -> bool {
+        parse_url(member, url, &self.search.transport).is_ok()
     }
 
     /// The key set at this address.

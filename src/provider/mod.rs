@@ -266,7 +266,12 @@ impl Provider {
             None => client_side,
         };
         #[cfg(feature = "doctor")]
-        let inspection = Inspection::new(&parts);
+        let inspection = Inspection::new(
+            parts.search.clone(),
+            parts.client.clone(),
+            parts.clock.clone(),
+            [parts.discovery_limits, parts.jwks_limits],
+        );
         let fetcher = Fetcher {
             issuer: parts.issuer.clone(),
             client: parts.client,

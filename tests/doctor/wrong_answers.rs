@@ -9,8 +9,12 @@ use tower_oidc::testing::{DevelopmentProvider, Endpoint, Fault};
 use crate::setup::{Expected, Settings, assert_wrong, codes, examined, keys, metadata};
 
 /// A provider with this fault of its metadata or keys, and an API.
-async fn with_fault(set_up: &str, endpoint: Endpoint, fault: Fault, expected: Expected) {
-    let idp = DevelopmentProvider::start().await.unwrap();
+async fn with_fault(
+    idp: &DevelopmentProvider,
+    set_up: &str,
+    (endpoint, fault): (Endpoint, Fault),
+    expected: Expected,
+) {
     idp.set_fault(endpoint, fault);
     let settings = Settings::api(idp.issuer()).with("OPENID_REQUEST_TIMEOUT", "300");
     let report = examined(&settings, Shape::Api).await;
@@ -19,52 +23,41 @@ async fn with_fault(set_up: &str, endpoint: Endpoint, fault: Fault, expected: Ex
 
 #[tokio::test]
 async fn metadata_that_is_not_there_is_found_with_its_cure() {
+    let idp = DevelopmentProvider::start().await.unwrap();
     let at = "OPENID_ISSUER";
-    let discovery = Endpoint::Discovery;
-    with_fault(
-        "a 404",
-        discovery,
-        Fault::Status(404),
-        ("discovery_missing", at, "OPENID_DISCOVERY=either"),
-    )
-    .await;
-    with_fault(
-        "a 502",
-        discovery,
-        Fault::Status(502),
-        ("discovery_unreachable", at, "proxy"),
-    )
-    .await;
     let elsewhere = Fault::Redirect("https://id.example/new".to_owned());
-    with_fault(
-        "a redirect",
-        discovery,
-        elsewhere,
-        ("discovery_redirected", at, "https://id.example/new"),
-    )
-    .await;
-    with_fault(
-        "broken JSON",
-        discovery,
-        Fault::broken_json(),
-        ("discovery_invalid", at, "issuer"),
-    )
-    .await;
     let page = Fault::document("text/html", "<html>");
-    with_fault(
-        "a page",
-        discovery,
-        page,
-        ("discovery_invalid", at, "issuer"),
-    )
-    .await;
-    with_fault(
-        "no answer",
-        discovery,
-        Fault::Stall,
-        ("discovery_slow", "OPENID_REQUEST_TIMEOUT", "HTTPS_PROXY"),
-    )
-    .await;
+    let cases = [
+        (
+            "a 404",
+            Fault::Status(404),
+            ("discovery_missing", at, "OPENID_DISCOVERY=either"),
+        ),
+        (
+            "a 502",
+            Fault::Status(502),
+            ("discovery_unreachable", at, "proxy"),
+        ),
+        (
+            "a redirect",
+            elsewhere,
+            ("discovery_redirected", at, "https://id.example/new"),
+        ),
+        (
+            "broken JSON",
+            Fault::broken_json(),
+            ("discovery_invalid", at, "issuer"),
+        ),
+        ("a page", page, ("discovery_invalid", at, "issuer")),
+        (
+            "no answer",
+            Fault::Stall,
+            ("discovery_slow", "OPENID_REQUEST_TIMEOUT", "HTTPS_PROXY"),
+        ),
+    ];
+    for (set_up, fault, expected) in cases {
+        with_fault(&idp, set_up, (Endpoint::Discovery, fault), expected).await;
+    }
     let nowhere = Settings::api("http://127.0.0.1:9");
     let report = examined(&nowhere, Shape::Api).await;
     assert_wrong(
@@ -76,60 +69,43 @@ async fn metadata_that_is_not_there_is_found_with_its_cure() {
 
 #[tokio::test]
 async fn keys_that_are_not_there_are_found_with_their_cure() {
-    let jwks = Endpoint::Jwks;
-    with_fault(
-        "a 500",
-        jwks,
-        Fault::Status(500),
-        ("keys_unreachable", "", "OPENID_JWKS_URL"),
-    )
-    .await;
+    let idp = DevelopmentProvider::start().await.unwrap();
     let symmetric = Fault::json(r#"{"keys":[{"kty":"oct","k":"AA","kid":"a"}]}"#);
-    with_fault(
-        "a symmetric key",
-        jwks,
-        symmetric,
-        ("keys_unusable", "", "RS256"),
-    )
-    .await;
-    with_fault(
-        "no set",
-        jwks,
-        Fault::json("{}"),
-        ("keys_invalid", "", "array named keys"),
-    )
-    .await;
     let empty = Fault::json(r#"{"keys":[]}"#);
-    with_fault("an empty set", jwks, empty, ("keys_unusable", "", "RS256")).await;
+    let cases = [
+        (
+            "a 500",
+            Fault::Status(500),
+            ("keys_unreachable", "", "OPENID_JWKS_URL"),
+        ),
+        ("a symmetric key", symmetric, ("keys_unusable", "", "RS256")),
+        (
+            "no set",
+            Fault::json("{}"),
+            ("keys_invalid", "", "array named keys"),
+        ),
+        ("an empty set", empty, ("keys_unusable", "", "RS256")),
+    ];
+    for (set_up, fault, expected) in cases {
+        with_fault(&idp, set_up, (Endpoint::Jwks, fault), expected).await;
+    }
 }
 
 #[tokio::test]
 async fn a_clock_that_differs_is_found_with_its_cure() {
     let idp = DevelopmentProvider::start().await.unwrap();
-    let document = metadata(&idp, |_| {}).await;
     let headers = [
         ("content-type", "application/json"),
         ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
     ];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let fault = Fault::Answer {
         status: 200,
-        headers: headers
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into(),
-        body: document.into(),
+        headers: headers.into(),
+        body: metadata(&idp, |_| {}).await.into(),
     };
-    with_fault_of(
-        &idp,
-        fault,
-        ("clock_differs", "OPENID_CLOCK_TOLERANCE", "NTP"),
-    )
-    .await;
-}
-
-async fn with_fault_of(idp: &DevelopmentProvider, fault: Fault, expected: Expected) {
-    idp.set_fault(Endpoint::Discovery, fault);
-    let report = examined(&Settings::api(idp.issuer()), Shape::Api).await;
-    assert_wrong("a fault", &report, expected);
+    let expected = ("clock_differs", "OPENID_CLOCK_TOLERANCE", "NTP");
+    with_fault(&idp, "an old date", (Endpoint::Discovery, fault), expected).await;
 }
 
 #[tokio::test]

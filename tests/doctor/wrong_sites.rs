@@ -12,8 +12,11 @@ use tower_oidc::testing::DevelopmentProvider;
 use crate::setup::{Expected, Settings, assert_wrong, codes, examined};
 
 /// Examines a site that starts a sign-in with this answer. `{site}` stands for its address.
-async fn answering(status: StatusCode, fields: &[(HeaderName, &str)]) -> Report {
-    let idp = DevelopmentProvider::start().await.unwrap();
+async fn answering(
+    idp: &DevelopmentProvider,
+    status: StatusCode,
+    fields: &[(HeaderName, &str)],
+) -> Report {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let fields = fields.iter().map(|(name, value)| {
@@ -42,6 +45,7 @@ const CALLBACK: &str = "https://id.example/authorize?redirect_uri={site}/oauth/o
 
 #[tokio::test]
 async fn each_wrong_proxy_is_found_with_its_cure() {
+    let idp = DevelopmentProvider::start().await.unwrap();
     let found = StatusCode::FOUND;
     let at = "DOMAIN_SERVER";
     let cases: Vec<Case> = vec![
@@ -97,13 +101,13 @@ async fn each_wrong_proxy_is_found_with_its_cure() {
         ),
     ];
     for (set_up, status, fields, expected) in cases {
-        assert_wrong(set_up, &answering(status, &fields).await, expected);
+        assert_wrong(set_up, &answering(&idp, status, &fields).await, expected);
     }
     let fields = [
         (LOCATION, CALLBACK),
         (SET_COOKIE, "sign-in=1; Path=/; HttpOnly"),
     ];
-    let report = answering(found, &fields).await;
+    let report = answering(&idp, found, &fields).await;
     assert!(
         report.is_well() && codes(&report).contains(&"site_right"),
         "{report}"
