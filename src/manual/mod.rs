@@ -14,6 +14,8 @@
 //! | put a proxy in front | [`proxies`] |
 //! | choose a store, or write one | [`stores`] |
 //! | watch it: metrics, traces, the audit trail, the log | [`observability`] |
+//! | run several replicas, and know what failures look like | [`replicas`] |
+//! | take tokens from elsewhere than the `Authorization` field | [`token_places`] |
 //! | come from another library or proxy | [`moving`] |
 //! | keep a client of the `openidconnect` crate | [`openidconnect`] |
 //! | know what is decided when, and which answer means what | [`decisions`] |
@@ -63,6 +65,12 @@ pub mod observability {}
 
 #[doc = include_str!("doctor.md")]
 pub mod doctor {}
+
+#[doc = include_str!("../../docs/operations.md")]
+pub mod replicas {}
+
+#[doc = include_str!("../../docs/token-places.md")]
+pub mod token_places {}
 
 #[doc = include_str!("symptoms.md")]
 pub mod symptoms {}
