@@ -1,6 +1,8 @@
 //! The examples as programs, against foreign ones: a certified provider, a browser, a proxy, Redis,
 //! PostgreSQL. They need Node with `npm install` in `tests/idp` and `tests/browser`, Chromium, Caddy, nginx,
 //! redis-server and postgresql: the full test run brings them.
+// The programs are stopped by signals.
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod api;
