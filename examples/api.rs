@@ -25,9 +25,7 @@ use axum::{Json, Router};
 use http::StatusCode;
 use serde_json::{Value, json};
 use support::api::Api;
-use support::embedded;
 use tokio::net::TcpListener;
-use tower_oidc::testing::DevelopmentProvider;
 use tower_oidc::{Principal, Provider, RequireLayer};
 
 const SCOPE: &str = "read:messages";
@@ -42,7 +40,7 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let listener = support::listen().await?;
     let api = Api::start().await?;
     if let Some(idp) = &api.embedded {
-        print_curl_lines(idp, &format!("http://{}", listener.local_addr()?));
+        support::api::print_curl_lines(idp, SCOPE, &format!("http://{}", listener.local_addr()?));
     }
     serve(listener, &api).await
 }
@@ -105,19 +103,4 @@ fn own_address(listener: &TcpListener) -> Result<String, Box<dyn Error + Send + 
         "http://127.0.0.1:{}",
         listener.local_addr()?.port()
     ))
-}
-
-fn print_curl_lines(idp: &DevelopmentProvider, address: &str) {
-    let token = || idp.token(embedded::AUDIENCE).scope(SCOPE);
-    for (what, token) in [
-        ("accepted", token().build()),
-        ("expired", token().expired().build()),
-        (
-            "wrong audience",
-            token().claim("aud", "https://another.example").build(),
-        ),
-    ] {
-        println!("\n# {what}\ncurl -i -H 'Authorization: Bearer {token}' {address}/messages");
-    }
-    println!();
 }

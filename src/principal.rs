@@ -29,6 +29,19 @@ use crate::token::source::TokenSource;
 ///
 /// The identity is [`issuer`](Self::issuer) **and** [`subject`](Self::subject) together, because a subject
 /// is unique only within its issuer.
+///
+/// ```
+/// use tower_oidc::{ClaimsError, Principal};
+///
+/// /// With the feature `axum` a handler takes it as an argument; elsewhere it stands in the extensions of the request.
+/// fn greet(caller: &Principal) -> Result<String, ClaimsError> {
+///     let name: Option<String> = caller.claim("profile.name")?;
+///     let subject = caller.subject().unwrap_or("a program");
+///     let may_write = caller.has_scope("orders:write");
+///     Ok(format!("{}: {may_write}", name.as_deref().unwrap_or(subject)))
+/// }
+/// ```
+#[doc(alias("claims", "identity", "user"))]
 #[derive(Clone)]
 pub struct Principal {
     verified: Arc<Verified>,

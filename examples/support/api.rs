@@ -19,6 +19,11 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) async fn start() -> Result<Self, Box<dyn Error + Send + Sync>> {
+        Self::start_for(embedded::AUDIENCE).await
+    }
+
+    /// With this audience, unless the environment says otherwise.
+    pub(crate) async fn start_for(audience: &str) -> Result<Self, Box<dyn Error + Send + Sync>> {
         if is_configured() {
             let settings = ApiSettings::from_env()?;
             println!("{settings}");
@@ -33,7 +38,7 @@ impl Api {
         let idp = embedded::start(DevelopmentProvider::builder()).await?;
         let provider = idp.provider()?;
         Ok(Self {
-            verifier: provider.verifier(embedded::AUDIENCE)?,
+            verifier: provider.verifier(audience)?,
             provider,
             settings: None,
             embedded: Some(idp),
@@ -55,4 +60,20 @@ impl Api {
             None => Ok(BearerLayer::new(self.verifier.clone())),
         }
     }
+}
+
+/// Prints calls to copy: of `/messages`, which needs this scope.
+pub(crate) fn print_curl_lines(idp: &DevelopmentProvider, scope: &str, address: &str) {
+    let token = || idp.token(embedded::AUDIENCE).scope(scope);
+    for (what, token) in [
+        ("accepted", token().build()),
+        ("expired", token().expired().build()),
+        (
+            "wrong audience",
+            token().claim("aud", "https://another.example").build(),
+        ),
+    ] {
+        println!("\n# {what}\ncurl -i -H 'Authorization: Bearer {token}' {address}/messages");
+    }
+    println!();
 }

@@ -108,9 +108,10 @@ pub(crate) fn start_log() {
     use tracing_subscriber::EnvFilter;
     let debug = std::env::var("DEBUG_OPENID_REQUESTS").is_ok_and(|value| value == "true");
     let default = if debug {
-        "info,tower_oidc=debug"
+        "info,rmcp=off,tower_oidc=debug"
     } else {
-        "info"
+        // The library logs a refusal that its client acts on as an error.
+        "info,rmcp=off"
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt()

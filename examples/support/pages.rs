@@ -1,4 +1,5 @@
 //! The frame of the pages of a site, its probes, and its files.
+#![allow(dead_code, reason = "no program uses all of it")]
 
 use axum::Router;
 use axum::extract::State;

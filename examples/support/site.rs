@@ -33,9 +33,13 @@ pub(crate) struct Button {
 
 impl Site {
     pub(crate) async fn at(listener: &TcpListener) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let address = format!("http://{}", listener.local_addr()?);
+        Self::of(&format!("http://{}", listener.local_addr()?)).await
+    }
+
+    /// The site at this public address, unless the environment names another.
+    pub(crate) async fn of(address: &str) -> Result<Self, Box<dyn Error + Send + Sync>> {
         if support::is_configured() {
-            let settings = LoginSettings::from_env()?.with_default_address(&address);
+            let settings = LoginSettings::from_env()?.with_default_address(address);
             println!("{settings}");
             support::ask_once(settings.provider()).await?;
             return Ok(Self {
@@ -58,13 +62,8 @@ impl Site {
         // Sessions are in memory and end with this process, so the secret may end with it too.
         let keys = KeyRing::ephemeral()?;
         Ok(Self {
-            login: with_open_paths(LoginLayer::builder(
-                verifier.clone(),
-                client,
-                &address,
-                keys,
-            ))
-            .allow_anonymous(),
+            login: with_open_paths(LoginLayer::builder(verifier.clone(), client, address, keys))
+                .allow_anonymous(),
             bearer: BearerLayer::new(verifier.clone()),
             verifier,
             button: Button {

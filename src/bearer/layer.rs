@@ -15,6 +15,25 @@ use crate::resource_metadata::ProtectedResource;
 use crate::verify::Verifier;
 
 /// Verifies the access token of each request. See the [module](crate::bearer) for the rule.
+///
+/// ```
+/// use tower::ServiceBuilder;
+/// use tower_oidc::{BearerLayer, Provider, RequireLayer};
+///
+/// # async fn handler(_: http::Request<String>) -> Result<http::Response<String>, std::convert::Infallible> {
+/// #     Ok(http::Response::default())
+/// # }
+/// # fn main() -> Result<(), tower_oidc::ConfigError> {
+/// let verifier = Provider::discover("https://id.example")?.verifier("https://api.example.com")?;
+/// let service = ServiceBuilder::new()
+///     .layer(BearerLayer::new(verifier)) // outermost: it says who calls
+///     .layer(RequireLayer::scope("orders:read")?) // within: what they may do
+///     .service_fn(handler);
+/// # let _: &dyn Fn() = &|| drop(service.clone());
+/// # Ok(())
+/// # }
+/// ```
+#[doc(alias("authentication", "jwt", "middleware", "oauth2"))]
 #[must_use]
 #[derive(Clone)]
 pub struct BearerLayer<R = EmptyBody> {

@@ -20,6 +20,7 @@ use crate::token::{credentials, is_token_character};
 /// There is none for the query and for form bodies: addresses end up in logs, histories and `Referer` fields
 /// ([RFC 9700 §4.3.2](https://www.rfc-editor.org/rfc/rfc9700#section-4.3.2)), and a form would have to be read before
 /// its sender is known.
+#[doc(alias("cookie", "header"))]
 #[must_use]
 #[derive(Debug, Clone)]
 pub struct TokenPlace(pub(super) Place);

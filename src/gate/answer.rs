@@ -12,6 +12,31 @@ use crate::gate::challenge::{Challenges, refusal_headers};
 
 /// Why a request was refused. It is in the extensions of the response, so that outer layers can count
 /// and log it. The client learns only the status and a standard code.
+///
+/// ```
+/// use http::Response;
+/// use tower_oidc::{BearerLayer, Provider, Rejection, RejectionKind};
+///
+/// /// A body of the application. Status and challenge are set already when it is sent.
+/// fn refusal(rejection: &Rejection) -> Response<String> {
+///     Response::new(match rejection.kind() {
+///         RejectionKind::NoToken => "sign in first".to_owned(),
+///         RejectionKind::InsufficientScope => {
+///             let scopes: Vec<_> = rejection.scopes().iter().map(|scope| scope.as_str()).collect();
+///             format!("this needs {}", scopes.join(" "))
+///         }
+///         _ => "refused".to_owned(),
+///     })
+/// }
+///
+/// # fn main() -> Result<(), tower_oidc::ConfigError> {
+/// let verifier = Provider::discover("https://id.example")?.verifier("https://api.example.com")?;
+/// let layer = BearerLayer::new(verifier).on_refusal(refusal);
+/// # drop(layer);
+/// # Ok(())
+/// # }
+/// ```
+#[doc(alias("401", "403", "forbidden", "unauthorized"))]
 #[derive(Clone)]
 pub struct Rejection {
     refused: Arc<Refused>,
@@ -310,6 +335,28 @@ impl fmt::Display for Rejection {
 /// Implemented by [`EmptyBody`], the default, and by every
 /// `Fn(&Rejection) -> Response<B> + Clone`. It cannot change the status, the challenge, `Cache-Control` and
 /// `Retry-After`, because they are set afterwards.
+///
+/// ```
+/// use http::{HeaderValue, Response};
+/// use tower_oidc::{Rejection, RequireLayer};
+///
+/// # fn main() -> Result<(), tower_oidc::ConfigError> {
+/// let layer = RequireLayer::scope("orders:read")?.on_refusal(|rejection: &Rejection| {
+///     let mut response = Response::new(format!("{{\"status\": {}}}", rejection.status().as_u16()));
+///     let kind = HeaderValue::from_static("application/problem+json");
+///     response.headers_mut().insert("content-type", kind);
+///     response
+/// });
+/// # drop(layer);
+/// # Ok(())
+/// # }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot make the refusals of a service whose response body is `{B}`",
+    note = "by default a refusal has an empty body, which needs `{B}: Default`",
+    note = "where the body has no `Default`, or refusals shall have a text, hand a closure \
+            `Fn(&Rejection) -> Response<{B}> + Clone` to `on_refusal`"
+)]
 pub trait OnRefusal<B> {
     /// A response whose body is sent, and whose headers are sent except those that the standards fix.
     fn response(&self, rejection: &Rejection) -> Response<B>;

@@ -22,6 +22,17 @@ use crate::settings::{ADDRESS, TRUSTED_ORIGIN};
 /// that is this site's or a trusted one
 /// ([RFC 10017 §6.1.3.3](https://www.rfc-editor.org/rfc/rfc10017#section-6.1.3.3)). Browsers set both themselves, and
 /// no script can change them. `LoginLayer` demands the same proof of sessions.
+///
+/// ```
+/// use tower_oidc::SameOrigin;
+///
+/// # fn main() -> Result<(), tower_oidc::ConfigError> {
+/// let site = SameOrigin::of("https://app.example.com")?.add_trusted_origin("https://admin.example.com")?;
+/// # drop(site);
+/// # Ok(())
+/// # }
+/// ```
+#[doc(alias = "csrf")]
 #[must_use]
 #[derive(Debug, Clone)]
 pub struct SameOrigin {

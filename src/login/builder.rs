@@ -25,6 +25,25 @@ use crate::token::target::Target;
 use crate::verify::Verifier;
 
 /// Chooses how browsers are signed in. Made by [`LoginLayer::builder`].
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_oidc::{Client, KeyRing, LoginLayer, Provider};
+///
+/// # fn main() -> Result<(), tower_oidc::ConfigError> {
+/// # let verifier = Provider::discover("https://id.example")?.verifier("https://api.example.com")?;
+/// # let client = Client::with_secret("a-client", "its secret")?;
+/// # let keys = KeyRing::new(["thirty-two characters or more of secret"])?;
+/// let login = LoginLayer::builder(verifier, client, "https://app.example.com", keys)
+///     .with_idle_limit(Duration::from_secs(60 * 60))
+///     .with_open_paths(["/healthz", "/assets/"])
+///     .with_sessions_per_subject(5)
+///     .build()?;
+/// # drop(login);
+/// # Ok(())
+/// # }
+/// ```
+#[doc(alias("cookie", "logout", "sso"))]
 #[must_use]
 #[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct LoginBuilder {

@@ -19,6 +19,28 @@ use crate::login::store::StoreKey;
 use crate::provider::Readiness;
 
 /// Signs browsers in and keeps them signed in. See the [module](crate::login) for the rule.
+///
+/// ```
+/// use tower::ServiceBuilder;
+/// use tower_oidc::{Client, KeyRing, LoginLayer, Provider};
+///
+/// # async fn site(_: http::Request<String>) -> Result<http::Response<String>, std::convert::Infallible> {
+/// #     Ok(http::Response::default())
+/// # }
+/// # fn main() -> Result<(), tower_oidc::ConfigError> {
+/// let verifier = Provider::discover("https://id.example")?.verifier("https://api.example.com")?;
+/// let client = Client::with_secret("a-client", "its secret")?;
+/// let keys = KeyRing::new(["thirty-two characters or more of secret"])?;
+/// let login = LoginLayer::builder(verifier, client, "https://app.example.com", keys).build()?;
+/// assert_eq!(login.sign_out_path(), "/oauth/openid/logout"); // for a form of the site
+/// let service = ServiceBuilder::new().layer(login).service_fn(site);
+/// # let _: &dyn Fn() = &|| drop(service.clone());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// With the feature `reqwest`, [`from_env`](Self::from_env) makes it of settings.
+#[doc(alias("cookie", "login", "logout", "oidc", "refresh", "sign in", "sso"))]
 #[must_use]
 #[derive(Clone)]
 pub struct LoginLayer<P = PlainPages> {

@@ -18,6 +18,33 @@ use crate::token::source::TokenSource;
 use crate::token::target::Target;
 
 /// Attaches the right token to outgoing requests. See the [module](crate::outbound) for the rule.
+///
+/// ```
+/// use tower::ServiceBuilder;
+/// use tower_oidc::outbound::{ClientCredentials, Target};
+/// use tower_oidc::{Client, OutboundLayer, Provider};
+///
+/// # fn main() -> Result<(), tower_oidc::ConfigError> {
+/// let provider = Provider::discover("https://id.example")?;
+/// let client = Client::with_secret("a-service", "its secret")?;
+/// let tokens = ClientCredentials::new(&provider, client, Target::audience("stock")?);
+/// let own = OutboundLayer::new("https://stock.internal", tokens)?; // tokens of this service
+/// let callers = OutboundLayer::relay("https://orders.internal")?; // the token of the caller
+/// # async fn call(_: http::Request<String>) -> Result<http::Response<String>, std::convert::Infallible> {
+/// #     Ok(http::Response::default())
+/// # }
+/// # let client_of_http = tower::service_fn(call);
+/// let stock = ServiceBuilder::new().layer(own).service(client_of_http);
+/// # let _ = (stock, callers);
+/// # Ok(())
+/// # }
+/// ```
+#[doc(alias(
+    "client credentials",
+    "machine to machine",
+    "on behalf of",
+    "token exchange"
+))]
 #[must_use]
 #[derive(Clone)]
 pub struct OutboundLayer<R = EmptyBodies> {

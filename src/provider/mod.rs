@@ -63,6 +63,17 @@ use crate::renew::{Fetched, Pace, Renew};
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias(
+    "auth0",
+    "discovery",
+    "entra",
+    "google",
+    "issuer",
+    "jwks",
+    "keycloak",
+    "oidc",
+    "okta"
+))]
 #[derive(Clone)]
 pub struct Provider(Arc<Inner>);
 

@@ -16,6 +16,21 @@ use crate::require::policy::Policy;
 use crate::require::service::{Require, RequireGate, Settings};
 
 /// Requires something of the caller. See the [module](crate::require) for the rule.
+///
+/// ```
+/// use tower_oidc::{Policy, RequireLayer};
+///
+/// # fn main() -> Result<(), tower_oidc::ConfigError> {
+/// let by_scope = RequireLayer::scope("orders:write")?;
+/// let by_role = RequireLayer::role("realm_access.roles", "clerk")?;
+/// let by_either = RequireLayer::new(Policy::scope("orders:admin")?.or(Policy::role("roles", "admin")?));
+/// # let _ = (by_scope, by_role, by_either);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// With axum around one route: `get(handler).route_layer(RequireLayer::scope("orders:read")?)`.
+#[doc(alias("authorization", "permission", "role", "scope"))]
 #[must_use]
 #[derive(Clone)]
 pub struct RequireLayer<R = EmptyBody> {

@@ -12,6 +12,20 @@ use crate::principal::Principal;
 use crate::settings::SCOPE;
 
 /// A requirement on a [`Principal`]. Join several with [`and`](Self::and) and [`or`](Self::or).
+///
+/// ```
+/// use tower_oidc::{Policy, RequireLayer};
+///
+/// # fn main() -> Result<(), tower_oidc::ConfigError> {
+/// // Clerks of the company, and the programs that may do all of this.
+/// let clerks = Policy::role("realm_access.roles", "clerk")?.and(Policy::claim("hd", "example.com")?);
+/// let robots = Policy::all_scopes(["orders:read", "orders:write"])?;
+/// let layer = RequireLayer::new(clerks.or(robots));
+/// # drop(layer);
+/// # Ok(())
+/// # }
+/// ```
+#[doc(alias("authorization", "permission", "role"))]
 #[must_use]
 #[derive(Debug, Clone)]
 pub struct Policy(Rule);

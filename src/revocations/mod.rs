@@ -77,6 +77,7 @@ pub(crate) use self::revocable::{Revocable, Told};
 ///   forgotten to make room.
 /// - A revoked token is refused here. The provider knows nothing of it, and a client that has a refresh token gets
 ///   another token: revoke that at the provider.
+#[doc(alias("blacklist", "denylist", "logout"))]
 #[derive(Clone)]
 pub struct Revocations(Arc<Shared>);
 

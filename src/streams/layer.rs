@@ -9,6 +9,7 @@ use crate::streams::service::StreamExpiry;
 
 /// Ends the streams of responses when the caller's token or session ends. See the [module](crate::streams) for the
 /// rule. It goes inside of [`BearerLayer`](crate::BearerLayer) or `LoginLayer`.
+#[doc(alias = "server-sent events")]
 #[must_use]
 #[derive(Debug, Clone)]
 pub struct StreamExpiryLayer {

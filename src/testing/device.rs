@@ -63,6 +63,7 @@ pub(super) fn grant(state: &State, client: &str, form: &Parameters) -> Result<Gr
     let (asked, user, approved_at) = changing.devices.poll(client, device_code, state.now())?;
     Ok(Grant {
         is_offline: asked.scope.split(' ').any(|word| word == "offline_access"),
+        has_id_token: true,
         has_opaque_tokens: manner == Manner::Google,
         client: asked.client,
         user,

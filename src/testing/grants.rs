@@ -18,6 +18,8 @@ pub(super) struct Grant {
     pub(super) nonce: Option<String>,
     pub(super) sid: String,
     pub(super) auth_time: i64,
+    /// Whether an ID token belongs to it: not where a program asked for an access token alone.
+    pub(super) has_id_token: bool,
     /// Whether a refresh token belongs to it.
     pub(super) is_offline: bool,
     pub(super) has_opaque_tokens: bool,

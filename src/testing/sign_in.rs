@@ -115,8 +115,8 @@ fn check(query: &Parameters, manner: Manner) -> Result<(), &'static str> {
         return Err("invalid_request");
     }
     let scope = parameter(query, "scope").unwrap_or_default();
-    let has = |wanted| scope.split(' ').any(|word| word == wanted);
-    if !has("openid") || (manner == Manner::Google && has("offline_access")) {
+    let mut scopes = scope.split(' ');
+    if manner == Manner::Google && scopes.any(|scope| scope == "offline_access") {
         return Err("invalid_scope");
     }
     Ok(())
@@ -141,6 +141,8 @@ fn code(state: &State, query: &Parameters, client: &str, user: String) -> String
     drop(changing);
     let grant = Grant {
         is_offline,
+        // A request without it is one of plain OAuth (OpenID Connect Core §3.1.2.1).
+        has_id_token: is("scope", "openid"),
         has_opaque_tokens: manner == Manner::Google,
         client: client.to_owned(),
         user,

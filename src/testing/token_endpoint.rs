@@ -15,7 +15,7 @@ use crate::testing::fault::Endpoint;
 use crate::testing::form::{CLIENT, Parameters, parameter, refuse};
 use crate::testing::grants::{Grant, Refresh};
 use crate::testing::state::{Served, State};
-use crate::testing::token::{encrypted_token, opaque_token};
+use crate::testing::token::{TokenBuilder, encrypted_token, opaque_token};
 
 pub(super) async fn token(
     Shared(state): Served,
@@ -154,30 +154,37 @@ fn tokens(state: &State, grant_type: &str, grant: &Grant, refresh_token: Option<
         // As Auth0 does: without an audience, only the provider can read the token.
         None => encrypted_token(&state.issuer),
     };
-    let mut id_token = state
-        .token(Algorithm::Rs256, &grant.client)
-        .header("typ", "JWT")
-        .without_claim("client_id")
-        .subject(&grant.user)
-        .claim("at_hash", at_hash(&access_token))
-        .claim("auth_time", grant.auth_time)
-        .claim("sid", &grant.sid)
-        .claim("name", format!("The development {}", grant.user))
-        .claim("email", format!("{}@example.com", grant.user));
-    if let Some(nonce) = &grant.nonce {
-        id_token = id_token.claim("nonce", nonce);
-    }
     let mut answer = json!({
         "access_token": access_token,
         "token_type": "Bearer",
         "expires_in": lifetime.as_secs(),
         "scope": grant.scope,
-        "id_token": edits.id_token(id_token),
     });
+    if grant.has_id_token {
+        let id_token = edits.id_token(id_token(state, grant, &access_token));
+        answer["id_token"] = json!(id_token);
+    }
     if let Some(token) = refresh_token {
         answer["refresh_token"] = json!(token);
     }
     edits.answer(grant_type, answer)
+}
+
+fn id_token(state: &State, grant: &Grant, access_token: &str) -> TokenBuilder {
+    let token = state
+        .token(Algorithm::Rs256, &grant.client)
+        .header("typ", "JWT")
+        .without_claim("client_id")
+        .subject(&grant.user)
+        .claim("at_hash", at_hash(access_token))
+        .claim("auth_time", grant.auth_time)
+        .claim("sid", &grant.sid)
+        .claim("name", format!("The development {}", grant.user))
+        .claim("email", format!("{}@example.com", grant.user));
+    match &grant.nonce {
+        Some(nonce) => token.claim("nonce", nonce),
+        None => token,
+    }
 }
 
 /// [RFC 7636 §4.2](https://www.rfc-editor.org/rfc/rfc7636#section-4.2).

@@ -46,6 +46,11 @@ use crate::token::target::Target;
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` gives out no tokens",
+    note = "a source is `ClientCredentials`, `TokenExchange`, `OnBehalfOf`, or a type of yours with `TokenSource`",
+    note = "for the token of the caller write `OutboundLayer::relay`, for one token `OutboundLayer::fixed`"
+)]
 pub trait TokenSource: Send + Sync + 'static {
     /// A token for this request.
     fn supply(&self, request: &TokenRequest<'_>) -> TokenSupply;

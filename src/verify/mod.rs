@@ -107,6 +107,7 @@ pub use self::token_kind::TokenProfile;
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias("access token", "audience", "jwt", "validate"))]
 #[derive(Clone)]
 pub struct Verifier(Arc<Inner>);
 

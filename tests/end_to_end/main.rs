@@ -10,9 +10,12 @@ mod calls;
 mod chromium;
 mod doctor;
 mod durable;
+mod forward_auth;
 mod gateway;
+mod hyper;
 mod identity;
 mod introspection;
+mod mcp;
 mod nginx;
 #[cfg(feature = "openidconnect")]
 mod openidconnect;

@@ -12,10 +12,10 @@ use crate::programs::{Program, example};
 use crate::web::{RESOURCE, free_port, settings};
 
 /// A folder that goes with the test.
-struct Folder(std::path::PathBuf);
+pub(crate) struct Folder(pub(crate) std::path::PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let name = format!("tower-oidc-nginx-{name}-{}", std::process::id());
         let path = std::env::temp_dir().join(name);
         fs::create_dir_all(&path).unwrap();
@@ -31,14 +31,21 @@ impl Drop for Folder {
 
 /// Nothing but where it listens and what lies behind is configured.
 fn nginx(folder: &Folder, port: u16, location: &str, behind: &str) -> Program {
+    let server = format!(
+        "server {{\nlisten 127.0.0.1:{port};\nlocation {location} {{ proxy_pass {behind}; }}\n}}\n"
+    );
+    nginx_with(folder, port, &server)
+}
+
+/// Its servers are configured, and where it keeps files.
+pub(crate) fn nginx_with(folder: &Folder, port: u16, servers: &str) -> Program {
     let place = folder.0.display();
     let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|name| format!("{name}_temp_path {place}/{name};\n"))
         .concat();
     let configuration = format!(
         "daemon off;\nmaster_process off;\npid {place}/pid;\nerror_log {place}/error.log;\nevents {{}}\n\
-         http {{\naccess_log off;\n{paths}server {{\nlisten 127.0.0.1:{port};\n\
-         location {location} {{ proxy_pass {behind}; }}\n}}\n}}\n"
+         http {{\naccess_log off;\n{paths}{servers}}}\n"
     );
     let file = folder.0.join("nginx.conf");
     fs::write(&file, configuration).unwrap();

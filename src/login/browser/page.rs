@@ -27,6 +27,23 @@ pub struct Page {
 ///
 /// Implemented by [`PlainPages`], the default, and by every `Fn(&Page) -> Response<B> + Clone`. The
 /// status and the fields that the standards fix are set afterwards and cannot be changed by it.
+///
+/// ```
+/// use http::Response;
+/// use tower_oidc::LoginLayer;
+/// use tower_oidc::login::Page;
+///
+/// /// The layer with pages of the application.
+/// fn with_pages(login: LoginLayer) -> LoginLayer<impl Fn(&Page) -> Response<String> + Clone> {
+///     login.on_page(|page: &Page| Response::new(format!("<h1>{}</h1>{}", page.title(), page.text())))
+/// }
+/// ```
+#[doc(alias = "error page")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot make the pages of a service whose response body is `{B}`",
+    note = "the default, `PlainPages`, needs `{B}: From<String>`",
+    note = "for another body, hand a closure `Fn(&Page) -> Response<{B}> + Clone` to `LoginLayer::on_page`"
+)]
 pub trait OnPage<B> {
     /// A response whose body, and whose headers but those of the standards, are sent.
     fn response(&self, page: &Page) -> Response<B>;

@@ -19,6 +19,23 @@ use crate::token::target::Target;
 ///
 /// It never hands out a token that ages: [`access_token`](Self::access_token) asks the session each time.
 /// The refresh token is never exposed.
+///
+/// ```
+/// use tower_oidc::{ClaimsError, Session};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Person {
+///     name: Option<String>,
+/// }
+///
+/// /// With the feature `axum` a handler takes it as an argument; elsewhere it stands in the extensions of the request.
+/// fn greet(session: &Session) -> Result<String, ClaimsError> {
+///     let person: Person = session.id_claims()?;
+///     let name = person.name.as_deref().unwrap_or(session.subject());
+///     Ok(format!("{name}, signed in at {}", session.signed_in_at().as_seconds()))
+/// }
+/// ```
+#[doc(alias("cookie", "refresh", "user"))]
 #[derive(Clone)]
 pub struct Session {
     pub(crate) sessions: Arc<Sessions>,

@@ -43,6 +43,23 @@ impl Purpose {
 /// The keys that seal and open.
 ///
 /// `Debug` shows how many there are.
+///
+/// ```
+/// use tower_oidc::KeyRing;
+///
+/// # fn main() -> Result<(), tower_oidc::ConfigError> {
+/// // A rotation: the new secret seals, and the former one opens what is out there.
+/// let keys = KeyRing::new([
+///     "the new secret, of thirty-two characters or more",
+///     "the former secret, of thirty-two characters or more",
+/// ])?;
+/// // For development: sessions end with the process.
+/// let keys = KeyRing::ephemeral()?;
+/// # drop(keys);
+/// # Ok(())
+/// # }
+/// ```
+#[doc(alias("cookie secret", "encryption key"))]
 pub struct KeyRing {
     keys: Vec<Keys>,
     is_ephemeral: bool,

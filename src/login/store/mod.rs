@@ -139,6 +139,13 @@ pub enum OwnedBy {
 /// Each operation is one atomic, linearizable step. Time is the store's own. A record that has expired is
 /// absent. A store answers within two seconds, or with an error of kind
 /// [`Unavailable`](crate::error::StoreErrorKind::Unavailable).
+#[doc(alias = "session storage")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` keeps no sessions",
+    note = "the stores of this crate are `MemoryStore`, `RedisStore` (feature `redis`), `PostgresStore` (`postgres`) and \
+            `SqliteStore` (`sqlite`)",
+    note = "a store of your own implements `SessionStore`; the manual's page `stores` shows how"
+)]
 pub trait SessionStore: Send + Sync + 'static {
     /// Adds a record under a key that was not used before, lists it under its owner if it has one, and returns
     /// the store's time. From before the record can be loaded, [`find`](Self::find) names its key. Where a

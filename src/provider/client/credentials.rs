@@ -26,6 +26,19 @@ use crate::settings::{CLIENT_ASSERTION_FILE, CLIENT_ID, CLIENT_SECRET};
 /// A client that is registered with the provider: its identifier and its authentication.
 ///
 /// `Debug` shows the identifier and the method, never a secret.
+///
+/// ```no_run
+/// use tower_oidc::Client;
+///
+/// # fn main() -> Result<(), tower_oidc::ConfigError> {
+/// let client = Client::with_secret("my-client", "its secret")?;
+/// let client = Client::with_secret_file("my-client", "/run/secrets/client")?; // read again when it changes
+/// let client = Client::public("my-client")?;
+/// # drop(client);
+/// # Ok(())
+/// # }
+/// ```
+#[doc(alias("client id", "client secret", "private_key_jwt"))]
 #[derive(Clone)]
 pub struct Client {
     id: Box<str>,

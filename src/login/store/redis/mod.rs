@@ -42,6 +42,16 @@ use self::wire::{damaged, expiry, loaded, time};
 /// Replicas tell each other of changes through Redis (`PUBLISH` on the channel `<prefix>:changes`), so that a
 /// sign-out or a refresh on one is seen by the others at once; where that word is lost, within the age of
 /// [`LoginBuilder::with_near_cache_age`](crate::login::LoginBuilder::with_near_cache_age).
+///
+/// ```
+/// use tower_oidc::login::{LoginBuilder, RedisStore};
+///
+/// /// Within a tokio runtime. `rediss://` is TLS.
+/// fn in_redis(login: LoginBuilder) -> Result<LoginBuilder, tower_oidc::ConfigError> {
+///     Ok(login.with_store(RedisStore::new("rediss://user:password@redis.example:6380/0")?))
+/// }
+/// ```
+#[doc(alias = "valkey")]
 pub struct RedisStore {
     server: Arc<Server>,
     prefix: Box<str>,
