@@ -131,16 +131,17 @@ async fn a_server_of_mcp_refuses_tokens_for_others_and_tools_without_scope() {
     let add = call("add_note").to_string();
     let twice = add.replace("\"name\":", "\"name\":\"list_notes\",\"name\":");
     let escaped = add.replace("add_note", "add_not\\u0065");
-    for (body, refused) in [
+    for (body, expected) in [
         (add.clone(), StatusCode::FORBIDDEN),
         (escaped, StatusCode::FORBIDDEN),
         (format!("[{add}]"), StatusCode::UNSUPPORTED_MEDIA_TYPE),
-        (twice, StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        (twice, StatusCode::OK),
     ] {
         let (status, challenge, answer) = server.send(Some(&reader), body.clone()).await;
-        assert_eq!(status, refused, "{body}: {answer}");
+        assert_eq!(status, expected, "{body}: {answer}");
+        assert!(!answer.contains("result"), "{answer}");
         let is_named = challenge.contains("scope=\"notes:read notes:write\"");
-        assert_eq!(is_named, refused == StatusCode::FORBIDDEN, "{challenge}");
+        assert_eq!(is_named, expected == StatusCode::FORBIDDEN, "{challenge}");
     }
     // The tool needs what every call needs, too.
     let writer = server.token("notes:write");

@@ -43,6 +43,7 @@ mod openidconnect;
 mod outbound;
 mod pages;
 mod pausing_store;
+mod plain_oauth;
 mod provider_logout;
 mod provider_tokens;
 mod readiness;
