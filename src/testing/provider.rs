@@ -31,7 +31,8 @@ use crate::testing::token::{self, TokenBuilder};
 /// An OpenID provider on a loopback port, for development and tests. It stops when it is dropped.
 ///
 /// It signs users in (authorization code with PKCE), rotates refresh tokens and detects their reuse,
-/// exchanges tokens, signs devices in (RFC 8628), answers UserInfo and revocation, and fails on demand.
+/// exchanges tokens, signs devices in (RFC 8628), answers UserInfo and revocation, and fails on demand. A request
+/// without the scope `openid` is one of plain OAuth and brings no ID token.
 /// [`OfflineProvider`](super::OfflineProvider) does the same without a socket.
 #[derive(Debug)]
 pub struct DevelopmentProvider {

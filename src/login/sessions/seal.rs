@@ -47,7 +47,7 @@ impl Purpose {
 /// ```
 /// use tower_oidc::KeyRing;
 ///
-/// # fn main() -> Result<(), tower_oidc::ConfigError> {
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// // A rotation: the new secret seals, and the former one opens what is out there.
 /// let keys = KeyRing::new([
 ///     "the new secret, of thirty-two characters or more",
