@@ -23,9 +23,8 @@ const REDIRECT_URI: &str = "http://127.0.0.1/callback";
 
 pub(crate) async fn call(server: &str) -> Result<(), AnyError> {
     let transport = StreamableHttpClientTransport::from_uri(server.to_owned());
-    let refused = match ().serve(transport).await {
-        Ok(_) => return Err("the server takes calls without a token".into()),
-        Err(error) => error,
+    let Err(refused) = ().serve(transport).await else {
+        return Err("the server takes calls without a token".into());
     };
     let Some(challenge) = refused.auth_challenge() else {
         return Err(refused.into());
@@ -51,9 +50,8 @@ pub(crate) async fn call(server: &str) -> Result<(), AnyError> {
     let client = ().serve(transport).await?;
     println!("4. list_notes: {}", list(&client).await?);
 
-    let refused = match add(&client).await {
-        Ok(_) => return Err("the server adds notes without the scope for it".into()),
-        Err(error) => error,
+    let Err(refused) = add(&client).await else {
+        return Err("the server adds notes without the scope for it".into());
     };
     let Some(challenge) = refused.auth_challenge() else {
         return Err(refused.into());

@@ -18,9 +18,12 @@ pub(crate) const WRITE: &str = "notes:write";
 
 const MOST: usize = 100;
 
-/// The notes of all callers, by issuer and subject: subjects of two issuers are two people.
+/// The notes of all callers.
 #[derive(Clone, Default)]
-pub(crate) struct Notes(Arc<Mutex<HashMap<(String, String), Vec<String>>>>);
+pub(crate) struct Notes(Arc<Mutex<HashMap<Owner, Vec<String>>>>);
+
+/// Issuer and subject, because the same subject at two issuers is two people.
+type Owner = (String, String);
 
 #[derive(Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "rmcp::schemars")]
@@ -71,7 +74,7 @@ fn caller(parts: &Parts) -> Result<&Principal, ErrorData> {
     caller.ok_or_else(|| ErrorData::internal_error("no layer has verified the caller", None))
 }
 
-fn owner(caller: &Principal) -> Result<(String, String), ErrorData> {
+fn owner(caller: &Principal) -> Result<Owner, ErrorData> {
     let subject = caller.subject();
     let subject =
         subject.ok_or_else(|| ErrorData::invalid_request("the token has no subject", None))?;
