@@ -17,7 +17,7 @@ use crate::support::{API, bearing, judging, seconds};
 use crate::upstream::{AUDIENCE, Body, ORDERS, Upstream, call, claims, development, get, kind};
 
 /// The principal that a bearer layer makes of a caller's token.
-async fn caller(idp: &DevelopmentProvider, token: impl Into<String>) -> Principal {
+pub(crate) async fn caller(idp: &DevelopmentProvider, token: impl Into<String>) -> Principal {
     let verifier = judging(&idp.provider().unwrap(), API);
     let layer = BearerLayer::new(verifier).allow_relay();
     principal(&layer, &token.into()).await
@@ -44,11 +44,11 @@ pub(crate) fn from(principal: &Principal) -> Request<Body> {
     request
 }
 
-fn layer(source: impl TokenSource) -> OutboundLayer {
+pub(crate) fn layer(source: impl TokenSource) -> OutboundLayer {
     OutboundLayer::new(ORDERS, source).unwrap()
 }
 
-fn exchange(idp: &DevelopmentProvider) -> TokenExchange {
+pub(crate) fn exchange(idp: &DevelopmentProvider) -> TokenExchange {
     let target = Target::audience(AUDIENCE)
         .and_then(|target| target.with_scope("orders:read"))
         .unwrap();
@@ -232,7 +232,7 @@ async fn an_exchanged_token_lives_no_longer_than_the_callers() {
     assert_eq!(upstream.seen().len(), 2);
 }
 
-fn on_behalf_of(idp: &DevelopmentProvider) -> OnBehalfOf {
+pub(crate) fn on_behalf_of(idp: &DevelopmentProvider) -> OnBehalfOf {
     let scope = format!("{AUDIENCE}/.default");
     OnBehalfOf::new(&idp.provider().unwrap(), client(), &scope).unwrap()
 }

@@ -34,9 +34,14 @@ impl MakeWriter<'_> for Log {
 static ALWAYS_TWO: LazyLock<[Dispatch; 2]> =
     LazyLock::new(|| std::array::from_fn(|_| Dispatch::new(tracing_subscriber::registry())));
 
+/// To be called before a subscriber is set for a test.
+pub(crate) fn ready() {
+    LazyLock::force(&ALWAYS_TWO);
+}
+
 impl Log {
     pub(crate) fn capture(&self) -> tracing::subscriber::DefaultGuard {
-        LazyLock::force(&ALWAYS_TWO);
+        ready();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::TRACE)
             .with_writer(self.clone())

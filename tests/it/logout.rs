@@ -29,7 +29,7 @@ async fn is_signed_in(app: &App, browser: &Browser) -> bool {
 }
 
 /// The `sid` of the session, from its ID token.
-async fn sid(app: &App, browser: &Browser) -> String {
+pub(crate) async fn sid(app: &App, browser: &Browser) -> String {
     browser.clone().fetch(app, "/").await;
     let claims: serde_json::Value = app.session().id_claims().unwrap();
     claims["sid"].as_str().unwrap().to_owned()
@@ -193,7 +193,7 @@ async fn backchannel(app: &App, content_type: &str, body: String) -> Answer {
     app.service().oneshot(request).await.unwrap()
 }
 
-async fn told(app: &App, token: TokenBuilder) -> Answer {
+pub(crate) async fn told(app: &App, token: TokenBuilder) -> Answer {
     let form = format!("x=y&logout_token={}", token.build());
     backchannel(app, "application/x-www-form-urlencoded", form).await
 }
