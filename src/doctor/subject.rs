@@ -3,7 +3,7 @@
 use crate::doctor::pairs::Pairs;
 use crate::doctor::shape::{Loaded, Shape};
 use crate::error::setup::Vendor;
-use crate::settings::{OPENID_REQUIRE_REFRESH_TOKEN, OPENID_SCOPE};
+use crate::settings::{OPENID_REQUIRE_REFRESH_TOKEN, OPENID_SCOPE, OPENID_TOKEN_PROFILE};
 
 pub(super) struct Subject<'a> {
     pub(super) pairs: &'a Pairs,
@@ -33,7 +33,7 @@ impl<'a> Subject<'a> {
     /// Whether access tokens are verified here.
     pub(super) fn verifies_access_tokens(&self) -> bool {
         match self.loaded.shape() {
-            Shape::Api => true,
+            Shape::Api => self.pairs.text(OPENID_TOKEN_PROFILE) != Some("id"),
             Shape::Site => self.pairs.reuses_tokens(),
             Shape::Service => false,
         }

@@ -256,6 +256,24 @@ fn all_errors_of_settings_are_told_at_once() {
 }
 
 #[test]
+fn a_cure_that_is_in_force_is_not_asked_for() {
+    let google = Settings::api("https://accounts.google.com");
+    let by_id_tokens = google.with("OPENID_TOKEN_PROFILE", "id");
+    let report = by_id_tokens.doctor().examining(Shape::Api).check_settings();
+    assert!(report.is_well(), "{report}");
+    let site = Settings::site("https://accounts.google.com")
+        .with("OPENID_REUSE_TOKENS", "false")
+        .with("OPENID_SCOPE", "openid profile email")
+        .with("OPENID_REQUIRE_REFRESH_TOKEN", "true")
+        .with(
+            "OPENID_AUTHORIZATION_PARAMETERS",
+            "access_type=offline&prompt=consent",
+        );
+    let report = site.doctor().examining(Shape::Site).check_settings();
+    assert!(report.is_well(), "{report}");
+}
+
+#[test]
 fn the_shape_is_told_from_what_is_set() {
     assert_eq!(api().doctor().shape(), Shape::Api);
     assert_eq!(site().doctor().shape(), Shape::Site);
