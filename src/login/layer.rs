@@ -39,7 +39,7 @@ use crate::provider::Readiness;
 /// # }
 /// ```
 ///
-/// With the feature `reqwest`, [`from_env`](Self::from_env) makes it of settings.
+/// With the feature `reqwest`, `LoginLayer::from_env` makes it of settings.
 #[doc(alias("cookie", "login", "logout", "oidc", "refresh", "sign in", "sso"))]
 #[must_use]
 #[derive(Clone)]
