@@ -184,7 +184,11 @@ impl Search {
     }
 
     /// Checks a document that was fetched. `source` is what errors call it.
-    pub(super) fn read(&self, source: &dyn fmt::Display, document: &[u8]) -> Result<Metadata, ProviderError> {
+    pub(super) fn read(
+        &self,
+        source: &dyn fmt::Display,
+        document: &[u8],
+    ) -> Result<Metadata, ProviderError> {
         let text = lenient_json::text(document);
         let members = lenient_json::object(&text).ok_or_else(|| {
             ProviderError::new(ProviderErrorKind::InvalidAnswer, unlike_metadata(source))
