@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
-# Checks each pair of features. `client` and `full` only add up others.
+# Checks each pair of features. `client` and `full` only add up others, and one that turns the other on needs no check
+# with it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-mapfile -t features < <(cargo metadata --no-deps --format-version 1 | python3 -c '
-import json, sys
-features = set(json.load(sys.stdin)["packages"][0]["features"])
-print("\n".join(sorted(features - {"default", "full", "client"})))')
-pairs=0
-for first in "${features[@]}"; do
-    for second in "${features[@]}"; do
-        [[ $first < $second ]] || continue
-        cargo rustc --quiet --lib --profile check --no-default-features --features "$first,$second" -- -D warnings ||
-            { echo "with the features $first and $second" >&2; exit 1; }
-        pairs=$((pairs + 1))
-    done
+mapfile -t pairs < <(cargo metadata --no-deps --format-version 1 | python3 -c '
+import itertools, json, sys
+features = json.load(sys.stdin)["packages"][0]["features"]
+names = sorted(set(features) - {"default", "full", "client"})
+for first, second in itertools.combinations(names, 2):
+    if second not in features[first] and first not in features[second]:
+        print(f"{first},{second}")')
+[ "${#pairs[@]}" -gt 50 ]
+for pair in "${pairs[@]}"; do
+    if ! cargo rustc --quiet --lib --profile check --no-default-features --features "$pair" -- -D warnings; then
+        echo "with the features $pair" >&2
+        exit 1
+    fi
 done
-echo "$pairs pairs of features"
+echo "${#pairs[@]} pairs of features"
