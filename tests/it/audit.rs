@@ -203,7 +203,7 @@ async fn a_browser_that_signs_in_again_and_again_is_in_the_trail() {
     app.idp
         .set_fault(Endpoint::Token, Fault::error(400, "invalid_grant"));
     let mut browser = Browser::default();
-    for _ in 0..3 {
+    for _ in 0..4 {
         browser.try_sign_in(&app).await;
     }
     let seen = Seen::default();
