@@ -360,7 +360,7 @@ mod tests {
         let rows = RULES.lines().filter(|line| {
             ["| M |", "| S |", "| P |"]
                 .iter()
-                .any(|level| line.get(7..12) == Some(level))
+                .any(|level| line.get(8..13) == Some(level))
         });
         let read = RULES.lines().filter_map(ProfileRule::read);
         let rows = rows.count();
