@@ -24,7 +24,8 @@ pub(super) fn chosen(
     if store.is_some_and(SessionStore::is_shared) {
         return None;
     }
-    let cure = "set REDIS_URL, so that sessions outlive a restart and replicas share them";
+    let cure =
+        "set REDIS_URL or DATABASE_URL, so that sessions outlive a restart and replicas share them";
     Some(match replica_variable {
         Some(variable) => Finding::wrong(
             "memory_store_in_replicas",

@@ -133,11 +133,12 @@ impl Share {
                     progress.last_failure = Some(error);
                 });
             }
-            let pause = tokio::time::sleep(PAUSE);
-            tokio::select! {
-                () = pause => {}
+            if is_away {
                 // A store that is away is asked once a second.
-                () = wake.notified(), if !is_away => {}
+                tokio::time::sleep(PAUSE).await;
+            } else {
+                // Whether it was woken or the time is over, there may be something new.
+                let _ = tokio::time::timeout(PAUSE, wake.notified()).await;
             }
         }
     }
