@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_service::Service;
@@ -32,10 +32,7 @@ type Exchange =
 type TraceContext = dyn Fn(&mut HeaderMap) + Send + Sync;
 
 /// The header fields of [Trace Context §3](https://www.w3.org/TR/trace-context/#trace-context-http-headers-format).
-const TRACE_CONTEXT: [HeaderName; 2] = [
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
-];
+const TRACE_CONTEXT: [&str; 2] = ["traceparent", "tracestate"];
 
 /// The error that cut a body off, of any client.
 #[derive(Debug, thiserror::Error)]
@@ -224,7 +221,7 @@ fn add_trace_context(write: &TraceContext, headers: &mut HeaderMap) {
     let mut written = HeaderMap::new();
     write(&mut written);
     for name in TRACE_CONTEXT {
-        if let Some(value) = written.remove(&name) {
+        if let Some(value) = written.remove(name) {
             headers.insert(name, value);
         }
     }
