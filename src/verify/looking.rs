@@ -7,6 +7,8 @@ use crate::clock::{Began, SharedClock};
 use crate::error::VerifyError;
 use crate::observe;
 use crate::principal::Principal;
+use crate::verify::awaited_keys::Keys;
+use crate::verify::judge::{Judge, Judgement};
 
 /// A look at a token that is under way.
 pub(super) struct Looking {
@@ -46,4 +48,20 @@ impl Looking {
     pub(super) fn waits(self) {
         self.span.record("result", "waits");
     }
+}
+
+/// Judges a token that is not remembered, with what is at hand.
+pub(super) fn judge_at_hand(
+    judge: &Judge,
+    clock: SharedClock,
+    token: &[u8],
+) -> Result<Judgement, VerifyError> {
+    let looking = Looking::begin(clock, false);
+    let judged = looking.span.in_scope(|| judge.judge(token, Keys::AtHand));
+    match &judged {
+        Ok(Judgement::Genuine(genuine)) => looking.end(Ok(&genuine.principal)),
+        Ok(Judgement::Wait(_) | Judgement::LookUp(_)) => looking.waits(),
+        Err(error) => looking.end(Err(error)),
+    }
+    judged
 }

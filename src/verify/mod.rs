@@ -69,12 +69,12 @@ use crate::principal::Principal;
 #[cfg(feature = "login")]
 use crate::principal::PrincipalKind;
 use crate::provider::Provider;
-use crate::verify::awaited_keys::{Keys, PendingKeys};
+use crate::verify::awaited_keys::PendingKeys;
 use crate::verify::cache::{Accepted, AcceptedTokens};
 #[cfg(feature = "login")]
 use crate::verify::expectation::{Expectation, LARGEST_TOKEN_LIMIT};
 use crate::verify::judge::{Genuine, Judge, Judgement};
-use crate::verify::looking::Looking;
+use crate::verify::looking::{Looking, judge_at_hand};
 #[cfg(feature = "login")]
 use crate::verify::token_kind::TokenKind;
 
@@ -256,7 +256,7 @@ impl Verifier {
                 return Decision::Refuse(error);
             }
             (Form::Jws, Some(principal)) => Some(principal),
-            (Form::Jws, None) => match self.judge_at_hand(token) {
+            (Form::Jws, None) => match judge_at_hand(&self.0.judge, self.clock(), token) {
                 Ok(Judgement::Genuine(genuine)) => Some(self.remember(token, genuine)),
                 Ok(Judgement::Wait(keys)) => return Decision::Wait(Pending::Keys(keys)),
                 Ok(Judgement::LookUp(issuer)) => return Decision::Wait(Pending::Issuer(issuer)),
@@ -301,7 +301,7 @@ impl Verifier {
 
     #[inline(never)]
     fn decide_unseen(&self, token: &[u8]) -> Decision {
-        match self.judge_at_hand(token) {
+        match judge_at_hand(&self.0.judge, self.clock(), token) {
             Ok(Judgement::Genuine(genuine)) => {
                 observe::token_judged(Ok(()));
                 Decision::Accept(self.remember(token, genuine))
@@ -313,20 +313,6 @@ impl Verifier {
                 Decision::Refuse(error)
             }
         }
-    }
-
-    /// Judges a token that is not remembered, with what is at hand.
-    fn judge_at_hand(&self, token: &[u8]) -> Result<Judgement, VerifyError> {
-        let looking = Looking::begin(self.clock(), false);
-        let judged = looking
-            .span
-            .in_scope(|| self.0.judge.judge(token, Keys::AtHand));
-        match &judged {
-            Ok(Judgement::Genuine(genuine)) => looking.end(Ok(&genuine.principal)),
-            Ok(Judgement::Wait(_) | Judgement::LookUp(_)) => looking.waits(),
-            Err(error) => looking.end(Err(error)),
-        }
-        judged
     }
 
     /// Judges a token once the provider has been asked.
