@@ -134,6 +134,9 @@ fn fault(page: &str, link: &str, packaged: &BTreeSet<String>) -> Option<&'static
         return (!page.starts_with("src/manual/")).then_some("only rustdoc knows it");
     }
     if let Some(module) = address.strip_prefix("https://docs.rs/tower-oidc/latest/tower_oidc/") {
+        if module == "manual/index.html" {
+            return leads_nowhere("src/manual/mod.rs").then_some("no such heading");
+        }
         let file = module
             .strip_suffix("/index.html")
             .and_then(|module| included.get(module));

@@ -480,27 +480,6 @@ impl Verifier {
         self.0.judge.expectation.kind.principal() == PrincipalKind::IdToken
     }
 
-    /// Makes every check that needs no key, by a plain function call.
-    #[cfg(feature = "doctor")]
-    pub(crate) fn screen(&self, token: &[u8]) -> Result<(), VerifyError> {
-        self.0.judge.screen(token)
-    }
-
-    /// The algorithms that are accepted, as far as the provider does not narrow them.
-    #[cfg(feature = "doctor")]
-    pub(crate) fn algorithms(&self) -> crate::jwt::AlgorithmSet {
-        self.0.judge.algorithms
-    }
-
-    /// The same where no token leaves: the provider is asked for keys alone.
-    #[cfg(feature = "doctor")]
-    pub(crate) fn without_introspection(&self) -> Self {
-        let mut inner = Inner::clone(&self.0);
-        inner.introspector = None;
-        inner.accepted = None;
-        Self(Arc::new(inner))
-    }
-
     /// How far clocks may differ.
     #[cfg(feature = "login")]
     pub(crate) fn leeway(&self) -> Duration {

@@ -1,10 +1,33 @@
 //! The checks of a token that need no key, for a program that explains tokens.
 
+use std::sync::Arc;
+
+use super::{Inner, Verifier};
 use crate::error::VerifyError;
-use crate::jwt::{CallerClaims, JoseHeader, UnverifiedClaims};
+use crate::jwt::{AlgorithmSet, CallerClaims, JoseHeader, UnverifiedClaims};
 use crate::verify::expectation::{says_access_token, screen_header};
 use crate::verify::judge::{Judge, key_id};
 use crate::verify::trust::Named;
+
+impl Verifier {
+    /// Makes every check that needs no key, by a plain function call.
+    pub(crate) fn screen(&self, token: &[u8]) -> Result<(), VerifyError> {
+        self.0.judge.screen(token)
+    }
+
+    /// The algorithms that are accepted, as far as the provider does not narrow them.
+    pub(crate) fn algorithms(&self) -> AlgorithmSet {
+        self.0.judge.algorithms
+    }
+
+    /// The same where no token leaves: the provider is asked for keys alone.
+    pub(crate) fn without_introspection(&self) -> Self {
+        let mut inner = Inner::clone(&self.0);
+        inner.introspector = None;
+        inner.accepted = None;
+        Self(Arc::new(inner))
+    }
+}
 
 impl Judge {
     /// Makes every check but those of signature and revocation, in the order of the judgement. What passes is not
