@@ -45,7 +45,9 @@ fn sources() -> BTreeMap<String, String> {
             let name = path.to_str().unwrap().to_owned();
             if path.is_dir() {
                 walk(&path, found);
-            } else if name.ends_with(".rs") && !name.ends_with("/tests.rs") {
+            } else if path.extension().is_some_and(|end| end == "rs")
+                && !name.ends_with("/tests.rs")
+            {
                 let text = fs::read_to_string(&path).unwrap();
                 let code = text.split("mod tests {").next().unwrap();
                 let lines = code.lines();
@@ -166,8 +168,8 @@ fn the_table_of_metrics_is_that_of_the_source() {
         }
     }
     let table = rows("metric").into_iter().map(|cells| {
-        let kind = ["counter", "gauge", "histogram"].into_iter();
-        let kind = kind.filter(|kind| *kind == cells[1]).last().unwrap();
+        let kinds = ["counter", "gauge", "histogram"].into_iter();
+        let kind = kinds.rev().find(|kind| *kind == cells[1]).unwrap();
         (cells[0].replace('`', ""), (kind, quoted(&cells[2])))
     });
     let table: BTreeMap<_, _> = table.collect();

@@ -67,8 +67,9 @@ fn every_variable_has_its_row_and_every_row_its_variable() {
 }
 
 /// Where choices are made, and on which type.
-const BUILDERS: [(&str, &str); 26] = [
+const BUILDERS: [(&str, &str); 27] = [
     ("src/danger.rs", "DangerousProviderBuilder"),
+    ("src/http_client.rs", "HttpClient"),
     ("src/http_client/ready.rs", "HttpClient"),
     ("src/provider/builder.rs", "ProviderBuilder"),
     ("src/provider/client/credentials.rs", "Client"),
