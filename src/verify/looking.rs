@@ -2,6 +2,7 @@
 
 use tracing::Span;
 use tracing::field::Empty;
+use tracing::level_filters::LevelFilter;
 
 use crate::clock::{Began, SharedClock};
 use crate::error::VerifyError;
@@ -51,7 +52,27 @@ impl Looking {
 }
 
 /// Judges a token that is not remembered, with what is at hand.
+#[inline]
 pub(super) fn judge_at_hand(
+    judge: &Judge,
+    clock: impl FnOnce() -> SharedClock,
+    token: &[u8],
+) -> Result<Judgement, VerifyError> {
+    if is_watched() {
+        judge_watched(judge, clock(), token)
+    } else {
+        judge.judge(token, Keys::AtHand)
+    }
+}
+
+/// Whether spans or metrics can be seen by anything.
+#[inline]
+fn is_watched() -> bool {
+    cfg!(feature = "metrics") || LevelFilter::current() >= LevelFilter::INFO
+}
+
+#[inline(never)]
+fn judge_watched(
     judge: &Judge,
     clock: SharedClock,
     token: &[u8],

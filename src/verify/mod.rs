@@ -256,7 +256,7 @@ impl Verifier {
                 return Decision::Refuse(error);
             }
             (Form::Jws, Some(principal)) => Some(principal),
-            (Form::Jws, None) => match judge_at_hand(&self.0.judge, self.clock(), token) {
+            (Form::Jws, None) => match judge_at_hand(&self.0.judge, || self.clock(), token) {
                 Ok(Judgement::Genuine(genuine)) => Some(self.remember(token, genuine)),
                 Ok(Judgement::Wait(keys)) => return Decision::Wait(Pending::Keys(keys)),
                 Ok(Judgement::LookUp(issuer)) => return Decision::Wait(Pending::Issuer(issuer)),
@@ -301,7 +301,7 @@ impl Verifier {
 
     #[inline(never)]
     fn decide_unseen(&self, token: &[u8]) -> Decision {
-        match judge_at_hand(&self.0.judge, self.clock(), token) {
+        match judge_at_hand(&self.0.judge, || self.clock(), token) {
             Ok(Judgement::Genuine(genuine)) => {
                 observe::token_judged(Ok(()));
                 Decision::Accept(self.remember(token, genuine))
