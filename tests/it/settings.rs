@@ -135,12 +135,12 @@ fn every_method_that_chooses_has_its_row() {
     }
     for method in told {
         let (owner, name) = method.split_once("::").expect("a method");
-        let mut sources = BUILDERS.iter().filter(|(_, builder)| *builder == owner);
-        let is_there = sources.all(|(path, _)| {
-            let source = fs::read_to_string(path).expect("the source");
-            source.contains(&format!("fn {name}")) || name == "danger"
-        });
-        assert!(is_there, "there is no {method}");
+        let sources = BUILDERS.iter().filter(|(_, builder)| *builder == owner);
+        let sources: String = sources
+            .map(|(path, _)| fs::read_to_string(path).expect("the source"))
+            .collect();
+        let is_there = sources.is_empty() || sources.contains(&format!("fn {name}"));
+        assert!(is_there || name == "danger", "there is no {method}");
     }
 }
 
