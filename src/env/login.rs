@@ -183,6 +183,7 @@ impl LoginSettings {
                  REDIS_URL or DATABASE_URL, or a browser is signed out whenever another replica answers"
             );
         }
+        #[cfg(feature = "sqlite")]
         if let Some(variable) = self.replica_variable
             && self.store.is_of_one_machine()
         {

@@ -80,12 +80,10 @@ impl StoreSettings {
     }
 
     /// Whether replicas on other machines have no part in it.
+    #[cfg(feature = "sqlite")]
     pub(super) fn is_of_one_machine(&self) -> bool {
-        #[cfg(feature = "sqlite")]
-        if let Some(database) = &self.database {
-            return database.is_a_file();
-        }
-        false
+        let database = self.database.as_ref();
+        database.is_some_and(DatabaseSettings::is_a_file)
     }
 
     /// Names and values of the effective settings, secrets redacted.

@@ -116,7 +116,7 @@ impl ProviderError {
     }
 
     /// The same with the code of the answer, which a standard defines.
-    #[cfg(feature = "client")]
+    #[cfg(any(feature = "login", feature = "outbound"))]
     pub(crate) fn with_code(mut self, code: &'static str) -> Self {
         Arc::make_mut(&mut self.0).extra.code = Some(code);
         self

@@ -726,14 +726,14 @@ impl LoginBuilder {
         Ok(LoginLayer::new(party))
     }
 
-    /// Whether the sessions live where other processes find them.
-    #[cfg(feature = "reqwest")]
     /// The store that was chosen. `None`: the memory of this process.
     #[cfg(feature = "doctor")]
     pub(crate) fn chosen_store(&self) -> Option<Arc<dyn SessionStore>> {
         self.store.clone()
     }
 
+    /// Whether the sessions live where other processes find them.
+    #[cfg(feature = "reqwest")]
     pub(crate) fn is_shared(&self) -> bool {
         self.store.as_ref().is_some_and(SessionStore::is_shared)
     }
