@@ -52,7 +52,7 @@ fi
 cargo build --all-features --examples
 cargo test --all-features --lib --tests -- --include-ignored
 # The same without the memory of accepted tokens, which must change no answer.
-WITHOUT_CACHE=1 cargo test --all-features --test it -- --include-ignored
+WITHOUT_CACHE=1 cargo test --all-features --test it --test end_to_end -- --include-ignored
 cargo test --all-features --doc
 cargo test --no-default-features --lib --tests
 

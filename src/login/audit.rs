@@ -108,14 +108,14 @@ impl<'a> About<'a> {
     }
 
     fn tell(self, event: &'static str, outcome: &'static str, reason: Option<&'static str>) {
-        let session = self.session.map(|key| display(SessionKey::new(key)));
+        let session_key = self.session.map(|key| display(SessionKey::new(key)));
         let (issuer, subject) = (self.issuer, self.subject);
         tracing::info!(
             target: "tower_oidc::audit",
             event,
             issuer,
             subject,
-            session,
+            session_key,
             outcome,
             reason,
             "audit"

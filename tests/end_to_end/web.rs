@@ -161,7 +161,7 @@ async fn two_hundred_requests_at_expiry_are_one_grant() {
         "eyJhbGciOi",
         "web-secret",
         &SECRET[..16],
-        "cookie: session=",
+        "session=",
         "code_verifier",
     ] {
         assert!(!log.contains(secret), "{secret} in the log");

@@ -18,7 +18,7 @@ fn event(app: &App, session: Option<String>, rest: &[(&str, &str)]) -> Fields {
     fields.insert("message".into(), "audit".into());
     fields.insert("issuer".into(), app.idp.issuer().into());
     if let Some(session) = session {
-        fields.insert("session".into(), session);
+        fields.insert("session_key".into(), session);
         fields.insert("subject".into(), "user-1".into());
     }
     fields

@@ -94,7 +94,7 @@ async fn a_callback_and_a_refresh_have_spans_with_their_grants() {
     browser.fetch(&app, "/").await;
     let session = app.session().key();
     let refresh =
-        |result: &str| format!("- > refresh generation=0 result={result} session={session}");
+        |result: &str| format!("- > refresh generation=0 result={result} session_key={session}");
     let grant = |result: &str| format!("refresh > grant grant=refresh_token result={result}");
     let kept = [refresh("kept"), grant("unspent")];
     assert_eq!(others(&seen.spans()), kept);

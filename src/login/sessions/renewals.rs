@@ -217,7 +217,7 @@ impl Renewals {
         };
         let span = tracing::info_span!(
             "refresh",
-            session = %SessionKey::new(key),
+            session_key = %SessionKey::new(key),
             generation = seen.record.generation,
             result = Empty
         );
