@@ -31,7 +31,7 @@ pub(super) struct SiteGate<P> {
     pages: P,
 }
 
-/// What becomes of a request to a chosen site.
+/// How a request to a chosen site goes on.
 pub(super) type Served<S, P, ReqBody, ResBody> = ResponseFuture<S, SiteGate<P>, ReqBody, ResBody>;
 
 impl<S, P> LoginOfHosts<S, P> {

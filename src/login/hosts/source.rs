@@ -216,7 +216,7 @@ impl Sites {
             }
         }
         drop(all);
-        // Whoever stops them looks at the list afterwards: one of the two sees the other.
+        // A drain sets the flag and then reads the list, so that one of the two sees the other.
         if self.is_draining.load(Ordering::SeqCst) {
             site.backgrounds().for_each(|background| background.stop());
         }

@@ -103,7 +103,7 @@ impl Journal {
         ))
     }
 
-    /// Makes a full page a record of its own. Whoever does it writes the same.
+    /// Makes a full page a record of its own. Two processes that do it write the same.
     async fn keep_page(&self, head: &Head) -> Result<(), StoreError> {
         let page = record_of(page_bytes(&head.entries), &head.entries, None)?;
         let kept = self.0.create(head.page_key(head.last), None, page).await;
