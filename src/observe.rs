@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use crate::error::{ProviderError, VerifyError, VerifyErrorKind};
+#[cfg(feature = "metrics")]
+use crate::error::VerifyErrorKind;
+use crate::error::{ProviderError, VerifyError};
 
 /// Counts under a label that is known at compile time, which allocates nothing.
 macro_rules! count_known {
@@ -123,14 +125,28 @@ pub(crate) fn granted(result: &'static str) {
 /// or `unavailable`, and whether the provider was waited for (`yes`, `no`). A token that is found in the cache is not
 /// measured.
 pub(crate) fn verified(result: Result<(), &VerifyError>, waited: bool, took: Duration) {
-    let result = match result {
-        Ok(()) => "accepted",
-        Err(error) if error.kind() == VerifyErrorKind::Unavailable => "unavailable",
-        Err(_) => "refused",
-    };
-    let waited = if waited { "yes" } else { "no" };
-    let labels = [("result", result), ("waited", waited)];
-    measure("tower_oidc_verify_duration_seconds", labels, took);
+    #[cfg(feature = "metrics")]
+    {
+        // Strangers can cause many refusals: labels that are known at compile time allocate nothing.
+        macro_rules! histogram {
+            ($result:literal, $waited:literal) => {
+                metrics::histogram!(
+                    "tower_oidc_verify_duration_seconds", "result" => $result, "waited" => $waited
+                )
+            };
+        }
+        let histogram = match (result.map_err(VerifyError::kind), waited) {
+            (Ok(()), false) => histogram!("accepted", "no"),
+            (Ok(()), true) => histogram!("accepted", "yes"),
+            (Err(VerifyErrorKind::Unavailable), false) => histogram!("unavailable", "no"),
+            (Err(VerifyErrorKind::Unavailable), true) => histogram!("unavailable", "yes"),
+            (Err(_), false) => histogram!("refused", "no"),
+            (Err(_), true) => histogram!("refused", "yes"),
+        };
+        histogram.record(took.as_secs_f64());
+    }
+    #[cfg(not(feature = "metrics"))]
+    let _ = (result, waited, took);
 }
 
 /// `tower_oidc_key_fetch_duration_seconds{result}`: fetches of the key set, by `ok` or `failed`.

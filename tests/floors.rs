@@ -120,7 +120,7 @@ const ROOMS: [(&str, &[&str]); 30] = [
     ("flate2", &["testing"]),
     ("futures_util", &["login/store/redis"]),
     ("httpdate", &["retry_after"]),
-    ("humantime", &["provider/builder", "env", "doctor"]),
+    ("humantime", &["error/config", "env", "doctor"]),
     (
         "jsonwebtoken",
         &["keys/jwk_set", "provider/client/assertion_key"],

@@ -140,7 +140,7 @@ fn the_table_of_metrics_is_that_of_the_source() {
         let literals = literals(body);
         let name = literals.iter().find(|text| text.starts_with("tower_oidc_"));
         let name = name.unwrap_or_else(|| panic!("no metric in {body}"));
-        let kind = if body.contains("measure(") {
+        let kind = if body.contains("measure(") || body.contains("histogram!") {
             "histogram"
         } else if body.contains("gauge!") {
             "gauge"

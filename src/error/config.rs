@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 use std::convert::Infallible;
+use std::time::Duration;
 
 /// A setting that the crate refuses to start with. The message names the setting, the problem and the
 /// remedy.
@@ -135,4 +136,28 @@ impl ConfigError {
         }
         self
     }
+}
+
+/// The time, if it is neither shorter nor longer.
+///
+/// # Errors
+/// [`ConfigError`] naming the setting and both bounds.
+pub(crate) fn duration_within(
+    setting: &'static str,
+    value: Duration,
+    shortest: Duration,
+    longest: Duration,
+) -> Result<Duration, ConfigError> {
+    if (shortest..=longest).contains(&value) {
+        return Ok(value);
+    }
+    Err(ConfigError::out_of_bounds(
+        setting,
+        humantime::format_duration(value).to_string(),
+        format!(
+            "choose from {} to {}",
+            humantime::format_duration(shortest),
+            humantime::format_duration(longest)
+        ),
+    ))
 }

@@ -20,6 +20,7 @@ mod verify;
 use std::fmt;
 
 pub use self::config::ConfigError;
+pub(crate) use self::config::duration_within;
 #[cfg(feature = "login")]
 pub use self::login::LoginError;
 #[cfg(feature = "login")]

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::allowance::Allowance;
 use crate::claims::Audience;
-use crate::error::ConfigError;
+use crate::error::{ConfigError, duration_within};
 use crate::login::asked_for::{
     OURS, OURS_AT_SIGN_OUT, check_parameters, check_scope, check_targets, later_resources,
 };
@@ -27,7 +27,7 @@ use crate::login::sign_in::request::{AuthorizationRequest, OfflineAccess};
 use crate::login::sign_out::{SignOut, SignOutSettings};
 use crate::login::store::near_cache::LONGEST_NEAR_CACHE_AGE;
 use crate::login::store::{MemoryStore, SessionStore};
-use crate::provider::{Provider, within};
+use crate::provider::Provider;
 use crate::settings::{
     ABSOLUTE_LIMIT, ADDITIONAL_AUDIENCE, ADDRESS, AUTHORIZATION_PARAMETER, END_SESSION_PARAMETER,
     IDLE_LIMIT, POST_LOGOUT_REDIRECT, RESPONSE_MODE, ROTATION_GRACE, SESSION_SECRET,
@@ -181,7 +181,8 @@ impl LoginBuilder {
             .unwrap_or_else(|| Arc::new(MemoryStore::with_shared_clock(provider.clock().clone())));
         check_keys(&self.keys, &*store)?;
         let is_alone = !store.is_shared();
-        let at_most = |setting, duration, most| within(setting, duration, Duration::ZERO, most);
+        let at_most =
+            |setting, duration, most| duration_within(setting, duration, Duration::ZERO, most);
         let settings = SignOutSettings {
             at_provider: self.sign_out_at_provider,
             path_back: path_here(&site, &back_to).map(str::to_owned),
@@ -297,7 +298,7 @@ fn check_keys(keys: &KeyRing, store: &dyn SessionStore) -> Result<(), ConfigErro
 }
 
 fn limit(setting: &'static str, limit: Duration) -> Result<Duration, ConfigError> {
-    within(setting, limit, SHORTEST_LIMIT, LONGEST_LIMIT)
+    duration_within(setting, limit, SHORTEST_LIMIT, LONGEST_LIMIT)
 }
 
 /// The access token of a sign-in is no ID token.

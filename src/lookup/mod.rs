@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::clock::SharedClock;
-use crate::error::{ConfigError, ProviderError, ProviderErrorKind};
+use crate::error::{ConfigError, ProviderError, ProviderErrorKind, duration_within};
 use crate::http_client::BoxFuture;
 use crate::lookup::answers::Answers;
 use crate::lookup::calls::{Begun, Calls, Manner};
@@ -32,6 +32,9 @@ const LONGEST: Duration = Duration::from_secs(10);
 
 /// The most names that can be remembered.
 const MOST: usize = 10_000;
+
+const SHORTEST_LIFETIME: Duration = Duration::from_secs(1);
+const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 3_600);
 
 /// What is looked up, and what an answer means.
 pub(crate) trait Subject: Send + Sync + 'static {
@@ -243,19 +246,21 @@ impl<S: Subject> Lookups<S> {
 impl Bounds {
     /// # Errors
     /// [`ConfigError`] naming the setting that is out of bounds. `named`: what the names are.
-    pub(crate) fn check_capacity(
+    pub(crate) fn check(
         &self,
-        setting: &'static str,
+        capacity: &'static str,
         named: &str,
+        lifetime: &'static str,
     ) -> Result<(), ConfigError> {
-        if (1..=MOST).contains(&self.capacity) {
-            return Ok(());
+        if !(1..=MOST).contains(&self.capacity) {
+            return Err(ConfigError::out_of_bounds(
+                capacity,
+                self.capacity.to_string(),
+                format!("choose from 1 to {MOST} {named}"),
+            ));
         }
-        Err(ConfigError::out_of_bounds(
-            setting,
-            self.capacity.to_string(),
-            format!("choose from 1 to {MOST} {named}"),
-        ))
+        duration_within(lifetime, self.lifetime, SHORTEST_LIFETIME, LONGEST_LIFETIME)?;
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::claims::{HttpHost, Issuer, Transport, parse_url};
 use crate::clock::{Clock, SharedClock};
-use crate::error::ConfigError;
+use crate::error::{ConfigError, duration_within};
 use crate::http_client::{HttpClient, Limits};
 use crate::keys::jwk_set::TENANT_PLACEHOLDER;
 use crate::keys::remote::KeyLifetime;
@@ -276,7 +276,7 @@ impl ProviderBuilder {
         self.transport = self.transport.and_hosts(http_hosts(&self.http_hosts)?);
         let issuer = Issuer::parse(&self.issuer, &self.transport)?;
         let bounded = |setting, lifetime| {
-            within(
+            duration_within(
                 setting,
                 lifetime,
                 SHORTEST_KEY_LIFETIME,
@@ -289,8 +289,8 @@ impl ProviderBuilder {
             shortest: SHORTEST_KEY_LIFETIME,
             longest,
         };
-        let stale = within(STALE_LIMIT, self.stale_limit, Duration::ZERO, LONGEST_STALE)?;
-        let time = within(
+        let stale = duration_within(STALE_LIMIT, self.stale_limit, Duration::ZERO, LONGEST_STALE)?;
+        let time = duration_within(
             CALL_TIMEOUT,
             self.call_timeout,
             Duration::from_millis(1),
@@ -448,26 +448,6 @@ fn http_hosts(texts: &[String]) -> Result<Arc<[HttpHost]>, ConfigError> {
         );
     }
     texts.iter().map(|text| HttpHost::parse(text)).collect()
-}
-
-pub(crate) fn within(
-    setting: &'static str,
-    value: Duration,
-    shortest: Duration,
-    longest: Duration,
-) -> Result<Duration, ConfigError> {
-    if (shortest..=longest).contains(&value) {
-        return Ok(value);
-    }
-    Err(ConfigError::out_of_bounds(
-        setting,
-        humantime::format_duration(value).to_string(),
-        format!(
-            "choose from {} to {}",
-            humantime::format_duration(shortest),
-            humantime::format_duration(longest)
-        ),
-    ))
 }
 
 #[cfg(feature = "reqwest")]

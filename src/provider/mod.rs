@@ -20,7 +20,6 @@ use std::time::Duration;
 use url::Url;
 
 pub use self::builder::ProviderBuilder;
-pub(crate) use self::builder::within;
 #[cfg(feature = "client")]
 pub use self::client::assertion::ClientAssertion;
 #[cfg(feature = "client")]

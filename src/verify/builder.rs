@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use crate::claims::Audience;
 use crate::clock::SharedClock;
-use crate::error::ConfigError;
 use crate::error::setup::{KeysFrom, Setup, Vendor};
+use crate::error::{ConfigError, duration_within};
 use crate::jwt::{Algorithm, AlgorithmSet};
 use crate::keys::remote::Bringer;
 use crate::principal::Common;
-use crate::provider::{Provider, within};
+use crate::provider::Provider;
 use crate::revocations::{LARGEST_LEEWAY, Revocations};
 use crate::settings::{ALGORITHMS, CACHE_CAPACITY, CLIENT_AUDIENCE, LEEWAY, TOKEN_SIZE};
 use crate::verify::Verifier;
@@ -372,7 +372,7 @@ impl Verifier {
 }
 
 fn checked_leeway(leeway: Duration) -> Result<Duration, ConfigError> {
-    within(LEEWAY, leeway, Duration::ZERO, LONGEST_LEEWAY)
+    duration_within(LEEWAY, leeway, Duration::ZERO, LONGEST_LEEWAY)
 }
 
 fn algorithm_set(algorithms: &[Algorithm]) -> Result<AlgorithmSet, ConfigError> {

@@ -23,7 +23,7 @@ use crate::log_pace::LogPace;
 use crate::lookup::calls::Manner;
 use crate::lookup::{Ask, Bounds, BoxError, Failures, Found, Lookups, Subject, asking};
 use crate::observe;
-use crate::provider::{Provider, within};
+use crate::provider::Provider;
 use crate::settings::{ISSUER_CAPACITY, ISSUER_LIFETIME};
 use crate::verify::trusted::Trusted;
 
@@ -33,8 +33,6 @@ const LONGEST_ISSUER: usize = 512;
 const CAPACITY: usize = 1_000;
 
 const LIFETIME: Duration = Duration::from_secs(600);
-const SHORTEST_LIFETIME: Duration = Duration::from_secs(1);
-const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 3_600);
 
 /// The number of the first issuer that is found. Lists of configured issuers are shorter.
 const FIRST: u64 = 1 << 32;
@@ -287,13 +285,8 @@ impl IssuerSourceBuilder {
     /// # Errors
     /// [`ConfigError`] if a number is out of bounds.
     pub fn build(self) -> Result<IssuerSource, ConfigError> {
-        self.bounds.check_capacity(ISSUER_CAPACITY, "issuers")?;
-        within(
-            ISSUER_LIFETIME,
-            self.bounds.lifetime,
-            SHORTEST_LIFETIME,
-            LONGEST_LIFETIME,
-        )?;
+        self.bounds
+            .check(ISSUER_CAPACITY, "issuers", ISSUER_LIFETIME)?;
         Ok(self.make())
     }
 

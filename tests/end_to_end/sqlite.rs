@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use sqlx::{Connection as _, SqliteConnection};
 
-use crate::stores::kills::{LEASE, is_lost_with_one_probe};
+use crate::stores::kills::{LEASE, begin_for, is_lost_with_one_probe};
 use crate::stores::replicas::Replicas;
 use crate::stores::server::Kind;
 
@@ -29,9 +29,7 @@ async fn with_a_commit_that_cannot_be_written() -> (Replicas, SqliteConnection) 
     let site = Replicas::start(Kind::Sqlite).await;
     site.expiry().await;
     site.set_fault("slow").await;
-    let request = site.browser.get(site.at(0, "/api/me")).send();
-    let left = tokio::time::timeout(Duration::from_millis(250), request).await;
-    assert!(left.is_err(), "the grant is under way");
+    begin_for(&site, 0, Duration::from_millis(250)).await;
     let other = lock(&site).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(site.grants().await, (1, 0));

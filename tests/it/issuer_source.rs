@@ -1,8 +1,6 @@
 //! Issuers at run time: tenants that a source knows, what is passed on to it, and what strangers can cause.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -10,7 +8,6 @@ use futures_util::future::join_all;
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
 use tokio::runtime::Builder;
-use tokio::sync::Semaphore;
 use tower_oidc::error::ProviderErrorKind;
 use tower_oidc::testing::{ManualClock, OfflineProvider, SigningKey};
 use tower_oidc::{
@@ -21,118 +18,31 @@ use tracing::Level;
 
 use crate::log::Log;
 use crate::support::{API, bearing, echo, judging_as, parameter, seconds, send, until, verdict};
+use crate::tenants::{KnownTenants, Manner};
 
 const ED: Algorithm = Algorithm::EdDsa;
 
-/// What an application knows of its tenants, and how it answers.
-#[derive(Clone)]
-struct Tenants(Arc<State>);
-
-struct State {
-    clock: ManualClock,
-    known: Mutex<HashMap<String, Provider>>,
-    asked: Mutex<Vec<String>>,
-    manner: Mutex<Manner>,
-    /// One permit lets one look-up through that waits.
-    gate: Semaphore,
-    under_way: AtomicU32,
-    most: AtomicU32,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Manner {
-    Answers,
-    Waits,
-    Fails,
-    Panics,
-    Hangs,
-}
-
-/// One fewer when it goes.
-struct UnderWay(Arc<State>);
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
-    }
-}
+type Tenants = KnownTenants<Provider>;
 
 impl Tenants {
-    fn new() -> Self {
-        Self(Arc::new(State {
-            clock: ManualClock::new(),
-            known: Mutex::default(),
-            asked: Mutex::default(),
-            manner: Mutex::new(Manner::Answers),
-            gate: Semaphore::new(0),
-            under_way: AtomicU32::new(0),
-            most: AtomicU32::new(0),
-        }))
-    }
-
     /// A tenant that the application knows.
     fn add(&self, name: &str) -> OfflineProvider {
         let idp = self.stranger(name);
-        self.set(&iss(name), &idp.provider().unwrap());
+        self.set(&iss(name), idp.provider().unwrap());
         idp
     }
 
     /// A provider that it does not know.
     fn stranger(&self, name: &str) -> OfflineProvider {
         OfflineProvider::builder(&iss(name))
-            .with_clock(self.0.clock.clone())
+            .with_clock(self.clock())
             .with_keys([Arc::new(SigningKey::generate("k", ED))])
             .build()
     }
 
-    fn set(&self, iss: &str, provider: &Provider) {
-        let mut known = self.0.known.lock().unwrap();
-        known.insert(iss.to_owned(), provider.clone());
-    }
-
-    fn remove(&self, name: &str) {
-        self.0.known.lock().unwrap().remove(&iss(name));
-    }
-
-    fn behave(&self, manner: Manner) {
-        *self.0.manner.lock().unwrap() = manner;
-    }
-
-    fn advance(&self, by: Duration) {
-        self.0.clock.advance(by);
-    }
-
-    /// What the source was asked about since the last time.
-    fn asked(&self) -> Vec<String> {
-        std::mem::take(&mut *self.0.asked.lock().unwrap())
-    }
-
-    fn times_asked(&self) -> usize {
-        self.0.asked.lock().unwrap().len()
-    }
-
-    async fn answer(self, iss: String) -> Result<Option<Provider>, String> {
-        self.0.asked.lock().unwrap().push(iss.clone());
-        let under_way = self.0.under_way.fetch_add(1, Ordering::SeqCst) + 1;
-        self.0.most.fetch_max(under_way, Ordering::SeqCst);
-        let _under_way = UnderWay(Arc::clone(&self.0));
-        let manner = *self.0.manner.lock().unwrap();
-        // What it knew when it was asked.
-        let found = self.0.known.lock().unwrap().get(&iss).cloned();
-        match manner {
-            Manner::Answers => {}
-            Manner::Waits => self.0.gate.acquire().await.unwrap().forget(),
-            Manner::Fails => return Err("the table of tenants is locked".to_owned()),
-            Manner::Panics => panic!("a defect of the application"),
-            Manner::Hangs => std::future::pending().await,
-        }
-        Ok(found)
-    }
-
     fn source_builder(&self) -> IssuerSourceBuilder {
         let tenants = self.clone();
-        IssuerSource::builder(move |iss| tenants.clone().answer(iss))
-            .with_clock(self.0.clock.clone())
+        IssuerSource::builder(move |iss| tenants.clone().answer(iss)).with_clock(self.clock())
     }
 
     fn source(&self) -> IssuerSource {
@@ -174,7 +84,7 @@ async fn refusal(verifier: &Verifier, token: &str) -> VerifyError {
 // D39
 #[tokio::test]
 async fn tenants_are_found_at_run_time_and_each_is_judged_by_its_own_keys() {
-    let tenants = Tenants::new();
+    let tenants = Tenants::new(&ManualClock::new());
     let (blue, green) = (tenants.add("blue"), tenants.add("green"));
     let configured = tenants.stranger("own");
     for verifier in [
@@ -208,7 +118,7 @@ async fn tenants_are_found_at_run_time_and_each_is_judged_by_its_own_keys() {
 // D39
 #[tokio::test]
 async fn only_a_plain_https_issuer_is_passed_on() {
-    let tenants = Tenants::new();
+    let tenants = Tenants::new(&ManualClock::new());
     let idp = tenants.add("blue");
     let verifier = tenants.source().verifier(API).unwrap();
     let long = |length: usize| {
@@ -255,7 +165,7 @@ async fn only_a_plain_https_issuer_is_passed_on() {
 // D39, CL-01
 #[tokio::test]
 async fn a_token_that_is_refused_anyway_causes_no_look_up() {
-    let tenants = Tenants::new();
+    let tenants = Tenants::new(&ManualClock::new());
     let idp = tenants.add("blue");
     let verifier = Verifier::from_source(&tenants.source(), API)
         .allow_clients(["shop"])
@@ -302,11 +212,11 @@ async fn a_token_that_is_refused_anyway_causes_no_look_up() {
 // D39, JS-15
 #[tokio::test]
 async fn a_source_that_names_another_provider_admits_no_one() {
-    let tenants = Tenants::new();
+    let tenants = Tenants::new(&ManualClock::new());
     let (blue, green) = (tenants.stranger("blue"), tenants.stranger("green"));
     let provider = green.provider().unwrap();
-    tenants.set(&iss("blue"), &provider);
-    tenants.set(&format!("{}/", iss("green")), &provider);
+    tenants.set(&iss("blue"), provider.clone());
+    tenants.set(&format!("{}/", iss("green")), provider.clone());
     let verifier = tenants.source().verifier(API).unwrap();
     let log = Log::default();
     let guard = log.capture();
@@ -333,7 +243,7 @@ async fn a_source_that_names_another_provider_admits_no_one() {
 // D39, BT-24
 #[tokio::test]
 async fn a_miss_is_401_and_is_remembered_for_a_minute() {
-    let tenants = Tenants::new();
+    let tenants = Tenants::new(&ManualClock::new());
     let idp = tenants.stranger("blue");
     let verifier = tenants.source().verifier(API).unwrap();
     let layer = BearerLayer::new(verifier.clone());
@@ -354,7 +264,7 @@ async fn a_miss_is_401_and_is_remembered_for_a_minute() {
     tenants.advance(seconds(59));
     assert_eq!(verdict(&verifier, &token(&idp)).await, "wrong_issuer");
     assert_eq!(tenants.times_asked(), 0);
-    tenants.set(&iss("blue"), &idp.provider().unwrap());
+    tenants.set(&iss("blue"), idp.provider().unwrap());
     tenants.advance(seconds(1));
     assert_eq!(verdict(&verifier, &token(&idp)).await, "accepted");
     assert_eq!(tenants.asked(), [iss("blue")]);
@@ -365,11 +275,11 @@ async fn a_miss_is_401_and_is_remembered_for_a_minute() {
 async fn the_tenants_of_a_found_provider_are_enforced() {
     const OURS: &str = "8eaef023-2b34-4da1-9baa-8bc8c9d6a490";
     const THEIRS: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
-    let tenants = Tenants::new();
+    let tenants = Tenants::new(&ManualClock::new());
     let idp = tenants.stranger("{tenantid}");
     let provider = idp.provider_builder().with_tenants([OURS]).build().unwrap();
     for tenant in [OURS, THEIRS] {
-        tenants.set(&iss(tenant), &provider);
+        tenants.set(&iss(tenant), provider.clone());
     }
     let verifier = tenants.source().verifier(API).unwrap();
     let token = |issuer: &str, tid: &str| {
@@ -393,7 +303,7 @@ async fn the_tenants_of_a_found_provider_are_enforced() {
 // D39
 #[tokio::test]
 async fn no_address_is_taken_from_a_token() {
-    let tenants = Tenants::new();
+    let tenants = Tenants::new(&ManualClock::new());
     let idp = tenants.stranger("blue");
     let called = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&called);
@@ -407,10 +317,10 @@ async fn no_address_is_taken_from_a_token() {
     let provider = Provider::builder(&iss("blue"))
         .with_jwks_url("https://keys.internal/blue")
         .with_http_client(client)
-        .with_clock(tenants.0.clock.clone())
+        .with_clock(tenants.clock())
         .build()
         .unwrap();
-    tenants.set(&iss("blue"), &provider);
+    tenants.set(&iss("blue"), provider.clone());
     let verifier = tenants.source().verifier(API).unwrap();
     for unknown in ["https://evil.example", "https://169.254.169.254/latest"] {
         assert_eq!(verdict(&verifier, &of(unknown, &idp)).await, "wrong_issuer");
@@ -423,7 +333,7 @@ async fn no_address_is_taken_from_a_token() {
 // D39
 #[tokio::test]
 async fn tokens_of_one_issuer_wait_for_one_look_up() {
-    let tenants = Tenants::new();
+    let tenants = Tenants::new(&ManualClock::new());
     let idp = tenants.add("blue");
     let verifier = tenants.source().verifier(API).unwrap();
     tenants.behave(Manner::Waits);
@@ -432,7 +342,7 @@ async fn tokens_of_one_issuer_wait_for_one_look_up() {
         let verifier = verifier.clone();
         async move { verdict(&verifier, &token).await }
     }));
-    tenants.0.gate.add_permits(1);
+    tenants.let_through(1);
     assert!(verdicts.await.iter().all(|verdict| *verdict == "accepted"));
     assert_eq!(tenants.asked(), [iss("blue")]);
     assert_eq!(idp.hits().jwks, 1);
@@ -441,7 +351,7 @@ async fn tokens_of_one_issuer_wait_for_one_look_up() {
 // D39
 #[tokio::test]
 async fn a_flood_of_issuers_holds_the_bounds_and_known_issuers_pass() {
-    let tenants = Tenants::new();
+    let tenants = Tenants::new(&ManualClock::new());
     let (known, configured) = (tenants.add("known"), tenants.stranger("own"));
     let verifier = tenants.beside(&configured);
     assert_eq!(verdict(&verifier, &token(&known)).await, "accepted");
@@ -456,7 +366,7 @@ async fn a_flood_of_issuers_holds_the_bounds_and_known_issuers_pass() {
         })))
     };
     let flood = ask_all(verifier.clone(), strangers.clone());
-    until(|| tenants.0.under_way.load(Ordering::SeqCst) == 16).await;
+    until(|| tenants.under_way() == 16).await;
     for idp in [&known, &configured] {
         assert_eq!(verdict(&verifier, &token(idp)).await, "accepted");
         let fresh = idp.token_by(ED, API).subject("new").build();
@@ -466,8 +376,8 @@ async fn a_flood_of_issuers_holds_the_bounds_and_known_issuers_pass() {
     tenants.behave(Manner::Answers);
     tenants.advance(seconds(600));
     assert_eq!(verdict(&verifier, &token(&known)).await, "accepted");
-    assert_eq!(tenants.0.most.load(Ordering::SeqCst), 17);
-    tenants.0.gate.add_permits(10_000);
+    assert_eq!(tenants.most_under_way(), 17);
+    tenants.let_through(10_000);
     let answers = flood.await.unwrap();
     let of_kind = |kind: &str| {
         answers
@@ -500,7 +410,7 @@ async fn a_flood_of_issuers_holds_the_bounds_and_known_issuers_pass() {
 // D39, BT-24
 #[tokio::test]
 async fn beyond_the_bounds_the_answer_is_503_with_retry_after() {
-    let tenants = Tenants::new();
+    let tenants = Tenants::new(&ManualClock::new());
     let idp = tenants.stranger("blue");
     let layer = BearerLayer::new(tenants.source().verifier(API).unwrap());
     for number in 0..60 {
@@ -518,7 +428,7 @@ async fn beyond_the_bounds_the_answer_is_503_with_retry_after() {
 // D39
 #[tokio::test]
 async fn the_least_recently_used_issuer_goes_and_comes_back() {
-    let tenants = Tenants::new();
+    let tenants = Tenants::new(&ManualClock::new());
     let source = tenants.source_builder().with_capacity(2).build().unwrap();
     let verifier = remembering(&source);
     let idps = ["a", "b", "c"].map(|name| (name, tenants.add(name), String::new()));
@@ -548,7 +458,7 @@ async fn the_least_recently_used_issuer_goes_and_comes_back() {
 // D39
 #[tokio::test]
 async fn an_issuer_that_goes_while_its_keys_are_fetched_judges_its_token() {
-    let tenants = Tenants::new();
+    let tenants = Tenants::new(&ManualClock::new());
     let source = tenants.source_builder().with_capacity(1).build().unwrap();
     let verifier = remembering(&source);
     let idps: Vec<_> = (0..10).map(|n| tenants.add(&n.to_string())).collect();
@@ -564,12 +474,12 @@ async fn an_issuer_that_goes_while_its_keys_are_fetched_judges_its_token() {
 #[tokio::test]
 async fn a_removed_tenant_stops_within_the_lifetime() {
     for (after, still) in [(0, true), (539, true), (600, false), (6_000, false)] {
-        let tenants = Tenants::new();
+        let tenants = Tenants::new(&ManualClock::new());
         let idp = tenants.add("blue");
         let verifier = remembering(&tenants.source());
         let token = token(&idp);
         assert_eq!(verdict(&verifier, &token).await, "accepted");
-        tenants.remove("blue");
+        tenants.remove(&iss("blue"));
         tenants.advance(seconds(after));
         let expected = if still { "accepted" } else { "wrong_issuer" };
         assert_eq!(verdict(&verifier, &token).await, expected, "{after}");
@@ -580,12 +490,12 @@ async fn a_removed_tenant_stops_within_the_lifetime() {
 // D39
 #[tokio::test]
 async fn a_lifetime_can_be_chosen() {
-    let tenants = Tenants::new();
+    let tenants = Tenants::new(&ManualClock::new());
     let idp = tenants.add("blue");
     let source = tenants.source_builder().with_lifetime(seconds(5));
     let verifier = remembering(&source.build().unwrap());
     assert_eq!(verdict(&verifier, &token(&idp)).await, "accepted");
-    tenants.remove("blue");
+    tenants.remove(&iss("blue"));
     tenants.advance(seconds(4));
     assert_eq!(verdict(&verifier, &token(&idp)).await, "accepted");
     tenants.advance(seconds(1));
@@ -595,7 +505,7 @@ async fn a_lifetime_can_be_chosen() {
 // D39
 #[tokio::test]
 async fn an_issuer_is_asked_about_ahead_of_time_while_requests_go_on() {
-    let tenants = Tenants::new();
+    let tenants = Tenants::new(&ManualClock::new());
     let idp = tenants.add("blue");
     let verifier = remembering(&tenants.source());
     let token = token(&idp);
@@ -608,7 +518,7 @@ async fn an_issuer_is_asked_about_ahead_of_time_while_requests_go_on() {
             assert_eq!(verdict(&verifier, &token).await, "accepted");
             tokio::task::yield_now().await;
         }
-        until(|| tenants.0.under_way.load(Ordering::SeqCst) == 0).await;
+        until(|| tenants.under_way() == 0).await;
         assert_eq!(tenants.times_asked(), times, "{after}");
     }
     tenants.advance(seconds(1));
@@ -621,11 +531,11 @@ async fn an_issuer_is_asked_about_ahead_of_time_while_requests_go_on() {
         tenants.advance(seconds(550));
         assert_eq!(verdict(&verifier, &token).await, "accepted");
         until(|| tenants.times_asked() == 1).await;
-        until(|| tenants.0.under_way.load(Ordering::SeqCst) == 0).await;
+        until(|| tenants.under_way() == 0).await;
     }
     assert_eq!(idp.hits().discovery, 1, "the provider stayed the same");
     // One that no longer knows it ends it at once.
-    tenants.remove("blue");
+    tenants.remove(&iss("blue"));
     tenants.advance(seconds(550));
     assert_eq!(verdict(&verifier, &token).await, "accepted");
     let is_refused = || verdict(&verifier, &token).now_or_never() == Some("wrong_issuer");
@@ -635,16 +545,16 @@ async fn an_issuer_is_asked_about_ahead_of_time_while_requests_go_on() {
 // D39
 #[tokio::test]
 async fn a_forgotten_tenant_stops_at_once_and_an_added_one_begins_at_once() {
-    let tenants = Tenants::new();
+    let tenants = Tenants::new(&ManualClock::new());
     let idp = tenants.add("blue");
     let source = tenants.source();
     let verifier = remembering(&source);
     let token = token(&idp);
     assert_eq!(verdict(&verifier, &token).await, "accepted");
-    tenants.remove("blue");
+    tenants.remove(&iss("blue"));
     source.forget(&iss("blue"));
     assert_eq!(verdict(&verifier, &token).await, "wrong_issuer");
-    tenants.set(&iss("blue"), &idp.provider().unwrap());
+    tenants.set(&iss("blue"), idp.provider().unwrap());
     assert_eq!(verdict(&verifier, &token).await, "wrong_issuer");
     source.forget(&iss("blue"));
     assert_eq!(verdict(&verifier, &token).await, "accepted");
@@ -654,7 +564,7 @@ async fn a_forgotten_tenant_stops_at_once_and_an_added_one_begins_at_once() {
 // D39
 #[tokio::test]
 async fn an_answer_that_was_asked_for_before_is_forgotten_too() {
-    let tenants = Tenants::new();
+    let tenants = Tenants::new(&ManualClock::new());
     let idp = tenants.add("blue");
     let source = tenants.source();
     let verifier = remembering(&source);
@@ -665,19 +575,19 @@ async fn an_answer_that_was_asked_for_before_is_forgotten_too() {
             let (verifier, token) = (verifier.clone(), token.clone());
             async move { verdict(&verifier, &token).await }
         });
-        until(|| tenants.0.under_way.load(Ordering::SeqCst) == 1).await;
+        until(|| tenants.under_way() == 1).await;
         let after = if is_known_at_first {
-            tenants.remove("blue");
+            tenants.remove(&iss("blue"));
             "wrong_issuer"
         } else {
-            tenants.set(&iss("blue"), &idp.provider().unwrap());
+            tenants.set(&iss("blue"), idp.provider().unwrap());
             "accepted"
         };
         source.forget(&iss("blue"));
         tenants.behave(Manner::Answers);
         // Who comes now does not wait for the former answer.
         assert_eq!(verdict(&verifier, &token).await, after);
-        tenants.0.gate.add_permits(1);
+        tenants.let_through(1);
         // Who came before gets the former provider, or the newer one.
         assert_eq!(waiting.await.unwrap(), "accepted");
         assert_eq!(verdict(&verifier, &token).await, after);
@@ -688,7 +598,7 @@ async fn an_answer_that_was_asked_for_before_is_forgotten_too() {
 // D39, D4
 #[tokio::test]
 async fn a_token_that_a_replaced_provider_accepted_is_not_recalled() {
-    let tenants = Tenants::new();
+    let tenants = Tenants::new(&ManualClock::new());
     let old = tenants.add("blue");
     let source = tenants.source_builder().with_lifetime(seconds(100));
     let source = source.build().unwrap();
@@ -713,7 +623,7 @@ async fn a_token_that_a_replaced_provider_accepted_is_not_recalled() {
 // D39, BT-24
 #[tokio::test(start_paused = true)]
 async fn a_source_that_fails_hangs_or_panics_says_nothing_of_a_token() {
-    let tenants = Tenants::new();
+    let tenants = Tenants::new(&ManualClock::new());
     let idp = tenants.add("blue");
     let verifier = tenants.source().verifier(API).unwrap();
     let layer = BearerLayer::new(verifier.clone());
@@ -751,7 +661,7 @@ async fn a_source_that_fails_hangs_or_panics_says_nothing_of_a_token() {
 // D39
 #[tokio::test]
 async fn a_caller_who_leaves_does_not_end_the_look_up() {
-    let tenants = Tenants::new();
+    let tenants = Tenants::new(&ManualClock::new());
     let idp = tenants.add("blue");
     let verifier = tenants.source().verifier(API).unwrap();
     tenants.behave(Manner::Waits);
@@ -766,7 +676,7 @@ async fn a_caller_who_leaves_does_not_end_the_look_up() {
         async move { verdict(&verifier, &token).await }
     });
     tokio::task::yield_now().await;
-    tenants.0.gate.add_permits(1);
+    tenants.let_through(1);
     assert_eq!(staying.await.unwrap(), "accepted");
     assert_eq!(tenants.asked(), [iss("blue")]);
 }
@@ -774,7 +684,7 @@ async fn a_caller_who_leaves_does_not_end_the_look_up() {
 // D39
 #[test]
 fn a_runtime_that_ends_leaves_no_caller_waiting() {
-    let tenants = Tenants::new();
+    let tenants = Tenants::new(&ManualClock::new());
     let idp = tenants.add("blue");
     let verifier = tenants.source().verifier(API).unwrap();
     let token = token(&idp);
@@ -809,7 +719,7 @@ fn a_runtime_that_ends_leaves_no_caller_waiting() {
 // D39
 #[tokio::test]
 async fn introspection_and_sessions_keep_to_the_configured_provider() {
-    let tenants = Tenants::new();
+    let tenants = Tenants::new(&ManualClock::new());
     let blue = tenants.add("blue");
     let configured = tenants.stranger("own");
     let client = || Client::with_secret("development", "development-secret").unwrap();
@@ -839,7 +749,7 @@ async fn introspection_and_sessions_keep_to_the_configured_provider() {
 // D39, PR-05
 #[test]
 fn resource_metadata_names_no_issuer_of_a_source() {
-    let tenants = Tenants::new();
+    let tenants = Tenants::new(&ManualClock::new());
     let metadata = |verifier: &Verifier| -> Value {
         let resource = ProtectedResource::new(API, verifier).unwrap();
         serde_json::from_str(&resource.metadata()).unwrap()
@@ -853,7 +763,7 @@ fn resource_metadata_names_no_issuer_of_a_source() {
 // D39
 #[test]
 fn numbers_out_of_bounds_do_not_build() {
-    let tenants = Tenants::new();
+    let tenants = Tenants::new(&ManualClock::new());
     for (builder, names) in [
         (tenants.source_builder().with_capacity(0), "issuer capacity"),
         (

@@ -80,6 +80,7 @@ mod streams;
 mod support;
 mod tabs;
 mod targets;
+mod tenants;
 mod test_helpers;
 mod token_places;
 mod tokens;

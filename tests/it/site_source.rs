@@ -1,14 +1,12 @@
 //! Sites at run time: tenants that a source knows, what strangers can cause, and what becomes of replaced sites.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use http::{Method, Request, StatusCode};
-use tokio::sync::Semaphore;
 use tower::{Layer, ServiceExt};
 use tower_oidc::login::{
     ChangeListener, Loaded, LoginHosts, MemoryStore, OwnedBy, Owner, SessionStore, SiteSource,
@@ -23,38 +21,20 @@ use crate::log::Log;
 use crate::login_hosts::{OnceReady, application, at, fetch, send, sign_in, site, visit};
 use crate::pausing_store::{PausingStore, Step};
 use crate::support::{API, Answer, judging, seconds, until};
+use crate::tenants::{KnownTenants, Manner};
 
-/// What an application knows of its tenants, and how it answers.
+/// Tenants with a site each.
 #[derive(Clone)]
-struct Tenants(Arc<State>);
-
-struct State {
-    clock: ManualClock,
+struct Tenants {
+    known: KnownTenants<LoginLayer>,
     verifier: Verifier,
-    known: Mutex<HashMap<String, LoginLayer>>,
-    asked: Mutex<Vec<String>>,
-    manner: Mutex<Manner>,
-    /// One permit lets one look-up through that waits.
-    gate: Semaphore,
-    under_way: AtomicU32,
-    most: AtomicU32,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Manner {
-    Answers,
-    Waits,
-    Fails,
-    Panics,
-    Hangs,
-}
+impl Deref for Tenants {
+    type Target = KnownTenants<LoginLayer>;
 
-/// One fewer when it goes.
-struct UnderWay(Arc<State>);
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
+    fn deref(&self) -> &Self::Target {
+        &self.known
     }
 }
 
@@ -66,22 +46,16 @@ impl Tenants {
     }
 
     fn at(verifier: &Verifier, clock: &ManualClock) -> Self {
-        Self(Arc::new(State {
-            clock: clock.clone(),
+        Self {
+            known: KnownTenants::new(clock),
             verifier: verifier.clone(),
-            known: Mutex::default(),
-            asked: Mutex::default(),
-            manner: Mutex::new(Manner::Answers),
-            gate: Semaphore::new(0),
-            under_way: AtomicU32::new(0),
-            most: AtomicU32::new(0),
-        }))
+        }
     }
 
     /// A layer for the tenant at this host.
     fn layer(&self, host: &str) -> LoginLayer {
         let address = format!("https://{host}");
-        site(&self.0.verifier, &address).build().unwrap()
+        site(&self.verifier, &address).build().unwrap()
     }
 
     /// A tenant that the application knows.
@@ -89,54 +63,9 @@ impl Tenants {
         self.set(host, self.layer(host));
     }
 
-    fn set(&self, host: &str, layer: LoginLayer) {
-        let mut known = self.0.known.lock().unwrap();
-        known.insert(host.to_owned(), layer);
-    }
-
-    fn remove(&self, host: &str) {
-        self.0.known.lock().unwrap().remove(host);
-    }
-
-    fn behave(&self, manner: Manner) {
-        *self.0.manner.lock().unwrap() = manner;
-    }
-
-    fn advance(&self, by: Duration) {
-        self.0.clock.advance(by);
-    }
-
-    /// What the source was asked about since the last time.
-    fn asked(&self) -> Vec<String> {
-        std::mem::take(&mut *self.0.asked.lock().unwrap())
-    }
-
-    fn times_asked(&self) -> usize {
-        self.0.asked.lock().unwrap().len()
-    }
-
-    async fn answer(self, host: String) -> Result<Option<LoginLayer>, String> {
-        self.0.asked.lock().unwrap().push(host.clone());
-        let under_way = self.0.under_way.fetch_add(1, Ordering::SeqCst) + 1;
-        self.0.most.fetch_max(under_way, Ordering::SeqCst);
-        let _under_way = UnderWay(Arc::clone(&self.0));
-        let manner = *self.0.manner.lock().unwrap();
-        // What it knew when it was asked.
-        let found = self.0.known.lock().unwrap().get(&host).cloned();
-        match manner {
-            Manner::Answers => {}
-            Manner::Waits => self.0.gate.acquire().await.unwrap().forget(),
-            Manner::Fails => return Err("the table of tenants is locked".to_owned()),
-            Manner::Panics => panic!("a defect of the application"),
-            Manner::Hangs => std::future::pending().await,
-        }
-        Ok(found)
-    }
-
     fn source_builder(&self) -> SiteSourceBuilder {
-        let tenants = self.clone();
-        SiteSource::builder(move |host| tenants.clone().answer(host))
-            .with_clock(self.0.clock.clone())
+        let tenants = self.known.clone();
+        SiteSource::builder(move |host| tenants.clone().answer(host)).with_clock(self.clock())
     }
 
     fn source(&self) -> SiteSource {
@@ -240,7 +169,7 @@ async fn requests_for_one_host_wait_for_one_look_up() {
     let hosts = tenants.hosts();
     tenants.behave(Manner::Waits);
     let statuses = join_all((0..100).map(|_| status(&hosts, "blue.example")));
-    tenants.0.gate.add_permits(1);
+    tenants.let_through(1);
     assert!(statuses.await.iter().all(|status| *status == 401));
     assert_eq!(tenants.asked(), ["blue.example"]);
 }
@@ -262,7 +191,7 @@ async fn a_flood_of_hosts_holds_the_bounds_and_known_sites_answer() {
         let hosts = flooded.clone();
         async move { ask(&hosts, &host).await }
     })));
-    until(|| tenants.0.under_way.load(Ordering::SeqCst) == 16).await;
+    until(|| tenants.under_way() == 16).await;
     for host in ["known.example", "own.example"] {
         assert_eq!(status(&hosts, host).await, 401, "{host}");
     }
@@ -270,8 +199,8 @@ async fn a_flood_of_hosts_holds_the_bounds_and_known_sites_answer() {
     tenants.behave(Manner::Answers);
     tenants.advance(seconds(300));
     assert_eq!(status(&hosts, "known.example").await, 401);
-    assert_eq!(tenants.0.most.load(Ordering::SeqCst), 17);
-    tenants.0.gate.add_permits(5_000);
+    assert_eq!(tenants.most_under_way(), 17);
+    tenants.let_through(5_000);
     let answers = flood.await.unwrap();
     let of_kind = |kind| {
         let of_kind = answers
@@ -336,7 +265,7 @@ async fn a_source_that_hangs_is_given_up_after_ten_seconds() {
     let began = tokio::time::Instant::now();
     assert_eq!(status(&hosts, "blue.example").await, 503);
     assert_eq!(began.elapsed().as_secs(), 10);
-    until(|| tenants.0.under_way.load(Ordering::SeqCst) == 0).await;
+    until(|| tenants.under_way() == 0).await;
 }
 
 // D39
@@ -403,14 +332,14 @@ fn numbers_out_of_bounds_do_not_build() {
 #[tokio::test]
 async fn the_inner_service_is_ready_after_a_look_up() {
     let tenants = Tenants::new();
-    let open = site(&tenants.0.verifier, "https://blue.example").allow_anonymous();
+    let open = site(&tenants.verifier, "https://blue.example").allow_anonymous();
     tenants.set("blue.example", open.build().unwrap());
     tenants.behave(Manner::Waits);
     let service = tenants.hosts().layer(OnceReady::new());
     let request = at("blue.example", Browser::default().script(Method::GET, "/x"));
     let waiting = tokio::spawn(service.oneshot(request));
     until(|| tenants.times_asked() == 1).await;
-    tenants.0.gate.add_permits(1);
+    tenants.let_through(1);
     assert_eq!(waiting.await.unwrap().unwrap().body(), "/x");
 }
 
@@ -452,7 +381,7 @@ impl Tenant {
 
     /// The application makes a new layer for the tenant, and the source is asked for it.
     fn rebuild(&self) {
-        let login = site(&self.tenants.0.verifier, ADDRESS).with_shared_store(self.store.clone());
+        let login = site(&self.tenants.verifier, ADDRESS).with_shared_store(self.store.clone());
         self.tenants.set(HOST, login.build().unwrap());
         self.source.forget(HOST);
     }
@@ -552,7 +481,7 @@ async fn a_caller_who_leaves_does_not_end_the_look_up() {
     until(|| tenants.times_asked() == 1).await;
     asking.abort();
     assert!(asking.await.unwrap_err().is_cancelled());
-    tenants.0.gate.add_permits(1);
+    tenants.let_through(1);
     assert_eq!(status(&hosts, "blue.example").await, 401);
     assert_eq!(tenants.asked(), ["blue.example"]);
 }
@@ -603,7 +532,7 @@ async fn a_store_is_not_kept_busy_by_layers_that_are_gone() {
         listeners: Mutex::default(),
     });
     let build = || {
-        let login = site(&tenants.0.verifier, ADDRESS).with_shared_store(store.clone());
+        let login = site(&tenants.verifier, ADDRESS).with_shared_store(store.clone());
         login.build().unwrap()
     };
     let (gone, kept) = (build(), build());

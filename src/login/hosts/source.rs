@@ -16,15 +16,12 @@ use crate::login::sessions::background::Background;
 use crate::lookup::calls::Manner;
 use crate::lookup::{Ask, Bounds, BoxError, Failures, LookedUp, Lookups, Subject, asking};
 use crate::observe;
-use crate::provider::within;
 use crate::renew::Refusal;
 use crate::settings::{SITE_CAPACITY, SITE_LIFETIME};
 
 const CAPACITY: usize = 100;
 
 const LIFETIME: Duration = Duration::from_secs(300);
-const SHORTEST_LIFETIME: Duration = Duration::from_secs(1);
-const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 3_600);
 
 /// Finds the sites of hosts that are not configured, for a program whose tenants are in a database. For
 /// [`LoginHosts`](crate::login::LoginHosts).
@@ -308,13 +305,7 @@ impl SiteSourceBuilder {
     /// # Errors
     /// [`ConfigError`] if a number is out of bounds.
     pub fn build(self) -> Result<SiteSource, ConfigError> {
-        self.bounds.check_capacity(SITE_CAPACITY, "sites")?;
-        within(
-            SITE_LIFETIME,
-            self.bounds.lifetime,
-            SHORTEST_LIFETIME,
-            LONGEST_LIFETIME,
-        )?;
+        self.bounds.check(SITE_CAPACITY, "sites", SITE_LIFETIME)?;
         Ok(self.make())
     }
 

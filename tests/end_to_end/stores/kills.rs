@@ -14,9 +14,25 @@ pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
 /// Sends a request that is not answered for now.
 pub(crate) async fn begin(site: &Replicas, replica: usize) {
+    begin_for(site, replica, Duration::from_millis(500)).await;
+}
+
+/// The same, and waits so long for the answer that does not come.
+pub(crate) async fn begin_for(site: &Replicas, replica: usize, time: Duration) {
     let request = site.browser.get(site.at(replica, "/api/me")).send();
-    let left = tokio::time::timeout(Duration::from_millis(500), request).await;
+    let left = tokio::time::timeout(time, request).await;
     assert!(left.is_err(), "the grant is under way");
+}
+
+/// With the first of the replicas killed during its grant, because the provider had this fault.
+async fn killed_while_the_provider_is(kind: Kind, fault: &str) -> Replicas {
+    let site = Replicas::start(kind).await;
+    site.expiry().await;
+    site.set_fault(fault).await;
+    begin(&site, 0).await;
+    site.kill(0);
+    site.set_fault("none").await;
+    site
 }
 
 /// With the first of the replicas behind a line that can go bad.
@@ -26,6 +42,15 @@ async fn behind_a_line(kind: Kind) -> (Replicas, Proxy) {
         ..Arrangement::of(kind)
     };
     Replicas::behind_a_line(1, arrangement).await
+}
+
+/// The same, while the first replica waits for the provider's answer.
+async fn with_a_slow_grant_under_way(kind: Kind) -> (Replicas, Proxy) {
+    let (site, line) = behind_a_line(kind).await;
+    site.expiry().await;
+    site.set_fault("slow").await;
+    begin_for(&site, 0, Duration::from_millis(250)).await;
+    (site, line)
 }
 
 #[rstest]
@@ -66,12 +91,7 @@ async fn killed_before_the_token_was_sent_costs_no_session(
 async fn killed_after_the_token_was_sent_but_before_its_use_costs_no_session(
     #[values(Kind::Redis, Kind::Postgres, Kind::Sqlite)] kind: Kind,
 ) {
-    let site = Replicas::start(kind).await;
-    site.expiry().await;
-    site.set_fault("stall").await;
-    begin(&site, 0).await;
-    site.kill(0);
-    site.set_fault("none").await;
+    let site = killed_while_the_provider_is(kind, "stall").await;
     site.until(1, StatusCode::OK, LEASE).await;
     assert_eq!(site.grants().await, (1, 0), "the probe");
     assert_eq!(site.status(2, "/api/me").await, StatusCode::OK);
@@ -84,12 +104,7 @@ async fn killed_after_the_token_was_sent_but_before_its_use_costs_no_session(
 async fn killed_while_the_answer_is_on_its_way_ends_in_one_probe_and_a_sign_in(
     #[values(Kind::Redis, Kind::Postgres, Kind::Sqlite)] kind: Kind,
 ) {
-    let site = Replicas::start(kind).await;
-    site.expiry().await;
-    site.set_fault("late").await;
-    begin(&site, 0).await;
-    site.kill(0);
-    site.set_fault("none").await;
+    let site = killed_while_the_provider_is(kind, "late").await;
     is_lost_with_one_probe(&site).await;
 }
 
@@ -100,12 +115,7 @@ async fn killed_while_the_answer_is_on_its_way_ends_in_one_probe_and_a_sign_in(
 async fn killed_between_answer_and_write_ends_in_one_probe_and_a_sign_in(
     #[values(Kind::Redis, Kind::Postgres)] kind: Kind,
 ) {
-    let (site, line) = behind_a_line(kind).await;
-    site.expiry().await;
-    site.set_fault("slow").await;
-    let request = site.browser.get(site.at(0, "/api/me")).send();
-    let left = tokio::time::timeout(Duration::from_millis(250), request).await;
-    assert!(left.is_err(), "the grant is under way");
+    let (site, line) = with_a_slow_grant_under_way(kind).await;
     // What the provider answers cannot be written down.
     line.is_now(Line::BlackHole);
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -122,12 +132,7 @@ async fn killed_between_answer_and_write_ends_in_one_probe_and_a_sign_in(
 async fn a_commit_that_could_not_be_written_at_first_is_written_in_the_end(
     #[values(Kind::Redis, Kind::Postgres)] kind: Kind,
 ) {
-    let (site, line) = behind_a_line(kind).await;
-    site.expiry().await;
-    site.set_fault("slow").await;
-    let request = site.browser.get(site.at(0, "/api/me")).send();
-    let left = tokio::time::timeout(Duration::from_millis(250), request).await;
-    assert!(left.is_err(), "the grant is under way");
+    let (site, line) = with_a_slow_grant_under_way(kind).await;
     line.is_now(Line::Cut);
     tokio::time::sleep(Duration::from_secs(3)).await;
     site.set_fault("none").await;
