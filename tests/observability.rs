@@ -150,7 +150,9 @@ fn the_table_of_metrics_is_that_of_the_source() {
         // What precedes a value, in each of the three ways to write it.
         let mut labels = BTreeSet::new();
         for (at, literal) in literals.iter().enumerate() {
-            let as_pair = body.contains(&format!("(\"{literal}\","));
+            let as_pair = ["[", ", "]
+                .iter()
+                .any(|before| body.contains(&format!("{before}(\"{literal}\",")));
             let as_arrow = body.contains(&format!("\"{literal}\" =>"));
             let in_count = at == 1 && body.contains("count(");
             if !literal.starts_with("tower_oidc_") && (as_pair || as_arrow || in_count) {

@@ -1,6 +1,7 @@
 //! Issuers at run time: tenants that a source knows, what is passed on to it, and what strangers can cause.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;

@@ -1,7 +1,7 @@
 //! Sites at run time: tenants that a source knows, what strangers can cause, and what becomes of replaced sites.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
