@@ -221,3 +221,41 @@ fn cookies(url: &Url, headers: &HeaderMap) -> Finding {
         "the running site starts a sign-in, and its cookie arrives as it was set",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn code(address: &str, fields: &[&'static str]) -> String {
+        let mut headers = HeaderMap::new();
+        for field in fields {
+            headers.append(SET_COOKIE, HeaderValue::from_static(field));
+        }
+        cookies(&Url::parse(address).unwrap(), &headers)
+            .code()
+            .to_owned()
+    }
+
+    #[test]
+    fn a_cookie_that_a_proxy_rewrote_is_found() {
+        const SITE: &str = "https://app.example.com/oauth/openid";
+        let whole = "__Host-sign-in-1=a; Path=/; HttpOnly; Secure; SameSite=Lax";
+        let changed = [
+            "sign-in-1=a; Path=/; HttpOnly; Secure",
+            "__Host-sign-in-1=a; Path=/; HttpOnly",
+            "__Host-sign-in-1=a; Path=/; Secure",
+            "__Host-sign-in-1=a; Path=/app; HttpOnly; Secure",
+            "__Host-sign-in-1=Secure; Path=/; HttpOnly",
+        ];
+        for field in changed {
+            assert_eq!(code(SITE, &[field]), "site_cookie_changed", "{field}");
+            assert_eq!(code(SITE, &[field, whole]), "site_right", "{field}");
+        }
+        assert_eq!(code(SITE, &[]), "site_cookie_lost");
+        // On the developer's own machine there is no https.
+        let local = "http://127.0.0.1:3080/oauth/openid";
+        assert_eq!(code(local, &[changed[0]]), "site_right");
+    }
+}

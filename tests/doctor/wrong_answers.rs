@@ -1,8 +1,14 @@
 //! What the provider answers, and what is wrong with it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 use tower_oidc::doctor::Shape;
 use tower_oidc::testing::{DevelopmentProvider, Endpoint, Fault};
 
@@ -282,4 +288,36 @@ async fn a_store_that_does_not_answer_is_found_with_its_cure() {
         ("store_unreachable", "REDIS_URL", "rediss://"),
     );
     assert!(!report.to_string().contains("hunter2"), "{report}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_known_signed_is_found_with_its_cure() {
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.cert.der().clone()], key.into());
+    let acceptor = TlsAcceptor::from(Arc::new(config.unwrap()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let issuer = format!(
+        "https://localhost:{}",
+        listener.local_addr().unwrap().port()
+    );
+    let server = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // The client breaks off.
+            let _ = acceptor.accept(stream).await;
+        }
+    });
+    let report = examined(&Settings::api(&issuer), Shape::Api).await;
+    server.abort();
+    let expected = (
+        "discovery_certificate",
+        "OPENID_CA_FILE",
+        "private authority",
+    );
+    assert_wrong("a private authority", &report, expected);
 }

@@ -3,10 +3,13 @@
 use std::io::Write;
 use std::process::{Output, Stdio};
 
+use rstest::rstest;
 use serde_json::Value;
 
 use crate::api::{RESOURCE, token_at};
 use crate::programs::{example, provider};
+use crate::stores::server::Kind;
+use crate::web;
 
 /// Runs it with these arguments and this text on stdin.
 fn run(environment: &[(&str, &str)], arguments: &[&str], stdin: &str) -> (Output, String) {
@@ -127,4 +130,19 @@ async fn the_doctor_explains_a_certified_token_and_never_shows_it() {
             );
         }
     }
+}
+
+#[rstest]
+#[ignore = "needs redis-server, PostgreSQL, Node and oidc-provider; the full test run brings them"]
+fn the_doctor_finds_each_store_right(
+    #[values(Kind::Redis, Kind::Postgres, Kind::Sqlite)] kind: Kind,
+) {
+    let idp = provider("{}");
+    let issuer = idp.address();
+    let server = kind.start();
+    let url = server.url();
+    let mut site = web::settings(&issuer, "http://127.0.0.1:9");
+    site.push((kind.variable(), &url));
+    let (_, text) = run(&site, &["--as", "site", "--json"], "");
+    assert!(codes(&text).contains(&"store_right".to_owned()), "{text}");
 }

@@ -6,7 +6,7 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use tower::Layer;
 use tower_oidc::testing::{Endpoint, Fault, ManualClock};
 use tower_oidc::{
-    Algorithm, BearerLayer, Clock, OutboundLayer, UnixTime, Verifier, VerifierBuilder,
+    Algorithm, BearerLayer, Client, Clock, OutboundLayer, UnixTime, Verifier, VerifierBuilder,
 };
 
 use crate::exchange::{from, principal};
@@ -46,6 +46,18 @@ impl Recalled {
 async fn start(choose: impl FnOnce(VerifierBuilder) -> VerifierBuilder) -> (Api, Recalled) {
     let api = Api::verifying(|verifier| choose(verifier.with_cache_capacity(10_000))).await;
     (api, Recalled::start())
+}
+
+#[tokio::test]
+async fn a_token_is_counted_as_recalled_where_opaque_ones_are_introspected() {
+    let client = Client::with_secret("development", "development-secret").unwrap();
+    let (api, recalled) = start(|verifier| verifier.with_introspection(client)).await;
+    let token = api.token().build();
+    for count in [0, 1, 1] {
+        assert_eq!(api.verdict(&token).await, "accepted");
+        assert_eq!(recalled.count(), count);
+    }
+    assert_eq!(api.idp.hits().introspection, 0, "it is no opaque one");
 }
 
 // LM-01

@@ -1,7 +1,7 @@
 //! A provider that is away, slow, broken or hostile.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 use tokio_rustls::TlsAcceptor;
@@ -14,22 +14,25 @@ use tower_oidc::{Phase, Provider, ProviderError, VerifyErrorKind};
 
 use crate::support::{Api, seconds, until};
 
-async fn short_patience() -> Api {
+async fn with_patience(time: Duration) -> Api {
     Api::start_with(
-        |provider| provider.with_call_timeout(seconds(1)),
+        |provider| provider.with_call_timeout(time),
         |verifier| verifier,
     )
     .await
 }
 
-fn faults(elsewhere: &str) -> Vec<(Fault, &'static str)> {
+/// Answers that never end.
+fn slow() -> Vec<(Fault, &'static str)> {
+    vec![(Fault::Stall, "timed_out"), (Fault::Drip, "timed_out")]
+}
+
+fn wrong(elsewhere: &str) -> Vec<(Fault, &'static str)> {
     vec![
         (Fault::Status(500), "status"),
         (Fault::Status(204), "status"),
         (Fault::Status(404), "status"),
         (Fault::Redirect(elsewhere.to_owned()), "status"),
-        (Fault::Stall, "timed_out"),
-        (Fault::Drip, "timed_out"),
         (Fault::Huge(1 << 20), "too_large"),
         (Fault::gzip_bomb(), "invalid_answer"),
         (Fault::document("text/html", "<html>"), "invalid_answer"),
@@ -46,11 +49,14 @@ fn faults(elsewhere: &str) -> Vec<(Fault, &'static str)> {
     ]
 }
 
-// KS-14, KS-15, KS-16, KS-17
-#[tokio::test]
-async fn any_bad_answer_for_keys_is_a_503_at_first_and_harmless_later() {
-    let cold = short_patience().await;
-    let warm = short_patience().await;
+/// Lets the provider answer so where no keys were fetched before and where some were. Returns the latter, whose keys
+/// are past their lifetime.
+async fn is_a_503_at_first_and_harmless_later(
+    patience: Duration,
+    faults: impl FnOnce(&str) -> Vec<(Fault, &'static str)>,
+) -> Api {
+    let cold = with_patience(patience).await;
+    let warm = with_patience(patience).await;
     let token = warm.token().expires_in(seconds(90_000)).build();
     assert_eq!(warm.status(&token).await, StatusCode::OK);
     let elsewhere = format!("{}/elsewhere", cold.idp.issuer());
@@ -88,8 +94,22 @@ async fn any_bad_answer_for_keys_is_a_503_at_first_and_harmless_later() {
         assert_eq!(warm.status(&token).await, StatusCode::OK, "{fault:?}");
     }
     assert_eq!(cold.idp.hits().other, 0, "a redirect was followed");
+    warm
+}
+
+// KS-14, KS-16, KS-17
+#[tokio::test]
+async fn an_answer_for_keys_that_does_not_end_is_a_503_at_first_and_harmless_later() {
+    is_a_503_at_first_and_harmless_later(seconds(1), |_| slow()).await;
+}
+
+// KS-14, KS-15, KS-16, KS-17
+#[tokio::test]
+async fn any_bad_answer_for_keys_is_a_503_at_first_and_harmless_later() {
+    let warm = is_a_503_at_first_and_harmless_later(seconds(5), wrong).await;
 
     // Past the stale limit no token is accepted. When the provider is back, all are.
+    let token = warm.token().expires_in(seconds(90_000)).build();
     warm.idp.set_fault(Endpoint::Jwks, Fault::Status(500));
     assert_eq!(warm.provider.readiness().keys, Phase::Stale);
     warm.clock.advance(seconds(3_600));

@@ -272,7 +272,7 @@ impl PublishedKey {
         use crate::provider::client::kept_file::Problem;
         let file = key_file(algorithm, kid, path)?;
         match file.read_now() {
-            Ok(()) | Err(Problem::Missing) => Ok(Self::Other(file)),
+            Ok(_) | Err(Problem::Missing) => Ok(Self::Other(file)),
             Err(problem) => Err(file.refuse(&problem, REMEDY)),
         }
     }

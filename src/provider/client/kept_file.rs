@@ -107,10 +107,19 @@ impl<T: Send + Sync + 'static> KeptFile<T> {
     }
 
     /// Reads it on this thread, at the start of the program.
-    pub(super) fn read_now(&self) -> Result<(), Problem> {
+    pub(super) fn read_now(&self) -> Outcome<T> {
         let read = self.0.read()?;
-        *lock(&self.0.kept) = Some(read);
-        Ok(())
+        self.keep(Some(Arc::clone(&read)));
+        Ok(read)
+    }
+
+    /// What was last good in it, without reading it.
+    pub(super) fn kept(&self) -> Option<Arc<T>> {
+        lock(&self.0.kept).clone()
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0.path
     }
 
     /// The error for a file that is not good at the start.
@@ -153,8 +162,7 @@ impl<T: Send + Sync + 'static> KeptFile<T> {
             },
             Err(problem) => problem,
         };
-        let kept = lock(&self.0.kept).clone();
-        let kept = kept.filter(|kept| check(kept).is_ok());
+        let kept = self.kept().filter(|kept| check(kept).is_ok());
         self.tell(&problem, kept.is_some());
         kept.ok_or_else(|| self.error(&problem))
     }
