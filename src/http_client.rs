@@ -72,7 +72,36 @@ pub struct HttpClient {
 }
 
 impl HttpClient {
-    /// A client made of a tower service, such as one of hyper-util.
+    /// A client made of a tower service. Requests come with a body of `Bytes`, so a client of hyper-util gets one that it
+    /// can send:
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use http::Request;
+    /// use http_body_util::Full;
+    /// use hyper_rustls::HttpsConnectorBuilder;
+    /// use hyper_util::client::legacy::Client;
+    /// use hyper_util::rt::TokioExecutor;
+    /// use tower::ServiceBuilder;
+    /// use tower_oidc::{HttpClient, Provider};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let https = HttpsConnectorBuilder::new()
+    ///     .try_with_platform_verifier()?
+    ///     .https_only()
+    ///     .enable_http1()
+    ///     .build();
+    /// let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build(https);
+    /// let client = ServiceBuilder::new()
+    ///     .map_request(|request: Request<Bytes>| request.map(Full::new))
+    ///     .service(client);
+    /// let provider = Provider::builder("https://id.example")
+    ///     .with_http_client(HttpClient::new(client))
+    ///     .build()?;
+    /// # drop(provider);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new<S, B>(service: S) -> Self
     where
         S: Service<Request<Bytes>, Response = Response<B>> + Clone + Send + Sync + 'static,

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use http::Response;
 use tower_layer::Layer;
 
 use crate::bearer::place::TokenPlace;
@@ -156,7 +157,15 @@ impl<R> BearerLayer<R> {
 
     /// Makes the body of refusals with a closure `Fn(&Rejection) -> Response<B>`. Status and challenge
     /// stay those of the standards. Default: an empty body.
-    pub fn on_refusal<F>(self, on_refusal: F) -> BearerLayer<F> {
+    pub fn on_refusal<F, B>(self, on_refusal: F) -> BearerLayer<F>
+    where
+        F: Fn(&Rejection) -> Response<B>,
+    {
+        self.with_refusals(on_refusal)
+    }
+
+    /// The same with a type of your own that implements [`OnRefusal`](crate::OnRefusal).
+    pub fn with_refusals<T>(self, on_refusal: T) -> BearerLayer<T> {
         BearerLayer {
             settings: self.settings,
             on_refusal,

@@ -367,6 +367,7 @@ pub trait OnRefusal<B> {
 #[non_exhaustive]
 pub struct EmptyBody;
 
+#[diagnostic::do_not_recommend]
 impl<B: Default> OnRefusal<B> for EmptyBody {
     fn response(&self, _: &Rejection) -> Response<B> {
         Response::new(B::default())

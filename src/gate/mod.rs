@@ -3,6 +3,8 @@
 
 pub(crate) mod answer;
 pub(crate) mod challenge;
+#[cfg(any(feature = "login", feature = "tonic"))]
+pub(crate) mod empty;
 mod future;
 pub(crate) mod grpc_call;
 pub(crate) mod private;

@@ -16,6 +16,7 @@ use tower_service::Service;
 #[cfg(feature = "login")]
 use crate::error::LoginError;
 use crate::gate::answer::Rejection;
+use crate::gate::empty::CanBeEmpty;
 use crate::gate::grpc_call::{Kind, NOT_AUTHENTICATED, kind};
 
 /// Translates refusals of inner layers to gRPC statuses. See the [module](crate::grpc) for the rule.
@@ -58,7 +59,7 @@ pub struct Grpc<S> {
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Grpc<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-    ResBody: Default,
+    ResBody: CanBeEmpty,
 {
     type Response = Response<ResBody>;
     type Error = S::Error;
@@ -88,7 +89,7 @@ pub struct GrpcFuture<F> {
 impl<F, B, E> Future for GrpcFuture<F>
 where
     F: Future<Output = Result<Response<B>, E>>,
-    B: Default,
+    B: CanBeEmpty,
 {
     type Output = F::Output;
 
@@ -127,7 +128,7 @@ const KEPT: [HeaderName; 5] = [
     VARY,
 ];
 
-fn in_grpc<B: Default>(response: Response<B>, kind: Kind) -> Response<B> {
+fn in_grpc<B: CanBeEmpty>(response: Response<B>, kind: Kind) -> Response<B> {
     let (head, _) = response.into_parts();
     let mut answer: Response<B> = status(head.status).into_http();
     // tonic puts the status there, and this adds the reason.

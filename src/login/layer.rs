@@ -2,11 +2,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, Response};
 use tower_layer::Layer;
 
 use crate::error::{LoginError, StoreError};
-use crate::login::browser::page::PlainPages;
+use crate::login::browser::page::{Page, PlainPages};
 use crate::login::browser::reply::with_return_path;
 use crate::login::browser::return_path::ReturnPath;
 use crate::login::browser::session_cookie;
@@ -79,7 +79,15 @@ impl<P> LoginLayer<P> {
     /// Chooses what is read when a sign-in fails or a session is over, by a closure
     /// `Fn(&Page) -> Response<B>`. Status and the fields of the standards stay. Default:
     /// [`PlainPages`].
-    pub fn on_page<F>(self, pages: F) -> LoginLayer<F> {
+    pub fn on_page<F, B>(self, pages: F) -> LoginLayer<F>
+    where
+        F: Fn(&Page) -> Response<B>,
+    {
+        self.with_pages(pages)
+    }
+
+    /// The same with a type of your own that implements [`OnPage`](crate::login::OnPage), which can answer JSON too.
+    pub fn with_pages<T>(self, pages: T) -> LoginLayer<T> {
         LoginLayer {
             party: self.party,
             pages,

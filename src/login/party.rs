@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use crate::error::LoginErrorKind as Kind;
 use crate::gate::answer::{Rejection, RejectionKind};
 use crate::gate::challenge::lacks_realm;
+use crate::gate::empty::CanBeEmpty;
 use crate::gate::private::set_private;
 use crate::gate::same_origin::may_change_state;
 use crate::gate::{Anonymous, Verdict};
@@ -352,7 +353,7 @@ pub(super) fn open(head: &mut Parts) -> Pending {
 
 impl Party {
     /// Changes the inner service's response.
-    pub(super) fn finish<B: Default>(
+    pub(super) fn finish<B: CanBeEmpty>(
         &self,
         pages: &impl OnPage<B>,
         kept: Pending,

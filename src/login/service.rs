@@ -9,6 +9,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
+use crate::gate::empty::CanBeEmpty;
 use crate::gate::{Gate, Gated, ResponseFuture, Verdict};
 use crate::login::browser::page::{OnPage, PlainPages};
 use crate::login::browser::reply::Reply;
@@ -37,7 +38,7 @@ where
     ReqBody: Body + Send + 'static,
     ReqBody::Data: Send,
     ReqBody::Error: Into<BoxError>,
-    ResBody: Default,
+    ResBody: CanBeEmpty,
     P: OnPage<ResBody> + Clone,
 {
     type Response = Response<ResBody>;
@@ -84,7 +85,7 @@ impl Party {
     }
 }
 
-impl<B: Default, P: OnPage<B> + Clone> Gate<B> for LoginGate<P> {
+impl<B: CanBeEmpty, P: OnPage<B> + Clone> Gate<B> for LoginGate<P> {
     type Answer = Reply;
     type Kept = Pending;
     type Found = Found;

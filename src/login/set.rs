@@ -13,10 +13,11 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::error::{ConfigError, LoginErrorKind as Kind};
+use crate::gate::empty::CanBeEmpty;
 use crate::gate::{Gate, Gated, ResponseFuture, Verdict};
 use crate::login::browser::base_path::check_path;
 use crate::login::browser::cookie::{CookieValue, sent};
-use crate::login::browser::page::{OnPage, PlainPages};
+use crate::login::browser::page::{OnPage, Page, PlainPages};
 use crate::login::browser::reply::Reply;
 use crate::login::builder::LoginBuilder;
 use crate::login::layer::LoginLayer;
@@ -141,7 +142,12 @@ impl<P> LoginSet<P> {
     }
 
     /// Chooses what is read when a sign-in fails or a session is over, as [`LoginLayer::on_page`] does.
-    pub fn on_page<F>(self, pages: F) -> LoginSet<F> {
+    pub fn on_page<F: Fn(&Page) -> Response<B>, B>(self, pages: F) -> LoginSet<F> {
+        self.with_pages(pages)
+    }
+
+    /// The same with a type of your own that implements [`OnPage`](crate::login::OnPage), which can answer JSON too.
+    pub fn with_pages<T>(self, pages: T) -> LoginSet<T> {
         LoginSet {
             layers: self.layers,
             set: self.set,
@@ -432,7 +438,7 @@ pub struct LoginSetGate<P> {
     pages: P,
 }
 
-impl<B: Default, P: OnPage<B> + Clone> Gate<B> for LoginSetGate<P> {
+impl<B: CanBeEmpty, P: OnPage<B> + Clone> Gate<B> for LoginSetGate<P> {
     type Answer = Reply;
     type Kept = Pending;
     type Found = FoundOfSet;
@@ -480,7 +486,7 @@ where
     ReqBody: Body + Send + 'static,
     ReqBody::Data: Send,
     ReqBody::Error: Into<BoxError>,
-    ResBody: Default,
+    ResBody: CanBeEmpty,
     P: OnPage<ResBody> + Clone,
 {
     type Response = Response<ResBody>;

@@ -24,6 +24,7 @@ pub trait Repeat<B> {
 #[non_exhaustive]
 pub struct EmptyBodies;
 
+#[diagnostic::do_not_recommend]
 impl<B: Body + Default> Repeat<B> for EmptyBodies {
     fn copy(&self, body: &B) -> Option<B> {
         body.is_end_stream().then(B::default)

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use http::Response;
 use tower_layer::Layer;
 
 use crate::claim_path::ClaimPath;
@@ -9,7 +10,7 @@ use crate::claims::Scope;
 use crate::clock::SharedClock;
 use crate::error::ConfigError;
 use crate::gate::Gated;
-use crate::gate::answer::EmptyBody;
+use crate::gate::answer::{EmptyBody, Rejection};
 use crate::gate::challenge::{ChallengeParameters, Challenges};
 use crate::log_pace::LogPace;
 use crate::require::policy::Policy;
@@ -124,7 +125,15 @@ impl<R> RequireLayer<R> {
 
     /// Makes the body of refusals with a closure `Fn(&Rejection) -> Response<B>`. Status and challenge
     /// stay those of the standards. Default: an empty body.
-    pub fn on_refusal<F>(self, on_refusal: F) -> RequireLayer<F> {
+    pub fn on_refusal<F, B>(self, on_refusal: F) -> RequireLayer<F>
+    where
+        F: Fn(&Rejection) -> Response<B>,
+    {
+        self.with_refusals(on_refusal)
+    }
+
+    /// The same with a type of your own that implements [`OnRefusal`](crate::OnRefusal).
+    pub fn with_refusals<T>(self, on_refusal: T) -> RequireLayer<T> {
         RequireLayer {
             settings: self.settings,
             on_refusal,

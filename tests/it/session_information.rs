@@ -160,7 +160,7 @@ async fn pages_of_the_application_hold_the_document_if_they_can() {
             .insert("origin", SITE.parse().unwrap());
         request
     };
-    let own = app.layer.clone().on_page(Own).layer(app.inner.clone());
+    let own = app.layer.clone().with_pages(Own).layer(app.inner.clone());
     let answer = own.oneshot(request()).await.unwrap();
     assert_eq!(document(&answer)["claims"]["sub"], "user-1");
     let log = Log::default();

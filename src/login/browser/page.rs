@@ -56,6 +56,7 @@ pub trait OnPage<B> {
     /// use http::Response;
     /// use tower_oidc::login::{OnPage, Page, PlainPages};
     ///
+    /// // Handed to `LoginLayer::with_pages`.
     /// #[derive(Clone)]
     /// struct MyPages;
     ///
@@ -281,6 +282,7 @@ fn policy() -> HeaderValue {
     .unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
 }
 
+#[diagnostic::do_not_recommend]
 impl<B: From<String>> OnPage<B> for PlainPages {
     fn response(&self, page: &Page) -> Response<B> {
         let (content_type, body) = if page.is_html {

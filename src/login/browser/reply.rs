@@ -12,6 +12,7 @@ use url::form_urlencoded;
 
 use crate::error::{Chain, LoginError, LoginErrorKind as Kind, ProviderError, ProviderErrorKind};
 use crate::gate::challenge::Challenges;
+use crate::gate::empty::CanBeEmpty;
 use crate::gate::private::set_private;
 use crate::gate::route::Route;
 use crate::gate::same_origin::PROVE_ORIGIN;
@@ -143,7 +144,7 @@ impl Reply {
     }
 
     /// The response. All that the standards fix is set last.
-    pub(crate) fn into_response<B: Default>(
+    pub(crate) fn into_response<B: CanBeEmpty>(
         self,
         pages: &impl OnPage<B>,
         challenges: &Challenges,
@@ -181,7 +182,7 @@ impl Reply {
     }
 }
 
-fn document_response<B: Default>(
+fn document_response<B: CanBeEmpty>(
     pages: &impl OnPage<B>,
     document: &str,
 ) -> (StatusCode, Response<B>) {

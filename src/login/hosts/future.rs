@@ -10,6 +10,7 @@ use http_body::Body;
 use pin_project::pin_project;
 use tower_service::Service;
 
+use crate::gate::empty::CanBeEmpty;
 use crate::gate::release;
 use crate::http_client::BoxFuture;
 use crate::login::browser::page::OnPage;
@@ -25,7 +26,7 @@ where
     ReqBody: Body + Send + 'static,
     ReqBody::Data: Send,
     ReqBody::Error: Into<BoxError>,
-    ResBody: Default,
+    ResBody: CanBeEmpty,
     P: OnPage<ResBody> + Clone,
 {
     type Response = Response<ResBody>;
@@ -64,7 +65,7 @@ where
 pub struct HostsFuture<S, P, ReqBody, ResBody>
 where
     S: Service<Request<ReqBody>>,
-    ResBody: Default,
+    ResBody: CanBeEmpty,
     P: OnPage<ResBody> + Clone,
 {
     #[pin]
@@ -82,7 +83,7 @@ type LookingUp = BoxFuture<(String, Result<Option<LoginSite>, Refusal>)>;
 enum State<S, P, ReqBody, ResBody>
 where
     S: Service<Request<ReqBody>>,
-    ResBody: Default,
+    ResBody: CanBeEmpty,
     P: OnPage<ResBody> + Clone,
 {
     Decided(#[pin] Served<S, P, ReqBody, ResBody>),
@@ -108,7 +109,7 @@ struct Held<S, P, ReqBody> {
 impl<S, P, ReqBody, ResBody> HostsFuture<S, P, ReqBody, ResBody>
 where
     S: Service<Request<ReqBody>>,
-    ResBody: Default,
+    ResBody: CanBeEmpty,
     P: OnPage<ResBody> + Clone,
 {
     pub(super) fn decided(served: Served<S, P, ReqBody, ResBody>) -> Self {
@@ -139,7 +140,7 @@ where
     ReqBody: Body + Send + 'static,
     ReqBody::Data: Send,
     ReqBody::Error: Into<BoxError>,
-    ResBody: Default,
+    ResBody: CanBeEmpty,
     P: OnPage<ResBody> + Clone,
 {
     type Output = Result<Response<ResBody>, S::Error>;
@@ -206,7 +207,7 @@ where
 impl<S, P, ReqBody, ResBody> fmt::Debug for HostsFuture<S, P, ReqBody, ResBody>
 where
     S: Service<Request<ReqBody>>,
-    ResBody: Default,
+    ResBody: CanBeEmpty,
     P: OnPage<ResBody> + Clone,
 {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

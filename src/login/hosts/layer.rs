@@ -3,11 +3,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Response;
 use tower_layer::Layer;
 
 use crate::error::ConfigError;
 use crate::login::browser::open_paths::OpenPaths;
-use crate::login::browser::page::PlainPages;
+use crate::login::browser::page::{Page, PlainPages};
 use crate::login::hosts::choose::Hosts;
 use crate::login::hosts::service::LoginOfHosts;
 use crate::login::hosts::site::LoginSite;
@@ -134,7 +135,15 @@ impl<P> LoginHosts<P> {
 
     /// Chooses what is read when a sign-in fails, a session is over, or a host belongs to no site, as
     /// [`LoginLayer::on_page`](crate::LoginLayer::on_page) does. The pages are the same for all sites.
-    pub fn on_page<F>(self, pages: F) -> LoginHosts<F> {
+    pub fn on_page<F, B>(self, pages: F) -> LoginHosts<F>
+    where
+        F: Fn(&Page) -> Response<B>,
+    {
+        self.with_pages(pages)
+    }
+
+    /// The same with a type of your own that implements [`OnPage`](crate::login::OnPage), which can answer JSON too.
+    pub fn with_pages<T>(self, pages: T) -> LoginHosts<T> {
         LoginHosts {
             hosts: self.hosts,
             pages,

@@ -9,6 +9,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::error::LoginError;
+use crate::gate::empty::CanBeEmpty;
 use crate::gate::{Gate, ResponseFuture, Verdict, serve};
 use crate::login::browser::page::{OnPage, PlainPages};
 use crate::login::browser::reply::Reply;
@@ -51,7 +52,7 @@ impl<S, P> LoginOfHosts<S, P> {
     ) -> Served<S, P, ReqBody, ResBody>
     where
         S: Service<Request<ReqBody>>,
-        ResBody: Default,
+        ResBody: CanBeEmpty,
         P: OnPage<ResBody> + Clone,
     {
         let reply = reply(head, error);
@@ -69,7 +70,7 @@ impl<S, P> LoginOfHosts<S, P> {
         ReqBody: Body + Send + 'static,
         ReqBody::Data: Send,
         ReqBody::Error: Into<BoxError>,
-        ResBody: Default,
+        ResBody: CanBeEmpty,
         P: OnPage<ResBody> + Clone,
     {
         let gate = SiteGate {
@@ -98,7 +99,7 @@ impl<S, P> LoginOfHosts<S, P> {
     }
 }
 
-impl<B: Default, P: OnPage<B> + Clone> Gate<B> for SiteGate<P> {
+impl<B: CanBeEmpty, P: OnPage<B> + Clone> Gate<B> for SiteGate<P> {
     type Answer = Reply;
     type Kept = Pending;
     type Found = FoundOfSite;

@@ -8,6 +8,7 @@ use crate::error::{VerifyError, VerifyErrorKind};
 use crate::gate::Verdict;
 use crate::gate::answer::{EmptyBody, Rejection};
 use crate::gate::challenge::{ChallengeParameters, Challenges};
+use crate::gate::empty::CanBeEmpty;
 use crate::login::browser::page::OnPage;
 use crate::login::browser::reply::Reply;
 use crate::login::browser::site::OwnPath;
@@ -153,7 +154,7 @@ impl LoginSite {
         Some(VerifyErrorKind::WrongAudience.into())
     }
 
-    pub(super) fn refuse<B: Default>(&self, error: VerifyError) -> Response<B> {
+    pub(super) fn refuse<B: CanBeEmpty>(&self, error: VerifyError) -> Response<B> {
         Rejection::from(error).into_response(&self.0.challenges, &EmptyBody)
     }
 
@@ -183,11 +184,15 @@ impl LoginSite {
         }
     }
 
-    pub(super) fn answer<B: Default>(&self, reply: Reply, pages: &impl OnPage<B>) -> Response<B> {
+    pub(super) fn answer<B: CanBeEmpty>(
+        &self,
+        reply: Reply,
+        pages: &impl OnPage<B>,
+    ) -> Response<B> {
         reply.into_response(pages, &self.party().site.challenges)
     }
 
-    pub(super) fn finish<B: Default>(
+    pub(super) fn finish<B: CanBeEmpty>(
         &self,
         pages: &impl OnPage<B>,
         kept: Pending,
