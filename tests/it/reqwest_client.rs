@@ -20,7 +20,7 @@ use tower_oidc::{BearerLayer, OutboundLayer};
 
 use crate::browser::client as credentials;
 use crate::exchange::principal;
-use crate::support::{API, judging, seconds, until};
+use crate::support::{API, judging, seconds};
 use crate::upstream::{AUDIENCE, ORDERS, Upstream, call, claims, development, get};
 
 /// A service on a port of its own that records what reaches it.
@@ -221,9 +221,17 @@ async fn a_program_without_a_caller_asks_its_source_for_a_token() {
     // It is renewed before its end, and after a refusal.
     clock.advance(seconds(250));
     source.token().await.unwrap();
-    until(|| idp.hits().token == 2).await;
-    let second = source.token().await.unwrap();
-    assert!(second.generation() > first.generation());
+    let renewed = async || {
+        loop {
+            let token = source.token().await.unwrap();
+            if token.generation() > first.generation() {
+                return token;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let second = tokio::time::timeout(seconds(60), renewed()).await.unwrap();
+    assert_eq!(idp.hits().token, 2);
     second.mark_refused();
     let third = source.token().await.unwrap();
     assert!(third.generation() > second.generation() && !third.is_refused());
