@@ -1,6 +1,7 @@
 //! Errors, each for the person who can fix the cause: [`ConfigError`] for the developer or operator who
 //! starts the service, the others for its log. A client of the service never sees these texts.
 
+mod away;
 mod config;
 mod failure;
 mod kinds;

@@ -7,7 +7,7 @@ use tracing::level_filters::LevelFilter;
 use crate::error::kinds::kinds;
 use crate::error::remedy::{Cause, remedy};
 use crate::error::setup::{Found, Setup};
-use crate::error::{ProviderError, ProviderErrorKind};
+use crate::error::{ProviderError, away};
 
 /// Why a token was refused, for logs and metrics. `Display` and `Debug` contain no part of the token. This
 /// crate's own log lines also tell an `iss` or `aud` that is not the expected one.
@@ -220,12 +220,6 @@ kinds! {
     }
 }
 
-const SUPPRESSED: &str = "the caller can try again after the pause; if this persists, find the client \
-    that sends tokens with unknown key names, of unknown issuers, or that the provider never issued";
-
-const SOURCE_FAILED: &str = "see the error of the function that the IssuerSource was made of; no restart is needed \
-    once it answers";
-
 impl VerifyErrorKind {
     /// Whether every token of this kind would be refused until the configuration here or at the provider
     /// changes. Such a refusal never starts a refresh.
@@ -305,10 +299,8 @@ impl VerifyError {
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         let provider = self.provider().map(ProviderError::kind);
-        match provider {
-            Some(ProviderErrorKind::Suppressed) => return SUPPRESSED,
-            Some(ProviderErrorKind::SourceFailed) => return SOURCE_FAILED,
-            _ => {}
+        if let Some(remedy) = provider.and_then(away::remedy) {
+            return remedy;
         }
         let setup = self.setup.as_deref();
         setup
@@ -384,8 +376,6 @@ mod tests {
         for kind in VerifyErrorKind::ALL {
             check_text(kind.facts().message);
             check_text(kind.facts().remedy);
-            check_text(SUPPRESSED);
-            check_text(SOURCE_FAILED);
         }
     }
 }

@@ -894,6 +894,9 @@ async fn the_address_of_the_endpoint_can_be_configured() {
     let error = verifier.verify(&opaque).await.unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.contains("introspection_endpoint"), "{cause}");
+    let remedy = error.remedy();
+    assert!(remedy.contains("OPENID_INTROSPECTION_URL"), "{remedy}");
+    assert!(!remedy.contains("no restart"), "{remedy}");
 }
 
 // D27
