@@ -6,6 +6,7 @@
 //!
 //! | to | read |
 //! |---|---|
+//! | know what issuer, audience, scope and the other words mean | [`words`] |
 //! | set up a provider, and know which claim is which | [`providers`] |
 //! | have a program look for what is wrong | [`doctor`] |
 //! | find out what is wrong, by what one sees | [`symptoms`] |
@@ -23,6 +24,9 @@
 //! | know every default, and why it is so | [`defaults`] |
 //! | know every setting of the environment | [`mod@crate::env`] |
 //! | test a service of your own | [`crate::testing`] |
+
+#[doc = include_str!("words.md")]
+pub mod words {}
 
 #[doc = include_str!("api.md")]
 pub mod api {}
