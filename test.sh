@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test, and fetches first what they need: Node's packages for the certified provider and
-# the browser's driver, Django OAuth Toolkit, Chromium, Caddy, nginx, Redis, Valkey, PostgreSQL and faketime. Needs Rust, a C
-# compiler, Python 3, Node 20 or later and npm.
+# the browser's driver, the official programs of MCP, Django OAuth Toolkit, Chromium, Caddy, nginx, Redis, Valkey,
+# PostgreSQL and faketime. Needs Rust, a C compiler, Python 3, Node 20 or later and npm.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -11,7 +11,8 @@ for program in cargo node npm cc python3; do
         exit 1
     fi
 done
-for part in idp/node_modules/oidc-provider browser/node_modules/playwright-core; do
+for part in idp/node_modules/oidc-provider browser/node_modules/playwright-core \
+    mcp/node_modules/@modelcontextprotocol/conformance; do
     if [ ! -d "tests/$part" ]; then
         npm install --prefix "tests/${part%%/*}" --no-package-lock --no-audit --no-fund
     fi

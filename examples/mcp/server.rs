@@ -36,12 +36,17 @@ pub(crate) fn router(api: &Api, address: &str) -> Result<Router, Box<dyn Error +
     let hosts = ["localhost", "127.0.0.1", "::1"]
         .into_iter()
         .chain(host.host());
+    // Pages of this machine, such as an inspector for MCP, and pages of the server itself.
+    let port = host.port_u16().unwrap_or(443);
+    let own = host.host().map(|host| format!("https://{host}:{port}"));
+    let origins = ["localhost", "127.0.0.1", "[::1]"].map(|host| format!("http://{host}:*"));
+    let origins = origins.into_iter().chain(own);
     let config = StreamableHttpServerConfig::default()
         // Each request has a token and says all by itself, so no session of the transport has an owner to be checked.
         .with_legacy_session_mode(false)
         .with_json_response(true)
         .with_allowed_hosts(hosts)
-        .enforce_origin_validation()
+        .with_allowed_origins(origins)
         .with_max_request_body_bytes(LONGEST);
     let sessions = Arc::new(NeverSessionManager::default());
     let mcp = StreamableHttpService::new(move || Ok(notes.clone()), sessions, config);

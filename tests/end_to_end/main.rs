@@ -1,5 +1,5 @@
 //! The examples as programs, against foreign ones: a certified provider, a browser, a proxy, Redis,
-//! PostgreSQL. They need Node with `npm install` in `tests/idp` and `tests/browser`, Chromium, Caddy, nginx,
+//! PostgreSQL. They need Node with `npm install` in `tests/idp`, `tests/browser` and `tests/mcp`, Chromium, Caddy, nginx,
 //! redis-server and postgresql: the full test run brings them.
 // The programs are stopped by signals.
 #![cfg(unix)]
@@ -16,6 +16,7 @@ mod hyper;
 mod identity;
 mod introspection;
 mod mcp;
+mod mcp_official;
 mod nginx;
 #[cfg(feature = "openidconnect")]
 mod openidconnect;
