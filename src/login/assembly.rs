@@ -30,8 +30,8 @@ use crate::login::store::{MemoryStore, SessionStore};
 use crate::provider::Provider;
 use crate::settings::{
     ABSOLUTE_LIMIT, ADDITIONAL_AUDIENCE, ADDRESS, AUTHORIZATION_PARAMETER, END_SESSION_PARAMETER,
-    IDLE_LIMIT, POST_LOGOUT_REDIRECT, RESPONSE_MODE, ROTATION_GRACE, SESSION_SECRET,
-    SESSIONS_PER_SUBJECT, SILENT_SIGN_IN, TOKEN_PROFILE, VERIFIER,
+    IDLE_LIMIT, NEAR_CACHE_AGE, POST_LOGOUT_REDIRECT, RESPONSE_MODE, ROTATION_GRACE,
+    SESSION_SECRET, SESSIONS_PER_SUBJECT, SILENT_SIGN_IN, TOKEN_PROFILE, VERIFIER,
 };
 use crate::token::target::check_resource;
 use crate::verify::Verifier;
@@ -202,11 +202,7 @@ impl LoginBuilder {
             leeway: verifier.leeway(),
             id_tokens: id_tokens.clone(),
             store,
-            near_cache_age: at_most(
-                crate::settings::NEAR_CACHE_AGE,
-                self.near_cache_age,
-                LONGEST_NEAR_CACHE_AGE,
-            )?,
+            near_cache_age: at_most(NEAR_CACHE_AGE, self.near_cache_age, LONGEST_NEAR_CACHE_AGE)?,
             keys: self.keys,
             address: site.address(),
             request,
