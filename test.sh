@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every test, and fetches first what they need: Node's packages for the certified provider and
-# the browser's driver, the official programs of MCP, Django OAuth Toolkit, Chromium, Caddy, nginx, Redis, Valkey,
+# the browser's driver, the official programs of MCP, Django OAuth Toolkit, Glewlwyd, Chromium, Caddy, nginx, Redis, Valkey,
 # PostgreSQL and faketime. Needs Rust, a C compiler, Python 3, Node 20 or later and npm.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -26,6 +26,10 @@ done
 if ! command -v initdb >/dev/null && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then
     missing+=(postgresql)
 fi
+if ! command -v glewlwyd >/dev/null; then
+    # The second is what it keeps its data in: apt would choose MariaDB.
+    missing+=(glewlwyd dbconfig-sqlite3)
+fi
 if [ "${#missing[@]}" -gt 0 ]; then
     as_root=()
     [ "$(id -u)" -eq 0 ] || as_root=(sudo)
@@ -34,7 +38,17 @@ if [ "${#missing[@]}" -gt 0 ]; then
         exit 1
     fi
     "${as_root[@]}" apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"
+    # By env, because sudo passes no variables on.
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+    # The tests start their own.
+    if [[ " ${missing[*]} " == *" glewlwyd "* ]]; then
+        if [ -d /run/systemd/system ]; then
+            "${as_root[@]}" systemctl disable --quiet --now glewlwyd
+        else
+            "${as_root[@]}" update-rc.d glewlwyd disable
+            "${as_root[@]}" /etc/init.d/glewlwyd stop || true
+        fi
+    fi
 fi
 # Few distributions have a package of it.
 if ! command -v valkey-server >/dev/null; then

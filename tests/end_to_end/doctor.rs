@@ -12,7 +12,11 @@ use crate::stores::server::Kind;
 use crate::web;
 
 /// Runs it with these arguments and this text on stdin.
-fn run(environment: &[(&str, &str)], arguments: &[&str], stdin: &str) -> (Output, String) {
+pub(crate) fn run(
+    environment: &[(&str, &str)],
+    arguments: &[&str],
+    stdin: &str,
+) -> (Output, String) {
     let mut child = example("doctor", environment)
         .args(arguments)
         .stdin(Stdio::piped())
@@ -28,7 +32,7 @@ fn run(environment: &[(&str, &str)], arguments: &[&str], stdin: &str) -> (Output
     (output, text.concat())
 }
 
-fn codes(json: &str) -> Vec<String> {
+pub(crate) fn codes(json: &str) -> Vec<String> {
     let report: Value = serde_json::from_str(json).unwrap();
     let found = report["findings"].as_array().unwrap().iter();
     found

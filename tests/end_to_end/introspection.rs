@@ -6,7 +6,7 @@ use crate::api::{RESOURCE, get, token_at};
 use crate::programs::{Program, django, example, provider};
 
 /// An API that asks its provider about opaque tokens.
-fn api(issuer: &str, more: &[(&str, &str)]) -> Program {
+pub(crate) fn api(issuer: &str, more: &[(&str, &str)]) -> Program {
     let mut environment = vec![
         ("OPENID_ISSUER", issuer),
         ("OPENID_AUDIENCE", RESOURCE),
@@ -20,7 +20,7 @@ fn api(issuer: &str, more: &[(&str, &str)]) -> Program {
     Program::start(&mut example("api", &environment), "listening on ")
 }
 
-async fn me(api: &Program, token: &str) -> (u16, Value) {
+pub(crate) async fn me(api: &Program, token: &str) -> (u16, Value) {
     let answer = get(format!("{}/me", api.address()), Some(token)).await;
     let status = answer.status().as_u16();
     (status, answer.json().await.unwrap_or_default())
@@ -46,7 +46,12 @@ async fn revoke(url: &str, token: &str) {
 }
 
 /// What every such API does.
-async fn asks_its_provider(issuer: &str, more: &[(&str, &str)], token: &str, revocation: &str) {
+pub(crate) async fn asks_its_provider(
+    issuer: &str,
+    more: &[(&str, &str)],
+    token: &str,
+    revocation: &str,
+) {
     let remembering = api(issuer, more);
     let forgetting = [more, &[("OPENID_TOKEN_CACHE", "false")]].concat();
     let forgetting = api(issuer, &forgetting);

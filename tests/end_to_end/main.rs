@@ -12,6 +12,7 @@ mod doctor;
 mod durable;
 mod forward_auth;
 mod gateway;
+mod glewlwyd;
 mod hyper;
 mod identity;
 mod introspection;

@@ -167,6 +167,21 @@ pub(crate) fn django(options: &str) -> Program {
     Program::start(&mut command, "ready ")
 }
 
+/// Glewlwyd, with the options of `start.py`, one of which is the folder of its files.
+pub(crate) fn glewlwyd(options: &str) -> Program {
+    assert!(
+        Path::new("/usr/bin/glewlwyd").exists(),
+        "run `apt-get install glewlwyd dbconfig-sqlite3` first"
+    );
+    let mut command = Command::new("python3");
+    command
+        .args(["start.py", options])
+        .current_dir(folder("glewlwyd"))
+        .env("PYTHONPATH", folder("dot").join("../../target/dot"))
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    Program::start(&mut command, "ready ")
+}
+
 /// An example. Cargo builds them along with the tests, into a folder beside theirs.
 pub(crate) fn example(name: &str, environment: &[(&str, &str)]) -> Command {
     let tests = std::env::current_exe().unwrap();
