@@ -4,11 +4,11 @@ use crate::env::read::Variables;
 use crate::error::ConfigError;
 use crate::login::{LoginBuilder, PassedParameter};
 use crate::settings::{
-    OPENID_ALLOW_ANONYMOUS, OPENID_AUTHORIZATION_PARAMETERS, OPENID_END_SESSION_PARAMETERS,
-    OPENID_FRONTCHANNEL_LOGOUT, OPENID_LOGIN_PAGE, OPENID_PASSED_PARAMETERS, OPENID_PATH,
-    OPENID_REFRESH_SCOPE, OPENID_REQUIRE_REFRESH_TOKEN, OPENID_REVOKE_OFFLINE_ACCESS,
-    OPENID_SESSION_INFORMATION, OPENID_TRUSTED_ORIGINS, OPENID_USE_END_SESSION_ENDPOINT,
-    OPENID_USERINFO,
+    OPENID_ALLOW_ANONYMOUS, OPENID_ALLOW_LOGOUT_WITHOUT_EXPIRY, OPENID_AUTHORIZATION_PARAMETERS,
+    OPENID_END_SESSION_PARAMETERS, OPENID_FRONTCHANNEL_LOGOUT, OPENID_LOGIN_PAGE,
+    OPENID_PASSED_PARAMETERS, OPENID_PATH, OPENID_REFRESH_SCOPE, OPENID_REQUIRE_REFRESH_TOKEN,
+    OPENID_REVOKE_OFFLINE_ACCESS, OPENID_SESSION_INFORMATION, OPENID_TRUSTED_ORIGINS,
+    OPENID_USE_END_SESSION_ENDPOINT, OPENID_USERINFO,
 };
 
 #[derive(Debug, Clone)]
@@ -30,6 +30,7 @@ pub(super) struct SignInChoices {
     end_session_parameters: Vec<(String, String)>,
     frontchannel_logout: bool,
     revokes_offline_access: bool,
+    logout_without_expiry: bool,
     session_information: Vec<String>,
     login_page: Option<String>,
 }
@@ -58,6 +59,7 @@ impl SignInChoices {
             end_session_parameters: variables.parameters(OPENID_END_SESSION_PARAMETERS)?,
             frontchannel_logout: is_on(OPENID_FRONTCHANNEL_LOGOUT, false)?,
             revokes_offline_access: is_on(OPENID_REVOKE_OFFLINE_ACCESS, false)?,
+            logout_without_expiry: is_on(OPENID_ALLOW_LOGOUT_WITHOUT_EXPIRY, false)?,
             session_information: variables
                 .list(OPENID_SESSION_INFORMATION)
                 .unwrap_or_default(),
@@ -88,7 +90,7 @@ impl SignInChoices {
             let claims = self.session_information.iter();
             builder = builder.with_session_information(claims.map(String::as_str));
         }
-        let choices: [(bool, Choose); 8] = [
+        let choices: [(bool, Choose); 9] = [
             (
                 self.requires_refresh_token == Some(false),
                 LoginBuilder::allow_short_session,
@@ -115,6 +117,10 @@ impl SignInChoices {
                 self.revokes_offline_access,
                 LoginBuilder::revoke_offline_access,
             ),
+            (
+                self.logout_without_expiry,
+                LoginBuilder::allow_logout_without_expiry,
+            ),
         ];
         for (is_chosen, choose) in choices {
             if is_chosen {
@@ -134,7 +140,7 @@ impl SignInChoices {
     }
 
     /// Names and values as they may be shown, where sessions stand and fall with their access tokens or not.
-    pub(super) fn shown(&self, reuses_tokens: bool) -> [(&'static str, Option<String>); 14] {
+    pub(super) fn shown(&self, reuses_tokens: bool) -> [(&'static str, Option<String>); 15] {
         let list = |items: Vec<String>| (!items.is_empty()).then(|| items.join(","));
         let names = |parameters: &[(String, String)]| {
             list(parameters.iter().map(|(name, _)| name.clone()).collect())
@@ -166,6 +172,10 @@ impl SignInChoices {
             (
                 OPENID_REVOKE_OFFLINE_ACCESS,
                 truth(self.revokes_offline_access),
+            ),
+            (
+                OPENID_ALLOW_LOGOUT_WITHOUT_EXPIRY,
+                truth(self.logout_without_expiry),
             ),
             (
                 OPENID_SESSION_INFORMATION,

@@ -31,6 +31,30 @@ const ALLOW_OFFLINE_ACCESS: &str = "the scope offline_access was asked for, and 
     OPENID_AUTHORIZATION_PARAMETERS=access_type=offline&prompt=consent), or allow short sessions, which end \
     with the access token (OPENID_REQUIRE_REFRESH_TOKEN=false, LoginBuilder::allow_short_session)";
 
+/// The remedy where the provider refused the authorization request with this code.
+fn request_refused(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "invalid_target" => {
+            "the provider issues no tokens for a resource or audience that was asked for: compare OPENID_RESOURCE, \
+             OPENID_REQUEST_AUDIENCE and OPENID_AUDIENCE with what it has registered, character by character"
+        }
+        "invalid_scope" => {
+            "compare OPENID_SCOPE with the scopes that the provider has registered for this client; some providers \
+             refuse scopes that they do not know, such as offline_access"
+        }
+        "unauthorized_client" => {
+            "compare OPENID_CLIENT_ID and OPENID_CALLBACK_URL with what the provider has registered, and allow the \
+             client the authorization code grant there"
+        }
+        "invalid_request" => {
+            "compare client id, callback URL and scope with what the provider has registered (OPENID_CLIENT_ID, \
+             OPENID_CALLBACK_URL, OPENID_SCOPE); PKCE with S256 is always used, so switch it on where the provider has \
+             a switch for it"
+        }
+        _ => return None,
+    })
+}
+
 impl LoginError {
     pub(crate) fn verify(kind: LoginErrorKind, error: VerifyError) -> Self {
         Self {
@@ -116,9 +140,15 @@ impl LoginError {
             return ALLOW_OFFLINE_ACCESS;
         }
         match (&self.cause, self.kind) {
+            (Some(Cause::Provider(error)), LoginErrorKind::RequestRefused) => error
+                .oauth_code()
+                .and_then(request_refused)
+                .unwrap_or_else(|| self.kind.remedy()),
             (
                 Some(Cause::Verify(error)),
-                LoginErrorKind::UnusableToken | LoginErrorKind::TokenRefused,
+                LoginErrorKind::UnusableToken
+                | LoginErrorKind::TokenRefused
+                | LoginErrorKind::LogoutTokenRefused,
             ) => error.remedy(),
             (Some(Cause::Verify(error)), LoginErrorKind::IdTokenRefused)
                 if error.kind() == VerifyErrorKind::Algorithm =>
@@ -195,6 +225,27 @@ mod tests {
             check_text(kind.advice());
         }
         check_text(ALLOW_OFFLINE_ACCESS);
+    }
+
+    #[test]
+    fn a_refused_request_has_the_remedy_of_its_code() {
+        let remedy = |code: &'static str| {
+            let refused = crate::error::ProviderErrorKind::RequestRefused;
+            let error = ProviderError::new(refused, "refused").with_code(code);
+            LoginError::provider(LoginErrorKind::RequestRefused, error).remedy()
+        };
+        for (code, setting) in [
+            ("invalid_target", "OPENID_RESOURCE"),
+            ("invalid_scope", "OPENID_SCOPE"),
+            ("unauthorized_client", "OPENID_CLIENT_ID"),
+            ("invalid_request", "PKCE"),
+        ] {
+            check_text(remedy(code));
+            assert!(remedy(code).contains(setting), "{code}");
+            assert_ne!(remedy(code), LoginErrorKind::RequestRefused.remedy());
+        }
+        let usual = LoginErrorKind::RequestRefused.remedy();
+        assert_eq!(remedy("unsupported_grant_type"), usual);
     }
 
     #[test]

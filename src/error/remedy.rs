@@ -45,7 +45,7 @@ pub(super) fn remedy(
         return Some(remedy);
     }
     match setup.judged_as {
-        JudgedAs::Id | JudgedAs::Logout => of_the_providers_own(kind, cause, setup),
+        JudgedAs::Id | JudgedAs::Logout => of_the_providers_own(kind, claim, cause, setup),
         JudgedAs::Access { strict } => of_access_token(kind, claim, cause, setup, strict),
         JudgedAs::PresentedId => of_presented_id_token(kind),
         #[cfg(feature = "introspection")]
@@ -155,8 +155,17 @@ fn of_presented_id_token(kind: Kind) -> Option<&'static str> {
 }
 
 /// For ID tokens and logout tokens, which the provider hands over itself.
-fn of_the_providers_own(kind: Kind, cause: Cause, setup: &Setup) -> Option<&'static str> {
+fn of_the_providers_own(
+    kind: Kind,
+    claim: Option<&str>,
+    cause: Cause,
+    setup: &Setup,
+) -> Option<&'static str> {
     Some(match (kind, setup.judged_as) {
+        (Kind::MissingClaim, JudgedAs::Logout) if claim == Some("exp") => {
+            "if the provider follows a draft of back-channel logout, whose tokens have no exp, allow it \
+             (OPENID_ALLOW_LOGOUT_WITHOUT_EXPIRY=true): they then count for 5 minutes from their iat, and once"
+        }
         (Kind::Opaque | Kind::Encrypted, _) => {
             "configure the provider to sign the ID tokens and logout tokens of this client and not to \
              encrypt them"

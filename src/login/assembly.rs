@@ -192,7 +192,8 @@ impl LoginBuilder {
             revokes_offline_access: self.revokes_offline_access,
             signs_in_silently: self.silent,
         };
-        let logout_tokens = LogoutTokenVerifier::new(&judge, self.client.id())?;
+        let logout_tokens =
+            LogoutTokenVerifier::new(&judge, self.client.id(), self.logout_without_expiry)?;
         let mode = mode(&self.signs_in_by, &verifier, &id_tokens);
         let later_resources = later_resources(&self.targets, &self.resources);
         let sessions = SessionParts {

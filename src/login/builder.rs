@@ -87,6 +87,7 @@ pub struct LoginBuilder {
     pub(super) back_to: Option<String>,
     pub(super) frontchannel: bool,
     pub(super) revokes_offline_access: bool,
+    pub(super) logout_without_expiry: bool,
     pub(super) anonymous: bool,
     pub(super) open_paths: Vec<String>,
     pub(super) information: Option<Vec<String>>,
@@ -209,6 +210,7 @@ impl LoginBuilder {
             back_to: None,
             frontchannel: false,
             revokes_offline_access: false,
+            logout_without_expiry: false,
             anonymous: false,
             open_paths: Vec::new(),
             information: None,
@@ -590,6 +592,17 @@ impl LoginBuilder {
     /// back. By default they are left to the provider.
     pub fn revoke_offline_access(mut self) -> Self {
         self.revokes_offline_access = true;
+        self
+    }
+
+    /// Accepts logout tokens that do not say when they expire, as providers send them that follow a draft of
+    /// back-channel logout, such as Glewlwyd 2.7. Off by default: the standard demands `exp`
+    /// ([§2.4](https://openid.net/specs/openid-connect-backchannel-1_0.html#LogoutToken)).
+    ///
+    /// # Security
+    /// Such a token counts for 5 minutes from its `iat`, which no logout token exceeds in any case, and once.
+    pub fn allow_logout_without_expiry(mut self) -> Self {
+        self.logout_without_expiry = true;
         self
     }
 

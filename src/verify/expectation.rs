@@ -156,7 +156,7 @@ impl Expectation {
                     || (is_lenient && (has_words(&claims.scope) || has_words(&claims.scp)))
             }
             #[cfg(feature = "login")]
-            TokenKind::Id | TokenKind::Logout => false,
+            TokenKind::Id | TokenKind::Logout { .. } => false,
             // The provider was asked about an access token.
             #[cfg(feature = "introspection")]
             TokenKind::Introspected | TokenKind::IntrospectionAnswer => true,

@@ -42,9 +42,17 @@ struct Members {
 }
 
 impl LogoutTokenVerifier {
-    pub(crate) fn new(verifier: &Verifier, client_id: &str) -> Result<Self, ConfigError> {
+    /// Without an expiry a token counts as long as its `iat` lets it.
+    pub(crate) fn new(
+        verifier: &Verifier,
+        client_id: &str,
+        without_expiry: bool,
+    ) -> Result<Self, ConfigError> {
+        let kind = TokenKind::Logout {
+            needs_expiry: !without_expiry,
+        };
         verifier
-            .of_kind(TokenKind::Logout, client_id, Some(LONGEST_WAY))
+            .of_kind(kind, client_id, Some(LONGEST_WAY))
             .map(Self)
     }
 

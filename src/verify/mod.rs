@@ -405,7 +405,7 @@ impl Verifier {
     ) -> Result<Self, ConfigError> {
         self.changed(|judge| {
             judge.bringer = match kind {
-                TokenKind::Logout => Bringer::LogoutRequest,
+                TokenKind::Logout { .. } => Bringer::LogoutRequest,
                 _ => Bringer::TokenEndpoint,
             };
             judge.expectation = Expectation {

@@ -36,7 +36,10 @@ pub(crate) enum TokenKind {
     Id,
     /// [OpenID Connect Back-Channel Logout §2.4](https://openid.net/specs/openid-connect-backchannel-1_0.html#LogoutToken)
     #[cfg(feature = "login")]
-    Logout,
+    Logout {
+        /// Whether it must say when it expires, as the standard has it and its drafts have not.
+        needs_expiry: bool,
+    },
     /// What the provider says of an access token that it was asked about
     /// ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)).
     #[cfg(feature = "introspection")]
@@ -55,7 +58,7 @@ impl TokenKind {
             }
             Self::Access(TokenProfile::IdToken) => PrincipalKind::IdToken,
             #[cfg(feature = "login")]
-            Self::Id | Self::Logout => PrincipalKind::IdToken,
+            Self::Id | Self::Logout { .. } => PrincipalKind::IdToken,
             #[cfg(feature = "introspection")]
             Self::Introspected | Self::IntrospectionAnswer => PrincipalKind::AccessToken,
         }
@@ -67,7 +70,7 @@ impl TokenKind {
             #[cfg(feature = "login")]
             Self::Id => true,
             #[cfg(feature = "login")]
-            Self::Logout => false,
+            Self::Logout { .. } => false,
             #[cfg(feature = "introspection")]
             Self::Introspected | Self::IntrospectionAnswer => false,
         }
@@ -78,6 +81,10 @@ impl TokenKind {
         match self {
             #[cfg(feature = "introspection")]
             Self::Introspected | Self::IntrospectionAnswer => Some(ANSWER_COUNTS),
+            #[cfg(feature = "login")]
+            Self::Logout {
+                needs_expiry: false,
+            } => Some(LOGOUT_COUNTS),
             _ => None,
         }
     }
@@ -92,7 +99,7 @@ impl TokenKind {
             #[cfg(feature = "login")]
             Self::Id => JudgedAs::Id,
             #[cfg(feature = "login")]
-            Self::Logout => JudgedAs::Logout,
+            Self::Logout { .. } => JudgedAs::Logout,
             #[cfg(feature = "introspection")]
             Self::Introspected | Self::IntrospectionAnswer => JudgedAs::Introspected,
         }
@@ -109,7 +116,7 @@ impl TokenKind {
             #[cfg(feature = "login")]
             Self::Id => media_type_is(typ, "jwt"),
             #[cfg(feature = "login")]
-            Self::Logout => media_type_is(typ, "logout+jwt") || media_type_is(typ, "jwt"),
+            Self::Logout { .. } => media_type_is(typ, "logout+jwt") || media_type_is(typ, "jwt"),
             #[cfg(feature = "introspection")]
             Self::Introspected => false,
             #[cfg(feature = "introspection")]
@@ -137,7 +144,7 @@ impl TokenKind {
             #[cfg(feature = "login")]
             Self::Id => &["sub", "iat"],
             #[cfg(feature = "login")]
-            Self::Logout => &["iat", "jti"],
+            Self::Logout { .. } => &["iat", "jti"],
             #[cfg(feature = "introspection")]
             Self::Introspected => &[],
             #[cfg(feature = "introspection")]
@@ -153,7 +160,7 @@ impl TokenKind {
             #[cfg(feature = "login")]
             Self::Id => OTHER_THAN_ID,
             #[cfg(feature = "login")]
-            Self::Logout => &[
+            Self::Logout { .. } => &[
                 "nonce",
                 "at_hash",
                 "c_hash",
@@ -174,6 +181,10 @@ impl TokenKind {
 /// How long an introspection answer counts that does not tell when the token expires.
 #[cfg(feature = "introspection")]
 const ANSWER_COUNTS: Duration = Duration::from_secs(60);
+
+/// How long a logout token counts that does not tell when it expires. Its `iat` bounds it as well.
+#[cfg(feature = "login")]
+const LOGOUT_COUNTS: Duration = Duration::from_secs(300);
 
 /// The claims that no access token has, or only one that says what it is.
 const OTHER_THAN_ACCESS: &[&str] = &[

@@ -9,7 +9,7 @@ use http::{HeaderValue, Method, Request, StatusCode};
 use tower::{Layer, ServiceExt};
 use tower_oidc::login::LoginBuilder;
 use tower_oidc::testing::{Endpoint, Fault, TokenBuilder};
-use tower_oidc::{Algorithm, LoginErrorKind as Kind};
+use tower_oidc::{Algorithm, Clock as _, LoginErrorKind as Kind};
 
 use crate::browser::{App, Browser, SESSION, SITE, builder, failure, location, query};
 use crate::support::{Answer, seconds, until};
@@ -328,6 +328,46 @@ async fn a_logout_token_that_breaks_one_rule_is_refused() {
         let token = edit(app.idp.logout_token("development").subject("user-9"));
         assert_eq!(told(&app, token).await.status(), StatusCode::OK);
     }
+}
+
+// LO-06, LO-11
+#[tokio::test]
+async fn a_logout_token_without_an_expiry_counts_where_that_is_allowed() {
+    let app = App::start_with(LoginBuilder::allow_logout_without_expiry).await;
+    let mut browser = Browser::default();
+    browser.sign_in(&app).await;
+    let token = || {
+        let token = app.idp.logout_token("development").subject("user-1");
+        token.without_claim("exp")
+    };
+    let now = app.clock.now().as_seconds();
+    // With the leeway of a minute.
+    for (name, edit) in [
+        ("too old", token().claim("iat", now - 361)),
+        ("without iat", token().without_claim("iat")),
+        ("of another type", token().claim("exp", "soon")),
+        ("null", token().claim("exp", ())),
+        ("over", token().claim("exp", now - 61)),
+    ] {
+        let answer = told(&app, edit).await;
+        assert_eq!(failure(&answer), Some(Kind::LogoutTokenRefused), "{name}");
+    }
+    assert!(is_signed_in(&app, &browser).await);
+    let first = token().claim("iat", now - 60).build();
+    let form = format!("logout_token={first}");
+    let kind = "application/x-www-form-urlencoded";
+    let answer = backchannel(&app, kind, form.clone()).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert!(!is_signed_in(&app, &browser).await);
+    // As long as its age does not refuse it, it is known to have been used.
+    app.clock.advance(seconds(1));
+    browser.sign_in(&app).await;
+    for _ in 0..3 {
+        app.clock.advance(seconds(100));
+        let answer = backchannel(&app, kind, form.clone()).await;
+        assert_eq!(failure(&answer), Some(Kind::LogoutTokenRefused));
+    }
+    assert!(is_signed_in(&app, &browser).await);
 }
 
 // LO-06, AL-01

@@ -363,7 +363,8 @@ fn refused_by_provider(code: &str) -> LoginError {
                 ProviderError::new(
                     ProviderErrorKind::RequestRefused,
                     format!("the provider answered the authorization request with {code}"),
-                ),
+                )
+                .with_code(code),
             ),
             None => Kind::RequestRefused.into(),
         },

@@ -41,7 +41,8 @@ impl SignOut {
                 Reply::empty(StatusCode::OK)
             }
             Err(error) => {
-                tracing::info!(error = %Chain(&error), "a back-channel logout was refused");
+                let remedy = error.remedy();
+                tracing::info!(error = %Chain(&error), remedy, "a back-channel logout was refused");
                 Reply::page(Page::new(error, false, None).for_operators(self.site.is_loopback))
             }
         }
