@@ -4,17 +4,24 @@
 use crate::doctor::finding::{Finding, Level};
 use crate::doctor::shape::Shape;
 use crate::doctor::subject::Subject;
-use crate::doctor::token::{of_refusal, shape_of};
+use crate::doctor::token::{audiences_of, of_refusal, shape_of};
 use crate::doctor::vendor;
 use crate::env::ServiceSettings;
 use crate::error::setup::Vendor;
-use crate::error::{Chain, OutboundError, ProviderError, VerifyErrorKind};
+use crate::error::{Chain, OutboundError, ProviderError, ProviderErrorKind, VerifyErrorKind};
 use crate::outbound::{TokenRequest, TokenSource};
 use crate::settings::{
     OPENID_AUDIENCE, OPENID_AUTHORIZATION_PARAMETERS, OPENID_CLIENT_AUDIENCES,
     OPENID_CLIENT_SECRET, OPENID_CLIENT_SECRET_FILE, OPENID_ISSUER, OPENID_REQUEST_AUDIENCE,
     OPENID_RESOURCE, OPENID_REUSE_TOKENS, OPENID_SCOPE,
 };
+
+/// The remedies of an answer that is no error of OAuth.
+const NO_CODE: &str = "the answer does not tell what is refused: it may be the client, its secret, the grant \
+    client_credentials, or the scope; look into the provider's log for this request of its token endpoint";
+const NO_SCOPE: &str = "the answer does not tell what is refused: it may be the client, its secret, or the grant \
+    client_credentials; some providers demand a scope (OPENID_SCOPE); look into the provider's log for this request of \
+    its token endpoint";
 
 /// What can be told of the audience from the settings alone.
 pub(super) fn audience(subject: &Subject<'_>) -> Vec<Finding> {
@@ -157,13 +164,7 @@ async fn granted_token(subject: &Subject<'_>, token: &str) -> Vec<Finding> {
         "the provider accepts the client and its secret",
     )];
     if subject.is(Shape::Service) {
-        found.push(Finding::right(
-            "token_granted",
-            format!(
-                "it grants a token of this service's own: {}",
-                shape_of(token)
-            ),
-        ));
+        found.push(service_token(subject, token));
         return found;
     }
     if !subject.verifies_access_tokens() {
@@ -189,6 +190,33 @@ async fn granted_token(subject: &Subject<'_>, token: &str) -> Vec<Finding> {
         }
     });
     found
+}
+
+/// The token of a service. For whom it has to be, the API that it calls knows.
+fn service_token(subject: &Subject<'_>, token: &str) -> Finding {
+    let granted = format!(
+        "it grants a token of this service's own: {}",
+        shape_of(token)
+    );
+    let wanted = subject.requested_audiences();
+    let is_another = |audiences: Vec<String>| !audiences.iter().any(|one| wanted.contains(&&**one));
+    if wanted.is_empty() || !audiences_of(token).is_some_and(is_another) {
+        return Finding::right("token_granted", granted);
+    }
+    let setting = if subject.pairs.has(OPENID_RESOURCE) {
+        OPENID_RESOURCE
+    } else {
+        OPENID_AUDIENCE
+    };
+    Finding::note(
+        "token_for_another_audience",
+        format!("{granted}, which is not what it asks for: {wanted:?}"),
+    )
+    .at(setting)
+    .cured_by(
+        "if the API that is called refuses it, ask in the way that the provider understands: OPENID_RESOURCE (RFC 8707), \
+         OPENID_REQUEST_AUDIENCE, or a scope of the API in OPENID_SCOPE",
+    )
 }
 
 fn refused(subject: &Subject<'_>, error: &OutboundError) -> Finding {
@@ -239,7 +267,15 @@ fn refused(subject: &Subject<'_>, error: &OutboundError) -> Finding {
         Some("invalid_scope") => Finding::new(level, "scope_refused", text)
             .at(OPENID_SCOPE)
             .cured_by("allow the client these scopes at the provider, or leave them out"),
-        _ => Finding::new(level, "token_not_granted", text)
-            .cured_by("look into the provider's log for this request of its token endpoint"),
+        _ => Finding::new(
+            level,
+            "token_not_granted",
+            provider.map_or(text, |cause| Chain(cause).to_string()),
+        )
+        .cured_by(match provider {
+            Some(cause) if cause.kind() == ProviderErrorKind::Status && !pairs.has(OPENID_SCOPE) => NO_SCOPE,
+            Some(cause) if cause.kind() == ProviderErrorKind::Status => NO_CODE,
+            _ => "look into the provider's log for this request of its token endpoint",
+        }),
     }
 }

@@ -177,7 +177,8 @@ fn sign_in(subject: &Subject<'_>, document: &Document, found: &mut Vec<Finding>)
         None => Finding::note(
             "pkce_unknown",
             "the metadata does not tell whether the provider checks PKCE; S256 is sent in any case",
-        ),
+        )
+        .cured_by("if sign-ins are refused with invalid_request, switch PKCE on at the provider"),
     });
     if document.lacks("response_types_supported", "code") {
         found.push(
@@ -330,7 +331,8 @@ fn sign_out(subject: &Subject<'_>, document: &Document, found: &mut Vec<Finding>
     } else {
         Finding::note(
             "backchannel_logout_not_listed",
-            "the provider does not list back-channel logout: a session here outlives a sign-out there",
+            "the provider does not list back-channel logout: unless it has it all the same, a session here outlives a \
+             sign-out there",
         )
     });
     if subject.pairs.is(OPENID_FRONTCHANNEL_LOGOUT, false)

@@ -3,7 +3,10 @@
 use crate::doctor::pairs::Pairs;
 use crate::doctor::shape::{Loaded, Shape};
 use crate::error::setup::Vendor;
-use crate::settings::{OPENID_REQUIRE_REFRESH_TOKEN, OPENID_SCOPE, OPENID_TOKEN_PROFILE};
+use crate::settings::{
+    OPENID_AUDIENCE, OPENID_REQUEST_AUDIENCE, OPENID_REQUIRE_REFRESH_TOKEN, OPENID_RESOURCE,
+    OPENID_SCOPE, OPENID_TOKEN_PROFILE,
+};
 
 pub(super) struct Subject<'a> {
     pub(super) pairs: &'a Pairs,
@@ -37,6 +40,21 @@ impl<'a> Subject<'a> {
             Shape::Site => self.pairs.reuses_tokens(),
             Shape::Service => false,
         }
+    }
+
+    /// The audiences and resources that a token is asked for.
+    pub(super) fn requested_audiences(&self) -> Vec<&str> {
+        let listed = |name| self.pairs.text(name).unwrap_or_default().split(',');
+        let audience = if self.pairs.has(OPENID_REQUEST_AUDIENCE) {
+            listed(OPENID_REQUEST_AUDIENCE)
+        } else {
+            listed(OPENID_AUDIENCE)
+        };
+        let named = audience.take(1).chain(listed(OPENID_RESOURCE));
+        named
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .collect()
     }
 
     /// The scope that a sign-in asks for.

@@ -117,6 +117,15 @@ pub(super) fn shape_of(token: &str) -> String {
     }
 }
 
+/// The audiences that a JWT names. `None` for any other token, and for one without an audience.
+pub(super) fn audiences_of(token: &str) -> Option<Vec<String>> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    match Parts::read(token).ok()?.claims.get("aud")? {
+        Value::Array(items) => items.iter().map(text).collect(),
+        one => Some(vec![text(one)?]),
+    }
+}
+
 /// A refusal with the setting and the cure.
 pub(super) fn of_refusal(error: &VerifyError, level: Level) -> Finding {
     let code = format!("token_{}", error.kind().as_str());

@@ -12,7 +12,7 @@ use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 use tower_oidc::doctor::Shape;
 use tower_oidc::testing::{DevelopmentProvider, Endpoint, Fault};
 
-use crate::setup::{Expected, Settings, assert_wrong, codes, examined, keys, metadata};
+use crate::setup::{API, Expected, Settings, assert_wrong, codes, examined, keys, metadata};
 
 /// A provider with this fault of its metadata or keys, and an API.
 async fn with_fault(
@@ -275,6 +275,53 @@ async fn what_the_token_endpoint_says_is_found_with_its_cure() {
         &report,
         ("token_not_yet_valid", "OPENID_CLOCK_TOLERANCE", "clock"),
     );
+}
+
+#[tokio::test]
+async fn an_answer_that_says_nothing_is_told_as_one_and_its_causes_are_named() {
+    let idp = DevelopmentProvider::start().await.unwrap();
+    // As Glewlwyd answers a wrong secret, a grant that is not allowed, and a request without a scope.
+    idp.set_fault(Endpoint::Token, Fault::Status(403));
+    let service = Settings::site(idp.issuer());
+    let report = examined(&service, Shape::Service).await;
+    let expected = ("token_not_granted", "", "demand a scope (OPENID_SCOPE)");
+    assert_wrong("no scope", &report, expected);
+    let told = report.wrong().next().unwrap().text();
+    assert_eq!(
+        told,
+        "the token endpoint answered 403 Forbidden with an empty body"
+    );
+    let scoped = service.clone().with("OPENID_SCOPE", "read:messages");
+    let report = examined(&scoped, Shape::Service).await;
+    let expected = ("token_not_granted", "", "its secret, the grant");
+    assert_wrong("a scope", &report, expected);
+    let report = examined(&service, Shape::Site).await;
+    assert!(report.is_well(), "a site has no such tokens: {report}");
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_for_what_a_service_asks_for_is_told() {
+    let idp = DevelopmentProvider::start().await.unwrap();
+    let service = Settings::site(idp.issuer()).without("OPENID_SESSION_SECRET");
+    let other = |report: &tower_oidc::doctor::Report| {
+        let code = "token_for_another_audience";
+        let found = report.findings().find(|finding| finding.code() == code);
+        found.map(|finding| finding.text().to_owned())
+    };
+    // As Glewlwyd does, which knows no audience in a request.
+    idp.edit_access_token(|token| token.claim("aud", "read:messages"));
+    let report = examined(&service, Shape::Service).await;
+    assert!(report.is_well(), "the API may want no other: {report}");
+    let text = other(&report).unwrap();
+    assert!(
+        text.contains("\"read:messages\"") && text.contains(API),
+        "{text}"
+    );
+    let report = examined(&service.clone().without("OPENID_AUDIENCE"), Shape::Service).await;
+    assert_eq!(other(&report), None, "it asks for none");
+    idp.edit_access_token(|token| token.claim("aud", vec!["read:messages", API]));
+    let report = examined(&service, Shape::Service).await;
+    assert_eq!(other(&report), None, "{report}");
 }
 
 #[tokio::test]
