@@ -1,5 +1,7 @@
 //! Signing out, here and there.
 
+use std::time::Duration;
+
 use reqwest::StatusCode;
 use serde_json::Value;
 
@@ -29,6 +31,33 @@ async fn signing_out_here_signs_out_at_glewlwyd() {
     assert_eq!(home.url().as_str(), site.at("/"));
     let text = home.text().await.unwrap();
     assert!(text.contains("You are not signed in"), "{text}");
+}
+
+// LO-06, LO-12
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Glewlwyd; the full test run brings it"]
+async fn a_session_that_ends_at_glewlwyd_ends_here() {
+    let site = Site::start(
+        300,
+        &[
+            ("OPENID_REUSE_TOKENS", "false"),
+            ("OPENID_ALLOW_LOGOUT_WITHOUT_EXPIRY", "true"),
+        ],
+    );
+    site.sign_in().await;
+    let (status, me) = site.me().await;
+    assert_eq!(status, StatusCode::OK);
+    let session = me["sid"].as_str().unwrap();
+    let session = format!("/api/oidc/session/{session}");
+    site.call("DELETE", &session, Value::Null).await;
+    let ended = async {
+        while site.me().await.0 == StatusCode::OK {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(20), ended);
+    in_time.await.expect("the provider calls the site");
+    assert_eq!(site.me().await.0, StatusCode::UNAUTHORIZED);
 }
 
 fn form(pairs: &[(&str, &str)]) -> String {

@@ -14,7 +14,7 @@ use crate::web::{browser, free_port};
 
 /// The provider, in a folder that ends after it.
 struct Glewlwyd {
-    program: Program,
+    _program: Program,
     issuer: String,
     _folder: Folder,
 }
@@ -27,7 +27,7 @@ impl Glewlwyd {
         let program = glewlwyd(&options.to_string());
         let issuer = program.address();
         Self {
-            program,
+            _program: program,
             issuer,
             _folder: folder,
         }

@@ -48,6 +48,17 @@ async fn a_hundred_requests_at_expiry_are_one_grant_at_glewlwyd() {
     tokio::join!(lives_on(&token_mode), lives_on(&identity_mode));
 }
 
+/// Copies a database of SQLite with the files beside it that hold what is not yet in it.
+fn copy_database(folder: &Folder, from: &str, to: &str) {
+    for ending in ["", "-wal", "-shm"] {
+        let [from, to] = [from, to].map(|name| folder.path(&format!("{name}{ending}")));
+        let _ = std::fs::remove_file(&to);
+        if std::fs::exists(&from).unwrap() {
+            std::fs::copy(from, to).unwrap();
+        }
+    }
+}
+
 // D9
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Glewlwyd; the full test run brings it"]
@@ -66,8 +77,7 @@ async fn a_refresh_token_that_glewlwyd_calls_spent_ends_the_session() {
     site.sign_in().await;
     // A backup of the sessions, and a refresh after it.
     site.stop();
-    let backup = folder.path("backup.db");
-    std::fs::copy(folder.path("sessions.db"), &backup).unwrap();
+    copy_database(&folder, "sessions.db", "backup.db");
     site.restart();
     until_the_token_is_over().await;
     assert_eq!(site.me().await.1["renewals"], 1);
@@ -75,10 +85,7 @@ async fn a_refresh_token_that_glewlwyd_calls_spent_ends_the_session() {
     assert_eq!(site.refresh_tokens().await, (2, 1));
 
     // The backup is put back, with the token that was spent since.
-    for ending in ["-wal", "-shm"] {
-        let _ = std::fs::remove_file(folder.path(&format!("sessions.db{ending}")));
-    }
-    std::fs::copy(&backup, folder.path("sessions.db")).unwrap();
+    copy_database(&folder, "backup.db", "sessions.db");
     site.restart();
     for _ in 0..3 {
         assert_eq!(site.me().await.0, StatusCode::UNAUTHORIZED);

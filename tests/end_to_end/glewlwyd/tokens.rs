@@ -64,7 +64,6 @@ async fn an_api_asks_glewlwyd_about_each_token() {
     assert!(log.contains("the provider says that the token is not active"));
 }
 
-// D33
 #[test]
 #[ignore = "needs Glewlwyd; the full test run brings it"]
 fn the_doctor_says_of_glewlwyd_what_it_can_know() {
@@ -84,7 +83,6 @@ fn the_doctor_says_of_glewlwyd_what_it_can_know() {
         ("OPENID_RESOURCE", RESOURCE),
         ("OPENID_SCOPE", "read:messages"),
     );
-    let has = |codes: &[String], code: &str| codes.iter().any(|one| one == code);
     let (status, found, text) = service(&[resource, scope]);
     assert_eq!(status, Some(0), "{text}");
     for code in [
@@ -93,7 +91,30 @@ fn the_doctor_says_of_glewlwyd_what_it_can_know() {
         "client_right",
         "token_granted",
     ] {
-        assert!(has(&found, code), "{code}: {text}");
+        assert!(found.iter().any(|one| one == code), "{code}: {text}");
     }
-    println!("{text}");
+    // Three causes have one answer, which tells none of them.
+    for more in [
+        &[resource][..],
+        &[resource, scope, ("OPENID_CLIENT_SECRET", "wrong")],
+    ] {
+        let (status, found, text) = service(more);
+        assert_eq!(status, Some(1), "{text}");
+        assert_eq!(found.last().unwrap(), "token_not_granted", "{text}");
+        assert!(text.contains("answered 403 Forbidden with an empty body"));
+        assert!(text.contains("does not tell what is refused"), "{text}");
+        assert!(!text.contains("service-secret"), "{text}");
+    }
+    let (status, found, text) =
+        service(&[scope, ("OPENID_RESOURCE", "https://unknown.example.com")]);
+    assert_eq!(status, Some(1), "{text}");
+    assert_eq!(found.last().unwrap(), "target_refused", "{text}");
+    // It knows no audience in a request, and names the scopes.
+    let (status, found, text) = service(&[scope]);
+    assert_eq!(status, Some(0), "{text}");
+    assert_eq!(
+        found.last().unwrap(),
+        "token_for_another_audience",
+        "{text}"
+    );
 }
