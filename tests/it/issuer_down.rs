@@ -99,7 +99,7 @@ async fn is_a_503_at_first_and_harmless_later(
 
 // KS-14, KS-16, KS-17
 #[tokio::test]
-async fn an_answer_for_keys_that_does_not_end_is_a_503_at_first_and_harmless_later() {
+async fn keys_that_never_come_are_a_503_at_first_and_harmless_later() {
     is_a_503_at_first_and_harmless_later(seconds(1), |_| slow()).await;
 }
 
