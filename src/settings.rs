@@ -29,6 +29,7 @@ pub(crate) const CLIENT_SECRET: &str = "client secret";
 pub(crate) const CLIENT_SECRET_FILE: &str = "client secret file";
 pub(crate) const COOKIE_NAME: &str = "cookie name";
 pub(crate) const DATABASE: &str = "database url";
+pub(crate) const DATABASE_LISTEN: &str = "database listen url";
 pub(crate) const DESTINATION: &str = "destination";
 pub(crate) const EMAIL_DOMAIN: &str = "email domain";
 pub(crate) const END_SESSION_PARAMETER: &str = "end session parameter";
@@ -102,6 +103,7 @@ variables! {
     AZURE_CLIENT_ID
     AZURE_FEDERATED_TOKEN_FILE
     AZURE_TENANT_ID
+    DATABASE_LISTEN_URL
     DATABASE_TABLE_PREFIX
     DATABASE_URL
     DEBUG_OPENID_REQUESTS
@@ -236,6 +238,7 @@ pub(crate) fn variable_of(setting: &str) -> Option<&'static str> {
         CLIENT_SECRET_FILE => OPENID_CLIENT_SECRET_FILE,
         COOKIE_NAME => OPENID_COOKIE_NAME,
         DATABASE => DATABASE_URL,
+        DATABASE_LISTEN => DATABASE_LISTEN_URL,
         HTTP_HOST => OPENID_ALLOW_HTTP,
         IDLE_LIMIT => OPENID_SESSION_IDLE_LIMIT,
         INTROSPECTION => OPENID_INTROSPECTION,

@@ -9,12 +9,13 @@ use crate::login::PostgresStore;
 #[cfg(feature = "sqlite")]
 use crate::login::SqliteStore;
 use crate::secret::Secret;
-use crate::settings::{DATABASE_TABLE_PREFIX, DATABASE_URL};
+use crate::settings::{DATABASE_LISTEN_URL, DATABASE_TABLE_PREFIX, DATABASE_URL};
 
 #[derive(Debug, Clone)]
 pub(super) struct DatabaseSettings {
     kind: Kind,
     url: Secret,
+    listen_url: Option<Secret>,
     table_prefix: Option<String>,
 }
 
@@ -50,6 +51,18 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Whether replicas tell each other of changes there.
+    fn is_listened_to(self) -> bool {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres => true,
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => false,
+        }
+    }
+}
+
 #[cfg(not(all(feature = "postgres", feature = "sqlite")))]
 fn without(feature: &str) -> ConfigError {
     ConfigError::invalid(
@@ -66,9 +79,20 @@ impl DatabaseSettings {
         let Some(url) = variables.text(DATABASE_URL) else {
             return Ok(None);
         };
+        let kind = Kind::of(&url)?;
+        let listen_url = variables.text(DATABASE_LISTEN_URL);
+        if listen_url.is_some() && !kind.is_listened_to() {
+            return Err(ConfigError::invalid(
+                DATABASE_LISTEN_URL,
+                "(redacted)",
+                "sessions are in a file, which has nothing to listen to",
+                "remove the setting",
+            ));
+        }
         Ok(Some(Self {
-            kind: Kind::of(&url)?,
+            kind,
             url: Secret::new(url),
+            listen_url: listen_url.map(Secret::new),
             table_prefix: variables.text(DATABASE_TABLE_PREFIX),
         }))
     }
@@ -83,6 +107,9 @@ impl DatabaseSettings {
             #[cfg(feature = "postgres")]
             Kind::Postgres => {
                 let mut store = PostgresStore::new(self.url.expose())?.with_automatic_migration();
+                if let Some(url) = &self.listen_url {
+                    store = store.with_listen_url(url.expose())?;
+                }
                 if let Some(prefix) = &self.table_prefix {
                     store = store.with_table_prefix(prefix)?;
                 }
@@ -106,10 +133,16 @@ impl DatabaseSettings {
     }
 
     /// Names and values of the effective settings, secrets redacted.
-    pub(super) fn shown(&self) -> [(&'static str, Option<String>); 2] {
-        [
-            (DATABASE_URL, Some("(redacted)".to_owned())),
-            (DATABASE_TABLE_PREFIX, self.table_prefix.clone()),
-        ]
+    pub(super) fn shown(&self) -> Vec<(&'static str, Option<String>)> {
+        let redacted = || "(redacted)".to_owned();
+        let mut shown = vec![(DATABASE_URL, Some(redacted()))];
+        if self.kind.is_listened_to() {
+            shown.push((
+                DATABASE_LISTEN_URL,
+                self.listen_url.as_ref().map(|_| redacted()),
+            ));
+        }
+        shown.push((DATABASE_TABLE_PREFIX, self.table_prefix.clone()));
+        shown
     }
 }

@@ -944,6 +944,10 @@ mod login {
     async fn a_database_is_chosen_by_its_address_and_never_shown() {
         let settings = with(&[
             ("DATABASE_URL", "postgres://web:hunter2@127.0.0.1:1/site"),
+            (
+                "DATABASE_LISTEN_URL",
+                "postgres://web:hunter2@127.0.0.1:2/site",
+            ),
             ("DATABASE_TABLE_PREFIX", "shop"),
         ])
         .unwrap()
@@ -952,6 +956,7 @@ mod login {
         let shown = format!("{settings}{settings:?}");
         for line in [
             "DATABASE_URL = (redacted)\n",
+            "DATABASE_LISTEN_URL = (redacted)\n",
             "DATABASE_TABLE_PREFIX = shop\n",
         ] {
             assert!(shown.contains(line), "{shown}");
@@ -964,7 +969,12 @@ mod login {
     #[tokio::test]
     async fn settings_of_a_database_that_cannot_be_used_name_themselves() {
         const URL: (&str, &str) = ("DATABASE_URL", "postgres://web:hunter2@db/site");
-        let cases: [(&Pairs, &str, &str); 6] = [
+        let cases: [(&Pairs, &str, &str); 7] = [
+            (
+                &[URL, ("DATABASE_LISTEN_URL", "mysql://web:hunter2@db")],
+                "DATABASE_LISTEN_URL",
+                "postgres://user",
+            ),
             (
                 &[("DATABASE_URL", "hunter2")],
                 "DATABASE_URL",

@@ -110,6 +110,11 @@ impl Program {
         self.child.id()
     }
 
+    /// Waits until one that was ended has.
+    pub(crate) fn ended(&mut self) {
+        self.child.wait().unwrap();
+    }
+
     /// Asks it to stop, and returns how it ended and what stood in its log.
     pub(crate) fn stop(mut self) -> (Option<i32>, String) {
         let pid = self.child.id().to_string();

@@ -162,7 +162,7 @@ fn with(name: &str, value: &str) -> Result<LoginSettings, tower_oidc::ConfigErro
     if name.starts_with("REDIS_") && name != "REDIS_URL" {
         pairs.push(("REDIS_URL", "redis://127.0.0.1"));
     }
-    if name == "DATABASE_TABLE_PREFIX" {
+    if ["DATABASE_TABLE_PREFIX", "DATABASE_LISTEN_URL"].contains(&name) {
         pairs.push(("DATABASE_URL", "postgres://127.0.0.1"));
     }
     LoginSettings::from_pairs(pairs)

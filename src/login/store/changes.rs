@@ -40,6 +40,12 @@ pub(super) trait Channel: Send + Sync + 'static {
     /// Begins to listen, or fails in time. Attempts are counted from zero.
     fn open(&self, attempt: usize) -> impl Future<Output = Result<Self::Line, Self::Error>> + Send;
 
+    /// Whether it goes on like this until the configuration is changed.
+    fn lasts(error: &Self::Error) -> bool {
+        let _ = error;
+        false
+    }
+
     /// Passes on what is heard, until the connection breaks.
     fn listen(&self, line: Self::Line, changes: &Changes) -> impl Future<Output = ()> + Send;
 }
@@ -61,6 +67,9 @@ pub(super) const SILENCE: Duration = Duration::from_secs(5);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Until it is tried again where that is of little use.
+const PAUSE_OF_LASTING: Duration = Duration::from_secs(600);
 
 impl Changes {
     pub(super) fn new() -> Self {
@@ -121,6 +130,7 @@ impl Listener {
         Self(tokio::spawn(async move {
             let store = C::STORE;
             let mut pause = FIRST_PAUSE;
+            let mut is_known_to_last = false;
             for attempt in 0.. {
                 match channel.open(attempt).await {
                     Ok(line) => {
@@ -130,12 +140,20 @@ impl Listener {
                         changes.heard(Change::OfAny);
                         pause = FIRST_PAUSE;
                     }
-                    Err(error) if attempt == 0 => tracing::warn!(
-                        %error,
-                        "changes in {store} cannot be listened to: what other replicas change is seen when records \
-                         kept near are old"
-                    ),
-                    Err(_) => {}
+                    Err(error) => {
+                        let lasts = C::lasts(&error);
+                        if attempt == 0 || lasts && !is_known_to_last {
+                            tracing::warn!(
+                                %error,
+                                "changes in {store} cannot be listened to: what other replicas change is seen when \
+                                 records kept near are old"
+                            );
+                        }
+                        is_known_to_last |= lasts;
+                        if lasts {
+                            tokio::time::sleep(PAUSE_OF_LASTING).await;
+                        }
+                    }
                 }
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);

@@ -2,6 +2,8 @@
 //! with a database.
 
 mod failover;
+mod pgbouncer;
+mod pooled;
 mod races;
 pub(crate) mod server;
 mod suite;

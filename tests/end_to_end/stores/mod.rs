@@ -3,7 +3,7 @@
 mod drain;
 mod faults;
 pub(crate) mod kills;
-mod near_cache;
+pub(crate) mod near_cache;
 pub(crate) mod proxy;
 pub(crate) mod records;
 pub(crate) mod replicas;

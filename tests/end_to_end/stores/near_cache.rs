@@ -13,13 +13,17 @@ use super::replicas::{Arrangement, Replicas};
 use super::server::Kind;
 
 /// Long enough for a message to arrive.
-const SOON: Duration = Duration::from_secs(5);
+pub(crate) const SOON: Duration = Duration::from_secs(5);
 
-type Heard = Arc<Mutex<Vec<Option<StoreKey>>>>;
+pub(crate) type Heard = Arc<Mutex<Vec<Option<StoreKey>>>>;
 
 /// A store that listens, and what it hears.
 async fn listening(kind: Kind, url: &str) -> (Arc<dyn SessionStore>, Heard) {
-    let store = kind.store(url);
+    listens(kind.store(url)).await
+}
+
+/// This store, which listens from now on, and what it hears.
+pub(crate) async fn listens(store: Arc<dyn SessionStore>) -> (Arc<dyn SessionStore>, Heard) {
     let heard = Heard::default();
     let listener = Arc::clone(&heard);
     store.on_change(Box::new(move |key| {

@@ -209,9 +209,14 @@ impl Replicas {
 
     /// Asks a replica to stop and waits until it has, and returns how it ended. Those after it move up.
     pub(crate) async fn stop(&mut self, replica: usize) -> Option<i32> {
+        self.stop_with_log(replica).await.0
+    }
+
+    /// The same, and what stood in its log.
+    pub(crate) async fn stop_with_log(&mut self, replica: usize) -> (Option<i32>, String) {
         let web = self.webs.remove(replica);
         self.ports.remove(replica);
-        tokio::task::spawn_blocking(move || web.stop().0)
+        tokio::task::spawn_blocking(move || web.stop())
             .await
             .unwrap()
     }

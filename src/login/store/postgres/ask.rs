@@ -1,18 +1,17 @@
-//! Statements: time limit, retries, errors.
+//! How long an answer is waited for, how often a statement is repeated, and what is made of errors.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::{Arguments as _, Encode, Error, PgPool, Postgres, Row as _, SqlStr, Type};
+use sqlx::postgres::PgRow;
+use sqlx::{Error, Postgres};
 
 use super::PostgresStore;
 use super::changes::Notified;
 use super::deadline::Deadline;
-use super::failure::{After, after, failure, late, standby};
-use super::loads::Departure;
-use crate::error::{StoreError, StoreErrorKind};
+use super::failure::{After, after, failure, late, refuses_parameters, standby};
+use super::question::{Question, is_of_standby};
+use crate::error::StoreError;
 use crate::login::store::PATIENCE;
 use crate::login::store::changes::Listener;
 use crate::login::store::outage::Trouble;
@@ -20,86 +19,6 @@ use crate::login::store::sql::Failure;
 
 /// How often a statement that met another transaction is repeated.
 const REPEATS: u8 = 3;
-
-/// How long a connection may take to show that it can be used again.
-const RETURN: Duration = Duration::from_secs(1);
-
-/// A statement and its values.
-#[derive(Clone)]
-pub(super) struct Question {
-    statement: SqlStr,
-    values: PgArguments,
-    is_whole: bool,
-    writes: bool,
-    /// Left when the statement begins.
-    departure: Option<Arc<Departure>>,
-}
-
-impl Question {
-    /// A statement that changes nothing.
-    pub(super) fn reading(statement: &SqlStr) -> Self {
-        Self {
-            writes: false,
-            ..Self::new(statement)
-        }
-    }
-
-    pub(super) fn new(statement: &SqlStr) -> Self {
-        Self {
-            statement: statement.clone(),
-            values: PgArguments::default(),
-            is_whole: true,
-            writes: true,
-            departure: None,
-        }
-    }
-
-    pub(super) fn with<'q>(mut self, value: impl Encode<'q, Postgres> + Type<Postgres>) -> Self {
-        self.is_whole &= self.values.add(value).is_ok();
-        self
-    }
-
-    pub(super) fn with_departure(mut self, departure: Departure) -> Self {
-        self.departure = Some(Arc::new(departure));
-        self
-    }
-
-    /// Asks once. Every question here can be repeated: where its answer was lost, its tag tells.
-    pub(super) async fn put_to(
-        self,
-        mut connection: PoolConnection<Postgres>,
-        deadline: Deadline,
-    ) -> Result<Vec<PgRow>, Error> {
-        let question = sqlx::query_with(self.statement, self.values);
-        let answered = deadline.bound(question.fetch_all(&mut *connection)).await;
-        let Ok(answered) = answered else {
-            // What it would say next belongs to this statement.
-            drop(connection.detach());
-            return Err(Error::Io(std::io::ErrorKind::TimedOut.into()));
-        };
-        let is_standby = answered.as_ref().is_ok_and(|rows| is_of_standby(rows));
-        let is_broken = answered
-            .as_ref()
-            .is_err_and(|error| after(error) == After::Reconnect);
-        if is_broken || is_standby {
-            drop(connection.detach());
-        } else {
-            tokio::spawn(given_back(connection));
-        }
-        answered
-    }
-}
-
-/// Whether the answer says that it comes from a server that follows another one.
-fn is_of_standby(rows: &[PgRow]) -> bool {
-    let first = rows.first();
-    first.is_some_and(|row| row.try_get("is_standby").unwrap_or(false))
-}
-
-/// sqlx asks a connection that is given back for a sign of life, and would wait for ever for it.
-async fn given_back(mut connection: PoolConnection<Postgres>) {
-    let _ = tokio::time::timeout(RETURN, connection.return_to_pool()).await;
-}
 
 impl PostgresStore {
     /// Every question is answered within two seconds, or fails.
@@ -113,18 +32,10 @@ impl PostgresStore {
         deadline: &Deadline,
         question: Question,
     ) -> Result<Vec<PgRow>, StoreError> {
-        self.listener
-            .get_or_init(async || {
-                let notified = Notified {
-                    options: self.pool.connect_options(),
-                    channel: self.channel(),
-                };
-                Listener::start(notified, Arc::clone(&self.changes))
-            })
-            .await;
         let writes = question.writes;
         let answered = async {
             self.ready(deadline).await?;
+            self.listens().await;
             self.answered(question, deadline).await
         };
         let answered = deadline.bound(answered).await;
@@ -150,15 +61,6 @@ impl PostgresStore {
         question: Question,
         deadline: &Deadline,
     ) -> Result<Vec<PgRow>, Failure> {
-        if !question.is_whole {
-            return Err(Failure {
-                trouble: Trouble::Full,
-                error: StoreError::new(
-                    StoreErrorKind::Unavailable,
-                    "a record is larger than PostgreSQL takes",
-                ),
-            });
-        }
         // After a failover every connection of the pool may be broken.
         let mut connections = self.pool.size().saturating_add(1);
         let mut repeats = REPEATS;
@@ -166,7 +68,7 @@ impl PostgresStore {
             if deadline.has_passed() {
                 return Err(late());
             }
-            match asked(&self.pool, question.clone(), deadline.clone()).await {
+            match self.asked(question.clone(), deadline.clone()).await {
                 Ok(rows) if is_of_standby(&rows) => {
                     let Some(left) = connections.checked_sub(1) else {
                         return Err(standby());
@@ -194,14 +96,46 @@ impl PostgresStore {
             }
         }
     }
-}
 
-/// Asks in a task of its own: a caller who leaves takes no connection with them that is in the middle of an answer.
-async fn asked(pool: &PgPool, question: Question, deadline: Deadline) -> Result<Vec<PgRow>, Error> {
-    let connection = pool.acquire().await?;
-    if let Some(departure) = &question.departure {
-        departure.leave();
+    /// Asks in a task of its own: a caller who leaves takes no connection with them that is in the middle of an answer.
+    pub(super) async fn asked(
+        &self,
+        question: Question,
+        deadline: Deadline,
+    ) -> Result<Vec<PgRow>, Error> {
+        let connection = self.acquire().await?;
+        if let Some(departure) = &question.departure {
+            departure.leave();
+        }
+        let task = tokio::spawn(question.put_to(connection, deadline, Arc::clone(&self.pooler)));
+        task.await.unwrap_or(Err(Error::WorkerCrashed))
     }
-    let task = tokio::spawn(question.put_to(connection, deadline));
-    task.await.unwrap_or(Err(Error::WorkerCrashed))
+
+    /// A connection. Where a pooler refuses what it is to begin with, the next one begins without.
+    async fn acquire(&self) -> Result<PoolConnection<Postgres>, Error> {
+        match (self.pool.acquire().await, &self.plain) {
+            (Err(error), Some(plain)) if refuses_parameters(&error) => {
+                self.pooler.is_there();
+                self.pool.set_connect_options(plain.clone());
+                self.pool.acquire().await
+            }
+            (acquired, _) => acquired,
+        }
+    }
+
+    /// Begins to listen, once it is known how the database is reached.
+    async fn listens(&self) {
+        let begin = async || {
+            let notified = Notified {
+                pool: self.pool.clone(),
+                address: self.listened_to.clone(),
+                channel: self.channel(),
+                statements: Arc::clone(&self.statements),
+                pooler: Arc::clone(&self.pooler),
+                clock: self.clock.clone(),
+            };
+            Listener::start(notified, Arc::clone(&self.changes))
+        };
+        self.listener.get_or_init(begin).await;
+    }
 }

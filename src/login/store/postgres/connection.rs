@@ -8,6 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, PgPool};
 use tokio::runtime::Handle;
 
+use super::pooler::Pooler;
 use crate::clock::SharedClock;
 use crate::error::ConfigError;
 use crate::login::store::PATIENCE;
@@ -66,41 +67,56 @@ const PARAMETERS: [&str; 13] = [
     "ssl-mode",
 ];
 
-/// The settings in this address.
-pub(super) fn options(url: &str) -> Result<PgConnectOptions, ConfigError> {
-    let (scheme, rest) = url.split_once("://").unwrap_or_default();
-    if !["postgres", "postgresql"].contains(&scheme) {
-        return Err(invalid("it is not an address of PostgreSQL"));
-    }
-    let query = rest.split_once('?').map_or("", |(_, query)| query);
-    let query = query.split('#').next().unwrap_or_default();
-    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-        let name = parameter.split('=').next().unwrap_or_default();
-        if !PARAMETERS.contains(&name) && !name.starts_with("options[") {
-            return Err(invalid("it has a parameter that has no effect here"));
-        }
-    }
-    let options = PgConnectOptions::from_str(url)
-        .map_err(|_| invalid("it is not an address of PostgreSQL"))?;
-    let options = match options.get_application_name() {
-        Some(_) => options,
-        None => options.application_name("tower-oidc"),
-    };
-    let limit = PATIENCE.as_millis();
-    Ok(options
-        // A statement that no caller waits for any more ends by itself.
-        .options([
-            ("statement_timeout", limit.to_string()),
-            ("idle_in_transaction_session_timeout", limit.to_string()),
-        ])
-        // A pooler in between may not know it.
-        .extra_float_digits(None)
-        .disable_statement_logging())
+/// How connections to an address begin.
+pub(super) struct Address {
+    pub(super) usual: PgConnectOptions,
+    /// With the `options` of the address alone, which poolers refuse or ignore.
+    pub(super) plain: PgConnectOptions,
 }
 
-fn invalid(problem: &'static str) -> ConfigError {
+impl Address {
+    /// The settings in this address, which this setting of a builder has.
+    pub(super) fn parse(url: &str, setting: &'static str) -> Result<Self, ConfigError> {
+        let invalid = |problem| invalid(setting, problem);
+        let (scheme, rest) = url.split_once("://").unwrap_or_default();
+        if !["postgres", "postgresql"].contains(&scheme) {
+            return Err(invalid("it is not an address of PostgreSQL"));
+        }
+        let query = rest.split_once('?').map_or("", |(_, query)| query);
+        let query = query.split('#').next().unwrap_or_default();
+        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+            let name = parameter.split('=').next().unwrap_or_default();
+            if !PARAMETERS.contains(&name) && !name.starts_with("options[") {
+                return Err(invalid("it has a parameter that has no effect here"));
+            }
+        }
+        let options = PgConnectOptions::from_str(url)
+            .map_err(|_| invalid("it is not an address of PostgreSQL"))?;
+        let options = match options.get_application_name() {
+            Some(_) => options,
+            None => options.application_name("tower-oidc"),
+        };
+        let plain = options
+            // A pooler in between may not know it.
+            .extra_float_digits(None)
+            .disable_statement_logging();
+        let limit = PATIENCE.as_millis();
+        // A statement that no caller waits for any more ends by itself.
+        let usual = plain.clone().options([
+            ("statement_timeout", limit.to_string()),
+            ("idle_in_transaction_session_timeout", limit.to_string()),
+        ]);
+        Ok(Self { usual, plain })
+    }
+
+    pub(super) fn has_options(&self) -> bool {
+        self.plain.get_options().is_some()
+    }
+}
+
+fn invalid(setting: &'static str, problem: &'static str) -> ConfigError {
     ConfigError::invalid(
-        DATABASE,
+        setting,
         "(redacted)",
         problem,
         format!(
@@ -115,7 +131,11 @@ fn invalid(problem: &'static str) -> ConfigError {
 ///
 /// # Errors
 /// Without a tokio runtime.
-pub(super) fn pool(options: PgConnectOptions, doubt: Arc<Doubt>) -> Result<PgPool, ConfigError> {
+pub(super) fn pool(
+    options: PgConnectOptions,
+    doubt: Arc<Doubt>,
+    pooler: Arc<Pooler>,
+) -> Result<PgPool, ConfigError> {
     Handle::try_current().map_err(|_| {
         ConfigError::invalid(
             DATABASE,
@@ -128,6 +148,14 @@ pub(super) fn pool(options: PgConnectOptions, doubt: Arc<Doubt>) -> Result<PgPoo
         .max_connections(MOST)
         .acquire_timeout(PATIENCE)
         .test_before_acquire(false)
+        .after_connect(move |connection, _| {
+            let pooler = Arc::clone(&pooler);
+            Box::pin(async move {
+                // One that is broken is found out by the statement that comes next.
+                let _ = pooler.look(connection).await;
+                Ok(())
+            })
+        })
         .before_acquire(move |connection, known| {
             let is_doubtful = doubt.is_about(known.idle_for);
             Box::pin(async move {
@@ -144,6 +172,10 @@ pub(super) fn pool(options: PgConnectOptions, doubt: Arc<Doubt>) -> Result<PgPoo
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn options(url: &str) -> Result<PgConnectOptions, ConfigError> {
+        Address::parse(url, DATABASE).map(|address| address.usual)
+    }
 
     // D31
     #[test]
@@ -176,6 +208,19 @@ mod tests {
         }
     }
 
+    // D31
+    #[test]
+    fn what_poolers_refuse_can_be_left_out_unless_the_address_asks_for_it() {
+        let parsed = |url| Address::parse(url, DATABASE).expect("an address");
+        let address = parsed("postgres://db.example");
+        assert!(!address.has_options());
+        assert_eq!(address.plain.get_options(), None);
+        assert_eq!(address.plain.get_application_name(), Some("tower-oidc"));
+        let address = parsed("postgres://db.example/?options[search_path]=auth");
+        assert!(address.has_options());
+        assert_eq!(address.plain.get_options(), Some("-c search_path=auth"));
+    }
+
     #[test]
     fn a_name_that_the_operator_gave_a_connection_stays() {
         let options = options("postgres://db?application_name=shop").expect("an address");
@@ -195,8 +240,8 @@ mod tests {
     #[test]
     fn without_a_runtime_there_is_an_error_instead_of_a_panic() {
         let options = options("postgres://db.example").expect("an address");
-        let error =
-            pool(options, Arc::new(Doubt::new(SharedClock::system()))).expect_err("no runtime");
+        let doubt = Arc::new(Doubt::new(SharedClock::system()));
+        let error = pool(options, doubt, Arc::default()).expect_err("no runtime");
         assert!(error.to_string().contains("runtime"), "{error}");
     }
 }

@@ -2,9 +2,10 @@
 
 use sqlx::Error;
 
-use crate::error::Chain;
+use crate::error::{Chain, StoreError, StoreErrorKind};
 use crate::login::store::outage::Trouble;
 use crate::login::store::sql::{Database, Failure};
+use crate::settings::DATABASE_URL;
 
 pub(super) const POSTGRES: Database = Database {
     name: "PostgreSQL",
@@ -35,6 +36,8 @@ pub(super) fn after(error: &Error) -> After {
         // By its code the server shuts down, or has become one that follows another.
         (Error::Io(_) | Error::Protocol(_) | Error::WorkerCrashed, _)
         | (_, Some("57P01" | "57P02" | "57P03" | "25006")) => After::Reconnect,
+        // The prepared statement is not there, or another client's: the next one is not prepared.
+        (_, Some("26000" | "42P05")) => After::Reconnect,
         (_, Some(code)) if code.starts_with("08") => After::Reconnect,
         // Only where the pool asks for another isolation than READ COMMITTED, or by a deadlock.
         (_, Some("40001" | "40P01")) => After::Repeat,
@@ -42,8 +45,22 @@ pub(super) fn after(error: &Error) -> After {
     }
 }
 
+/// Whether a pooler refused a connection because of what it was to begin with.
+pub(super) fn refuses_parameters(error: &Error) -> bool {
+    let refusal = error.as_database_error();
+    refusal.is_some_and(|refusal| {
+        refusal
+            .message()
+            .starts_with("unsupported startup parameter")
+    })
+}
+
 pub(super) fn failure(error: &Error) -> Failure {
+    if refuses_parameters(error) {
+        return refused(cause(error));
+    }
     let trouble = match code(error).as_deref() {
+        _ if matches!(error, Error::Encode(_)) => Trouble::Full,
         Some("25006") => Trouble::ReadOnly,
         Some("53100") => Trouble::Full,
         // No such table, column, schema or constraint.
@@ -55,6 +72,19 @@ pub(super) fn failure(error: &Error) -> Failure {
     POSTGRES.failure(trouble, cause(error))
 }
 
+/// A pooler does not take what connections begin with.
+fn refused(cause: String) -> Failure {
+    let message = format!(
+        "a pooler in front of PostgreSQL refuses a parameter that connections begin with: write its name into the \
+         pooler's ignore_startup_parameters, or leave it out; what {DATABASE_URL} has as options is set with ALTER ROLE \
+         instead"
+    );
+    Failure {
+        trouble: Trouble::NotAllowed,
+        error: StoreError::caused(StoreErrorKind::Unavailable, message, cause.into()),
+    }
+}
+
 fn cause(error: &Error) -> String {
     match (error, error.as_database_error()) {
         (_, Some(refusal)) => {
@@ -62,8 +92,9 @@ fn cause(error: &Error) -> String {
             format!("{} ({code})", refusal.message())
         }
         (Error::PoolTimedOut, _) => {
-            "no connection in time: it cannot be reached, or all connections are busy".to_owned()
+            "no connection in time: it cannot be reached, all connections are busy, or it takes no more".to_owned()
         }
+        (Error::Encode(_), _) => "a record is larger than PostgreSQL takes".to_owned(),
         _ => Chain(error).to_string(),
     }
 }

@@ -1,7 +1,8 @@
 //! Sessions in PostgreSQL: opaque records, changed by compare-and-swap, by the server's own clock.
 //!
 //! A session is a row, which also says whose it is, so that a logout finds it by an index and no list outlives its
-//! sessions. `statements.rs` has what is asked, `ask.rs` for how long and how often, `schema.rs` the tables.
+//! sessions. `statements.rs` has what is asked, `question.rs` how it goes out, `ask.rs` for how long and how often, `schema.rs`
+//! the tables, `pooler.rs` what is different where a pooler is in between.
 
 mod ask;
 mod changes;
@@ -9,6 +10,8 @@ mod connection;
 mod deadline;
 mod failure;
 mod loads;
+mod pooler;
+mod question;
 mod schema;
 mod statements;
 mod sweep;
@@ -18,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use sqlx::PgPool;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgConnectOptions, PgRow};
 use tokio::sync::OnceCell;
 
 use crate::clock::{SharedClock, UnixTime};
@@ -30,13 +33,14 @@ use crate::login::store::{
     ChangeFuture, ChangeListener, Loaded, OwnedBy, Owner, PATIENCE, SessionStore, StoreFuture,
     StoreKey, StoredRecord, Swapped, Tag,
 };
-use crate::settings::DATABASE_URL;
+use crate::settings::{DATABASE, DATABASE_LISTEN, DATABASE_URL};
 
-use self::ask::Question;
-use self::connection::Doubt;
+use self::connection::{Address, Doubt};
 use self::deadline::Deadline;
 use self::failure::late;
 use self::loads::{Departure, Loads, Place};
+use self::pooler::Pooler;
+use self::question::Question;
 use self::schema::LONGEST_MIGRATION;
 use self::statements::Statements;
 use self::sweep::Sweeping;
@@ -54,8 +58,11 @@ use self::sweep::Sweeping;
 ///
 /// Replicas tell each other of changes through PostgreSQL (`NOTIFY` on the channel `tower_oidc_changes`), so that a
 /// sign-out or a refresh on one is seen by the others at once; where that word is lost, within the age of
-/// [`LoginBuilder::with_near_cache_age`](crate::login::LoginBuilder::with_near_cache_age). A pooler in transaction
-/// mode, such as PgBouncer, does not pass it on.
+/// [`LoginBuilder::with_near_cache_age`](crate::login::LoginBuilder::with_near_cache_age).
+///
+/// PgBouncer may be in front, in any mode and without settings for this crate: it is noticed at the first use, and
+/// statements are then not prepared. Through it a store hears of no changes, and the log says so, unless
+/// [`with_listen_url`](Self::with_listen_url) says where to listen.
 ///
 /// ```no_run
 /// use tower_oidc::login::PostgresStore;
@@ -85,6 +92,11 @@ pub struct PostgresStore {
     listener: OnceCell<Listener>,
     loads: Loads,
     doubt: Arc<Doubt>,
+    pooler: Arc<Pooler>,
+    /// How connections begin where a pooler refuses the usual parameters. Of connections of the store's own alone.
+    plain: Option<PgConnectOptions>,
+    /// The address where changes are listened to, if it is another one.
+    listened_to: Option<PgConnectOptions>,
     sweeping: Sweeping,
     outages: Outages,
 }
@@ -103,9 +115,14 @@ impl PostgresStore {
     /// address is not repeated: it may hold a password.
     pub fn new(url: &str) -> Result<Self, ConfigError> {
         let doubt = Arc::new(Doubt::new(SharedClock::system()));
-        let pool = connection::pool(connection::options(url)?, Arc::clone(&doubt))?;
+        let address = Address::parse(url, DATABASE)?;
+        let has_options = address.has_options();
+        let pooler = Arc::new(Pooler::new(has_options));
+        let pool = connection::pool(address.usual, Arc::clone(&doubt), Arc::clone(&pooler))?;
         Ok(Self {
             doubt,
+            pooler,
+            plain: (!has_options).then_some(address.plain),
             ..Self::from_pool(pool)
         })
     }
@@ -115,6 +132,9 @@ impl PostgresStore {
     /// Each operation has two seconds, also to get a connection. A statement that was given up goes on in the server
     /// until the `statement_timeout` of these connections, if they have one. The isolation should be `READ COMMITTED`,
     /// which is the default; others cause repeats.
+    ///
+    /// Connections that begin without `extra_float_digits`, which sqlx sets unless it is told otherwise, count as those of a
+    /// pooler.
     #[must_use]
     pub fn from_pool(pool: PgPool) -> Self {
         let prefix = TablePrefix::default();
@@ -130,6 +150,9 @@ impl PostgresStore {
             loads: Loads::default(),
             doubt: Arc::new(Doubt::new(clock.clone())),
             clock,
+            pooler: Arc::default(),
+            plain: None,
+            listened_to: None,
             sweeping: Sweeping::default(),
             outages: Outages::new("PostgreSQL", DATABASE_URL),
         }
@@ -143,6 +166,17 @@ impl PostgresStore {
     pub fn with_table_prefix(mut self, prefix: &str) -> Result<Self, ConfigError> {
         self.prefix = TablePrefix::parse(prefix)?;
         self.statements = Arc::new(Statements::of(&self.prefix));
+        Ok(self)
+    }
+
+    /// Listens for changes at this address of the same database, where a pooler such as PgBouncer is in front of it: that of
+    /// the server itself, or that of a pooler in session mode. Everything else goes on as before. Default: the store listens
+    /// where it writes, and through no pooler.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if it is not an address of PostgreSQL, or has a parameter that has no effect.
+    pub fn with_listen_url(mut self, url: &str) -> Result<Self, ConfigError> {
+        self.listened_to = Some(Address::parse(url, DATABASE_LISTEN)?.plain);
         Ok(self)
     }
 
@@ -208,7 +242,7 @@ impl SessionStore for PostgresStore {
                 .with(owner.as_ref().map(|owner| &owner.session.as_bytes()[..]));
             let created = self.row(question).await?;
             self.sweeping
-                .start(&self.pool, &self.statements, &self.clock);
+                .start(&self.pool, &self.statements, &self.pooler, &self.clock);
             match created {
                 Some(row) => seconds(&row, "now"),
                 None => Err(StoreError::new(

@@ -9,9 +9,9 @@ use sqlx::{
 };
 
 use super::PostgresStore;
-use super::ask::Question;
 use super::deadline::Deadline;
 use super::failure::{NO_TABLE, POSTGRES, code, failure, late};
+use super::question::Question;
 use crate::login::store::StoreKey;
 use crate::login::store::outage::Trouble;
 use crate::login::store::sql::{Failure, TablePrefix, pending};
@@ -98,12 +98,12 @@ impl PostgresStore {
 
     /// Zero if there are no tables.
     async fn version(&self, deadline: &Deadline) -> Result<i64, Failure> {
-        let connection = self.pool.acquire().await.map_err(|error| failure(&error))?;
-        let asked =
-            Question::reading(&self.statements.version).put_to(connection, deadline.clone());
-        let asked = tokio::spawn(asked)
-            .await
-            .unwrap_or(Err(Error::WorkerCrashed));
+        let asked = self
+            .asked(
+                Question::reading(&self.statements.version),
+                deadline.clone(),
+            )
+            .await;
         match asked {
             Ok(rows) => {
                 let first = rows.first();
@@ -154,7 +154,9 @@ async fn migrate(
         "SET LOCAL statement_timeout = {limit}; SET LOCAL idle_in_transaction_session_timeout = {limit}"
     );
     transaction.execute(AssertSqlSafe(limits)).await?;
-    let locked = sqlx::query("SELECT pg_try_advisory_xact_lock($1)").bind(lock(prefix));
+    // Nothing is prepared: a pooler may be in between.
+    let locked = format!("SELECT pg_try_advisory_xact_lock({})", lock(prefix));
+    let locked = sqlx::raw_sql(AssertSqlSafe(locked));
     let is_ours: bool = locked.fetch_one(&mut *transaction).await?.try_get(0)?;
     if !is_ours {
         transaction.rollback().await?;
@@ -163,7 +165,7 @@ async fn migrate(
     // Nothing is filled in but the prefix, which is checked.
     let make = |statements: &str| AssertSqlSafe(prefix.fill(statements));
     transaction.execute(make(VERSIONS)).await?;
-    let version = sqlx::query(make(
+    let version = sqlx::raw_sql(make(
         "SELECT coalesce(max(version), 0) FROM {prefix}_schema",
     ));
     let version: i64 = version.fetch_one(&mut *transaction).await?.try_get(0)?;
@@ -172,8 +174,8 @@ async fn migrate(
     };
     for (made, statements) in (version + 1..).zip(due) {
         transaction.execute(make(statements)).await?;
-        let told = sqlx::query(make("INSERT INTO {prefix}_schema (version) VALUES ($1)"));
-        told.bind(made).execute(&mut *transaction).await?;
+        let told = format!("INSERT INTO {{prefix}}_schema (version) VALUES ({made})");
+        transaction.execute(make(&told)).await?;
         tracing::info!(version = made, "made the tables of the PostgreSQL store");
     }
     transaction.commit().await?;

@@ -20,6 +20,7 @@ pub(super) struct Statements {
     pub(super) of_subject: SqlStr,
     pub(super) of_session: SqlStr,
     pub(super) sweep: SqlStr,
+    pub(super) notify: SqlStr,
 }
 
 /// The time by the server's clock, in whole seconds that have passed.
@@ -93,6 +94,7 @@ impl Statements {
             of_subject: fill(&FIND.replace("{column}", "subject")),
             of_session: fill(&FIND.replace("{column}", "provider_session")),
             sweep: fill(SWEEP),
+            notify: fill("SELECT pg_notify($1, $2)"),
         }
     }
 }

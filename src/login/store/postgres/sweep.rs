@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use sqlx::{PgPool, Row as _};
 
-use super::ask::Question;
 use super::deadline::Deadline;
+use super::pooler::Pooler;
+use super::question::Question;
 use super::statements::Statements;
 use crate::clock::SharedClock;
 use crate::login::store::PATIENCE;
@@ -27,16 +28,23 @@ pub(super) struct Sweeping(Arc<AtomicBool>);
 
 impl Sweeping {
     /// Drops what has expired, in a task that no caller waits for.
-    pub(super) fn start(&self, pool: &PgPool, statements: &Arc<Statements>, clock: &SharedClock) {
+    pub(super) fn start(
+        &self,
+        pool: &PgPool,
+        statements: &Arc<Statements>,
+        pooler: &Arc<Pooler>,
+        clock: &SharedClock,
+    ) {
         if self.0.swap(true, Ordering::AcqRel) {
             return;
         }
         let (is_under_way, pool) = (Arc::clone(&self.0), pool.clone());
         let clock = clock.clone();
         let statements = Arc::clone(statements);
+        let pooler = Arc::clone(pooler);
         tokio::spawn(async move {
             for _ in 0..IN_A_ROW {
-                if swept(&pool, &statements, &clock).await < AT_ONCE {
+                if swept(&pool, &statements, &pooler, &clock).await < AT_ONCE {
                     break;
                 }
             }
@@ -48,13 +56,22 @@ impl Sweeping {
 }
 
 /// How many were dropped. A failure is one of the store, of which its callers learn by themselves.
-async fn swept(pool: &PgPool, statements: &Statements, clock: &SharedClock) -> i64 {
+async fn swept(
+    pool: &PgPool,
+    statements: &Statements,
+    pooler: &Arc<Pooler>,
+    clock: &SharedClock,
+) -> i64 {
     let Ok(connection) = pool.acquire().await else {
         return 0;
     };
     let question = Question::new(&statements.sweep).with(AT_ONCE);
     match question
-        .put_to(connection, Deadline::after(clock, PATIENCE))
+        .put_to(
+            connection,
+            Deadline::after(clock, PATIENCE),
+            Arc::clone(pooler),
+        )
         .await
     {
         Ok(rows) => {
