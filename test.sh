@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test, and fetches first what they need: Node's packages for the certified provider and
-# the browser's driver, the official programs of MCP, Django OAuth Toolkit, Glewlwyd, Chromium, Caddy, nginx, Redis, Valkey,
-# PostgreSQL, PgBouncer and faketime. Needs Rust, a C compiler, Python 3, Node 20 or later and npm.
+# the browser's driver, the official programs of MCP, Django OAuth Toolkit, Glewlwyd, Chromium, Caddy, nginx, Redis,
+# Valkey, PostgreSQL, PgBouncer, promtool and faketime. Needs Rust, a C compiler, Python 3, Node 20 or later and npm.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -49,6 +49,16 @@ if [ "${#missing[@]}" -gt 0 ]; then
             "${as_root[@]}" /etc/init.d/glewlwyd stop || true
         fi
     fi
+fi
+# The tool alone: an installed package would start the server.
+if ! command -v promtool >/dev/null && [ ! -e target/prometheus/usr/bin/promtool ]; then
+    mkdir -p target/prometheus
+    (
+        cd target/prometheus
+        apt-get download -qq prometheus
+        dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool
+        rm prometheus_*.deb
+    )
 fi
 # Few distributions have a package of it.
 if ! command -v valkey-server >/dev/null; then

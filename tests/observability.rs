@@ -381,13 +381,20 @@ fn alerts_and_dashboard_use_metrics_as_they_are() {
 }
 
 #[test]
-fn each_alert_has_a_threshold_and_says_what_to_do() {
+fn each_alert_has_a_threshold_and_a_test_and_says_what_to_do() {
     let alerts = read("docs/observability/alerts.yaml");
+    let tests = read("docs/observability/alerts_test.yaml");
     let rules: Vec<_> = alerts.split("- alert: ").skip(1).collect();
     assert!(rules.len() > 5, "{}", rules.len());
     for rule in rules {
         for part in ["expr:", " > ", "severity:", "summary:", "description:"] {
             assert!(rule.contains(part), "no {part} in {rule}");
+        }
+        let name = rule.lines().next().unwrap();
+        let fires = format!("alertname: {name}\n        exp_alerts:\n");
+        let is_silent = format!("alertname: {name}, exp_alerts: []");
+        for shown in [fires, is_silent] {
+            assert!(tests.contains(&shown), "no test shows {shown}");
         }
     }
 }

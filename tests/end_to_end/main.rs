@@ -1,10 +1,11 @@
 //! The examples as programs, against foreign ones: a certified provider, a browser, a proxy, Redis,
 //! PostgreSQL. They need Node with `npm install` in `tests/idp`, `tests/browser` and `tests/mcp`, Chromium, Caddy, nginx,
-//! glewlwyd, redis-server, postgresql and pgbouncer: the full test run brings them.
+//! glewlwyd, redis-server, postgresql, pgbouncer and promtool: the full test run brings them.
 // The programs are stopped by signals.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod alerts;
 mod api;
 mod calls;
 mod chromium;
