@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every test, and fetches first what they need: Node's packages for the certified provider and
-# the browser's driver, the official programs of MCP, Django OAuth Toolkit, Glewlwyd, Chromium, Caddy, nginx, Redis,
+# the browser's driver, the official programs of MCP, Django OAuth Toolkit, Glewlwyd, Chromium, Caddy, nginx, HAProxy, Redis,
 # Valkey, PostgreSQL, PgBouncer, promtool and faketime. Needs Rust, a C compiler, Python 3, Node 20 or later and npm.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -17,10 +17,10 @@ for part in idp/node_modules/oidc-provider browser/node_modules/playwright-core 
         npm install --prefix "tests/${part%%/*}" --no-package-lock --no-audit --no-fund
     fi
 done
-# Where nginx and PgBouncer are, for users other than root.
+# Where nginx, HAProxy and PgBouncer are, for users other than root.
 export PATH="$PATH:/usr/sbin"
 missing=()
-for program in chromium caddy nginx pgbouncer redis-server faketime; do
+for program in chromium caddy nginx haproxy pgbouncer redis-server faketime; do
     command -v "$program" >/dev/null || missing+=("$program")
 done
 if ! command -v initdb >/dev/null && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then

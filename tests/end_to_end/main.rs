@@ -1,6 +1,6 @@
 //! The examples as programs, against foreign ones: a certified provider, a browser, a proxy, Redis,
 //! PostgreSQL. They need Node with `npm install` in `tests/idp`, `tests/browser` and `tests/mcp`, Chromium, Caddy, nginx,
-//! glewlwyd, redis-server, postgresql, pgbouncer and promtool: the full test run brings them.
+//! HAProxy, glewlwyd, redis-server, postgresql, pgbouncer and promtool: the full test run brings them.
 // The programs are stopped by signals.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -14,6 +14,7 @@ mod durable;
 mod forward_auth;
 mod gateway;
 mod glewlwyd;
+mod haproxy;
 mod hyper;
 mod identity;
 mod introspection;

@@ -54,7 +54,7 @@ pub(crate) fn nginx_with(folder: &Folder, port: u16, servers: &str) -> Program {
 }
 
 /// The example at a public address, whose provider is the development provider.
-fn web_at(issuer: &str, address: &str, port: &str) -> Program {
+pub(crate) fn web_at(issuer: &str, address: &str, port: &str, more: &[(&str, &str)]) -> Program {
     let mut environment = settings(issuer, address);
     environment.retain(|(name, _)| !matches!(*name, "OPENID_CLIENT_ID" | "OPENID_CLIENT_SECRET"));
     environment.extend([
@@ -63,6 +63,7 @@ fn web_at(issuer: &str, address: &str, port: &str) -> Program {
         ("OPENID_REQUEST_AUDIENCE", RESOURCE),
         ("PORT", port),
     ]);
+    environment.extend(more);
     Program::start(&mut example("web", &environment), "listening on ")
 }
 
@@ -74,7 +75,7 @@ async fn ten_tabs_with_long_deep_links_pass_nginx_with_its_default_buffers() {
     let (port, port_behind) = (free_port(), free_port().to_string());
     let origin = format!("http://127.0.0.1:{port}");
     let issuer = idp.issuer().to_owned();
-    let web = web_at(&issuer, &origin, &port_behind);
+    let web = web_at(&issuer, &origin, &port_behind, &[]);
     let folder = Folder::new("tabs");
     let _nginx = nginx(&folder, port, "/", &web.address());
     let browser = reqwest::Client::builder()
@@ -135,7 +136,7 @@ async fn a_site_below_a_path_that_nginx_takes_off() {
     let origin = format!("http://127.0.0.1:{port}");
     let site = format!("{origin}/app");
     let issuer = idp.issuer().to_owned();
-    let web = web_at(&issuer, &site, &port_behind);
+    let web = web_at(&issuer, &site, &port_behind, &[]);
     let folder = Folder::new("prefix");
     // The slash behind the address takes the prefix off. Nothing else of the host is proxied.
     let _nginx = nginx(&folder, port, "/app/", &format!("{}/", web.address()));
