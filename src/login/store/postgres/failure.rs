@@ -33,11 +33,10 @@ pub(super) fn code(error: &Error) -> Option<String> {
 
 pub(super) fn after(error: &Error) -> After {
     match (error, code(error).as_deref()) {
-        // By its code the server shuts down, or has become one that follows another.
+        // By its code the server shuts down, or has become one that follows another; or the prepared statement is not
+        // there or another client's, and the next one is not prepared.
         (Error::Io(_) | Error::Protocol(_) | Error::WorkerCrashed, _)
-        | (_, Some("57P01" | "57P02" | "57P03" | "25006"))
-        // The prepared statement is not there, or another client's: the next one is not prepared.
-        | (_, Some("26000" | "42P05")) => After::Reconnect,
+        | (_, Some("57P01" | "57P02" | "57P03" | "25006" | "26000" | "42P05")) => After::Reconnect,
         (_, Some(code)) if code.starts_with("08") => After::Reconnect,
         // Only where the pool asks for another isolation than READ COMMITTED, or by a deadlock.
         (_, Some("40001" | "40P01")) => After::Repeat,
