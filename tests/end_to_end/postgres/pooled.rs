@@ -8,7 +8,7 @@ use rstest::rstest;
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnection, PgPoolOptions};
 use tower_oidc::error::StoreErrorKind;
-use tower_oidc::login::{PostgresStore, SessionStore, Swapped};
+use tower_oidc::login::{OwnedBy, PostgresStore, SessionStore, Swapped};
 
 use super::pgbouncer::{IGNORES, PgBouncer};
 use super::server::{Postgres, WAITING_FOR_LOCKS};
@@ -72,12 +72,12 @@ async fn clients_of_a_pooler_never_run_the_statements_of_others() {
                 match at % 4 {
                     0 => assert_eq!(store.load(key).await.unwrap().unwrap().record, zero),
                     1 => {
-                        let owner = tower_oidc::login::OwnedBy::Subject(owned.subject);
-                        assert_eq!(store.find(owner).await.unwrap(), [key]);
+                        let whose = OwnedBy::Subject(owned.subject);
+                        assert_eq!(store.find(whose).await.unwrap(), [key]);
                     }
                     2 => {
-                        let owner = tower_oidc::login::OwnedBy::Session(owned.session);
-                        assert_eq!(store.find(owner).await.unwrap(), [key]);
+                        let whose = OwnedBy::Session(owned.session);
+                        assert_eq!(store.find(whose).await.unwrap(), [key]);
                     }
                     _ => assert_eq!(store.delete(random_key()).await.unwrap(), None),
                 }
