@@ -182,8 +182,7 @@ pub(crate) fn parse_url(
     if !transport.allows(&url) {
         return refuse(
             "only https is safe",
-            "use https:// (plain http is only for loopback addresses and listed hosts, and has to be allowed: \
-             ProviderBuilder::danger, OPENID_ALLOW_HTTP)",
+            "use https:// (plain http is only for loopback addresses and listed hosts, and has to be allowed)",
         );
     }
     if !url.username().is_empty() || url.password().is_some() {
