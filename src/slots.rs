@@ -1,7 +1,7 @@
 //! A cache of fixed size that is read without a lock: each key names the few slots in which its entry
 //! may be.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
 
@@ -9,7 +9,15 @@ use arc_swap::ArcSwapOption;
 ///
 /// A key is random or a hash, so any of its bits spread well. A `Slot` is usually an
 /// [`ArcSwapOption`]; one that keeps more beside the entry works as well.
-pub(crate) struct Slots<Slot, const COUNT: usize, const WAYS: usize>(Box<[Slot]>);
+///
+/// Slots are made by the page, when one of them is first needed: a process may have a thousand of these caches, one for
+/// each site, and most of them hold little. To drop a slot costs more than to make it, too.
+pub(crate) struct Slots<Slot, const COUNT: usize, const WAYS: usize>(Box<[OnceLock<Page<Slot>>]>);
+
+type Page<Slot> = Box<[Slot; PAGE]>;
+
+/// Slots in a page.
+const PAGE: usize = 64;
 
 const KEY_LENGTH: usize = 32;
 
@@ -22,21 +30,40 @@ impl<Slot: Default, const COUNT: usize, const WAYS: usize> Slots<Slot, COUNT, WA
             assert!(COUNT > 0 && COUNT <= u32::MAX as usize);
             assert!(WAYS > 0 && WAYS * NAME_LENGTH <= KEY_LENGTH);
         }
-        Self((0..COUNT).map(|_| Slot::default()).collect())
+        let pages = COUNT.div_ceil(PAGE);
+        Self((0..pages).map(|_| OnceLock::new()).collect())
     }
 
     /// The slots in which the entry of this key may be.
     pub(crate) fn of(&self, key: &[u8; KEY_LENGTH]) -> [&Slot; WAYS] {
-        std::array::from_fn(|way| {
-            let at = way * NAME_LENGTH;
-            let name = u32::from_le_bytes([key[at], key[at + 1], key[at + 2], key[at + 3]]);
-            &self.0[name as usize % COUNT]
+        names::<COUNT, WAYS>(key).map(|name| {
+            let page = self.0[name / PAGE]
+                .get_or_init(|| Box::new(std::array::from_fn(|_| Slot::default())));
+            &page[name % PAGE]
         })
     }
 
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Slot> {
-        self.0.iter()
+    /// Those of them that were ever needed.
+    fn made(&self, key: &[u8; KEY_LENGTH]) -> impl Iterator<Item = &Slot> {
+        let names = names::<COUNT, WAYS>(key).into_iter();
+        names.filter_map(|name| Some(&self.0[name / PAGE].get()?[name % PAGE]))
     }
+
+    /// Every slot that was ever needed.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Slot> {
+        self.0
+            .iter()
+            .filter_map(OnceLock::get)
+            .flat_map(|page| page.iter())
+    }
+}
+
+fn names<const COUNT: usize, const WAYS: usize>(key: &[u8; KEY_LENGTH]) -> [usize; WAYS] {
+    std::array::from_fn(|way| {
+        let at = way * NAME_LENGTH;
+        let name = u32::from_le_bytes([key[at], key[at + 1], key[at + 2], key[at + 3]]);
+        name as usize % COUNT
+    })
 }
 
 impl<T, const COUNT: usize, const WAYS: usize> Slots<ArcSwapOption<T>, COUNT, WAYS> {
@@ -46,9 +73,7 @@ impl<T, const COUNT: usize, const WAYS: usize> Slots<ArcSwapOption<T>, COUNT, WA
         key: &[u8; KEY_LENGTH],
         mut choose: impl FnMut(&Arc<T>) -> Option<R>,
     ) -> Option<R> {
-        let slots = self.of(key).into_iter();
-        slots
-            .into_iter()
+        self.made(key)
             .find_map(|slot| choose(slot.load().as_ref()?))
     }
 
@@ -74,7 +99,7 @@ impl<T, const COUNT: usize, const WAYS: usize> Slots<ArcSwapOption<T>, COUNT, WA
 
     /// Empties the slots of this key that hold its entry.
     pub(crate) fn remove(&self, key: &[u8; KEY_LENGTH], is_its: impl Fn(&T) -> bool) {
-        for slot in self.of(key) {
+        for slot in self.made(key) {
             if slot.load().as_deref().is_some_and(&is_its) {
                 slot.store(None);
             }
@@ -164,6 +189,19 @@ mod tests {
         let far = [0xff; 32];
         put(&slots, far, 10);
         assert_eq!(found(&slots, far), Some(10));
+    }
+
+    #[test]
+    fn slots_are_made_by_the_page_when_an_entry_comes() {
+        let slots = Slots::<ArcSwapOption<Entry>, { 3 * PAGE + 1 }, 2>::new();
+        let of = |first: u8, second: u8| key(1, first, second);
+        assert!(slots.find(&of(0, 192), |_| Some(())).is_none());
+        slots.remove(&of(0, 192), |_| true);
+        assert_eq!(slots.all().count(), 0, "nothing was put");
+        let (key, value) = (of(0, 192), 10);
+        slots.put(&key, Arc::new(Entry { key, value }), |_| false);
+        assert_eq!(slots.all().count(), 2 * PAGE, "the first page and the last");
+        assert_eq!(slots.find(&key, |entry| Some(entry.value)), Some(10));
     }
 
     #[test]
