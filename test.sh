@@ -75,13 +75,20 @@ fi
 
 # The examples are built first: the end-to-end tests start them as programs.
 cargo build --all-features --examples
-cargo test --all-features --lib --tests -- --include-ignored
-# The same without the memory of accepted tokens, which must change no answer.
-WITHOUT_CACHE=1 cargo test --all-features --test it --test end_to_end -- --include-ignored
+# All but those tests. Of the simulated worlds a few here, with assertions, and thousands below.
+SIMULATION_SEEDS=20 cargo test --all-features --lib --test '[!e]*' -- --include-ignored
+# They wait most of the time, for other programs to start and to answer.
+at_once=$((2 * $(nproc)))
+cargo test --all-features --test end_to_end -- --include-ignored --test-threads "$at_once"
+# The same without the memory of accepted tokens, which must change no answer. Browsers, stores and proxies do not meet it.
+WITHOUT_CACHE=1 cargo test --all-features --test it -- --include-ignored
+WITHOUT_CACHE=1 cargo test --all-features --test end_to_end -- --include-ignored --test-threads "$at_once" \
+    api:: calls:: doctor:: forward_auth:: gateway:: glewlwyd:: hyper:: identity:: introspection:: mcp openidconnect:: \
+    token_places:: web::
 cargo test --all-features --doc
 cargo test --no-default-features --lib --tests
 
-# Thousands of worlds, which takes a build that is fast.
-cargo test --release --features login,testing --test simulation -- --nocapture
+# Thousands of worlds, which takes a build that is fast: that of the budgets.
+cargo test --profile bench --features introspection,login,outbound,testing --test simulation -- --nocapture
 examples/replicas/run.sh prove
 STORE=postgres examples/replicas/run.sh prove

@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
 # Counts instructions and compares them with the budgets. Counts repeat, so a breach is a change of the code.
-# Needs valgrind; fetches gungraun-runner if it is missing.
+# Needs valgrind; builds gungraun-runner if it is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 version=$(cargo metadata --format-version 1 --all-features |
     python3 -c 'import json, sys; print(next(p["version"] for p in json.load(sys.stdin)["packages"] if p["name"] == "gungraun"))')
-if ! gungraun-runner --version 2>/dev/null | grep -q "$version"; then
-    cargo install gungraun-runner --version "$version" --locked
-fi
+export PATH="$PWD/target/tools/bin:$PATH"
+.ci/tool.sh gungraun-runner "$version"
 
 counts=$(mktemp)
 trap 'rm -f "$counts"' EXIT

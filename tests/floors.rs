@@ -450,6 +450,24 @@ fn a_foreign_crate_is_named_in_its_own_room() {
     }
 }
 
+/// The types of the items that live as long as the process.
+fn statics(code: &str) -> impl Iterator<Item = &str> {
+    code.lines().filter_map(|line| {
+        let words = line.trim_start();
+        let item = words
+            .split_once("static ")
+            .filter(|(before, _)| before.is_empty() || before.starts_with("pub"));
+        item.map(|(_, item)| item)
+    })
+}
+
+#[test]
+fn the_items_that_live_as_long_as_the_process_are_found() {
+    let code = "pub(crate) static A: OnceLock<u8> = x;\n    static B: u8 = 1;\nconst C: &'static str = \"\";";
+    let found: Vec<_> = statics(code).collect();
+    assert_eq!(found, ["A: OnceLock<u8> = x;", "B: u8 = 1;"]);
+}
+
 #[test]
 fn time_and_process_state_are_where_they_belong() {
     for (file, code) in sources() {
@@ -459,17 +477,19 @@ fn time_and_process_state_are_where_they_belong() {
                 "src/{file} reads {word}"
             );
         }
-        for word in [
-            "static mut",
-            "OnceLock",
-            "LazyLock",
-            "thread_local!",
-            "install_default",
-        ] {
+        for word in ["static mut", "LazyLock", "thread_local!", "install_default"] {
             assert!(
                 !code.contains(word),
                 "src/{file} keeps process-wide state: {word}"
             );
+        }
+        for item in statics(&code) {
+            for word in ["Once", "Atomic", "Mutex", "RwLock", "ArcSwap", "Cell"] {
+                assert!(
+                    !item.contains(word),
+                    "src/{file} keeps process-wide state: {item}"
+                );
+            }
         }
     }
 }
