@@ -150,6 +150,27 @@ fn budget_of_a_session_with_nothing_due() {
 }
 
 #[test]
+fn a_layer_takes_memory_for_sessions_as_they_come() {
+    let held_after = |sessions: usize| {
+        let site = Site::new();
+        let _runtime = site.enter();
+        let mut service = site.service();
+        for _ in 0..sessions {
+            let request = site.signed_in();
+            count(&mut service, again(&request), StatusCode::OK);
+        }
+        drop(service);
+        let layer = site.layer;
+        let freed = allocation_counter::measure(|| drop(layer));
+        -freed.bytes_current
+    };
+    let (none, one) = (held_after(0), held_after(1));
+    eprintln!("a layer: {none} bytes, after a session {one}");
+    assert!((1..=64 * 1024).contains(&none), "{none} bytes");
+    assert!((none..=none + 32 * 1024).contains(&one), "{one} bytes");
+}
+
+#[test]
 fn budget_of_a_request_that_leaves_with_a_fresh_token() {
     let caller = Caller::new();
     let _runtime = caller.enter();
