@@ -35,8 +35,11 @@ with() {
 for feature in "${alone[@]}"; do
     with "$feature" clippy --lib -- -D warnings
 done
-# An adapter with the room whose answers it carries.
-with outbound,testing,tonic clippy --lib -- -D warnings
+# Of those below, the ones that share the most code; and an adapter with the room whose answers it carries.
+for features in introspection,reqwest openidconnect,testing login,testing login,reqwest login,axum login,outbound \
+    outbound,reqwest outbound,testing,tonic; do
+    with "$features" clippy --lib -- -D warnings
+done
 # Without any feature they run: test.sh.
 for feature in introspection,reqwest login outbound testing; do
     with "$feature" check --lib --tests
